@@ -1,0 +1,106 @@
+"""What an agent's rules are told. Each event is about one replica."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from agents.core.model import JobKind, Permit
+from agents.core.observation import Observation, Probe
+from protocol.messages import Ask, Assignment, Granted
+
+
+class Tick(Struct, frozen=True, tag="tick"):
+    """Time went by."""
+
+
+class OrderCame(Struct, frozen=True, tag="order"):
+    """The controller assigns something."""
+
+    assignment: Assignment
+
+
+class GrantCame(Struct, frozen=True, tag="grant"):
+    """A grantor answered a question of this holder."""
+
+    grantor: str
+    granted: Granted
+
+
+class AskCame(Struct, frozen=True, tag="ask"):
+    """A holder asks this replica for a lease. `question` names the answer it waits for."""
+
+    question: str
+    agent: str
+    ask: Ask
+
+
+class Observed(Struct, frozen=True, tag="observed"):
+    """A look at the engine."""
+
+    observation: Observation
+
+
+class Probed(Struct, frozen=True, tag="probed"):
+    """An attempt to commit ended."""
+
+    probe: Probe
+
+
+class EngineExited(Struct, frozen=True, tag="engine_exited"):
+    """The guard says that no process of the engine is left."""
+
+    reason: str
+    fenced: bool
+    """The guard ended it, for the deadline had come."""
+
+
+class GuardState(Struct, frozen=True, tag="guard_state"):
+    """What the guard said when this life of the agent first reached it."""
+
+    permit: Permit
+    permit_end_ms: int
+    engine_runs: bool
+    writable: bool
+
+
+class JobEnded(Struct, frozen=True, tag="job_ended"):
+    """A job is over."""
+
+    id: int
+    kind: JobKind
+    error: str = ""
+    position_bytes: int = 0
+    """Drain: where the log ended."""
+
+
+class JobTold(Struct, frozen=True, tag="job_told"):
+    """A job says how far it is."""
+
+    id: int
+    text: str
+
+
+class PersistFailed(Struct, frozen=True, tag="persist_failed"):
+    """The durable state could not be written; the step that wanted it did not happen."""
+
+    reason: str
+
+
+class PersistWorks(Struct, frozen=True, tag="persist_works"):
+    """The durable state can be written again."""
+
+
+Event = (
+    Tick
+    | OrderCame
+    | GrantCame
+    | AskCame
+    | Observed
+    | Probed
+    | EngineExited
+    | GuardState
+    | JobEnded
+    | JobTold
+    | PersistFailed
+    | PersistWorks
+)

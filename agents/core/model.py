@@ -1,0 +1,156 @@
+"""What an agent knows of one replica: what is durable, and what dies with the process."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from agents.core.observation import Observation
+from protocol.messages import Assignment, Mode
+
+NEVER_MS = -1_000_000_000
+
+
+class Durable(Struct, frozen=True):
+    """What must survive the agent. Written (fsync, atomic replace) before anything follows."""
+
+    assignment: Assignment | None = None
+    """The one with the highest revision; lower ones are ignored for ever."""
+    mode: Mode = Mode.NONE
+    """By which right this replica may be writable under that revision."""
+    fenced_revision: int = 0
+    """A promise: not writable again before a higher revision than this."""
+    released_revision: int = 0
+    """The drain of this revision ended with the lease given back ..."""
+    resumed_revision: int = 0
+    """... or was given up. Never both for one revision."""
+    stopped_revision: int = 0
+    """As a grantor: no grant under this revision."""
+    reign_epoch: int = 0
+    """The last epoch in which this copy was allowed to be writable."""
+    diverged: bool = False
+    """This copy was writable since it last followed another: it may hold what nobody else has."""
+    ttl_ceiling_ms: int = 0
+    """The longest lease that this replica ever granted."""
+
+
+class Lease(Struct, frozen=True):
+    """One grantor's lease, as the holder counts it."""
+
+    grantor: str
+    end_ms: int
+
+
+class Question(Struct, frozen=True):
+    """A lease that was asked for and not answered yet."""
+
+    nonce: str
+    grantor: str
+    asked_ms: int
+
+
+class JobKind(StrEnum):
+    """What can be done to an engine that takes a while. One at a time a replica."""
+
+    CREATE = "create"
+    SEED = "seed"
+    REJOIN = "rejoin"
+    START_STANDBY = "start_standby"
+    START_PRIMARY = "start_primary"
+    PROMOTE = "promote"
+    FOLLOW = "follow"
+    DRAIN = "drain"
+    SET_SYNC = "set_sync"
+
+
+class Job(Struct, frozen=True):
+    """A job under way."""
+
+    kind: JobKind
+    id: int
+    begun_ms: int
+
+
+class Permit(StrEnum):
+    """What the guard was last told that the engine may be."""
+
+    CLOSED = "closed"
+    LEASED = "leased"
+    ALONE = "alone"
+
+
+class Replica(Struct, frozen=True):
+    """One replica of a service on this agent."""
+
+    agent: str
+    service: str
+    service_uid: str
+    life: str
+    """This life of the agent; part of every nonce, so that none ever comes twice."""
+    started_ms: int
+    durable: Durable = Durable()
+    disk_ok: bool = True
+    """False while the durable state cannot be written: then nothing is granted."""
+
+    observation: Observation = Observation()
+    observed_ms: int = -1
+    job: Job | None = None
+    job_count: int = 0
+    retry_after_ms: int = 0
+    """No job is begun again before this, after one failed."""
+    failures: int = 0
+    """How many jobs failed in a row."""
+    problem: str = ""
+    doing: str = ""
+
+    fresh: bool = False
+    """An Order of this start (or an engine that outlived the agent) allows it to be writable."""
+    start_count: int = 0
+    """Counts what makes a fresh Order necessary: starts and fences."""
+    leases: tuple[Lease, ...] = ()
+    questions: tuple[Question, ...] = ()
+    nonce_count: int = 0
+    guard_known: bool = False
+    """Nothing is decided before the guard said what it allows."""
+    permit: Permit = Permit.CLOSED
+    permit_end_ms: int = 0
+
+    probing: bool = False
+    probe_begun_ms: int = NEVER_MS
+    proven_ms: int = NEVER_MS
+    proven_epoch: int = 0
+    proven_position_bytes: int = 0
+    rate_bytes_s: int = 0
+    failed_probes: int = 0
+    local_failures: int = 0
+    illness: str = ""
+    crashed_ms: int = -1
+    """When the engine died in its own reign; -1 while it lives."""
+    restarts: tuple[int, ...] = ()
+    """When it was restarted in place, lately."""
+    handover: bool = False
+    drained_bytes: int = 0
+    """Where the log ended when the drain stopped the engine; 0 before."""
+    drain_begun_ms: int = -1
+    partner_received_bytes: int = 0
+    """As a holder: the end of the log at the backup, by its last answer."""
+
+    promise_end_ms: int = 0
+    """As a grantor: when the last lease that it gave has run out for certain."""
+    heard_ms: int = NEVER_MS
+    """As a grantor: when the primary last proved a commit."""
+    heard_position_bytes: int = 0
+    heard_rate_bytes_s: int = 0
+    primary_illness: str = ""
+    illness_heard_ms: int = NEVER_MS
+    refused_revision: int = 0
+    sync_with: str | None = None
+    """Whose copy commits wait for; None when this life does not know yet."""
+    said: tuple[object, ...] = ()
+    """What the last report said that the controller must know at once."""
+
+    @property
+    def start_nonce(self) -> str:
+        """What an Order must echo before this replica may be writable; empty when it may."""
+        return "" if self.fresh else f"{self.life}.{self.start_count}"

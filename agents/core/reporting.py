@@ -1,0 +1,99 @@
+"""What an agent says of one replica, and which of it cannot wait for the next turn."""
+
+from __future__ import annotations
+
+from agents.core.model import Replica
+from agents.core.observation import Observation
+from agents.core.orders import hears_illness, hears_primary
+from agents.core.permission import lease_end_ms, may_write, reigning
+from protocol.messages import ReplicaReport, Role
+
+
+def report(replica: Replica, now_ms: int) -> ReplicaReport:
+    """Where this replica stands."""
+    durable, seen = replica.durable, replica.observation
+    assignment = durable.assignment
+    revision = assignment.revision if assignment else 0
+    heard = hears_primary(replica, now_ms)
+    return ReplicaReport(
+        service=replica.service,
+        service_uid=replica.service_uid,
+        revision=revision,
+        epoch=assignment.epoch if assignment else 0,
+        role=seen.role,
+        mode=durable.mode,
+        system_identifier=seen.system_identifier,
+        timeline=seen.timeline,
+        writable=_writes(replica, now_ms),
+        position_bytes=_position(replica, seen),
+        replayed_bytes=seen.replayed_bytes,
+        rate_bytes_s=replica.rate_bytes_s,
+        streaming=seen.streaming,
+        lag_ms=seen.lag_ms,
+        sync_active=seen.sync_active,
+        lease_left_ms=max(0, lease_end_ms(replica) - now_ms),
+        fenced=revision > 0 and durable.fenced_revision == revision,
+        released=revision > 0 and durable.released_revision == revision,
+        resumed=revision > 0 and durable.resumed_revision == revision,
+        handover=replica.handover,
+        illness=replica.illness if reigning(replica) else "",
+        stopped=revision > 0 and durable.stopped_revision == revision,
+        promise_left_ms=max(0, replica.promise_end_ms - now_ms),
+        refused_revision=replica.refused_revision,
+        primary_heard=heard,
+        primary_illness=replica.primary_illness if hears_illness(replica, now_ms) else "",
+        primary_position_bytes=replica.heard_position_bytes,
+        primary_position_age_ms=_age(replica.heard_position_bytes, now_ms - replica.heard_ms),
+        primary_rate_bytes_s=replica.heard_rate_bytes_s,
+        doing=replica.doing,
+        problem=_problem(replica),
+        start_nonce=replica.start_nonce,
+    )
+
+
+def urgent(told: ReplicaReport) -> tuple[object, ...]:
+    """The facts whose change is reported at once; the rest waits for the next turn."""
+    return (
+        told.revision,
+        told.role,
+        told.mode,
+        told.writable,
+        told.system_identifier,
+        told.streaming,
+        told.sync_active,
+        told.fenced,
+        told.released,
+        told.resumed,
+        told.handover,
+        bool(told.illness),
+        told.stopped,
+        told.promise_left_ms == 0,
+        told.refused_revision,
+        told.primary_heard,
+        bool(told.primary_illness),
+        told.start_nonce,
+    )
+
+
+def _writes(replica: Replica, now_ms: int) -> bool:
+    assignment = reigning(replica)
+    return (
+        assignment is not None
+        and replica.observation.role is Role.PRIMARY
+        and replica.proven_epoch == assignment.epoch
+        and may_write(replica, now_ms)
+    )
+
+
+def _position(replica: Replica, seen: Observation) -> int:
+    return replica.drained_bytes or seen.position_bytes
+
+
+def _age(position_bytes: int, age_ms: int) -> int:
+    return max(0, age_ms) if position_bytes else 0
+
+
+def _problem(replica: Replica) -> str:
+    if not replica.disk_ok:
+        return "the state directory cannot be written: nothing is granted until it can"
+    return replica.problem

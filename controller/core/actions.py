@@ -1,0 +1,55 @@
+"""What the controller's rules want done, in this order: persist first, then speak."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from controller.core.model import Record, Transition
+from protocol.messages import Assignment, Granted
+
+
+class Swap(Struct, frozen=True, tag="swap"):
+    """Replace the record, if the store still holds this revision and this leader's term.
+
+    When it does not, this controller leads no more: none of the later actions may be done.
+    """
+
+    record: Record
+    expected_revision: int
+    transition: Transition
+
+
+class SendOrder(Struct, frozen=True, tag="send_order"):
+    """Tell an agent what one of its replicas shall be."""
+
+    agent: str
+    assignment: Assignment
+
+
+class SendGrant(Struct, frozen=True, tag="send_grant"):
+    """Answer a holder's questions."""
+
+    agent: str
+    grants: tuple[Granted, ...]
+
+
+class ReadRecord(Struct, frozen=True, tag="read_record"):
+    """Read the service's record from the store now, and come back with RecordRead."""
+
+    service_uid: str
+    agent: str
+    start_nonce: str
+
+
+class Answer(Struct, frozen=True, tag="answer"):
+    """What became of a request."""
+
+    request_id: str
+    accepted: bool
+    text: str
+    unmet: tuple[str, ...] = ()
+    """What would have to be true for it, a sentence each."""
+    operation_id: str = ""
+
+
+Action = Swap | SendOrder | SendGrant | ReadRecord | Answer

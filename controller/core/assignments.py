@@ -1,0 +1,98 @@
+"""What each phase orders each replica to be: a pure function of the record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from controller.core.model import HeldFor, Phase, Protection, Record, ReplicaSpec, ServiceSpec
+from protocol.messages import CONTROLLER, Assignment, Goal, Mode, Partner, Right
+
+
+class PhaseOrder(NamedTuple):
+    """What one phase means for the primary, and whether the backup may grant."""
+
+    goal: Goal
+    right: Right
+    backup_grants: bool
+    countdown: bool = False
+
+
+ORDERS: dict[Phase, PhaseOrder] = {
+    Phase.PROTECTED: PhaseOrder(Goal.PRIMARY, Right.LEASED, backup_grants=True),
+    Phase.DRAINING: PhaseOrder(Goal.DRAIN, Right.LEASED, backup_grants=True),
+    Phase.COUNTDOWN: PhaseOrder(Goal.PRIMARY, Right.LEASED, backup_grants=False, countdown=True),
+    Phase.PROMOTING: PhaseOrder(Goal.PRIMARY, Right.ALONE, backup_grants=True),
+    Phase.ROUTING: PhaseOrder(Goal.PRIMARY, Right.ALONE, backup_grants=True),
+    Phase.ALONE: PhaseOrder(Goal.PRIMARY, Right.ALONE, backup_grants=True),
+    Phase.ARMING: PhaseOrder(Goal.PRIMARY, Right.ARMING, backup_grants=True),
+}
+HELD_ORDERS: dict[HeldFor, PhaseOrder | None] = {
+    HeldFor.NOTHING: None,
+    HeldFor.RESTORED: None,
+    HeldFor.LOSS: ORDERS[Phase.COUNTDOWN],
+    HeldFor.ADOPTION: ORDERS[Phase.PROTECTED],
+    HeldFor.ILLNESS: ORDERS[Phase.ALONE],
+}
+
+
+def phase_order(record: Record) -> PhaseOrder | None:
+    """What the record's phase orders; None when nothing may be ordered."""
+    if record.phase is Phase.HELD:
+        return HELD_ORDERS[record.held_for]
+    return ORDERS[record.phase]
+
+
+def controller_grants(record: Record) -> bool:
+    """Whether this controller may give a lease in the record's phase."""
+    order = phase_order(record)
+    return order is not None and not order.countdown
+
+
+def assignment_for(
+    spec: ServiceSpec, record: Record, agent: str, term: int, start_nonce: str
+) -> Assignment | None:
+    """The assignment of one replica; None when the phase orders nothing."""
+    order, replica = phase_order(record), spec.replica(agent)
+    if order is None or replica is None:
+        return None
+    is_primary = agent == record.primary
+    partner = spec.replica(record.backup if is_primary else record.primary)
+    known_id = record.system_identifier or spec.system_identifier
+    return Assignment(
+        service=spec.name,
+        service_uid=spec.uid,
+        term=term,
+        revision=record.revision,
+        epoch=record.epoch,
+        goal=order.goal if is_primary else Goal.BACKUP,
+        right=order.right,
+        primary=record.primary,
+        grantors=tuple(filter(None, (CONTROLLER, record.backup))),
+        grantor_set=record.grantor_set,
+        terms=record.terms,
+        partner=_partner(partner) if partner else None,
+        system_identifier=known_id,
+        may_grant=order.backup_grants and not is_primary,
+        countdown=order.countdown,
+        sync=is_primary and _sync(spec, record, order),
+        create=is_primary and not known_id,
+        start_nonce=start_nonce,
+    )
+
+
+def _partner(replica: ReplicaSpec) -> Partner:
+    return Partner(
+        agent=replica.agent,
+        agent_address=replica.agent_address,
+        engine_address=replica.engine_address,
+        public_key=replica.public_key,
+    )
+
+
+def _sync(spec: ServiceSpec, record: Record, order: PhaseOrder) -> bool:
+    """A commit waits for the backup wherever the backup is, or is about to be, eligible.
+
+    ALONE, which relaxes it, is in the store before any Order of it leaves.
+    """
+    waits = record.mode is Mode.LEASED or order.right is Right.ARMING
+    return spec.protection is Protection.SYNC and waits

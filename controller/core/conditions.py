@@ -1,0 +1,363 @@
+"""The conditions of the table of phases: one question each, with a sentence for yes and for no.
+
+The sentences are what `explain`, a refusal and the page show. They are filled with the
+facts of the moment (`facts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.core.events import Kind
+from controller.core.model import HeldFor, Phase, Protection
+from controller.core.view import View
+from protocol.messages import Mode, Role
+from protocol.windows import silence_ms
+
+ASYNC_PATIENCE_MS = 10_000
+"""How long a backup that is heard may not stream before an async service gives it up."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A named question about a view."""
+
+    name: str
+    test: Callable[[View], bool]
+    yes: str
+    no: str
+
+    def __call__(self, view: View) -> bool:
+        return self.test(view)
+
+    def sentence(self, view: View) -> str:
+        """What is the case now, in words."""
+        return (self.yes if self.test(view) else self.no).format(**facts(view))
+
+
+def facts(view: View) -> dict[str, str]:
+    """The figures that sentences may name."""
+    record, primary = view.record, view.primary
+    backup = view.backup
+    return {
+        "service": record.service,
+        "primary": record.primary,
+        "backup": record.backup or "no backup",
+        "epoch": str(record.epoch),
+        "silence": f"{view.silence_ms / 1000:.1f} s",
+        "threshold": f"{silence_ms(record.terms) / 1000:.1f} s",
+        "promise_left": f"{view.own_promise_left_ms / 1000:.1f} s",
+        "backup_promise_left": f"{(backup.promise_left_ms if backup else 0) / 1000:.1f} s",
+        "loss": megabytes(view.loss_bytes),
+        "accepted_loss": megabytes(view.accepted_loss_bytes),
+        "lag": megabytes(view.lag_bytes),
+        "unheard": f"{view.unheard_ms(record.backup) / 1000:.1f} s",
+        "illness": (primary.illness if primary else "") or "none",
+        "heard_revision": str(view.service.heard_revision),
+        "revision": str(record.revision),
+        "paused": record.paused or "not paused",
+        "operation": record.operation.id if record.operation else "none",
+        "system_identifier": primary.system_identifier if primary else "",
+        "backup_doing": _doing(view),
+    }
+
+
+def megabytes(count: int | None) -> str:
+    """A size for people."""
+    if count is None:
+        return "an unknown amount"
+    return f"{count / 1048576:.2f} MiB" if count >= 10240 else f"{count} bytes"
+
+
+def _doing(view: View) -> str:
+    backup = view.backup
+    if backup is None:
+        return f"not heard for {view.unheard_ms(view.record.backup) / 1000:.1f} s"
+    words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
+    return ", ".join([*words, *filter(None, (backup.doing, backup.problem))])
+
+
+def _asked(kind: Kind) -> Condition:
+    return Condition(
+        f"asked_for_{kind.value}",
+        lambda v: v.request is not None and v.request.kind is kind,
+        f"an operator asks for {kind.value}",
+        f"no operator asks for {kind.value}",
+    )
+
+
+def _backup_stands(view: View) -> bool:
+    report = view.backup_now
+    return report is not None and report.role is Role.STANDBY and view.is_copy(report)
+
+
+def _backup_lost(view: View) -> bool:
+    if view.unheard_ms(view.record.backup) >= view.lost_after_ms:
+        return True
+    since_ms = view.service.ailing_since_ms
+    heard = view.backup
+    patient = heard is not None and heard.role is Role.STANDBY
+    if patient and view.spec.protection is Protection.ASYNC:
+        return since_ms >= 0 and view.now_ms - since_ms >= ASYNC_PATIENCE_MS
+    return since_ms >= 0 and view.now_ms - since_ms >= view.lost_after_ms
+
+
+def _promises_over(view: View) -> bool:
+    report = view.backup_now
+    return (
+        view.own_promise_left_ms == 0
+        and report is not None
+        and report.stopped
+        and report.promise_left_ms == 0
+    )
+
+
+def _released(view: View) -> bool:
+    primary, backup = view.primary_now, view.backup_now
+    return (
+        primary is not None
+        and primary.released
+        and backup is not None
+        and backup.position_bytes >= primary.position_bytes > 0
+    )
+
+
+def _reigns(view: View) -> bool:
+    report = view.primary_now
+    return report is not None and report.writable and report.epoch == view.record.epoch
+
+
+def _present(view: View) -> bool:
+    report = view.primary_now
+    return report is not None and report.role in (Role.STANDBY, Role.PRIMARY)
+
+
+def _both_took(view: View) -> bool:
+    primary, backup = view.primary_now, view.backup_now
+    if primary is None or backup is None:
+        return False
+    return backup.role is not Role.PRIMARY and not backup.writable
+
+
+def _approval_fits(view: View) -> bool:
+    request, loss = view.request, view.loss_bytes
+    if request is None or request.kind is not Kind.APPROVE:
+        return False
+    return request.epoch == view.record.epoch and loss is not None and request.loss_bytes >= loss
+
+
+store_behind = Condition(
+    "store_behind",
+    lambda v: v.service.heard_revision > v.record.revision,
+    "an agent knows revision {heard_revision}, the store only {revision}: it is an older copy",
+    "no agent knows a later revision than the store",
+)
+primary_silent = Condition(
+    "primary_silent",
+    lambda v: v.silence_ms >= silence_ms(v.record.terms),
+    "{primary} has proved no commit to the controller for {silence}",
+    "{primary} proved a commit to the controller {silence} ago (silent after {threshold})",
+)
+primary_proves = Condition(
+    "primary_proves",
+    lambda v: v.service.proven_once and v.silence_ms < silence_ms(v.record.terms),
+    "{primary} proved a commit to the controller {silence} ago",
+    "{primary} proves no commit to the controller",
+)
+primary_proved_since = Condition(
+    "primary_proved_since",
+    lambda v: v.service.proven_once and v.service.proven_ms > v.service.entered_ms,
+    "{primary} has proved a commit since",
+    "{primary} has proved no commit since",
+)
+primary_ill = Condition(
+    "primary_ill",
+    lambda v: v.primary is not None and bool(v.primary.illness),
+    "commits fail at {primary} for a reason that {backup} shares: {illness}",
+    "{primary} reports no illness that {backup} would share",
+)
+primary_well = Condition(
+    "primary_well",
+    lambda v: v.primary is not None and not v.primary.illness,
+    "{primary} is heard and reports no illness",
+    "{primary} is not heard, or still reports: {illness}",
+)
+primary_gave_up = Condition(
+    "primary_gave_up",
+    lambda v: v.primary_now is not None and v.primary_now.handover,
+    "{primary} says that its engine is dead and not soon back",
+    "{primary} does not ask to hand over",
+)
+primary_fenced = Condition(
+    "primary_fenced",
+    lambda v: v.primary_now is not None and v.primary_now.fenced,
+    "{primary} has proved that it is fenced",
+    "{primary} has not proved that it is fenced",
+)
+primary_released = Condition(
+    "primary_released",
+    _released,
+    "{primary} stopped in order and {backup} has all of its log",
+    "{primary} has not stopped with all of its log at {backup} yet",
+)
+primary_resumed = Condition(
+    "primary_resumed",
+    lambda v: v.primary_now is not None and v.primary_now.resumed,
+    "{primary} gave up the drain and serves again",
+    "{primary} has not given up the drain",
+)
+primary_heard = Condition(
+    "primary_heard",
+    lambda v: v.primary_now is not None,
+    "the agent {primary} is heard and knows this revision",
+    "the agent {primary} is not heard, or does not know this revision yet",
+)
+primary_unheard = Condition(
+    "primary_unheard",
+    lambda v: v.primary is None,
+    "the agent {primary} is not heard",
+    "the agent {primary} is heard",
+)
+primary_present = Condition(
+    "primary_present",
+    _present,
+    "{primary} is heard and its engine stands",
+    "{primary} is not heard with a standing engine",
+)
+primary_reigns = Condition(
+    "primary_reigns",
+    _reigns,
+    "{primary} commits in epoch {epoch}",
+    "{primary} does not commit in epoch {epoch} yet",
+)
+primary_acknowledged_alone = Condition(
+    "primary_acknowledged_alone",
+    lambda v: v.primary_now is not None and v.primary_now.mode is Mode.ALONE,
+    "{primary} knows that it stands alone",
+    "{primary} has not acknowledged that it stands alone",
+)
+primary_acknowledged_lease = Condition(
+    "primary_acknowledged_lease",
+    lambda v: v.primary_now is not None and v.primary_now.mode is Mode.LEASED,
+    "{primary} holds a lease from {backup} and wants no other right",
+    "{primary} has not acknowledged a lease from {backup}",
+)
+primary_has_identity = Condition(
+    "primary_has_identity",
+    lambda v: v.primary is not None and bool(v.primary.system_identifier),
+    "{primary} holds database {system_identifier}",
+    "{primary} holds no data yet",
+)
+identity_unknown = Condition(
+    "identity_unknown",
+    lambda v: not v.record.system_identifier,
+    "no copy of the service is known yet",
+    "the service is database {service}",
+)
+backup_hears_nothing = Condition(
+    "backup_hears_nothing",
+    lambda v: (
+        v.backup_now is not None
+        and not v.backup_now.primary_heard
+        and not v.backup_now.primary_illness
+    ),
+    "{backup} is heard, and hears nothing of {primary} either",
+    "{backup} is not heard, or still hears {primary}",
+)
+backup_refuses = Condition(
+    "backup_refuses",
+    lambda v: v.backup is not None and v.backup.refused_revision == v.record.revision,
+    "{backup} refuses to stop granting, for it still hears {primary}",
+    "{backup} does not refuse",
+)
+backup_stands = Condition(
+    "backup_stands",
+    _backup_stands,
+    "{backup} stands by under this revision",
+    "{backup} does not stand by under this revision ({backup_doing})",
+)
+backup_follows = Condition(
+    "backup_follows",
+    lambda v: (
+        v.service.following_since_ms >= 0 and v.now_ms - v.service.following_since_ms >= v.settle_ms
+    ),
+    "{backup} streams, {lag} behind",
+    "{backup} does not follow closely ({backup_doing}; {lag} behind)",
+)
+backup_lost = Condition(
+    "backup_lost",
+    _backup_lost,
+    "{backup} is lost: {backup_doing}",
+    "{backup} is not lost",
+)
+promises_over = Condition(
+    "promises_over",
+    _promises_over,
+    "every grantor has stopped and every lease it gave has run out",
+    "a lease may still be relied upon (controller {promise_left}, {backup} {backup_promise_left})",
+)
+fence_certain = Condition(
+    "fence_certain",
+    lambda v: primary_fenced(v) or promises_over(v),
+    "nobody can be writing in epoch {epoch}",
+    "{primary} may still be writing: neither is it proved fenced nor have all leases run out "
+    "(controller {promise_left}, {backup} {backup_promise_left})",
+)
+loss_bearable = Condition(
+    "loss_bearable",
+    lambda v: v.loss_bytes is not None and v.loss_bytes <= v.accepted_loss_bytes,
+    "a failover loses {loss} at most, {accepted_loss} are accepted",
+    "a failover may lose {loss}, only {accepted_loss} are accepted",
+)
+approval_fits = Condition(
+    "approval_fits",
+    _approval_fits,
+    "the approval names epoch {epoch} and covers the loss of {loss}",
+    "an approval must name epoch {epoch} and a loss of at least {loss}",
+)
+not_paused = Condition(
+    "not_paused",
+    lambda v: not v.record.paused,
+    "automatic failover is on",
+    "automatic failover is paused ({paused}); `saling resume {service}` turns it on",
+)
+drain_overdue = Condition(
+    "drain_overdue",
+    lambda v: v.in_phase_ms >= 2 * v.record.terms.drain_budget_ms,
+    "the drain is overdue",
+    "the drain is within its time",
+)
+both_took = Condition(
+    "both_took",
+    _both_took,
+    "both replicas have taken revision {revision}",
+    "not both replicas have taken revision {revision}",
+)
+both_heard = Condition(
+    "both_heard",
+    lambda v: v.primary is not None and v.backup is not None,
+    "both agents are heard",
+    "both agents must be heard, so that what was true is known",
+)
+settings_changed = Condition(
+    "settings_changed",
+    lambda v: v.record.terms != v.spec.terms,
+    "the configuration has new lease times",
+    "the lease times are those of the configuration",
+)
+asked_switchover = _asked(Kind.SWITCHOVER)
+asked_failover = _asked(Kind.FAILOVER)
+asked_approve = _asked(Kind.APPROVE)
+asked_pause = _asked(Kind.PAUSE)
+asked_resume = _asked(Kind.RESUME)
+
+
+def held_for(reason: HeldFor) -> Condition:
+    """A HELD service waits for this."""
+    return Condition(
+        f"held_for_{reason.value}",
+        lambda v: v.record.phase is Phase.HELD and v.record.held_for is reason,
+        f"the service is held for {reason.value}",
+        f"the service is not held for {reason.value}",
+    )

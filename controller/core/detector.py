@@ -1,0 +1,30 @@
+"""Whether the backup follows, with patience in both directions.
+
+One bad report does not make a backup lost and one good report does not make it trusted:
+the table of phases looks at since when it has been so. Missing reports count against it.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from controller.core.model import ServiceState
+from controller.core.view import View
+from protocol.messages import Role
+
+
+def watch_backup(service: ServiceState, now_ms: int) -> ServiceState:
+    """Note since when the backup is ailing, and since when it follows closely."""
+    view = View(service, now_ms)
+    backup = view.backup
+    well = backup is not None and backup.role is Role.STANDBY and backup.streaming
+    ailing_ms = -1 if well else _since(service.ailing_since_ms, now_ms)
+    close = view.follows_closely(backup)
+    following_ms = _since(service.following_since_ms, now_ms) if close else -1
+    if (ailing_ms, following_ms) == (service.ailing_since_ms, service.following_since_ms):
+        return service
+    return replace(service, ailing_since_ms=ailing_ms, following_since_ms=following_ms)
+
+
+def _since(already_ms: int, now_ms: int) -> int:
+    return already_ms if already_ms >= 0 else now_ms

@@ -1,0 +1,62 @@
+"""What the controller's rules are told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from controller.core.model import Record
+from protocol.messages import Renew, Report
+
+
+class Tick(Struct, frozen=True, tag="tick"):
+    """Time went by."""
+
+
+class ReportCame(Struct, frozen=True, tag="report"):
+    """An agent said where its replicas stand."""
+
+    report: Report
+
+
+class RenewCame(Struct, frozen=True, tag="renew"):
+    """A holder asked this controller for leases."""
+
+    renew: Renew
+
+
+class RecordRead(Struct, frozen=True, tag="record_read"):
+    """A read of the store that was begun after an agent's Report with this start nonce."""
+
+    record: Record
+    agent: str
+    start_nonce: str
+
+
+class Kind(StrEnum):
+    """What an operator may ask for."""
+
+    SWITCHOVER = "switchover"
+    FAILOVER = "failover"
+    APPROVE = "approve"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class Requested(Struct, frozen=True, tag="requested"):
+    """An operator asks for something. `id` names the request and what becomes of it."""
+
+    id: str
+    kind: Kind
+    service_uid: str
+    by: str
+    reason: str = ""
+    epoch: int = 0
+    """Approve: the epoch that the approval is for."""
+    loss_bytes: int = -1
+    """Approve: the loss that is accepted."""
+    dry_run: bool = False
+
+
+Event = Tick | ReportCame | RenewCame | RecordRead | Requested

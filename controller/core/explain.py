@@ -1,0 +1,167 @@
+"""Why a service stands where it stands, and what would have to happen for anything else.
+
+Made from the table of phases itself: the rows that lead out of the present phase, and for
+each of their conditions whether it holds now.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from controller.core.conditions import facts
+from controller.core.events import Kind
+from controller.core.model import Phase, ServiceState
+from controller.core.phases import Row, rows_from
+from controller.core.view import View
+from protocol.messages import ReplicaReport
+from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
+
+PROMOTION_GUESS_MS = 1000
+"""What an engine's promotion and the way of one Order are taken to need, for a prediction."""
+
+
+class Clause(Struct, frozen=True):
+    """One condition of a row, as it stands now."""
+
+    holds: bool
+    text: str
+
+
+class Way(Struct, frozen=True):
+    """One row out of the present phase."""
+
+    name: str
+    target: str
+    needs_operator: bool
+    clauses: tuple[Clause, ...]
+
+
+class CopyView(Struct, frozen=True):
+    """One replica as it is known."""
+
+    agent: str
+    site: str
+    heard_ago_ms: int
+    """-1 when it was never heard by this life of the controller."""
+    report: ReplicaReport | None
+
+
+class Explanation(Struct, frozen=True):
+    """Everything about one service that an engineer wants at 3 a.m."""
+
+    service: str
+    service_uid: str
+    phase: str
+    because: str
+    epoch: int
+    revision: int
+    primary: str
+    backup: str
+    protected: bool
+    paused: str
+    held_for: str
+    operation: str
+    tier: str
+    protection: str
+    loss_bytes: int | None
+    """What an unplanned failover would lose now, at most; None when unknown."""
+    loss_bound_bytes: int
+    lag_bytes: int | None
+    lease_left_ms: int
+    lease_ttl_ms: int
+    proven_ago_ms: int
+    predicted_failover_ms: int
+    """From the last proof of the primary to the first commit of the backup, at the latest."""
+    predicted_switchover_ms: int
+    copies: tuple[CopyView, ...]
+    ways: tuple[Way, ...]
+    advice: str
+
+
+def explain(service: ServiceState, now_ms: int) -> Explanation:
+    """Explain one service."""
+    view = View(service, now_ms)
+    record, spec = service.record, service.spec
+    primary = view.primary
+    return Explanation(
+        service=record.service,
+        service_uid=record.service_uid,
+        phase=record.phase.value,
+        because=record.because,
+        epoch=record.epoch,
+        revision=record.revision,
+        primary=record.primary,
+        backup=record.backup,
+        protected=record.phase is Phase.PROTECTED,
+        paused=record.paused,
+        held_for=record.held_for.value,
+        operation=record.operation.id if record.operation else "",
+        tier=spec.tier,
+        protection=spec.protection.value,
+        loss_bytes=view.loss_bytes,
+        loss_bound_bytes=spec.loss_bound_bytes,
+        lag_bytes=view.lag_bytes,
+        lease_left_ms=primary.lease_left_ms if primary else 0,
+        lease_ttl_ms=record.terms.ttl_ms,
+        proven_ago_ms=view.silence_ms if service.proven_once else -1,
+        predicted_failover_ms=grantor_window_ms(record.terms.ttl_ms)
+        + record.terms.renew_ms
+        + PROMOTION_GUESS_MS,
+        predicted_switchover_ms=PROMOTION_GUESS_MS,
+        copies=tuple(_copy(service, agent.agent, agent.site, now_ms) for agent in spec.replicas),
+        ways=tuple(_way(row, view) for row in rows_from(record.phase)),
+        advice=_advice(view),
+    )
+
+
+def _copy(service: ServiceState, agent: str, site: str, now_ms: int) -> CopyView:
+    seen = service.reports.get(agent)
+    if seen is None:
+        return CopyView(agent, site, -1, None)
+    return CopyView(agent, site, now_ms - seen.at_ms, seen.report)
+
+
+def _way(row: Row, view: View) -> Way:
+    clauses = tuple(Clause(x(view), x.sentence(view)) for x in row.when)
+    asks = any(x.name == f"asked_for_{kind.value}" for x in row.when for kind in Kind)
+    return Way(row.name, row.target.value, asks, clauses)
+
+
+ADVICE = {
+    Phase.PROTECTED: "Nothing to do. If {primary} falls silent, {backup} takes over.",
+    Phase.ALONE: "{primary} writes, but nobody could take over: see to {backup} ({backup_doing}).",
+    Phase.ARMING: "{primary} writes; it is about to take a lease from {backup}.",
+    Phase.DRAINING: "A planned move is under way; it goes on or back by itself.",
+    Phase.COUNTDOWN: "The lease of {primary} runs out; then {backup} takes over by itself.",
+    Phase.PROMOTING: "{primary} is becoming primary; if it cannot, mend its engine: there is no "
+    "way back.",
+    Phase.ROUTING: "Traffic is moving to {primary}.",
+}
+HELD_ADVICE = {
+    "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
+    "--loss-bytes {loss_bytes}`.",
+    "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
+    "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
+    "{service} --epoch {epoch}`.",
+    "adoption": "Both agents must be heard; it goes on by itself.",
+}
+
+
+def _advice(view: View) -> str:
+    record = view.record
+    text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
+    loss = view.loss_bytes
+    return text.format(**facts(view), loss_bytes="?" if loss is None else loss)
+
+
+def timing(service: ServiceState) -> dict[str, int]:
+    """The lease's numbers that decide how fast a failover is, in milliseconds."""
+    terms = service.record.terms
+    return {
+        "ttl_ms": terms.ttl_ms,
+        "renew_ms": terms.renew_ms,
+        "silent_after_ms": silence_ms(terms),
+        "holder_window_ms": holder_window_ms(terms.ttl_ms),
+        "grantor_window_ms": grantor_window_ms(terms.ttl_ms),
+        "fence_budget_ms": terms.fence_budget_ms,
+    }

@@ -1,0 +1,45 @@
+"""What every change of a record must satisfy, checked in production too.
+
+A broken invariant is a bug in the rules: the change is refused, and the controller stops
+rather than act on it.
+"""
+
+from __future__ import annotations
+
+from controller.core.model import Phase, Record
+
+MAY_PROMOTE = (Phase.COUNTDOWN, Phase.DRAINING)
+NO_WAY_BACK = (Phase.PROMOTING, Phase.ROUTING)
+
+
+class InvariantBroken(AssertionError):
+    """The rules tried a change that the safety rule forbids."""
+
+
+def check_change(old: Record, new: Record) -> None:
+    """Raise InvariantBroken unless `new` may follow `old`."""
+    _demand(new.revision > old.revision, old, new, "the revision must grow")
+    _demand(new.term >= old.term, old, new, "the term must not fall")
+    _demand(new.epoch >= old.epoch, old, new, "the epoch must not fall")
+    _demand(new.primary != new.backup, old, new, "primary and backup must differ")
+    promotes = new.phase is Phase.PROMOTING and old.phase is not Phase.PROMOTING
+    if promotes:
+        _demand(old.phase in MAY_PROMOTE, old, new, "only COUNTDOWN and DRAINING may promote")
+        _demand(new.epoch == old.epoch + 1, old, new, "a promotion takes the next epoch")
+        _demand(new.primary == old.backup, old, new, "only the backup may be promoted")
+    elif old.phase is not Phase.HELD:
+        same_reign = (new.epoch, new.primary) == (old.epoch, old.primary)
+        _demand(same_reign, old, new, "only a promotion begins a new reign")
+    if old.phase in NO_WAY_BACK:
+        forward = new.phase in (*NO_WAY_BACK, Phase.ALONE, Phase.HELD)
+        _demand(forward, old, new, "after the swap there is no way back")
+    if new.phase is Phase.PROTECTED and old.phase is not Phase.PROTECTED:
+        _demand(old.phase is Phase.ARMING, old, new, "only ARMING leads to PROTECTED")
+
+
+def _demand(holds: bool, old: Record, new: Record, rule: str) -> None:
+    if not holds:
+        raise InvariantBroken(
+            f"{old.service}: {rule}; from {old.phase.value} revision {old.revision} epoch "
+            f"{old.epoch} to {new.phase.value} revision {new.revision} epoch {new.epoch}"
+        )

@@ -1,0 +1,205 @@
+"""What the controller knows: the declared service, its stored record, and what was seen of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from protocol.messages import LeaseTerms, Mode, ReplicaReport
+
+
+class Phase(StrEnum):
+    """Where a service stands in its state machine."""
+
+    PROTECTED = "PROTECTED"
+    ALONE = "ALONE"
+    ARMING = "ARMING"
+    DRAINING = "DRAINING"
+    COUNTDOWN = "COUNTDOWN"
+    PROMOTING = "PROMOTING"
+    ROUTING = "ROUTING"
+    HELD = "HELD"
+
+
+class HeldFor(StrEnum):
+    """What a HELD service waits for."""
+
+    NOTHING = ""
+    LOSS = "loss"
+    ILLNESS = "illness"
+    RESTORED = "restored"
+    """An agent knows a later revision than the store: the store is an older copy."""
+    ADOPTION = "adoption"
+    """Both replicas must take the revision with which a restored store was accepted."""
+
+
+class Protection(StrEnum):
+    """Whether a commit waits for the backup."""
+
+    ASYNC = "async"
+    SYNC = "sync"
+
+
+class ReplicaSpec(Struct, frozen=True):
+    """One declared copy."""
+
+    agent: str
+    site: str
+    priority: int
+    engine_address: str
+    agent_address: str
+    public_key: str
+
+
+class ServiceSpec(Struct, frozen=True):
+    """One declared service, as the rules need it."""
+
+    name: str
+    uid: str
+    terms: LeaseTerms
+    replicas: tuple[ReplicaSpec, ...]
+    """In the order of their priority; the first is the primary of the first reign."""
+    protection: Protection = Protection.ASYNC
+    loss_bound_bytes: int = 16 * 1024 * 1024
+    system_identifier: str = ""
+    report_interval_ms: int = 500
+    tier: str = "rendah"
+
+    def replica(self, agent: str) -> ReplicaSpec | None:
+        """The copy that stands on this agent."""
+        return next((r for r in self.replicas if r.agent == agent), None)
+
+
+class Operation(Struct, frozen=True):
+    """A chain of steps under way: a switchover or a failover."""
+
+    id: str
+    kind: str
+    by: str
+    reason: str = ""
+    from_agent: str = ""
+    to_agent: str = ""
+
+
+class LastWord(Struct, frozen=True):
+    """How far the primary was when it was last heard: what a loss is estimated from."""
+
+    position_bytes: int
+    rate_bytes_s: int
+    exposed_ms: int
+    """How long it may have gone on committing after that word, at most."""
+
+
+class Approval(Struct, frozen=True):
+    """An operator's leave to lose data, good for one epoch and one loss."""
+
+    by: str
+    epoch: int
+    loss_bytes: int
+    reason: str = ""
+
+
+class Record(Struct, frozen=True):
+    """The one record of a service. Every change is a new revision, swapped in the store."""
+
+    service: str
+    service_uid: str
+    revision: int
+    term: int
+    phase: Phase
+    epoch: int
+    primary: str
+    backup: str
+    terms: LeaseTerms
+    ttl_ceiling_ms: int
+    """The longest lease that was ever granted for this service."""
+    grantor_set: int = 1
+    system_identifier: str = ""
+    because: str = ""
+    held_for: HeldFor = HeldFor.NOTHING
+    paused: str = ""
+    """Not empty: who paused automatic failover, and why."""
+    operation: Operation | None = None
+    last_word: LastWord | None = None
+    approval: Approval | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """By which right the primary may be writable, as the Orders of this phase give it."""
+        if self.phase in LEASED_PHASES:
+            return Mode.LEASED
+        if self.phase is Phase.HELD and self.held_for is not HeldFor.ILLNESS:
+            return Mode.LEASED
+        return Mode.ALONE
+
+
+LEASED_PHASES = (Phase.PROTECTED, Phase.DRAINING, Phase.COUNTDOWN)
+
+
+class Seen(Struct, frozen=True):
+    """The newest report of one replica, and when it came."""
+
+    report: ReplicaReport
+    at_ms: int
+
+
+class ServiceState(Struct, frozen=True):
+    """One service: declared, stored, seen."""
+
+    spec: ServiceSpec
+    record: Record
+    entered_ms: int
+    """When this life of the controller saw the phase begin."""
+    reports: dict[str, Seen]
+    proven_ms: int
+    """When the primary last proved a commit here; when this life began, if it never did."""
+    proven_once: bool
+    """Whether it proved a commit to this life of the controller, in this epoch."""
+    proven_position_bytes: int
+    proven_rate_bytes_s: int
+    promise_end_ms: int
+    """When the last lease that this controller granted has run out for certain. A new life
+    counts as having granted at its first moment."""
+    reign_proven_ms: int
+    """When the primary before this one last proved a commit here; -1 when unknown."""
+    ailing_since_ms: int
+    """Since when the backup is not seen to follow; -1 while it does."""
+    following_since_ms: int
+    """Since when the backup is seen to follow closely; -1 while it does not."""
+    heard_revision: int
+    """The highest revision that any agent named."""
+    ordered_ms: int
+    """When the replicas were last told their assignments."""
+    echoes: dict[str, str]
+    """Start nonces that an Order may echo: the store was read after their Report."""
+
+
+class State(Struct, frozen=True):
+    """All that the controller's rules know."""
+
+    term: int
+    generation: str
+    services: dict[str, ServiceState]
+    """By uid."""
+
+
+class Transition(Struct, frozen=True):
+    """One line of a service's history."""
+
+    service: str
+    service_uid: str
+    revision: int
+    term: int
+    epoch: int
+    from_phase: str
+    to_phase: str
+    because: str
+    primary: str
+    backup: str
+    operation: Operation | None = None
+    outcome: str = ""
+    """Set where an operation ends: done or given up."""
+    outage_ms: int = -1
+    """Between the last commit proved by the old primary and the first by the new one."""
+    loss_bytes: int = -1

@@ -1,0 +1,388 @@
+"""The table of phases: every change of a service's record, in one place.
+
+`TABLE` is read top-down; the first row of the present phase whose conditions all hold is
+taken. Each row carries its operator's sentence, which is stored with the record and shown
+everywhere. The diagram in docs/phases.md is generated from this table.
+
+Why there is never a second writer: a row may lead to PROMOTING only from a phase in which
+nobody is granted a lease (COUNTDOWN), once every promise has run out or the primary has
+promised under this very revision not to write; or from DRAINING, once the primary has
+promised the same and stopped. ALONE, ARMING and HELD for illness, in which the primary
+writes without a lease, have no row to COUNTDOWN. The only way from them to PROTECTED is a
+primary that acknowledged, under the present revision, that it wants a lease again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from controller.core import conditions as c
+from controller.core.conditions import Condition, facts, held_for
+from controller.core.events import Kind
+from controller.core.model import Approval, HeldFor, Operation, Phase, Record
+from controller.core.view import View
+from protocol.messages import Mode
+
+Effect = Callable[[View], dict[str, Any]]
+
+ADOPTION_LEAP = 1000
+"""How far an adopted record leaps past every revision that was heard, so that an Order of
+the lost future, still under way, cannot carry the same number."""
+
+DONE = "done"
+GIVEN_UP = "given up"
+
+
+def nothing_else(_view: View) -> dict[str, Any]:
+    return {}
+
+
+def begin_failover(view: View) -> dict[str, Any]:
+    return {"operation": _operation(view, Kind.FAILOVER), "last_word": view.last_word}
+
+
+def begin_switchover(view: View) -> dict[str, Any]:
+    return {"operation": _operation(view, Kind.SWITCHOVER)}
+
+
+def approve(view: View) -> dict[str, Any]:
+    request = view.request
+    if request is None:
+        return {}
+    approval = Approval(request.by, request.epoch, request.loss_bytes, request.reason)
+    return {"approval": approval, "held_for": HeldFor.NOTHING, "last_word": view.last_word}
+
+
+def promote(view: View) -> dict[str, Any]:
+    record = view.record
+    return {
+        "epoch": record.epoch + 1,
+        "primary": record.backup,
+        "backup": record.primary,
+        "approval": None,
+        "last_word": None,
+    }
+
+
+def rearm(view: View) -> dict[str, Any]:
+    return {**release(view), "grantor_set": view.record.grantor_set + 1}
+
+
+def release(_view: View) -> dict[str, Any]:
+    """Leave every operation and hold behind."""
+    return {
+        "operation": None,
+        "approval": None,
+        "last_word": None,
+        "held_for": HeldFor.NOTHING,
+    }
+
+
+def hold(reason: HeldFor) -> Effect:
+    return lambda view: {"held_for": reason, "approval": None, "last_word": view.last_word}
+
+
+def adopt(view: View) -> dict[str, Any]:
+    """Take over what the agents know: the latest reign and its primary."""
+    reports = [s.report for s in view.service.reports.values()]
+    agents = list(view.service.reports)
+    ranked = sorted(
+        zip(reports, agents, strict=True),
+        key=lambda pair: (pair[0].epoch, pair[0].mode is not Mode.NONE, pair[0].writable),
+    )
+    latest, primary = ranked[-1]
+    others = [r.agent for r in view.spec.replicas if r.agent != primary]
+    return {
+        "held_for": HeldFor.ADOPTION,
+        "epoch": max(view.record.epoch, latest.epoch),
+        "primary": primary,
+        "backup": others[0] if others else "",
+        "operation": None,
+        "revision": view.service.heard_revision + ADOPTION_LEAP,
+        "system_identifier": view.record.system_identifier or latest.system_identifier,
+    }
+
+
+def learn_identity(view: View) -> dict[str, Any]:
+    return {"system_identifier": view.primary.system_identifier if view.primary else ""}
+
+
+def take_settings(view: View) -> dict[str, Any]:
+    ceiling_ms = max(view.record.ttl_ceiling_ms, view.spec.terms.ttl_ms)
+    return {"terms": view.spec.terms, "ttl_ceiling_ms": ceiling_ms}
+
+
+def pause(view: View) -> dict[str, Any]:
+    request = view.request
+    return {"paused": f"by {request.by}: {request.reason or 'no reason given'}" if request else ""}
+
+
+def resume(_view: View) -> dict[str, Any]:
+    return {"paused": ""}
+
+
+def _operation(view: View, kind: Kind) -> Operation:
+    record, request = view.record, view.request
+    return Operation(
+        id=f"{record.service}-{record.revision + 1}",
+        kind=kind.value,
+        by=request.by if request else "the controller",
+        reason=request.reason if request else "",
+        from_agent=record.primary,
+        to_agent=record.backup,
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """From a phase to a phase, when all conditions hold, because of this."""
+
+    name: str
+    source: Phase
+    target: Phase
+    when: tuple[Condition, ...]
+    because: str
+    effect: Effect = nothing_else
+    outcome: str = ""
+    """What this row makes of the operation under way, if it ends it."""
+
+    def holds(self, view: View) -> bool:
+        return all(condition(view) for condition in self.when)
+
+    def unmet(self, view: View) -> tuple[str, ...]:
+        """What is missing for this row, a sentence each."""
+        return tuple(x.sentence(view) for x in self.when if not x(view))
+
+    def apply(self, view: View, term: int) -> Record:
+        """The record as this row leaves it."""
+        changes = {"revision": view.record.revision + 1, "term": term, "phase": self.target}
+        changes |= {"because": self.because.format(**facts(view))}
+        return replace(view.record, **(changes | self.effect(view)))
+
+
+P = Phase
+SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)
+"""The phases that a pause or new settings may change without disturbing an operation."""
+
+TABLE: tuple[Row, ...] = (
+    *(
+        Row(
+            "store_restored", phase, P.HELD, (c.store_behind,),
+            "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
+            "store is an older copy; `saling approve {service}` accepts what the agents know",
+            hold(HeldFor.RESTORED), GIVEN_UP,
+        )
+        for phase in Phase if phase is not P.HELD
+    ),
+    # PROTECTED: leased, and the backup may take over.
+    Row(
+        "illness", P.PROTECTED, P.HELD, (c.primary_ill,),
+        "held: commits fail at {primary} for a reason that {backup} shares, so that a promotion "
+        "would not help: {illness}",
+        hold(HeldFor.ILLNESS),
+    ),
+    Row(
+        "switchover", P.PROTECTED, P.DRAINING,
+        (c.asked_switchover, c.primary_proves, c.backup_stands, c.backup_follows),
+        "an operator moves the service from {primary} to {backup}; {primary} stops in order",
+        begin_switchover,
+    ),
+    Row(
+        "primary_gave_up", P.PROTECTED, P.COUNTDOWN,
+        (c.primary_gave_up, c.backup_stands, c.not_paused),
+        "{primary} says that its engine is dead and not soon back; leases are extended no more",
+        begin_failover,
+    ),
+    Row(
+        "primary_silent", P.PROTECTED, P.COUNTDOWN,
+        (c.primary_silent, c.backup_hears_nothing, c.backup_stands, c.not_paused),
+        "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
+        "leases are extended no more",
+        begin_failover,
+    ),
+    Row(
+        "failover_asked", P.PROTECTED, P.COUNTDOWN,
+        (c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands),
+        "an operator asks for a failover from {primary}, silent for {silence}; leases are "
+        "extended no more",
+        begin_failover,
+    ),
+    Row(
+        "backup_lost", P.PROTECTED, P.ALONE, (c.backup_lost, c.primary_proves),
+        "{backup} is lost ({backup_doing}); {primary} stands alone, and needs no lease, for "
+        "nobody could take over",
+        release,
+    ),
+    # DRAINING: a planned move; the primary stops in order and loses nothing.
+    Row(
+        "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands),
+        "{primary} stopped in order, {backup} has its whole log: {backup} becomes primary",
+        promote,
+    ),
+    Row(
+        "drain_resumed", P.DRAINING, P.ARMING, (c.primary_resumed,),
+        "{backup} did not have the whole log in time; {primary} serves on",
+        rearm, GIVEN_UP,
+    ),
+    Row(
+        "drain_overdue", P.DRAINING, P.ARMING, (c.drain_overdue, c.primary_heard),
+        "the drain of {primary} took too long; {primary} serves on",
+        rearm, GIVEN_UP,
+    ),
+    Row(
+        "drain_broken", P.DRAINING, P.COUNTDOWN,
+        (c.primary_unheard, c.backup_hears_nothing, c.backup_stands),
+        "{primary} fell silent while it was drained; leases are extended no more",
+        lambda view: {"last_word": view.last_word},
+    ),
+    # COUNTDOWN: nobody is granted a lease; wait until nobody can be writing.
+    Row(
+        "illness_in_countdown", P.COUNTDOWN, P.HELD, (c.primary_ill,),
+        "held: commits fail at {primary} for a reason that {backup} shares, so that a promotion "
+        "would not help: {illness}",
+        hold(HeldFor.ILLNESS),
+    ),
+    Row(
+        "primary_back", P.COUNTDOWN, P.ARMING, (c.primary_proved_since,),
+        "{primary} commits again; nothing was moved, the pair is armed anew",
+        rearm, GIVEN_UP,
+    ),
+    Row(
+        "backup_refuses", P.COUNTDOWN, P.ARMING, (c.backup_refuses,),
+        "{backup} still hears commits of {primary}: the link is dead, not {primary}; nothing was "
+        "moved, the pair is armed anew",
+        rearm, GIVEN_UP,
+    ),
+    Row(
+        "loss_too_large", P.COUNTDOWN, P.HELD,
+        (c.fence_certain, c.backup_stands, Condition(
+            "loss_unbearable", lambda v: not c.loss_bearable(v), c.loss_bearable.no,
+            c.loss_bearable.yes,
+        )),
+        "held: a failover may lose {loss}, only {accepted_loss} are accepted; `saling approve "
+        "{service}` releases it",
+        hold(HeldFor.LOSS),
+    ),
+    Row(
+        "fence_certain", P.COUNTDOWN, P.PROMOTING,
+        (c.fence_certain, c.backup_stands, c.loss_bearable),
+        "nobody can be writing in epoch {epoch} any more and a takeover loses {loss} at most: "
+        "{backup} becomes primary",
+        promote,
+    ),
+    Row(
+        "backup_lost_in_countdown", P.COUNTDOWN, P.ALONE, (c.backup_lost, c.primary_present),
+        "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, {primary} "
+        "stands alone",
+        release, GIVEN_UP,
+    ),
+    # PROMOTING and ROUTING: after the swap of the epoch there is no way back.
+    Row(
+        "promoted", P.PROMOTING, P.ROUTING, (c.primary_reigns,),
+        "{primary} commits in epoch {epoch}; traffic moves to it",
+    ),
+    Row(
+        "routed", P.ROUTING, P.ALONE, (c.primary_reigns,),
+        "{primary} serves in epoch {epoch}; it stands alone until {backup} follows it",
+        release, DONE,
+    ),
+    # ALONE: no backup is eligible; the primary writes without a lease.
+    Row(
+        "first_copy", P.ALONE, P.ALONE, (c.identity_unknown, c.primary_has_identity),
+        "{primary} made the first copy: database {system_identifier}",
+        learn_identity,
+    ),
+    Row(
+        "backup_ready", P.ALONE, P.ARMING,
+        (c.primary_acknowledged_alone, c.primary_proves, c.backup_stands, c.backup_follows),
+        "{backup} follows {primary} closely; {primary} is asked to take a lease from it",
+        rearm,
+    ),
+    # ARMING: the primary writes without a lease until it holds one of the new backup.
+    Row(
+        "armed", P.ARMING, P.PROTECTED,
+        (c.primary_acknowledged_lease, c.backup_stands),
+        "{primary} writes under a lease and {backup} may take over",
+    ),
+    Row(
+        "backup_lost_in_arming", P.ARMING, P.ALONE, (c.backup_lost, c.primary_heard),
+        "{backup} is lost again ({backup_doing}); {primary} stands alone",
+        release,
+    ),
+    # HELD: an operator decides, or what was missing comes back by itself.
+    Row(
+        "store_restored_in_hold", P.HELD, P.HELD,
+        (c.store_behind, Condition(
+            "not_yet_held_for_it", lambda v: v.record.held_for is not HeldFor.RESTORED,
+            "the service is held for another reason", "the service is held for this already",
+        )),
+        "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
+        "store is an older copy; `saling approve {service}` accepts what the agents know",
+        hold(HeldFor.RESTORED),
+    ),
+    Row(
+        "restored_accepted", P.HELD, P.HELD,
+        (c.asked_approve, held_for(HeldFor.RESTORED), c.both_heard),
+        "an operator accepts what the agents know; both replicas must take this revision first",
+        adopt,
+    ),
+    Row(
+        "adopted", P.HELD, P.ARMING, (held_for(HeldFor.ADOPTION), c.both_took),
+        "both replicas know this record; {primary} goes on, the pair is armed anew",
+        rearm,
+    ),
+    Row(
+        "well_again", P.HELD, P.ALONE,
+        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well),
+        "{primary} commits again; it stands alone until the pair is armed anew",
+        release, GIVEN_UP,
+    ),
+    Row(
+        "primary_back_in_hold", P.HELD, P.ARMING,
+        (held_for(HeldFor.LOSS), c.primary_present),
+        "{primary} is back with all its data; nothing was moved, the pair is armed anew",
+        rearm, GIVEN_UP,
+    ),
+    Row(
+        "loss_approved", P.HELD, P.COUNTDOWN,
+        (c.asked_approve, held_for(HeldFor.LOSS), c.approval_fits),
+        "an operator accepts a loss of {loss}; the failover goes on",
+        approve,
+    ),
+    # What changes no phase.
+    *(
+        Row(
+            "new_settings", phase, phase, (c.settings_changed,),
+            "the configuration has new lease times", take_settings,
+        )
+        for phase in (P.PROTECTED, P.ALONE)
+    ),
+    *(
+        Row(
+            "paused", phase, phase, (c.asked_pause,),
+            "an operator paused automatic failover", pause,
+        )
+        for phase in SETTLED
+    ),
+    *(
+        Row(
+            "unpaused", phase, phase, (c.asked_resume,),
+            "an operator turned automatic failover on again", resume,
+        )
+        for phase in SETTLED
+    ),
+)  # fmt: skip
+
+
+def rows_from(phase: Phase) -> tuple[Row, ...]:
+    """The rows that may fire in a phase, in their order."""
+    return tuple(row for row in TABLE if row.source is phase)
+
+
+def first_row(view: View) -> Row | None:
+    """The row that fires now."""
+    return next((row for row in rows_from(view.record.phase) if row.holds(view)), None)

@@ -1,0 +1,334 @@
+"""The one entry to the controller's rules: `step(state, event, now_ms) -> (state, actions)`.
+
+The state that comes back is what will be true once the actions are done in their order.
+Every action may be lost and every event may come twice or late: each decision is made from
+the whole of what is known, not from what just happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from controller.core import leases
+from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
+from controller.core.assignments import assignment_for
+from controller.core.conditions import facts
+from controller.core.detector import watch_backup
+from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.invariants import check_change
+from controller.core.model import (
+    Operation,
+    Phase,
+    Record,
+    Seen,
+    ServiceSpec,
+    ServiceState,
+    State,
+    Transition,
+)
+from controller.core.phases import TABLE, Row, first_row, rows_from
+from controller.core.view import View
+from protocol.messages import ReplicaReport
+from protocol.windows import grantor_window_ms
+
+ORDER_AGAIN_MS = 200
+MAX_ROWS_A_STEP = 4
+"""More changes than this in one step would be a loop in the table; the next event goes on."""
+
+
+class LeadershipLost(Exception):
+    """The store holds what this controller did not write: another one leads."""
+
+
+def begin(
+    specs: Iterable[ServiceSpec],
+    records: dict[str, Record],
+    term: int,
+    generation: str,
+    now_ms: int,
+) -> State:
+    """The state with which a controller begins to lead.
+
+    It counts as having granted at this very moment, for it forgot what it promised before.
+    Services without a record get their first one with `found`, which is stored by the caller.
+    """
+    services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
+    return State(term, generation, services)
+
+
+def found(spec: ServiceSpec, term: int) -> Record:
+    """The first record of a service: its preferred primary stands alone in epoch 1."""
+    primary, *others = spec.replicas
+    return Record(
+        service=spec.name,
+        service_uid=spec.uid,
+        revision=1,
+        term=term,
+        phase=Phase.ALONE,
+        epoch=1,
+        primary=primary.agent,
+        backup=others[0].agent if others else "",
+        terms=spec.terms,
+        ttl_ceiling_ms=spec.terms.ttl_ms,
+        system_identifier=spec.system_identifier,
+        because="the service is new; its primary stands alone until a backup follows it",
+    )
+
+
+def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
+    """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
+    match event:
+        case Tick():
+            return _settle_all(state, state.services, now_ms)
+        case ReportCame():
+            return _on_report(state, event, now_ms)
+        case RenewCame():
+            return _on_renew(state, event, now_ms)
+        case RecordRead():
+            return _on_record_read(state, event, now_ms)
+        case Requested():
+            return _on_request(state, event, now_ms)
+
+
+def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceState:
+    ttl_ms = max(record.ttl_ceiling_ms, spec.terms.ttl_ms)
+    return ServiceState(
+        spec=spec,
+        record=record,
+        entered_ms=now_ms,
+        reports={},
+        proven_ms=now_ms,
+        proven_once=False,
+        proven_position_bytes=0,
+        proven_rate_bytes_s=0,
+        promise_end_ms=now_ms + grantor_window_ms(ttl_ms),
+        reign_proven_ms=-1,
+        ailing_since_ms=-1,
+        following_since_ms=-1,
+        heard_revision=0,
+        ordered_ms=now_ms,
+        echoes={},
+    )
+
+
+def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
+    agent = event.report.header.sender
+    touched: list[str] = []
+    reads: list[Action] = []
+    for report in event.report.replicas:
+        service = state.services.get(report.service_uid)
+        if service is None or service.spec.replica(agent) is None:
+            continue
+        service = _take_report(service, agent, report, now_ms)
+        state = _put(state, service)
+        touched.append(report.service_uid)
+        if report.start_nonce and service.echoes.get(agent) != report.start_nonce:
+            reads.append(ReadRecord(report.service_uid, agent, report.start_nonce))
+    before = state
+    state, actions = _settle_all(state, touched, now_ms)
+    for uid in touched:
+        if state.services[uid].record.revision == before.services[uid].record.revision:
+            actions += _remind(state, state.services[uid], agent)
+    return state, actions + reads
+
+
+def _take_report(
+    service: ServiceState, agent: str, report: ReplicaReport, now_ms: int
+) -> ServiceState:
+    """Remember a report, unless it names an epoch that its revision cannot have had."""
+    impossible = report.epoch > service.record.epoch and report.revision <= service.record.revision
+    if impossible:
+        return service
+    return replace(
+        service,
+        reports={**service.reports, agent: Seen(report, now_ms)},
+        heard_revision=max(service.heard_revision, report.revision),
+    )
+
+
+def _on_renew(state: State, event: RenewCame, now_ms: int) -> tuple[State, list[Action]]:
+    agent = event.renew.header.sender
+    grants = []
+    touched = []
+    for ask in event.renew.asks:
+        service = state.services.get(ask.service_uid)
+        if service is None:
+            continue
+        service = leases.hear_proof(service, agent, ask, now_ms)
+        service, granted = leases.answer(service, agent, ask, now_ms)
+        state = _put(state, service)
+        grants.append(granted)
+        touched.append(ask.service_uid)
+    state, actions = _settle_all(state, touched, now_ms)
+    if grants:
+        actions.append(SendGrant(agent, tuple(grants)))
+    return state, actions
+
+
+def _on_record_read(state: State, event: RecordRead, now_ms: int) -> tuple[State, list[Action]]:
+    service = state.services.get(event.record.service_uid)
+    if service is None:
+        return state, []
+    stored, known = event.record, service.record
+    if stored.term > state.term or stored.revision > known.revision:
+        raise LeadershipLost(
+            f"{stored.service}: the store holds revision {stored.revision} of term {stored.term}, "
+            f"this controller wrote revision {known.revision} in term {state.term}"
+        )
+    service = replace(service, echoes={**service.echoes, event.agent: event.start_nonce})
+    return _put(state, service), _orders(state, service, [event.agent])
+
+
+def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, list[Action]]:
+    service = state.services.get(event.service_uid)
+    if service is None:
+        return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
+    view = View(service, now_ms, event)
+    rows = [row for row in rows_from(service.record.phase) if _asks_for(row, event)]
+    row = next((row for row in rows if row.holds(view)), None)
+    if row is None:
+        return state, [_refuse(view, event, rows)]
+    if event.dry_run:
+        return state, [Answer(event.id, True, row.because.format(**facts(view)))]
+    state, actions = _take_row(state, view, row)
+    record = state.services[event.service_uid].record
+    operation = record.operation.id if record.operation else ""
+    state, more = _settle_all(state, [event.service_uid], now_ms)
+    return state, [*actions, *more, Answer(event.id, True, record.because, (), operation)]
+
+
+def _asks_for(row: Row, event: Requested) -> bool:
+    return any(condition.name == f"asked_for_{event.kind.value}" for condition in row.when)
+
+
+def _refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
+    record = view.record
+    if not rows:
+        phases = sorted({row.source.value for row in TABLE if _asks_for(row, event)})
+        text = (
+            f"{event.kind.value} is possible in {' and '.join(phases)}; {record.service} is in "
+            f"{record.phase.value}: {record.because}"
+        )
+        return Answer(event.id, False, text, (f"{record.service} must be in {phases[0]}",))
+    unmet = min((row.unmet(view) for row in rows), key=len)
+    return Answer(event.id, False, f"{event.kind.value} of {record.service} is refused", unmet)
+
+
+def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:
+    actions: list[Action] = []
+    for uid in uids:
+        state = _put(state, watch_backup(state.services[uid], now_ms))
+        state, more = _settle(state, uid, now_ms)
+        actions += more
+    return state, actions
+
+
+def _settle(state: State, uid: str, now_ms: int) -> tuple[State, list[Action]]:
+    """Take rows of the table until none fires, then tell the replicas."""
+    actions: list[Action] = []
+    for _ in range(MAX_ROWS_A_STEP):
+        view = View(state.services[uid], now_ms)
+        row = first_row(view)
+        if row is None:
+            break
+        state, swap = _take_row(state, view, row, order=False)
+        actions += swap
+    service = state.services[uid]
+    if actions or _order_is_due(View(service, now_ms)):
+        state = _put(state, replace(service, ordered_ms=now_ms))
+        actions += _orders(state, service, [r.agent for r in service.spec.replicas])
+    return state, actions
+
+
+def _take_row(state: State, view: View, row: Row, order: bool = True) -> tuple[State, list[Action]]:
+    old = view.record
+    new = row.apply(view, state.term)
+    check_change(old, new)
+    service = _enter(view, new)
+    state = _put(state, service)
+    actions: list[Action] = [Swap(new, old.revision, _transition(view, row, new))]
+    if order:
+        actions += _orders(state, service, [r.agent for r in service.spec.replicas])
+    return state, actions
+
+
+def _enter(view: View, new: Record) -> ServiceState:
+    """What is known, as far as it still counts under the new record."""
+    service, old = view.service, view.record
+    if new.phase is not old.phase:
+        service = replace(service, entered_ms=view.now_ms)
+    if new.epoch != old.epoch or new.primary != old.primary:
+        service = replace(
+            service,
+            reign_proven_ms=service.proven_ms if service.proven_once else -1,
+            proven_ms=view.now_ms,
+            proven_once=False,
+            proven_position_bytes=0,
+            proven_rate_bytes_s=0,
+            ailing_since_ms=-1,
+            following_since_ms=-1,
+        )
+    return replace(service, record=new, ordered_ms=view.now_ms)
+
+
+def _transition(view: View, row: Row, new: Record) -> Transition:
+    old = view.record
+    ends_reign = new.phase is Phase.PROMOTING
+    serves = old.phase is Phase.PROMOTING and new.phase is Phase.ROUTING
+    known_outage = serves and view.service.reign_proven_ms >= 0
+    loss_bytes = view.loss_bytes if ends_reign and old.phase is Phase.COUNTDOWN else None
+    operation: Operation | None = new.operation or old.operation
+    return Transition(
+        service=new.service,
+        service_uid=new.service_uid,
+        revision=new.revision,
+        term=new.term,
+        epoch=new.epoch,
+        from_phase=old.phase.value,
+        to_phase=new.phase.value,
+        because=new.because,
+        primary=new.primary,
+        backup=new.backup,
+        operation=operation,
+        outcome=row.outcome if operation else "",
+        outage_ms=view.now_ms - view.service.reign_proven_ms if known_outage else -1,
+        loss_bytes=loss_bytes if loss_bytes is not None else (0 if ends_reign else -1),
+    )
+
+
+def _order_is_due(view: View) -> bool:
+    """Whether an agent that is heard has not taken the present revision for a while."""
+    if view.now_ms - view.service.ordered_ms < ORDER_AGAIN_MS:
+        return False
+    heard = [r for r in (view.primary, view.backup) if r is not None]
+    return any(report.revision < view.record.revision for report in heard)
+
+
+def _remind(state: State, service: ServiceState, agent: str) -> list[Action]:
+    """Answer a report that names another revision, or waits for an echo that it may have."""
+    report = service.reports[agent].report if agent in service.reports else None
+    if report is None:
+        return []
+    echo = report.start_nonce and service.echoes.get(agent) == report.start_nonce
+    if echo or report.revision < service.record.revision:
+        return _orders(state, service, [agent])
+    return []
+
+
+def _orders(state: State, service: ServiceState, agents: list[str]) -> list[Action]:
+    made = [
+        (
+            agent,
+            assignment_for(
+                service.spec, service.record, agent, state.term, service.echoes.get(agent, "")
+            ),
+        )
+        for agent in agents
+    ]
+    return [SendOrder(agent, assignment) for agent, assignment in made if assignment]
+
+
+def _put(state: State, service: ServiceState) -> State:
+    return replace(state, services={**state.services, service.spec.uid: service})

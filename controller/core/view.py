@@ -1,0 +1,128 @@
+"""One service at one moment, as the table of phases looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.core import loss
+from controller.core.events import Requested
+from controller.core.model import LastWord, Record, Seen, ServiceSpec, ServiceState
+from protocol.messages import ReplicaReport, Role
+from protocol.windows import silence_ms
+
+APPROVAL_GOOD_FOR_MS = 10 * 60 * 1000
+FOLLOW_CLOSELY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class View:
+    """The facts from which a row of the table decides. Ages are on the controller's clock."""
+
+    service: ServiceState
+    now_ms: int
+    request: Requested | None = None
+
+    @property
+    def spec(self) -> ServiceSpec:
+        return self.service.spec
+
+    @property
+    def record(self) -> Record:
+        return self.service.record
+
+    @property
+    def primary(self) -> ReplicaReport | None:
+        """The newest report of the primary, if it is fresh."""
+        return self._fresh(self.record.primary)
+
+    @property
+    def backup(self) -> ReplicaReport | None:
+        """The newest report of the backup, if it is fresh."""
+        return self._fresh(self.record.backup)
+
+    @property
+    def primary_now(self) -> ReplicaReport | None:
+        """The primary's report, if it is fresh and counts for the present revision."""
+        return self._counting(self.primary)
+
+    @property
+    def backup_now(self) -> ReplicaReport | None:
+        """The backup's report, if it is fresh and counts for the present revision."""
+        return self._counting(self.backup)
+
+    @property
+    def stale_after_ms(self) -> int:
+        """The age at which a report is not believed any more."""
+        return max(3 * self.spec.report_interval_ms, silence_ms(self.record.terms))
+
+    @property
+    def lost_after_ms(self) -> int:
+        """For how long an agent may be unheard before its replica counts as lost."""
+        return max(4 * self.spec.report_interval_ms, self.record.terms.ttl_ms)
+
+    @property
+    def settle_ms(self) -> int:
+        """For how long a backup must be seen to follow before it is trusted."""
+        return 2 * self.spec.report_interval_ms
+
+    @property
+    def silence_ms(self) -> int:
+        """How long ago the primary last proved a commit to the controller."""
+        return self.now_ms - self.service.proven_ms
+
+    @property
+    def in_phase_ms(self) -> int:
+        return self.now_ms - self.service.entered_ms
+
+    @property
+    def own_promise_left_ms(self) -> int:
+        """How long the holder may still rely on what this controller granted."""
+        return max(0, self.service.promise_end_ms - self.now_ms)
+
+    @property
+    def last_word(self) -> LastWord | None:
+        return loss.last_word(self.service, self.now_ms)
+
+    @property
+    def loss_bytes(self) -> int | None:
+        """What a failover now would lose, at most; None when that cannot be known."""
+        return loss.estimate_bytes(self.service, self.last_word)
+
+    @property
+    def accepted_loss_bytes(self) -> int:
+        """The bound, or what an operator approved for this epoch, if that is more."""
+        approval = self.record.approval
+        if approval and approval.epoch == self.record.epoch:
+            if self.in_phase_ms <= APPROVAL_GOOD_FOR_MS:
+                return max(self.spec.loss_bound_bytes, approval.loss_bytes)
+        return self.spec.loss_bound_bytes
+
+    @property
+    def lag_bytes(self) -> int | None:
+        return loss.lag_bytes(self.service)
+
+    def unheard_ms(self, agent: str) -> int:
+        """How long an agent has said nothing; since this life began, if it never did."""
+        seen = self.service.reports.get(agent)
+        return self.now_ms - (seen.at_ms if seen else self.service.entered_ms)
+
+    def is_copy(self, report: ReplicaReport) -> bool:
+        """Whether a report speaks of a copy of this very service."""
+        return report.system_identifier in ("", self.record.system_identifier)
+
+    def follows_closely(self, report: ReplicaReport | None) -> bool:
+        """Whether a backup streams, and near enough to be trusted with the service."""
+        if report is None or report.role is not Role.STANDBY or not report.streaming:
+            return False
+        lag = self.lag_bytes
+        near = max(FOLLOW_CLOSELY_BYTES, self.spec.loss_bound_bytes // 2)
+        return self.is_copy(report) and lag is not None and lag <= near
+
+    def _fresh(self, agent: str) -> ReplicaReport | None:
+        seen: Seen | None = self.service.reports.get(agent)
+        if seen is None or self.now_ms - seen.at_ms > self.stale_after_ms:
+            return None
+        return seen.report
+
+    def _counting(self, report: ReplicaReport | None) -> ReplicaReport | None:
+        return report if report and report.revision == self.record.revision else None
