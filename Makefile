@@ -1,0 +1,58 @@
+# make setup   the environment in .venv, from requirements.lock
+# make demo    four sites on this machine, one fails, its partner takes over
+# make check   style, types, layers and house rules
+# make test    all tests; as root on Debian or Ubuntu it installs what they need
+# make docs    regenerates what is generated: the JSON Schemas and the diagram of phases
+# make lock    resolves the dependencies anew
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.PHONY: setup demo check test docs schema lock packages clean
+
+setup: .venv/.installed ; @:
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Saling needs Python 3.11 or newer; name one with 'make PYTHON=...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || bash .ci/packages python3-venv
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing the locked requirements into .venv ..."
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/saling demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q tests/house
+
+packages:
+	@bash .ci/packages postgresql mosquitto prometheus
+
+test: setup packages
+	$(BIN)/pytest
+
+schema: setup
+	$(BIN)/python -m config.schema
+
+docs: schema
+	@mkdir -p docs
+	@$(BIN)/python -m controller.core.diagram > docs/.phases.md
+	@mv docs/.phases.md docs/phases.md
+
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
+	  --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

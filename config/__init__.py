@@ -1,0 +1,1 @@
+"""What is declared: the topology of the cluster, the agents' own files, and how they are read."""

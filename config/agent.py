@@ -1,0 +1,71 @@
+"""The agent's own file: who it is, where it keeps things, and the engines on its host.
+
+Sizes are bytes and say so in their names; relative paths start at the file's directory.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from config.brokers import BrokerList
+from config.model import Declared, quantity
+from config.values import Address, FilePath, NameText, PublicKey, RateBytesS, UidText
+
+MIB = 2**20
+
+SettingName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$")]
+SettingValue = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
+RoleName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+class Tls(Declared):
+    """The agent's certificate and key, and the authority that its partners' come from."""
+
+    certificate: FilePath
+    key: FilePath
+    authority: FilePath
+
+
+class LocalService(Declared):
+    """One engine on this host."""
+
+    name: NameText
+    engine: Literal["postgresql"]
+    data_directory: FilePath
+    listen: Address
+    socket_directory: FilePath
+    binaries: FilePath | None = None
+    """Directory of postgres and pg_basebackup; found by the agent if left out."""
+    replication_user: RoleName = "saling_replication"
+    replication_password_file: FilePath
+    seed_rate_bytes_s: RateBytesS = quantity("seed_rate", 32 * MIB, "32MiB/s")
+    settings: dict[SettingName, SettingValue] = Field(default_factory=dict)
+    """More settings for the engine, each value as text."""
+
+
+class AgentConfig(Declared):
+    """One agent as it was declared on its host."""
+
+    version: Literal[1]
+    cluster: UidText
+    agent: NameText
+    site: NameText
+    listen: Address
+    state_directory: FilePath
+    brokers: BrokerList
+    tls: Tls
+    signing_key: FilePath
+    controller_public_key: PublicKey
+    reach: dict[Address, Address] = Field(default_factory=dict)
+    """From a declared address to the one by which it is reached from here."""
+    services: Annotated[tuple[LocalService, ...], Field(max_length=256)] = ()
+
+    def reached(self, address: str) -> str:
+        """The address by which a declared one is reached from here."""
+        return self.reach.get(address, address)
+
+    def service(self, name: str) -> LocalService:
+        """Raises KeyError for a service that this agent does not run."""
+        return {service.name: service for service in self.services}[name]

@@ -1,0 +1,54 @@
+"""What one entry of an agent's file cannot know of another, and what its host cannot do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from config.agent import AgentConfig
+from config.problems import Loc
+from config.reader import Document
+from protocol.messages import CONTROLLER
+
+SOCKET_PATH_AT_MOST_BYTES = 107
+"""A longer path of a unix socket does not fit the kernel's structure."""
+
+SOCKET_NAME = "/.s.PGSQL.65535"
+
+
+def check_agent(document: Document, config: AgentConfig) -> None:
+    """Notes in the document every error between the entries of an agent's file."""
+    if config.agent == CONTROLLER:
+        document.add(
+            ("agent",), CONTROLLER, "this is the controller's own name", "give the agent another"
+        )
+    services = list(enumerate(config.services))
+    unique(document, "service name", [(("services", i, "name"), s.name) for i, s in services])
+    listens: list[tuple[Loc, str]] = [(("listen",), config.listen)]
+    listens += [(("services", i, "listen"), s.listen) for i, s in services]
+    unique(document, "address to listen on", listens)
+    directories: list[tuple[Loc, str]] = [(("state_directory",), str(config.state_directory))]
+    directories += [(("services", i, "data_directory"), str(s.data_directory)) for i, s in services]
+    unique(document, "directory", directories)
+    for index, service in services:
+        length = len(os.fsencode(service.socket_directory)) + len(SOCKET_NAME)
+        if length > SOCKET_PATH_AT_MOST_BYTES:
+            document.add(
+                ("services", index, "socket_directory"),
+                str(service.socket_directory),
+                f"a socket's path in it would have {length} bytes, and at most "
+                f"{SOCKET_PATH_AT_MOST_BYTES} can be",
+                "choose a shorter directory, such as /run/saling",
+            )
+
+
+def unique(document: Document, what: str, found: Iterable[tuple[Loc, str]]) -> None:
+    """Notes each value that stands there a second time."""
+    first: dict[str, Loc] = {}
+    for loc, value in found:
+        if value in first:
+            line = document.line(first[value])
+            document.add(
+                loc, value, f"a duplicate {what}, first in line {line}", f"give each its own {what}"
+            )
+        first.setdefault(value, loc)

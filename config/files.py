@@ -1,0 +1,97 @@
+"""Whether the files that a configuration names are there, and secret enough.
+
+It asks the disk of this very host, so it is no part of loading: a topology is valid on a
+desk where its keys are not.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from config.agent import AgentConfig
+from config.brokers import Broker
+from config.problems import Loc, Problem, Severity, path_text, shown
+from config.topology import Topology
+
+OTHERS = stat.S_IRWXO
+
+Named = tuple[Loc, Path | None, bool]
+"""A key's place, its file if one is given, and whether it is secret."""
+
+
+def check_files(topology: Topology, base: Path, file: Path) -> tuple[Problem, ...]:
+    """Everything wrong with the files that a topology names.
+
+    Relative paths start at `base`; `file` is the topology's own, for the findings.
+    """
+    controller = topology.controller
+    named: list[Named] = [
+        (("controller", "signing_key"), controller.signing_key, True),
+        (("controller", "api_token_file"), controller.api_token_file, True),
+    ]
+    if isinstance(topology.brokers, tuple):
+        named += broker_files(topology.brokers)
+    return check(named, base, file)
+
+
+def check_agent_files(config: AgentConfig, base: Path, file: Path) -> tuple[Problem, ...]:
+    """Everything wrong with the files that an agent's configuration names."""
+    named: list[Named] = [
+        (("signing_key",), config.signing_key, True),
+        (("tls", "certificate"), config.tls.certificate, False),
+        (("tls", "key"), config.tls.key, True),
+        (("tls", "authority"), config.tls.authority, False),
+    ]
+    named += broker_files(config.brokers)
+    for index, service in enumerate(config.services):
+        loc = ("services", index, "replication_password_file")
+        named.append((loc, service.replication_password_file, True))
+    return check(named, base, file)
+
+
+def broker_files(brokers: tuple[Broker, ...]) -> list[Named]:
+    """The files that a list of brokers names."""
+    named: list[Named] = []
+    for index, broker in enumerate(brokers):
+        loc = ("brokers", index)
+        named += [
+            ((*loc, "password_file"), broker.password_file, True),
+            ((*loc, "ca_file"), broker.ca_file, False),
+            ((*loc, "certificate"), broker.certificate, False),
+            ((*loc, "key"), broker.key, True),
+        ]
+    return named
+
+
+def check(named: list[Named], base: Path, file: Path) -> tuple[Problem, ...]:
+    """The findings of all files that are given."""
+    found = []
+    for loc, path, is_secret in named:
+        wrong = None if path is None else look(base / path, is_secret)
+        if wrong is not None:
+            message, mend = wrong
+            value = shown((), str(path))
+            found.append(Problem(file, path_text(loc), value, message, mend, Severity.ERROR))
+    return tuple(found)
+
+
+def look(path: Path, is_secret: bool) -> tuple[str, str] | None:
+    """What is wrong with one file, and the mend; None if nothing is."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "there is no such file", "create it, or correct the path"
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return f"the file cannot be looked at: {reason}", "check the directories' permissions"
+    if not stat.S_ISREG(status.st_mode):
+        return "this is no regular file", "name the file itself"
+    if status.st_size == 0:
+        return "the file is empty", "write it anew"
+    if is_secret and status.st_mode & OTHERS:
+        mode = stat.S_IMODE(status.st_mode)
+        return f"a secret that everybody on this host can reach (mode {mode:04o})", (
+            f"chmod 600 {path}"
+        )
+    return None

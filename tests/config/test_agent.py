@@ -1,0 +1,87 @@
+"""The agent's own file: mistakes, defaults, and where its paths start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.loader import load_agent
+from config.problems import Problem
+from config.validate import Report
+
+Judge = Callable[[dict[str, Any] | str], Report]
+Spoil = Callable[..., dict[str, Any]]
+Said = Callable[[Report, str], Problem]
+
+
+def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
+    """What the other tests spoil is whole."""
+    report = judge(agent())
+    assert (report.kind, report.problems, report.exit_code) == ("agent", (), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        ({"agent": "controller"}, "agent", "controller's own name"),
+        ({"brokers": []}, "brokers", "at least 1"),
+        ({"brokers": "embedded"}, "brokers", "a list is wanted"),
+        ({"tls": None}, "tls", "blank"),
+        ({"reach": {"x": "127.0.0.1:1"}}, "reach.x", "no port"),
+        ({"reach": {"a:1": "b"}}, "reach.a:1", "no port"),
+        ({"services.1.name": "paspor"}, "services[1].name", "duplicate service name"),
+        ({"services.1.listen": "127.0.0.1:5432"}, "services[1].listen", "duplicate address"),
+        ({"services.1.listen": "127.0.0.1:8701"}, "services[1].listen", "duplicate address"),
+        (
+            {"services.1.data_directory": "paspor/data"},
+            "services[1].data_directory",
+            "duplicate directory",
+        ),
+        (
+            {"services.0.socket_directory": "/run/" + "x" * 100},
+            "services[0].socket_directory",
+            "at most 107",
+        ),
+        ({"services.0.seed_rate": "32MiB"}, "services[0].seed_rate", "a size a second"),
+        (
+            {"services.0.settings": {"max_connections": 300}},
+            "services[0].settings.max_connections",
+            "reads this as 300",
+        ),
+        (
+            {"services.0.settings": {"a b": "x"}},
+            "services[0].settings.a b",
+            "pattern",
+        ),
+        ({"services.0.replication_user": "x; drop"}, "services[0].replication_user", "pattern"),
+        ({"version": 7}, "version", "newer Saling"),
+    ],
+)
+def test_mistakes_in_an_agent_file_are_named(
+    judge: Judge, agent: Spoil, said: Said, changes: dict[str, Any], path: str, message: str
+) -> None:
+    """One mistake, one finding at its place."""
+    report = judge(agent(changes))
+    assert report.exit_code == 2
+    assert message in said(report, path).message
+
+
+def test_agent_files_come_out_with_defaults_and_absolute_paths(
+    tmp_path: Path, agent: Spoil
+) -> None:
+    """Relative paths start at the file."""
+    file = tmp_path / "agent.yaml"
+    reach = {"10.0.0.1:8701": "127.0.0.1:9001"}
+    file.write_text(yaml.safe_dump(agent({"reach": reach})), encoding="utf-8")
+    got = load_agent(file).value
+    service = got.service("paspor")
+    assert service.data_directory == tmp_path / "paspor" / "data"
+    assert service.seed_rate_bytes_s == 32 * 2**20
+    assert service.replication_user == "saling_replication"
+    assert service.binaries is None
+    assert got.reached("10.0.0.1:8701") == "127.0.0.1:9001"
+    assert got.reached("10.0.0.2:8701") == "10.0.0.2:8701"

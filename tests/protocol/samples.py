@@ -1,0 +1,135 @@
+"""One message of each kind with every field set, as version 1 of the schema writes it."""
+
+from __future__ import annotations
+
+from protocol.messages import (
+    CONTROLLER,
+    Ask,
+    Assignment,
+    Goal,
+    Grant,
+    Granted,
+    Header,
+    LeaseTerms,
+    Message,
+    Mode,
+    Order,
+    Partner,
+    Renew,
+    ReplicaReport,
+    Report,
+    Right,
+    Role,
+)
+
+CLUSTER = "pdn"
+TERMS = LeaseTerms(2000, 400, 300, 1000, 3000)
+
+
+def header(sender: str = "batam-1", sequence: int = 7, incarnation: str = "life-1") -> Header:
+    return Header(CLUSTER, sender, "boot-1", incarnation, sequence, 1, 1, ("rewind",))
+
+
+REPORT = Report(
+    header(),
+    (
+        ReplicaReport(
+            service="paspor",
+            service_uid="u-paspor",
+            revision=12,
+            epoch=3,
+            role=Role.STANDBY,
+            mode=Mode.LEASED,
+            system_identifier="7301234567890123456",
+            timeline=4,
+            writable=True,
+            position_bytes=50331648,
+            replayed_bytes=50331000,
+            rate_bytes_s=4096,
+            streaming=True,
+            lag_ms=15,
+            sync_active=True,
+            lease_left_ms=1500,
+            fenced=True,
+            released=True,
+            resumed=True,
+            handover=True,
+            illness="cannot execute UPDATE in a read-only transaction",
+            stopped=True,
+            promise_left_ms=900,
+            refused_revision=11,
+            primary_heard=True,
+            primary_illness="wraparound",
+            primary_position_bytes=50331648,
+            primary_position_age_ms=120,
+            primary_rate_bytes_s=4096,
+            doing="seeding 43 %",
+            problem="none",
+            start_nonce="3-9f.0",
+        ),
+    ),
+)
+ORDER = Order(
+    header(CONTROLLER),
+    "batam-1",
+    2,
+    "generation-1",
+    (
+        Assignment(
+            service="paspor",
+            service_uid="u-paspor",
+            term=2,
+            revision=12,
+            epoch=3,
+            goal=Goal.BACKUP,
+            right=Right.LEASED,
+            primary="jabodetabek-1",
+            grantors=(CONTROLLER, "batam-1"),
+            grantor_set=2,
+            terms=TERMS,
+            partner=Partner("jabodetabek-1", "10.0.0.1:8701", "10.0.0.1:5432", "a2V5"),
+            system_identifier="7301234567890123456",
+            may_grant=True,
+            countdown=True,
+            sync=True,
+            create=True,
+            start_nonce="3-9f.0",
+        ),
+    ),
+)
+RENEW = Renew(
+    header("jabodetabek-1"),
+    (
+        Ask(
+            service="paspor",
+            service_uid="u-paspor",
+            epoch=3,
+            revision=12,
+            nonce="3-9f.55",
+            proven=True,
+            position_bytes=50331648,
+            rate_bytes_s=4096,
+            mode=Mode.LEASED,
+            illness="wraparound",
+            handover=True,
+        ),
+    ),
+)
+GRANT = Grant(
+    header(CONTROLLER),
+    "jabodetabek-1",
+    (
+        Granted(
+            service="paspor",
+            service_uid="u-paspor",
+            epoch=3,
+            revision=12,
+            nonce="3-9f.55",
+            grantor_set=2,
+            ttl_ms=2000,
+            refusal="none",
+            received_bytes=50331648,
+        ),
+    ),
+)
+SAMPLES: dict[str, Message] = {"report": REPORT, "order": ORDER, "renew": RENEW, "grant": GRANT}
