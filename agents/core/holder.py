@@ -148,7 +148,9 @@ def _rate(replica: Replica, probe: Probe, now_ms: int) -> int:
 
 
 def _waits_for_partner(replica: Replica, assignment: Assignment) -> bool:
-    return assignment.goal is Goal.DRAIN and replica.drained_bytes > 0 and allowed(replica)
+    resumed = replica.durable.resumed_revision == assignment.revision
+    drained = assignment.goal is Goal.DRAIN and replica.drained_bytes > 0
+    return drained and not resumed and allowed(replica)
 
 
 def _wants_first_lease(replica: Replica, assignment: Assignment, now_ms: int) -> bool:

@@ -89,17 +89,22 @@ def _hear(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Ac
         case GuardState():
             return _know_guard(replica, event), []
         case JobEnded():
-            if replica.job is None or replica.job.id != event.id:
-                return replica, []
-            ended = engine.end_job(replica, event.kind, event.error, event.position_bytes, now_ms)
-            return ended, []
+            return _job_ended(replica, event, now_ms), []
         case JobTold():
-            told = replica.job is not None and replica.job.id == event.id
-            return replace(replica, doing=event.text) if told else replica, []
-        case PersistFailed():
-            return replace(replica, disk_ok=False), []
-        case PersistWorks():
-            return replace(replica, disk_ok=True), []
+            return _job_told(replica, event), []
+        case PersistFailed() | PersistWorks():
+            return replace(replica, disk_ok=isinstance(event, PersistWorks)), []
+
+
+def _job_ended(replica: Replica, event: JobEnded, now_ms: int) -> Replica:
+    if replica.job is None or replica.job.id != event.id:
+        return replica
+    return engine.end_job(replica, event.kind, event.error, event.position_bytes, now_ms)
+
+
+def _job_told(replica: Replica, event: JobTold) -> Replica:
+    told = replica.job is not None and replica.job.id == event.id
+    return replace(replica, doing=event.text) if told else replica
 
 
 def _engine_exited(replica: Replica, event: EngineExited, now_ms: int) -> Replica:

@@ -129,7 +129,7 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     before = state
     state, actions = _settle_all(state, touched, now_ms)
     for uid in touched:
-        if state.services[uid].record.revision == before.services[uid].record.revision:
+        if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
             actions += _remind(state, state.services[uid], agent)
     return state, actions + reads
 

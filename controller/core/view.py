@@ -91,11 +91,11 @@ class View:
     @property
     def accepted_loss_bytes(self) -> int:
         """The bound, or what an operator approved for this epoch, if that is more."""
-        approval = self.record.approval
-        if approval and approval.epoch == self.record.epoch:
-            if self.in_phase_ms <= APPROVAL_GOOD_FOR_MS:
-                return max(self.spec.loss_bound_bytes, approval.loss_bytes)
-        return self.spec.loss_bound_bytes
+        approval, bound = self.record.approval, self.spec.loss_bound_bytes
+        expired = self.in_phase_ms > APPROVAL_GOOD_FOR_MS
+        if approval is None or approval.epoch != self.record.epoch or expired:
+            return bound
+        return max(bound, approval.loss_bytes)
 
     @property
     def lag_bytes(self) -> int | None:

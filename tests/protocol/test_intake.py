@@ -143,7 +143,7 @@ def test_an_order_signed_with_another_key_is_put_aside() -> None:
 
 def test_an_unsigned_order_is_put_aside() -> None:
     verifier = Verifier(Signer(Ed25519PrivateKey.generate()).public_key)
+    raw = msgspec.json.encode(ORDER)
     with pytest.raises(Rejected) as caught:
-        raw = msgspec.json.encode(ORDER)
         Intake(CLUSTER).take_sealed(raw, Order, CONTROLLER, "batam-1", verifier)
     assert caught.value.reason is Reason.MALFORMED

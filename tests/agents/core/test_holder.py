@@ -1,0 +1,367 @@
+"""The primary's agent: writable only by right, and never a moment longer."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from agents.core.actions import BeginJob, BeginProbe, ClosePermit, PermitAlone, PermitLease, Persist
+from agents.core.events import GuardState, OrderCame
+from agents.core.model import JobKind, Permit
+from agents.core.observation import Disk, Observation, ProbeKind
+from agents.core.permission import lease_end_ms, may_write
+from protocol.messages import CONTROLLER, Goal, Mode, Right, Role
+from tests.agents.core.given import DATA, TERMS, Actor, B, SendAsk, kinds, order
+
+
+def test_without_an_order_an_engine_is_not_even_started() -> None:
+    actor = Actor().start()
+    actor.pass_time(1000)
+    assert actor.job is None
+
+
+def test_nothing_is_decided_before_the_guard_spoke() -> None:
+    actor = Actor()
+    actor.order(order(Goal.PRIMARY, Right.ALONE))
+    assert kinds(actor.pass_time(100)) == []
+
+
+def test_an_order_without_the_echo_of_this_start_makes_nobody_writable() -> None:
+    actor = Actor().start()
+    actor.order(order(Goal.PRIMARY, Right.ALONE), fresh=False)
+    assert actor.job is JobKind.START_STANDBY
+    actor.finish()
+    actor.look()
+    assert actor.job is None
+    assert not may_write(actor.replica, actor.now_ms)
+
+
+def test_a_replayed_echo_of_an_earlier_life_makes_nobody_writable() -> None:
+    actor = Actor(life="2-b").start()
+    actor.feed(OrderCame(replace(order(Goal.PRIMARY, Right.ALONE), start_nonce="1-a.0")))
+    assert not actor.replica.fresh
+
+
+def test_standing_alone_is_persisted_before_the_guard_hears_of_it() -> None:
+    actor = Actor().start()
+    actions = actor.order(order(Goal.PRIMARY, Right.ALONE))
+    assert kinds(actions)[:2] == [Persist, PermitAlone]
+
+
+def test_an_engine_starts_as_standby_and_is_promoted_by_right() -> None:
+    actor = Actor().alone()
+    jobs = [a.kind for a in actor.done if isinstance(a, BeginJob)]
+    assert jobs == [JobKind.START_STANDBY, JobKind.PROMOTE]
+    assert actor.report().writable
+    assert actor.report().mode is Mode.ALONE
+
+
+def test_the_copy_counts_as_diverged_before_it_can_be_written() -> None:
+    actor = Actor().start()
+    actor.order(order(Goal.PRIMARY, Right.ALONE))
+    actor.finish()
+    actions = actor.look()
+    assert kinds(actions)[0] is Persist
+    assert actor.replica.durable.diverged
+    assert actor.replica.durable.reign_epoch == 3
+
+
+def test_arming_takes_only_a_grant_of_the_backup_under_this_revision() -> None:
+    actor = Actor().alone()
+    actor.order(order(Goal.PRIMARY, Right.ARMING, revision=11))
+    asks = {a.grantor: a for a in actor.next_asks()}
+    actor.grant(asks[CONTROLLER])
+    assert actor.replica.durable.mode is Mode.ALONE
+    actor.grant(asks[B], revision=10)
+    assert actor.replica.durable.mode is Mode.ALONE
+    again = {a.grantor: a for a in actor.next_asks()}
+    actions = actor.grant(again[B], revision=11)
+    assert actor.replica.durable.mode is Mode.LEASED
+    assert kinds(actions)[:2] == [Persist, PermitLease]
+    assert [lease.grantor for lease in actor.replica.leases] == [B]
+
+
+def test_a_doubled_arming_order_does_not_take_back_the_lease() -> None:
+    actor = Actor().alone()
+    arming = order(Goal.PRIMARY, Right.ARMING, revision=11)
+    actor.order(arming)
+    actor.grant(actor.next_asks()[-1], revision=11)
+    actor.order(arming)
+    assert actor.replica.durable.mode is Mode.LEASED
+
+
+def test_a_sync_service_is_not_armed_before_commits_wait_for_the_backup() -> None:
+    actor = Actor().alone()
+    actor.order(order(Goal.PRIMARY, Right.ARMING, revision=11, sync=True))
+    assert actor.job is JobKind.SET_SYNC
+    actor.finish()
+    actor.grant(actor.next_asks()[-1], revision=11)
+    assert actor.replica.durable.mode is Mode.ALONE
+    actor.look(sync_active=True)
+    actor.grant(actor.next_asks()[-1], revision=11)
+    assert actor.replica.durable.mode is Mode.LEASED
+
+
+def test_a_lease_counts_from_the_question_not_from_the_answer() -> None:
+    actor = Actor().leased()
+    ask = actor.next_asks()[0]
+    asked_ms = actor.now_ms
+    actor.tick(500)
+    actor.grant(ask)
+    assert lease_end_ms(actor.replica) == asked_ms + 1980
+
+
+def test_an_answer_that_comes_too_late_to_be_a_lease_is_dropped() -> None:
+    actor = Actor().leased()
+    ask = actor.next_asks()[0]
+    end_ms = lease_end_ms(actor.replica)
+    actor.now_ms += 1_900
+    actor.grant(ask)
+    assert lease_end_ms(actor.replica) in (0, end_ms)
+
+
+def test_the_same_answer_twice_counts_once() -> None:
+    actor = Actor().leased()
+    ask = actor.next_asks()[0]
+    actor.grant(ask)
+    before = actor.replica.leases
+    actor.grant(ask, ttl_ms=600_000)
+    assert actor.replica.leases == before
+
+
+@pytest.mark.parametrize("change", [{"epoch": 4}, {"nonce": "0-x.1"}, {"ttl_ms": 0}])
+def test_an_answer_that_does_not_fit_gives_no_lease(change: dict[str, object]) -> None:
+    actor = Actor().leased()
+    before = actor.replica.leases
+    actor.grant(actor.next_asks()[0], **change)
+    assert actor.replica.leases == before
+
+
+def test_an_answer_from_somebody_else_than_was_asked_gives_no_lease() -> None:
+    actor = Actor().leased()
+    ask = actor.next_asks()[0]
+    before = actor.replica.leases
+    actor.grant(SendAsk("ikn-1", ask.ask, None))
+    assert actor.replica.leases == before
+
+
+def test_one_grantor_is_enough() -> None:
+    actor = Actor().leased()
+    for _ in range(20):
+        ask = next(a for a in actor.next_asks() if a.grantor == B)
+        actor.grant(ask)
+    assert may_write(actor.replica, actor.now_ms)
+
+
+def test_without_grants_the_fence_comes_before_the_end_of_the_lease() -> None:
+    actor = Actor().leased()
+    end_ms = lease_end_ms(actor.replica)
+    while may_write(actor.replica, actor.now_ms):
+        actor.tick()
+        if actor.replica.probing:
+            actor.commit()
+    assert ClosePermit in kinds(actor.done)
+    assert end_ms - TERMS.fence_budget_ms <= actor.now_ms < end_ms
+
+
+def test_after_a_fence_only_a_fresh_order_and_a_lease_make_it_writable_again() -> None:
+    actor = Actor().leased()
+    nonce = actor.replica.start_nonce
+    actor.die(fenced=True)
+    assert actor.replica.start_nonce not in ("", nonce)
+    assert not may_write(actor.replica, actor.now_ms)
+    actor.finish()
+    actor.look()
+    assert not [a for a in actor.pass_time(1000) if isinstance(a, SendAsk)]
+    actor.order(order(Goal.PRIMARY, Right.LEASED, revision=12))
+    asks = [a for a in actor.pass_time(500) if isinstance(a, SendAsk)]
+    assert asks
+    assert not asks[0].ask.proven
+    actor.grant(asks[0])
+    assert actor.job is JobKind.PROMOTE
+
+
+def test_a_renewal_is_asked_for_only_after_a_commit() -> None:
+    actor = Actor().leased()
+    actor.tick(400)
+    assert actor.replica.probing
+    asked = [a for a in actor.pass_time(900) if isinstance(a, SendAsk)]
+    assert asked == []
+
+
+def test_a_failed_probe_is_no_renewal() -> None:
+    actor = Actor().leased()
+    actor.tick(400)
+    assert not [a for a in actor.fail_probe(ProbeKind.TIMEOUT) if isinstance(a, SendAsk)]
+
+
+def test_one_slow_probe_fences_nobody() -> None:
+    actor = Actor().leased()
+    actor.tick(400)
+    actor.tick(700)
+    for ask in actor.commit():
+        actor.grant(ask)
+    assert may_write(actor.replica, actor.now_ms)
+
+
+def test_an_illness_that_travels_is_said_to_every_grantor_and_reported() -> None:
+    actor, actions = Actor().leased(), []
+    for _ in range(2):
+        while not actor.replica.probing:
+            actor.tick()
+        actions = actor.fail_probe(ProbeKind.SHARED, "read-only")
+    asks = [a for a in actions if isinstance(a, SendAsk)]
+    assert {a.grantor for a in asks} == {CONTROLLER, B}
+    assert all(a.ask.illness == "read-only" and not a.ask.proven for a in asks)
+    assert actor.report().illness == "read-only"
+
+
+def test_in_a_countdown_a_primary_that_commits_goes_on_and_says_so() -> None:
+    actor = Actor().leased()
+    actor.order(order(Goal.PRIMARY, countdown=True, revision=13))
+    assert may_write(actor.replica, actor.now_ms)
+    assert actor.next_asks()
+    assert not actor.report().fenced
+
+
+def test_in_a_countdown_a_primary_whose_engine_is_dead_promises_its_fence() -> None:
+    actor = Actor().leased()
+    actor.die()
+    actor.order(order(Goal.PRIMARY, countdown=True, revision=13))
+    actions = actor.tick()
+    assert kinds(actions)[0] is Persist
+    assert actor.replica.durable.fenced_revision == 13
+    assert actor.report().fenced
+    assert not actor.replica.leases
+
+
+def test_a_promised_fence_holds_until_a_higher_revision() -> None:
+    actor = Actor().leased()
+    actor.die()
+    actor.order(order(Goal.PRIMARY, countdown=True, revision=13))
+    actor.tick()
+    actor.order(order(Goal.PRIMARY, Right.LEASED, revision=13))
+    asks = [a for a in actor.pass_time(2000) if isinstance(a, SendAsk)]
+    assert all(a.ask.handover for a in asks)
+    assert not may_write(actor.replica, actor.now_ms)
+    actor.order(order(Goal.PRIMARY, Right.ARMING, revision=14))
+    assert may_write(actor.replica, actor.now_ms)
+
+
+def test_an_engine_that_died_is_restarted_in_place() -> None:
+    actor = Actor().leased()
+    actor.die()
+    assert actor.job is JobKind.START_PRIMARY
+
+
+def test_a_crash_recovery_that_takes_too_long_is_handed_over_at_once() -> None:
+    actor = Actor().leased()
+    actor.look(recovery_bytes=10**12)
+    actions = actor.die()
+    asks = [a for a in actions if isinstance(a, SendAsk)]
+    assert asks
+    assert all(a.ask.handover and not a.ask.proven for a in asks)
+    assert actor.report().handover
+
+
+def test_a_restart_that_takes_too_long_is_handed_over() -> None:
+    actor = Actor().leased()
+    actor.die()
+    actor.pass_time(TERMS.restart_budget_ms + 50)
+    assert actor.report().handover
+
+
+def test_an_engine_that_dies_again_and_again_is_handed_over() -> None:
+    actor = Actor().leased()
+    for _ in range(4):
+        actor.die()
+        if actor.replica.handover:
+            break
+        actor.finish()
+        for ask in actor.commit():
+            actor.grant(ask)
+    assert actor.report().handover
+
+
+def test_a_primary_without_a_backup_is_restarted_however_long_it_takes() -> None:
+    actor = Actor().alone()
+    actor.look(recovery_bytes=10**12)
+    actor.die()
+    assert actor.job is JobKind.START_PRIMARY
+    assert not actor.report().handover
+
+
+def test_an_older_order_is_ignored_for_ever() -> None:
+    actor = Actor().leased()
+    before = actor.replica.durable
+    assert actor.order(order(Goal.BACKUP, revision=9)) == []
+    assert actor.replica.durable == before
+
+
+def test_becoming_the_backup_fences_at_once_and_rejoins() -> None:
+    actor = Actor().leased()
+    actions = actor.order(order(Goal.BACKUP, revision=13, epoch=4))
+    assert kinds(actions)[:2] == [Persist, ClosePermit]
+    assert not actor.replica.leases
+    actor.die()
+    assert actor.job is JobKind.REJOIN
+
+
+def test_a_new_life_goes_on_with_the_engine_that_outlived_the_old_one() -> None:
+    old = Actor().leased()
+    actor = Actor(old.replica.durable, life="2-b")
+    actor.feed(GuardState(Permit.LEASED, actor.now_ms + 900, True, True))
+    actor.look(role=Role.PRIMARY, disk=Disk.DATA, system_identifier="7301")
+    assert may_write(actor.replica, actor.now_ms)
+    assert ClosePermit not in kinds(actor.done)
+    assert all(not a.ask.nonce.startswith("1-a") for a in actor.next_asks())
+
+
+def test_after_a_host_restart_a_primary_that_stood_alone_waits_for_a_fresh_order() -> None:
+    old = Actor().alone()
+    actor = Actor(old.replica.durable, life="2-b").start()
+    actor.pass_time(1000)
+    assert actor.job is JobKind.START_STANDBY
+    assert not may_write(actor.replica, actor.now_ms)
+    assert actor.report().start_nonce == "2-b.0"
+
+
+def test_a_grant_for_a_nonce_of_another_life_is_dropped() -> None:
+    old = Actor().leased()
+    ask = old.next_asks()[0]
+    actor = Actor(old.replica.durable, life="2-b")
+    actor.feed(GuardState(Permit.LEASED, actor.now_ms + 400, True, True))
+    before = actor.replica.leases
+    actor.grant(ask)
+    assert actor.replica.leases == before
+
+
+def test_a_directory_of_another_database_is_never_touched() -> None:
+    actor = Actor().start(Observation(disk=Disk.DATA, system_identifier="999"))
+    actor.order(order(Goal.PRIMARY, Right.ALONE))
+    assert actor.job is None
+    assert "999" in actor.report().problem
+
+
+def test_foreign_files_are_never_touched() -> None:
+    actor = Actor().start(Observation(disk=Disk.FOREIGN))
+    actor.order(order(Goal.PRIMARY, Right.ALONE, create=True, system_identifier=""))
+    assert actor.job is None
+    assert "never touched" in actor.report().problem
+
+
+def test_an_empty_directory_is_filled_only_for_a_service_that_is_new() -> None:
+    lost = Actor().start(Observation())
+    lost.order(order(Goal.PRIMARY, Right.ALONE))
+    assert lost.job is None
+    new = Actor().start(Observation())
+    new.order(order(Goal.PRIMARY, Right.ALONE, create=True, system_identifier=""))
+    assert new.job is JobKind.CREATE
+
+
+def test_existing_data_are_adopted_only_by_their_name() -> None:
+    actor = Actor().start(DATA)
+    actor.order(order(Goal.PRIMARY, Right.ALONE, create=True, system_identifier=""))
+    assert actor.job is None
+    assert "system_identifier" in actor.report().problem
+    assert BeginProbe not in kinds(actor.done)

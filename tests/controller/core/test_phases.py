@@ -1,0 +1,245 @@
+"""The table of phases: every row can fire, and the forbidden ones do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from controller.core import diagram
+from controller.core.conditions import facts
+from controller.core.events import Kind
+from controller.core.model import Approval, HeldFor, LastWord, Phase
+from controller.core.phases import TABLE, Row, first_row, rows_from
+from controller.core.view import APPROVAL_GOOD_FOR_MS
+from protocol.messages import LeaseTerms, Mode, Role
+from tests.controller.core.given import NOW, Given, backup_report, primary_report
+
+P = Phase
+OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
+ASKED_LESS = Approval("siti", 1, 10)
+
+
+def behind(phase: Phase) -> Given:
+    return Given(phase).seen(heard_revision=11)
+
+
+def restored_and_asked(phase: Phase, kind: Kind) -> Given:
+    return Given(phase, held_for=HeldFor.RESTORED).asked(kind)
+
+
+# For every row a situation in which it is the first that fires.
+SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
+    **{("store_restored", phase): partial(behind, phase) for phase in Phase if phase is not P.HELD},
+    ("illness", P.PROTECTED): lambda: Given(P.PROTECTED).primary(primary_report(illness="ro")),
+    ("switchover", P.PROTECTED): lambda: Given(P.PROTECTED).asked(Kind.SWITCHOVER),
+    ("primary_gave_up", P.PROTECTED): lambda: Given(P.PROTECTED).primary(
+        primary_report(role=Role.DOWN, handover=True, writable=False)
+    ),
+    ("primary_silent", P.PROTECTED): lambda: Given(P.PROTECTED).silent(),
+    ("failover_asked", P.PROTECTED): lambda: (
+        Given(P.PROTECTED, paused="by siti").silent().asked(Kind.FAILOVER)
+    ),
+    ("backup_lost", P.PROTECTED): lambda: Given(P.PROTECTED).backup(backup_report(), 9000),
+    ("drained", P.DRAINING): lambda: Given(P.DRAINING).primary(
+        primary_report(role=Role.DOWN, released=True, writable=False)
+    ),
+    ("drain_resumed", P.DRAINING): lambda: Given(P.DRAINING).primary(primary_report(resumed=True)),
+    ("drain_overdue", P.DRAINING): lambda: Given(P.DRAINING).seen(entered_ms=NOW - 7000),
+    ("drain_broken", P.DRAINING): lambda: Given(P.DRAINING).silent(),
+    ("illness_in_countdown", P.COUNTDOWN): lambda: Given(P.COUNTDOWN).primary(
+        primary_report(illness="wraparound")
+    ),
+    ("primary_back", P.COUNTDOWN): lambda: Given(P.COUNTDOWN),
+    ("backup_refuses", P.COUNTDOWN): lambda: (
+        Given(P.COUNTDOWN).silent().backup(backup_report(revision=9, refused_revision=10))
+    ),
+    ("loss_too_large", P.COUNTDOWN): lambda: Given(
+        P.COUNTDOWN, last_word=LastWord(10**9, 0, 0)
+    ).stopped(),
+    ("fence_certain", P.COUNTDOWN): lambda: Given(P.COUNTDOWN).stopped(),
+    ("backup_lost_in_countdown", P.COUNTDOWN): lambda: (
+        Given(P.COUNTDOWN)
+        .silent()
+        .primary(primary_report(role=Role.STANDBY, writable=False))
+        .backup(None)
+        .seen(entered_ms=NOW - 9000, proven_ms=NOW - 9500)
+    ),
+    ("promoted", P.PROMOTING): lambda: Given(P.PROMOTING),
+    ("routed", P.ROUTING): lambda: Given(P.ROUTING),
+    ("first_copy", P.ALONE): lambda: Given(P.ALONE, system_identifier=""),
+    ("backup_ready", P.ALONE): lambda: Given(P.ALONE).primary(primary_report(mode=Mode.ALONE)),
+    ("new_settings", P.ALONE): lambda: Given(P.ALONE, terms=OTHER_TERMS),
+    ("new_settings", P.PROTECTED): lambda: Given(P.PROTECTED, terms=OTHER_TERMS),
+    ("armed", P.ARMING): lambda: Given(P.ARMING),
+    ("backup_lost_in_arming", P.ARMING): lambda: (
+        Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)
+    ),
+    ("store_restored_in_hold", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.LOSS).seen(
+        heard_revision=11
+    ),
+    ("restored_accepted", P.HELD): lambda: (
+        Given(P.HELD, held_for=HeldFor.RESTORED).seen(heard_revision=11).asked(Kind.APPROVE)
+    ),
+    ("adopted", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ADOPTION),
+    ("well_again", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ILLNESS),
+    ("primary_back_in_hold", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.LOSS),
+    ("loss_approved", P.HELD): lambda: (
+        Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0))
+        .stopped()
+        .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
+    ),
+    **{
+        ("paused", phase): partial(restored_and_asked, phase, Kind.PAUSE)
+        for phase in (P.PROTECTED, P.ALONE, P.HELD)
+    },
+    **{
+        ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME)
+        for phase in (P.PROTECTED, P.ALONE, P.HELD)
+    },
+}
+
+
+def row_id(row: Row) -> str:
+    return f"{row.source.value}-{row.name}"
+
+
+@pytest.mark.parametrize("row", TABLE, ids=row_id)
+def test_every_row_is_the_first_to_fire_somewhere(row: Row) -> None:
+    assert first_row(SITUATIONS[row.name, row.source]().view()) is row
+
+
+@pytest.mark.parametrize("row", TABLE, ids=row_id)
+def test_every_sentence_can_be_filled_with_the_facts(row: Row) -> None:
+    view = SITUATIONS[row.name, row.source]().view()
+    assert row.because.format(**facts(view))
+    assert all(condition.sentence(view) for condition in row.when)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
+    if phase is P.PROTECTED:
+        assert first_row(Given(phase).view()) is None
+
+
+def test_only_countdown_and_draining_lead_to_promoting() -> None:
+    assert {r.source for r in TABLE if r.target is P.PROMOTING} == {P.COUNTDOWN, P.DRAINING}
+
+
+def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
+    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN}
+    assert sources == {P.PROTECTED, P.DRAINING, P.HELD}
+    from_hold = [r for r in rows_from(P.HELD) if r.target is P.COUNTDOWN]
+    names = {c.name for r in from_hold for c in r.when}
+    assert "held_for_loss" in names
+
+
+def test_only_arming_leads_to_protected() -> None:
+    assert {r.source for r in TABLE if r.target is P.PROTECTED} == {P.ARMING, P.PROTECTED}
+
+
+def test_names_are_unique_within_a_phase() -> None:
+    assert len({(r.source, r.name) for r in TABLE}) == len(TABLE)
+
+
+def test_a_pause_stops_an_automatic_failover() -> None:
+    assert first_row(Given(P.PROTECTED, paused="by siti").silent().view()) is None
+
+
+def test_no_countdown_while_the_controller_hears_commits() -> None:
+    assert first_row(Given(P.PROTECTED).silent(for_ms=500).view()) is None
+
+
+def test_no_countdown_while_the_backup_hears_commits() -> None:
+    given = Given(P.PROTECTED).silent().backup(backup_report(primary_heard=True))
+    assert first_row(given.view()) is None
+
+
+def test_no_countdown_while_the_backup_hears_of_an_illness() -> None:
+    told = backup_report(primary_heard=False, primary_illness="read-only")
+    assert first_row(Given(P.PROTECTED).silent().backup(told).view()) is None
+
+
+def test_no_promotion_before_the_controllers_own_promise_ran_out() -> None:
+    assert first_row(Given(P.COUNTDOWN).stopped().seen(promise_end_ms=NOW + 1).view()) is None
+
+
+def test_no_promotion_before_the_backups_promise_ran_out() -> None:
+    assert first_row(Given(P.COUNTDOWN).stopped(promise_left_ms=1).view()) is None
+
+
+def test_no_promotion_on_a_backups_word_of_an_earlier_revision() -> None:
+    assert first_row(Given(P.COUNTDOWN).stopped(revision=9).view()) is None
+
+
+def test_a_proof_of_fence_of_an_earlier_revision_does_not_count() -> None:
+    told = primary_report(role=Role.DOWN, writable=False, fenced=True, revision=9)
+    assert first_row(Given(P.COUNTDOWN).silent().primary(told).view()) is None
+
+
+def test_a_proof_of_fence_saves_the_wait() -> None:
+    told = primary_report(role=Role.DOWN, writable=False, fenced=True)
+    row = first_row(Given(P.COUNTDOWN).silent().primary(told).view())
+    assert row is not None
+    assert row.target is P.PROMOTING
+
+
+def test_a_stale_report_is_not_believed() -> None:
+    given = Given(P.COUNTDOWN).stopped()
+    told = backup_report(stopped=True, promise_left_ms=0, primary_heard=False)
+    assert first_row(given.backup(told, age_ms=60_000).view()) is None
+
+
+def test_an_approval_of_another_epoch_is_refused() -> None:
+    given = Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)).stopped()
+    assert first_row(given.asked(Kind.APPROVE, epoch=2, loss_bytes=10**10).view()) is None
+
+
+def test_an_approval_of_too_small_a_loss_is_refused() -> None:
+    given = Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)).stopped()
+    assert first_row(given.asked(Kind.APPROVE, epoch=1, loss_bytes=10**6).view()) is None
+
+
+def test_an_approved_loss_is_carried_out() -> None:
+    approval = Approval("siti", 1, 10**9)
+    given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
+    row = first_row(given.view())
+    assert row is not None
+    assert row.target is P.PROMOTING
+
+
+def test_an_approval_expires() -> None:
+    approval = Approval("siti", 1, 10**9)
+    given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
+    entered_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
+    old = given.seen(entered_ms=entered_ms, proven_ms=entered_ms - 3000)
+    row = first_row(old.view())
+    assert row is not None
+    assert row.target is P.HELD
+
+
+def test_an_unknown_loss_is_held_rather_than_guessed() -> None:
+    given = Given(P.COUNTDOWN).stopped().seen(proven_position_bytes=0)
+    row = first_row(given.view())
+    assert row is not None
+    assert row.target is P.HELD
+
+
+def test_a_sync_service_has_no_loss_to_hold_for() -> None:
+    row = first_row(Given(P.COUNTDOWN).stopped().sync().view())
+    assert row is not None
+    assert row.target is P.PROMOTING
+
+
+def test_what_the_primary_may_have_added_since_its_last_word_counts() -> None:
+    told = Given(P.COUNTDOWN).stopped().seen(proven_rate_bytes_s=10**9)
+    row = first_row(told.view())
+    assert row is not None
+    assert row.target is P.HELD
+
+
+def test_the_diagram_in_the_docs_is_fresh() -> None:
+    stored = Path(__file__).parents[3] / "docs" / "phases.md"
+    assert stored.read_text() == diagram.markdown(), "run `make docs`"
