@@ -66,7 +66,10 @@ def test_a_drain_that_is_not_confirmed_in_time_is_resumed_for_good() -> None:
     asks = [a for a in wanted if isinstance(a, SendAsk) and not a.ask.handover]
     actor.grant(asks[-1], received_bytes=5000)
     assert not actor.report().released
-    assert actor.job is JobKind.START_PRIMARY
+    assert actor.job is JobKind.START_STANDBY
+    actor.finish()
+    actor.look()
+    assert actor.job is JobKind.PROMOTE
 
 
 def test_a_drain_whose_stop_failed_is_resumed() -> None:
