@@ -1,0 +1,72 @@
+"""The controller's HTTP API, as the lab uses it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import aiohttp
+
+TIMEOUT = aiohttp.ClientTimeout(total=5.0, connect=1.0)
+
+
+class ApiError(Exception):
+    """The controller answered with something else than 200; `status` and `body` say what."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status = status
+        self.body = body
+
+
+class Api:
+    """One controller. Raises aiohttp.ClientError and TimeoutError while it is down."""
+
+    def __init__(self, address: str) -> None:
+        self._base = f"http://{address}"
+
+    async def state(self) -> dict[str, Any]:
+        """Everything at once."""
+        return await self._get("/api/v1/state")
+
+    async def explain(self, service: str) -> dict[str, Any]:
+        return await self._get(f"/api/v1/services/{service}/explain")
+
+    async def history(self, service: str, limit: int = 100) -> list[dict[str, Any]]:
+        """What was changed, newest first."""
+        answer = await self._get(f"/api/v1/history?service={service}&limit={limit}")
+        entries: list[dict[str, Any]] = answer["history"]
+        return entries
+
+    async def ask(self, service: str, kind: str, **body: Any) -> dict[str, Any]:
+        """Switchover, failover, approve, pause or resume. Raises ApiError when refused."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        document = {"by": "the lab", **body}
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT) as session,
+            session.post(
+                f"{self._base}/api/v1/services/{service}/{kind}", json=document, headers=headers
+            ) as answer,
+        ):
+            return await _read(answer)
+
+    async def metrics(self) -> str:
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT) as session,
+            session.get(f"{self._base}/metrics") as answer,
+        ):
+            return await answer.text()
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT) as session,
+            session.get(self._base + path) as answer,
+        ):
+            return await _read(answer)
+
+
+async def _read(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    body: dict[str, Any] = await answer.json()
+    if answer.status != 200:
+        raise ApiError(answer.status, body)
+    return body

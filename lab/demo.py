@@ -1,0 +1,194 @@
+"""The main job, shown: a site dies, its partner takes over, it comes back, and goes home.
+
+Two services of one pair and two of the other run all the time; the site that dies is primary
+for one of them and backup for another. The report says what it cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from lab.four_sites import Lab
+from lab.incident import Act, Watch, act
+from lab.plan import Plan
+
+SERVICE = "paspor"
+DEAD_SITE = "jabodetabek"
+PARTNER = "batam"
+
+
+class DemoReport(msgspec.Struct, frozen=True):
+    """What `demo-report.json` holds."""
+
+    acts: list[Act]
+    took_s: float
+    processors: int
+
+
+class Stage:
+    """Speaks to the person who watches; on standard error, so that data stay apart."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._begun_s = time.monotonic()
+
+    def say(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self._begun_s:6.1f} s[/]  {text}")
+
+    def title(self, text: str) -> None:
+        self.console.print()
+        self.console.rule(f"[bold]{text}[/]", align="left")
+
+    @property
+    def took_s(self) -> float:
+        return round(time.monotonic() - self._begun_s, 1)
+
+
+def main(keep: bool, report: Path) -> int:
+    """Run the demo; 0 when everything came out as promised, 1 when not."""
+    stage = Stage()
+    directory = Path(tempfile.mkdtemp(prefix="saling-"))
+    try:
+        return asyncio.run(_run(stage, directory, keep, report))
+    except KeyboardInterrupt:
+        stage.say("interrupted; everything that was started has been ended")
+        return 1
+    except (TimeoutError, RuntimeError, OSError) as error:
+        stage.console.print(f"[red]The demo did not get through:[/] {error}")
+        stage.console.print(f"The logs are kept in {directory}")
+        return 1
+
+
+async def _run(stage: Stage, directory: Path, keep: bool, report: Path) -> int:
+    lab = Lab(Plan(directory), stage.say)
+    stage.title("Four sites, a controller in a domain of its own, PostgreSQL in pairs")
+    async with lab:
+        await _show(stage, lab)
+        async with Watch(lab, SERVICE) as watch:
+            acts = [await _site_dies(stage, watch), await _goes_home(stage, watch)]
+        done = DemoReport(acts, stage.took_s, os.cpu_count() or 0)
+        report.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=2) + b"\n")
+        _summary(stage, done, report)
+        if keep:
+            await _keep(stage, lab)
+    shutil.rmtree(directory, ignore_errors=True)
+    return 0 if _as_promised(acts) else 1
+
+
+async def _site_dies(stage: Stage, watch: Watch) -> Act:
+    lab = watch.lab
+    stage.title(f"Kill every process of {DEAD_SITE}, which is primary for {SERVICE}")
+
+    async def fault() -> None:
+        lab.kill_site(DEAD_SITE)
+
+    async def end() -> None:
+        await lab.wait_for(
+            f"{PARTNER} to take over {SERVICE}", lambda s: s["epoch"] > 1 and _serves(s), SERVICE
+        )
+
+    done = await act(watch, f"kill site {DEAD_SITE}", fault, end)
+    _tell(stage, done)
+    await _show(stage, lab)
+    stage.title(f"{DEAD_SITE} comes back")
+    lab.start_site(DEAD_SITE)
+    await lab.wait_until_protected()
+    await _show(stage, lab)
+    return done
+
+
+async def _goes_home(stage: Stage, watch: Watch) -> Act:
+    lab = watch.lab
+    stage.title(f"Planned switchover of {SERVICE} home to {DEAD_SITE}")
+
+    async def fault() -> None:
+        await lab.api.ask(SERVICE, "switchover", reason="going home")
+
+    async def end() -> None:
+        await lab.wait_for(
+            f"{DEAD_SITE} to serve {SERVICE} again",
+            lambda s: s["primary"].startswith(DEAD_SITE) and _serves(s),
+            SERVICE,
+        )
+
+    done = await act(watch, f"switchover {SERVICE}", fault, end)
+    _tell(stage, done)
+    await lab.wait_until_protected()
+    await _show(stage, lab)
+    return done
+
+
+def _as_promised(acts: list[Act]) -> bool:
+    """Never two writers; a planned move loses nothing (a dead site may, in async mode)."""
+    planned = [a for a in acts if a.name.startswith("switchover")]
+    return all(a.two_writers_s == 0 for a in acts) and all(a.acked_lost == 0 for a in planned)
+
+
+def _serves(seen: dict[str, Any]) -> bool:
+    return seen["phase"] in ("ROUTING", "ALONE", "ARMING", "PROTECTED")
+
+
+def _tell(stage: Stage, done: Act) -> None:
+    for line in done.timeline:
+        stage.say(f"[bold]+{line['at_s']:.2f} s {line['phase']}[/]: {line['because']}")
+    stage.say(
+        f"no write for [bold]{done.outage_s:.2f} s[/], {done.acked_lost} acknowledged writes lost, "
+        f"{done.two_writers_s:.2f} s with two writers (lease {done.lease_ttl_s:.0f} s)"
+    )
+
+
+async def _show(stage: Stage, lab: Lab) -> None:
+    table = Table("service", "phase", "epoch", "primary", "backup", "why", expand=True)
+    for name, seen in (await lab.services()).items():
+        colour = "green" if seen["protected"] else "yellow"
+        table.add_row(
+            name,
+            f"[{colour}]{seen['phase']}[/]",
+            str(seen["epoch"]),
+            seen["primary"],
+            seen["backup"],
+            seen["because"],
+        )
+    stage.console.print(table)
+
+
+def _summary(stage: Stage, done: DemoReport, report: Path) -> None:
+    stage.title("What it cost")
+    table = Table("act", "no write for", "promoted after", "acked lost", "two writers", "lease")
+    for a in done.acts:
+        table.add_row(
+            a.name,
+            f"{a.outage_s:.2f} s",
+            f"{a.promotion_s:.2f} s",
+            str(a.acked_lost),
+            f"{a.two_writers_s:.2f} s",
+            f"{a.lease_ttl_s:.0f} s",
+        )
+    stage.console.print(table)
+    stage.say(f"the report is in {report}; the whole demo took {done.took_s:.0f} s")
+
+
+async def _keep(stage: Stage, lab: Lab) -> None:
+    """Leave everything running for the command line until Ctrl-C."""
+    stage.title("Everything goes on; end it with Ctrl-C")
+    stage.say(f"export SALING_CONTROLLER=http://{lab.plan.address('controller')}")
+    stage.say(f"{Path(sys.argv[0]).name} status")
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    with contextlib.suppress(asyncio.CancelledError):
+        await stopped.wait()

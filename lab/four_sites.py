@@ -1,0 +1,306 @@
+"""The lab: real sites on one machine, with the delays between them, and the faults.
+
+Everything that runs is the shipped program as a process of its own: controller, agents, guards,
+PostgreSQL, brokers. The lab only starts, links, kills and asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from controller.broker import EmbeddedBroker, agent_account, controller_account
+from lab.api import Api, ApiError
+from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.keys import LabKeys, make_keys
+from lab.links import Links
+from lab.plan import CLUSTER, Plan, agent_of, site_of, write_agent, write_topology
+from lab.processes import Child, end_all, kill_all, module, pids_of
+
+LOGIN = "lab"
+WAIT_S = 90.0
+LOOK_AGAIN_S = 0.05
+UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, ApiError)
+
+Say = Callable[[str], None]
+
+
+def silently(_text: str) -> None:
+    """Say nothing."""
+
+
+class Lab:
+    """One lab. `async with Lab(plan) as lab:` starts it and leaves nothing behind."""
+
+    def __init__(self, plan: Plan, say: Say = silently) -> None:
+        self.plan = plan
+        self.say = say
+        self.api = Api(plan.address("controller"))
+        self.links = Links(plan.directory / "links", ROUND_TRIPS_MS)
+        self.brokers: list[EmbeddedBroker] = []
+        self.controller = Child(
+            "controller",
+            plan.directory / ARBITER / "controller.log",
+            module("controller.daemon", "--config", str(plan.topology_file)),
+        )
+        self.agents = {
+            site: Child(
+                agent_of(site),
+                plan.site_directory(site) / "agent.log",
+                module("agents.daemon", "--config", str(plan.agent_file(site))),
+            )
+            for site in plan.sites
+        }
+        self.keys: LabKeys | None = None
+
+    async def __aenter__(self) -> Lab:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start everything and wait until every service is protected. Raises TimeoutError."""
+        await self.launch()
+        await self.wait_until_protected()
+        for service in self.plan.services:
+            await self.prepare_database(service.name)
+
+    async def launch(self) -> None:
+        """Start everything, without waiting for the services."""
+        self.plan.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.say("making keys and certificates")
+        self.keys = make_keys(self.plan.directory / "keys", self.plan.agents, {})
+        self.say("starting the links and the brokers")
+        await self.links.start()
+        await self._start_brokers(self.keys)
+        write_topology(self.plan, self.keys)
+        for site in self.plan.sites:
+            write_agent(self.plan, self.keys, site, await self._roads_from(site))
+        self.say("starting the controller and the agents")
+        self.controller.start()
+        for agent in self.agents.values():
+            agent.start()
+
+    async def stop(self) -> None:
+        """End every process of this lab, agents first."""
+        for child in (*self.agents.values(), self.controller):
+            await child.end(signal.SIGKILL)
+        for site in self.plan.sites:
+            await end_all(self.plan.site_directory(site))
+        for broker in self.brokers:
+            await broker.stop()
+        await self.links.stop()
+
+    async def remove(self) -> None:
+        """Delete the lab's directory."""
+        await asyncio.to_thread(shutil.rmtree, self.plan.directory, ignore_errors=True)
+
+    # Faults.
+
+    def kill_engine(self, service: str, site: str) -> None:
+        """Kill the engine's processes; its guard and its agent live on."""
+        data = self.plan.site_directory(site) / "data" / service
+        engines = [p for p in pids_of(data.parent) if _argument_is(p, str(data))]
+        if not engines:
+            raise RuntimeError(f"no engine of {service} runs at {site}")
+        for pid in engines:
+            _send(pid, signal.SIGKILL)
+
+    def kill_guard(self, service: str, site: str) -> None:
+        """Kill the guard, and nothing else by hand."""
+        for pid in self.guards(service, site):
+            _send(pid, signal.SIGKILL)
+
+    def guards(self, service: str, site: str) -> list[int]:
+        run = str(self.plan.run_directory(service, site))
+        return [
+            pid
+            for pid in pids_of(self.plan.site_directory(site))
+            if _argument_is(pid, run) and any("guard" in word for word in _command(pid))
+        ]
+
+    def kill_site(self, site: str) -> None:
+        """Every process of the site, at once."""
+        kill_all(self.plan.site_directory(site))
+
+    def start_site(self, site: str) -> None:
+        self.agents[site].start()
+
+    async def kill_agent(self, site: str) -> None:
+        """The agent alone: its guards and engines live on."""
+        await self.agents[site].end(signal.SIGKILL)
+
+    async def kill_controller(self) -> None:
+        await self.controller.end(signal.SIGKILL)
+
+    async def kill_brokers(self) -> None:
+        for broker in self.brokers:
+            await broker.stop()
+
+    async def start_brokers(self) -> None:
+        for broker in self.brokers:
+            await broker.start()
+
+    # What is seen.
+
+    async def services(self) -> dict[str, dict[str, Any]]:
+        """Every service explained, by name; empty while the controller is down."""
+        try:
+            state = await self.api.state()
+        except UNREACHABLE:
+            return {}
+        return {service["service"]: service for service in state["services"]}
+
+    async def primary_site(self, service: str) -> str:
+        return site_of((await self.api.explain(service))["primary"])
+
+    async def wait_for(
+        self,
+        what: str,
+        holds: Callable[[dict[str, Any]], bool],
+        service: str,
+        wait_s: float = WAIT_S,
+    ) -> dict[str, Any]:
+        """Wait until a service's explanation satisfies this. Raises TimeoutError with the why."""
+        self.say(f"waiting for {what}")
+        deadline = asyncio.get_running_loop().time() + wait_s
+        seen: dict[str, Any] = {}
+        while asyncio.get_running_loop().time() < deadline:
+            seen = (await self.services()).get(service, seen)
+            if seen and holds(seen):
+                return seen
+            await asyncio.sleep(LOOK_AGAIN_S)
+        raise TimeoutError(f"{service}: {what} did not come within {wait_s} s; {_story(seen)}")
+
+    async def wait_for_phase(
+        self, service: str, *phases: str, wait_s: float = WAIT_S
+    ) -> dict[str, Any]:
+        return await self.wait_for(
+            f"{service} to be {' or '.join(phases)}",
+            lambda s: s["phase"] in phases,
+            service,
+            wait_s,
+        )
+
+    async def wait_until_protected(self, wait_s: float = WAIT_S) -> None:
+        """Wait until every service has an eligible backup."""
+        for service in self.plan.services:
+            try:
+                await self.wait_for_phase(service.name, "PROTECTED", wait_s=wait_s)
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{self.last_words()}") from None
+
+    def last_words(self) -> str:
+        children = [self.controller, *self.agents.values()]
+        return "\n".join(f"--- {child.name}\n{child.last_words()}" for child in children)
+
+    # Databases.
+
+    async def as_superuser(self, service: str, site: str) -> asyncpg.Connection:
+        """A connection over the engine's own socket. Raises OSError while it is down."""
+        port = int(self.plan.engine(service, site).rpartition(":")[2])
+        return await asyncpg.connect(
+            host=str(self.plan.run_directory(service, site) / "socket"),
+            port=port,
+            user="saling",
+            database="postgres",
+            timeout=5,
+            command_timeout=10,
+        )
+
+    async def prepare_database(self, service: str) -> None:
+        """The lab's own role, which may make tables."""
+        if self.keys is None:
+            raise RuntimeError("the lab was not launched")
+        password = self.keys.database_password_file.read_text().strip()
+        connection = await self.as_superuser(service, await self.primary_site(service))
+        try:
+            known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN)
+            if not known:
+                await connection.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{password}'")
+                await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {LOGIN}")
+        finally:
+            await connection.close(timeout=2)
+
+    async def _start_brokers(self, keys: LabKeys) -> None:
+        accounts = [
+            controller_account(CLUSTER, "controller", keys.controller.password_file.read_text())
+        ]
+        for name, party in keys.agents.items():
+            accounts.append(agent_account(CLUSTER, name, party.password_file.read_text()))
+        for number in range(self.plan.broker_count):
+            broker = EmbeddedBroker(
+                self.plan.directory / ARBITER / f"broker-{number}",
+                self.plan.address(f"broker {number}"),
+                accounts,
+            )
+            self.brokers.append(broker)
+            await broker.start()
+
+    async def _roads_from(self, site: str) -> dict[str, str]:
+        """From every address elsewhere to the link by which this site reaches it."""
+        roads = {}
+        for number in range(self.plan.broker_count):
+            address = self.plan.address(f"broker {number}")
+            roads[address] = await self.links.link(site, ARBITER, address)
+        for other in self.plan.sites:
+            if other == site:
+                continue
+            shared = [s for s in self.plan.services_at(site) if other in s.sites]
+            addresses = [self.plan.engine(service.name, other) for service in shared]
+            if shared:
+                addresses.append(self.plan.address(f"agent {other}"))
+            for address in addresses:
+                roads[address] = await self.links.link(site, other, address)
+        return roads
+
+
+def _story(seen: dict[str, Any]) -> str:
+    if not seen:
+        return "the controller says nothing of it"
+    problems = [
+        f"{copy['agent']}: {copy['report']['role']} {copy['report'].get('doing', '')} "
+        f"{copy['report'].get('problem', '')}"
+        for copy in seen["copies"]
+        if copy["report"]
+    ]
+    return f"it is {seen['phase']}: {seen['because']}; {'; '.join(problems)}"
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    return [word.decode(errors="replace") for word in words]
+
+
+def _argument_is(pid: int, value: str) -> bool:
+    return value in _command(pid)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,206 @@
+"""One incident, measured: a writer that never stops, probers in both sites, a fault, an end.
+
+The figures, in seconds:
+
+    outage_s        the longest time between two acknowledged writes around the fault
+    promotion_s     from the fault to the first write that a prober committed at the partner
+    acked_lost      writes that were acknowledged and are absent at the primary in the end
+    two_writers_s   how long probers or the writer prove that two copies took writes at once
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.checks import NUMBERS_SQL, longest_gap, loss, overlap_of_probes
+from lab.database import Login
+from lab.four_sites import LOGIN, Lab
+from lab.prober import ProbedEngine, ProberSpec
+from lab.processes import Child, module
+from lab.records import Answer, Insert, Outcome, Probe, now_ms, read_inserts, read_probes
+from lab.writer import Target, WriterSpec
+
+FIRST_WRITE_TIMEOUT_S = 30.0
+SETTLE_ACKED = 20
+LOOK_AGAIN_S = 0.05
+
+
+class Act(msgspec.Struct, frozen=True):
+    """What one incident came to."""
+
+    name: str
+    service: str
+    outage_s: float
+    promotion_s: float
+    """-1 where nothing was promoted."""
+    acked_lost: int
+    two_writers_s: float
+    lease_ttl_s: float
+    longest_gap_before_s: float
+    acked: int
+    timeline: list[dict[str, Any]]
+
+
+@dataclass
+class Watch:
+    """A writer and a prober on one service; both are processes of their own."""
+
+    lab: Lab
+    service: str
+    directory: Path = field(init=False)
+    _children: list[Child] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.directory = self.lab.plan.directory / "watch" / self.service
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def __aenter__(self) -> Watch:
+        sites = self.lab.plan.service(self.service).sites
+        plan, login = self.lab.plan, self._login()
+        writer = WriterSpec(
+            self.service, login, tuple(Target(s, plan.engine(self.service, s)) for s in sites)
+        )
+        prober = ProberSpec(
+            login,
+            tuple(ProbedEngine(self.service, s, plan.engine(self.service, s)) for s in sites),
+        )
+        for name, spec in (("writer", writer), ("prober", prober)):
+            (self.directory / f"{name}.json").write_bytes(msgspec.json.encode(spec))
+            child = Child(name, self.directory / f"{name}.out", self._arguments(name))
+            child.start()
+            self._children.append(child)
+        await self.wait_for_writes()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for child in self._children:
+            await child.end()
+
+    def inserts(self) -> list[Insert]:
+        return list(read_inserts(self.directory / "writer.jsonl"))
+
+    def probes(self) -> list[Probe]:
+        return list(read_probes(self.directory / "prober.jsonl"))
+
+    async def wait_for_writes(self, count: int = SETTLE_ACKED) -> None:
+        """Wait until this many further writes were acknowledged. Raises TimeoutError."""
+        begun_ms = now_ms()
+        deadline = begun_ms + FIRST_WRITE_TIMEOUT_S * 1000
+        while now_ms() < deadline:
+            acked = [i for i in self.inserts() if _acked(i) and i.start_ms > begun_ms]
+            if len(acked) >= count:
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
+        words = "\n".join(f"{child.name}: {child.last_words(5)}" for child in self._children)
+        raise TimeoutError(
+            f"{self.service}: the writer got no {count} writes acknowledged within "
+            f"{FIRST_WRITE_TIMEOUT_S} s\n{words}"
+        )
+
+    def _arguments(self, name: str) -> list[str]:
+        spec, log = self.directory / f"{name}.json", self.directory / f"{name}.jsonl"
+        return module(f"lab.{name}", "--spec", str(spec), "--log", str(log))
+
+    def _login(self) -> Login:
+        if self.lab.keys is None:
+            raise RuntimeError("the lab was not launched")
+        return Login("postgres", LOGIN, str(self.lab.keys.database_password_file))
+
+
+async def act(
+    watch: Watch, name: str, fault: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[Any]]
+) -> Act:
+    """Cause the fault, wait for the end, and measure what was between."""
+    lab, service = watch.lab, watch.service
+    old_site = await lab.primary_site(service)
+    begun_ms, begun_wall_ms = now_ms(), time.time() * 1000
+    await fault()
+    await end()
+    await watch.wait_for_writes()
+    ended_ms = now_ms()
+    inserts = watch.inserts()
+    seen = await lab.api.explain(service)
+    present = await _numbers(lab, service)
+    told = [i for i in inserts if i.end_ms <= ended_ms]
+    losses = loss(told, present)
+    return Act(
+        name=name,
+        service=service,
+        outage_s=_seconds(longest_gap(inserts, begun_ms, ended_ms).length_ms),
+        promotion_s=_promotion_s(watch.probes(), old_site, begun_ms),
+        acked_lost=len(losses.lost),
+        two_writers_s=_seconds(_two_writers_ms(watch, inserts, service)),
+        lease_ttl_s=_seconds(seen["lease_ttl_ms"]),
+        longest_gap_before_s=_gap_before_s(inserts, begun_ms),
+        acked=losses.acked,
+        timeline=await _timeline(lab, service, begun_wall_ms),
+    )
+
+
+def _acked(insert: Insert) -> bool:
+    return insert.outcome is Outcome.ACKED
+
+
+def _seconds(span_ms: float) -> float:
+    return round(span_ms / 1000, 3)
+
+
+def _promotion_s(probes: list[Probe], old_site: str, begun_ms: float) -> float:
+    ends = [
+        probe.end_ms
+        for probe in probes
+        if probe.answer is Answer.COMMITTED and probe.site != old_site and probe.start_ms > begun_ms
+    ]
+    return _seconds(min(ends) - begun_ms) if ends else -1.0
+
+
+def _gap_before_s(inserts: list[Insert], begun_ms: float) -> float:
+    """The longest gap before the fault: how noisy the machine was."""
+    acks = [i.end_ms for i in inserts if _acked(i) and i.end_ms <= begun_ms]
+    if len(acks) < 2:
+        return 0.0
+    return _seconds(longest_gap(inserts, acks[0], begun_ms).length_ms)
+
+
+def _two_writers_ms(watch: Watch, inserts: list[Insert], service: str) -> float:
+    """By the probers' commits, and by the writer's own acknowledgements at two sites."""
+    by_probes = overlap_of_probes(watch.probes(), service).proven_ms
+    answers = [
+        Probe(service, i.site, i.n, i.start_ms, i.end_ms, Answer.COMMITTED)
+        for i in inserts
+        if _acked(i)
+    ]
+    refusals = [
+        Probe(service, i.site, i.n, i.start_ms, i.end_ms, Answer.FAILED)
+        for i in inserts
+        if not _acked(i)
+    ]
+    by_writer = overlap_of_probes([*answers, *refusals], service).proven_ms
+    return max(by_probes, by_writer)
+
+
+async def _numbers(lab: Lab, service: str) -> list[int]:
+    connection = await lab.as_superuser(service, await lab.primary_site(service))
+    try:
+        return [row["n"] for row in await connection.fetch(NUMBERS_SQL)]
+    finally:
+        await connection.close(timeout=2)
+
+
+async def _timeline(lab: Lab, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
+    entries = [e for e in await lab.api.history(service) if e["at_ms"] >= begun_wall_ms - 1]
+    return [
+        {
+            "at_s": _seconds(entry["at_ms"] - begun_wall_ms),
+            "phase": entry["transition"]["to_phase"],
+            "because": entry["transition"]["because"],
+        }
+        for entry in reversed(entries)
+    ]

@@ -1,0 +1,241 @@
+"""What one lab consists of, and the configuration files that say so to its parts.
+
+Every engine, agent, broker and the controller listens on a loopback port of its own. Whoever
+speaks to another site goes through a link: the agents' `reach` and their brokers name it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.geography import ARBITER, PAIRS, SITES
+from lab.keys import LabKeys
+
+CLUSTER = "lab"
+LOCATIONS = {
+    "jabodetabek": (-6.37, 107.17),
+    "batam": (1.19, 104.11),
+    "ikn": (-0.97, 116.71),
+    "labuan-bajo": (-8.49, 119.89),
+}
+ENGINE_SETTINGS = {
+    "shared_buffers": "16MB",
+    "max_connections": "40",
+    "max_wal_size": "1GB",
+    "checkpoint_timeout": "30min",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the lab; `sites`: where its primary and its backup stand at first."""
+
+    name: str
+    sites: tuple[str, str]
+    profile: str = "fast"
+    protection: str = "async"
+    tier: str = "strategis"
+    loss_bound: str = "16MiB"
+
+
+FOUR_SERVICES = (
+    Service("paspor", ("jabodetabek", "batam")),
+    Service("kependudukan", ("batam", "jabodetabek")),
+    Service("pajak", ("ikn", "labuan-bajo")),
+    Service("rumah-sakit", ("labuan-bajo", "ikn")),
+)
+"""Mutual backup: each site is primary for one service and backup for its partner's."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which sites and services there are, and where everything listens."""
+
+    directory: Path
+    services: tuple[Service, ...] = FOUR_SERVICES
+    broker_count: int = 2
+    binaries: Path | None = None
+    ports: dict[str, str] = field(default_factory=dict)
+    """What listens where: 'engine paspor batam', 'agent batam', 'broker 0', 'controller'."""
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites on which a service stands."""
+        used = {site for service in self.services for site in service.sites}
+        return tuple(site for site in SITES if site in used)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return tuple(agent_of(site) for site in self.sites)
+
+    def services_at(self, site: str) -> tuple[Service, ...]:
+        return tuple(service for service in self.services if site in service.sites)
+
+    def service(self, name: str) -> Service:
+        return next(service for service in self.services if service.name == name)
+
+    def address(self, what: str) -> str:
+        """host:port; chosen when first asked for."""
+        if what not in self.ports:
+            self.ports[what] = f"127.0.0.1:{_free_port(self.ports.values())}"
+        return self.ports[what]
+
+    def engine(self, service: str, site: str) -> str:
+        return self.address(f"engine {service} {site}")
+
+    def site_directory(self, site: str) -> Path:
+        return self.directory / site
+
+    def run_directory(self, service: str, site: str) -> Path:
+        """Where the sockets of the guard and the engine stand."""
+        return self.site_directory(site) / "run" / service
+
+    @property
+    def topology_file(self) -> Path:
+        return self.directory / "topology.yaml"
+
+    def agent_file(self, site: str) -> Path:
+        return self.site_directory(site) / "agent.yaml"
+
+
+def agent_of(site: str) -> str:
+    """The one agent of a site."""
+    return f"{site}-1"
+
+
+def site_of(agent: str) -> str:
+    """The site of an agent."""
+    return agent.removesuffix("-1")
+
+
+def write_topology(plan: Plan, keys: LabKeys) -> None:
+    """Write the controller's file."""
+    document: dict[str, Any] = {
+        "version": 1,
+        "cluster": {"name": "The lab", "uid": CLUSTER},
+        "controller": {
+            "failure_domain": ARBITER,
+            "listen": plan.address("controller"),
+            "signing_key": str(keys.controller.signing_key),
+            "public_key": keys.controller.public_key,
+        },
+        "store": {"kind": "sqlite", "path": str(plan.directory / ARBITER / "store.db")},
+        "journal": {"directory": str(plan.directory / ARBITER / "journal")},
+        "brokers": [
+            {
+                "url": f"mqtt://{plan.address(f'broker {n}')}",
+                "username": "controller",
+                "password_file": str(keys.controller.password_file),
+            }
+            for n in range(plan.broker_count)
+        ],
+        "sites": [_site(site) for site in plan.sites],
+        "pairs": [{"sites": list(pair)} for pair in PAIRS if set(pair) <= set(plan.sites)],
+        "agents": [
+            {
+                "id": agent_of(site),
+                "site": site,
+                "address": plan.address(f"agent {site}"),
+                "public_key": keys.agents[agent_of(site)].public_key,
+            }
+            for site in plan.sites
+        ],
+        "services": [_service(plan, service) for service in plan.services],
+    }
+    _write(plan.topology_file, document)
+
+
+def write_agent(plan: Plan, keys: LabKeys, site: str, reach: Mapping[str, str]) -> None:
+    """Write one agent's file. `reach`: from what listens elsewhere to the link that leads there."""
+    party = keys.agents[agent_of(site)]
+    brokers = [plan.address(f"broker {n}") for n in range(plan.broker_count)]
+    document: dict[str, Any] = {
+        "version": 1,
+        "cluster": CLUSTER,
+        "agent": agent_of(site),
+        "site": site,
+        "listen": plan.address(f"agent {site}"),
+        "state_directory": str(plan.site_directory(site) / "state"),
+        "brokers": [
+            {
+                "url": f"mqtt://{reach[address]}",
+                "username": party.name,
+                "password_file": str(party.password_file),
+            }
+            for address in brokers
+        ],
+        "tls": {
+            "certificate": str(party.certificate),
+            "key": str(party.certificate_key),
+            "authority": str(keys.authority),
+        },
+        "signing_key": str(party.signing_key),
+        "controller_public_key": keys.controller.public_key,
+        "reach": {here: there for here, there in reach.items() if here not in brokers},
+        "services": [_local_service(plan, keys, s, site) for s in plan.services_at(site)],
+    }
+    _write(plan.agent_file(site), document)
+
+
+def _site(site: str) -> dict[str, Any]:
+    latitude, longitude = LOCATIONS[site]
+    return {
+        "id": site,
+        "name": site.replace("-", " ").title(),
+        "state": "active",
+        "location": {"latitude": latitude, "longitude": longitude},
+    }
+
+
+def _service(plan: Plan, service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "engine": "postgresql",
+        "tier": service.tier,
+        "protection": service.protection,
+        "loss_bound": service.loss_bound,
+        "lease_profile": service.profile,
+        "databases": ["postgres"],
+        "replicas": [
+            {"site": site, "priority": number, "address": plan.engine(service.name, site)}
+            for number, site in enumerate(service.sites, start=1)
+        ],
+    }
+
+
+def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": service.name,
+        "engine": "postgresql",
+        "data_directory": str(plan.site_directory(site) / "data" / service.name),
+        "listen": plan.engine(service.name, site),
+        "socket_directory": str(plan.run_directory(service.name, site)),
+        "replication_password_file": str(keys.database_password_file),
+        "seed_rate": "100MiB/s",
+        "settings": ENGINE_SETTINGS,
+    }
+    if plan.binaries:
+        entry["binaries"] = str(plan.binaries)
+    return entry
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def _free_port(taken: Any) -> int:
+    """A port that nobody listens on and that this lab has not given away yet."""
+    ports = {address.rpartition(":")[2] for address in taken}
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if str(port) not in ports:
+            return port
