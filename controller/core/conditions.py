@@ -253,7 +253,7 @@ identity_unknown = Condition(
     "identity_unknown",
     lambda v: not v.record.system_identifier,
     "no copy of the service is known yet",
-    "the service is database {service}",
+    "the service has its first copy already",
 )
 backup_hears_nothing = Condition(
     "backup_hears_nothing",
@@ -315,6 +315,12 @@ approval_fits = Condition(
     _approval_fits,
     "the approval names epoch {epoch} and covers the loss of {loss}",
     "an approval must name epoch {epoch} and a loss of at least {loss}",
+)
+approval_names_epoch = Condition(
+    "approval_names_epoch",
+    lambda v: v.request is not None and v.request.epoch == v.record.epoch,
+    "the approval names epoch {epoch}",
+    "an approval must name epoch {epoch}",
 )
 not_paused = Condition(
     "not_paused",

@@ -10,6 +10,15 @@ from protocol.messages import Ask, Granted
 from protocol.windows import grantor_window_ms
 
 
+GREATEST_LEAP = 1_000_000
+"""A revision further ahead of the store than this is a mistake, not a restored store."""
+
+
+def believable(service: ServiceState, revision: int) -> bool:
+    """Whether a store could have been restored so far back as this revision says."""
+    return revision <= service.record.revision + GREATEST_LEAP
+
+
 def answer(
     service: ServiceState, agent: str, ask: Ask, now_ms: int
 ) -> tuple[ServiceState, Granted]:
@@ -36,8 +45,9 @@ def answer(
 def hear_proof(service: ServiceState, agent: str, ask: Ask, now_ms: int) -> ServiceState:
     """Note that the primary of this epoch committed. An unproven question is no sign of life."""
     record = service.record
-    heard = max(service.heard_revision, ask.revision)
-    service = replace(service, heard_revision=heard)
+    if believable(service, ask.revision):
+        heard = max(service.heard_revision, ask.revision)
+        service = replace(service, heard_revision=heard)
     if not ask.proven or agent != record.primary or ask.epoch != record.epoch:
         return service
     return replace(

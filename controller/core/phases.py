@@ -326,7 +326,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,
-        (c.asked_approve, held_for(HeldFor.RESTORED), c.both_heard),
+        (c.asked_approve, held_for(HeldFor.RESTORED), c.approval_names_epoch, c.both_heard),
         "an operator accepts what the agents know; both replicas must take this revision first",
         adopt,
     ),

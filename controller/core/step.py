@@ -138,8 +138,10 @@ def _take_report(
     service: ServiceState, agent: str, report: ReplicaReport, now_ms: int
 ) -> ServiceState:
     """Remember a report, unless it names an epoch that its revision cannot have had."""
-    impossible = report.epoch > service.record.epoch and report.revision <= service.record.revision
-    if impossible:
+    known = service.record
+    if report.epoch > known.epoch and report.revision <= known.revision:
+        return service
+    if not leases.believable(service, report.revision):
         return service
     return replace(
         service,
@@ -154,7 +156,7 @@ def _on_renew(state: State, event: RenewCame, now_ms: int) -> tuple[State, list[
     touched = []
     for ask in event.renew.asks:
         service = state.services.get(ask.service_uid)
-        if service is None:
+        if service is None or service.spec.replica(agent) is None:
             continue
         service = leases.hear_proof(service, agent, ask, now_ms)
         service, granted = leases.answer(service, agent, ask, now_ms)

@@ -142,6 +142,19 @@ def test_who_is_not_the_primary_gets_no_lease_and_proves_nothing() -> None:
     assert [g.ttl_ms for g in grants] == [0]
 
 
+def test_a_stranger_cannot_make_the_store_look_old() -> None:
+    state, actions = after(Given(P.PROTECTED), asked("ikn-1", revision=99))
+    assert state == Given(P.PROTECTED).state()
+    assert actions == []
+
+
+def test_an_absurd_leap_of_the_revision_is_not_believed() -> None:
+    state, _ = after(Given(P.PROTECTED), said(B, backup_report(revision=2**61)))
+    assert phase(state) is P.PROTECTED
+    state, _ = after(Given(P.PROTECTED), asked(revision=2**61))
+    assert phase(state) is P.PROTECTED
+
+
 def test_an_unproven_question_is_no_sign_of_life() -> None:
     given = Given(P.PROTECTED)
     state, _ = after(given, asked(proven=False))
@@ -226,7 +239,7 @@ def test_nothing_is_ordered_while_the_store_is_known_to_be_behind() -> None:
 
 def test_an_adopted_record_leaps_past_what_was_heard_and_is_taken_by_both_first() -> None:
     given = Given(P.HELD, held_for=HeldFor.RESTORED).seen(heard_revision=50)
-    request = given.asked(Kind.APPROVE).request
+    request = given.asked(Kind.APPROVE, epoch=1).request
     assert request is not None
     state, actions = after(given, request)
     record = state.services[UID].record

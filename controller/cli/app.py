@@ -1,0 +1,264 @@
+"""The commands of `saling`: what they take, and what they hand on."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.validate import validate as judge
+from controller.cli import views
+from controller.cli.client import DEFAULT_URL, Client
+from controller.cli.exits import CommandFailed, Exit
+from controller.cli.moves import Manner, Wish, approve, move
+from controller.cli.output import Output, answers, data_console, print_json, say
+
+app = typer.Typer(
+    name="saling",
+    help="Look at the services of a Saling cluster, and move them. Data goes to stdout, all else "
+    "to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 refused by a safety rule, "
+    "5 conflict.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Name of the service.")]
+Perhaps = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Name of one service.")]
+Where = Annotated[
+    str, typer.Option("--controller", envvar="SALING_CONTROLLER", help="URL of the controller.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", envvar="SALING_TOKEN_FILE", help="File with the API's token."),
+]
+Form = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+By = Annotated[str | None, typer.Option(help="Who asks; the user of this session if left out.")]
+Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; do nothing.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Return once it is accepted.")]
+Patience = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=86400, help="For how many seconds to watch it.")
+]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many changes, the newest.")]
+Interval = Annotated[
+    float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")
+]
+
+
+@app.command()
+def status(
+    service: Perhaps = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it until Ctrl-C.")] = False,
+    interval: Interval = 1.0,
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What is protected and what is not, and why. Exits with 3 when anything is degraded."""
+    with answers(output):
+        client = Client(controller, token_file)
+        if watch:
+            raise typer.Exit(views.watch_status(client, service, output, interval))
+        raise typer.Exit(views.show_status(client, service, output))
+
+
+@app.command()
+def topology(
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Sites, pairs, and the copies of each service."""
+    with answers(output):
+        views.show_topology(Client(controller, token_file), output)
+
+
+@app.command()
+def explain(
+    service: Service,
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What holds, what would have to happen for a failover, what was decided last and why."""
+    with answers(output):
+        views.show_explanation(Client(controller, token_file), service, output)
+
+
+@app.command()
+def history(
+    service: Perhaps = None,
+    limit: Limit = 20,
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What was decided and why, newest first."""
+    with answers(output):
+        views.show_history(Client(controller, token_file), service, limit, output)
+
+
+@app.command()
+def switchover(
+    service: Service,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Patience = 60.0,
+    by: By = None,
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Move a healthy service to its backup. Nothing is lost."""
+    with answers(output):
+        wish = Wish("switchover", service, _asker(by), reason)
+        manner = Manner(yes, dry_run, not no_wait, timeout, output)
+        raise typer.Exit(move(Client(controller, token_file), wish, manner))
+
+
+@app.command()
+def failover(
+    service: Service,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Patience = 60.0,
+    by: By = None,
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Move a service whose primary is silent. It may lose data, within the bound."""
+    with answers(output):
+        wish = Wish("failover", service, _asker(by), reason)
+        manner = Manner(yes, dry_run, not no_wait, timeout, output)
+        raise typer.Exit(move(Client(controller, token_file), wish, manner))
+
+
+@app.command("approve")
+def accept(
+    service: Service,
+    epoch: Annotated[int, typer.Option(min=0, help="The epoch that `explain` shows.")],
+    loss_bytes: Annotated[
+        int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")
+    ] = None,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Patience = 60.0,
+    by: By = None,
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Release a held service: accept the named loss, or what the agents know."""
+    with answers(output):
+        wish = Wish("approve", service, _asker(by), reason, epoch, loss_bytes)
+        manner = Manner(True, dry_run, not no_wait, timeout, output)
+        raise typer.Exit(approve(Client(controller, token_file), wish, manner))
+
+
+@app.command()
+def pause(
+    reason: Annotated[str, typer.Option(help="Why, for the history.")],
+    service: Perhaps = None,
+    by: By = None,
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Turn automatic failover off, for one service or for all."""
+    with answers(output):
+        body = {"by": _asker(by), "reason": reason}
+        views.ask_simply(Client(controller, token_file), "pause", service, body, output)
+
+
+@app.command()
+def resume(
+    service: Perhaps = None,
+    by: By = None,
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Turn automatic failover on again, for one service or for all."""
+    with answers(output):
+        body = {"by": _asker(by), "reason": reason}
+        views.ask_simply(Client(controller, token_file), "resume", service, body, output)
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A topology or an agent's file.")],
+    files: Annotated[
+        bool, typer.Option("--files", help="Look at the keys and certificates it names, too.")
+    ] = False,
+    output: Form = Output.TABLE,
+) -> None:
+    """Say everything that is wrong with a configuration file. Needs no controller."""
+    report = judge(file, files)
+    typer.echo(report.as_json() if output is Output.JSON else report.text())
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running afterwards.")] = False,
+    report: Annotated[Path, typer.Option(help="Where the report goes, as JSON.")] = Path(
+        "demo-report.json"
+    ),
+) -> None:
+    """Start four real sites on this machine, kill one, and show what becomes of it."""
+    try:
+        # Only the demo needs the lab, and the database and broker that come with it.
+        from lab.demo import main as run
+
+        code = run(keep, report)
+    except ModuleNotFoundError as error:
+        raise CommandFailed(
+            f"the demo needs {error.name}, which is not installed; install saling[lab]"
+        ) from None
+    raise typer.Exit(code)
+
+
+@app.command()
+def version(output: Form = Output.TABLE) -> None:
+    """The version of this command."""
+    try:
+        number = installed("saling")
+    except PackageNotFoundError:
+        number = "unknown"
+    if output is Output.JSON:
+        print_json({"version": number})
+    else:
+        data_console().print(f"saling {number}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry of `saling`; ends the process."""
+    try:
+        app(args=arguments, prog_name="saling")
+    except CommandFailed as error:
+        say(error.text, "bold red" if error.code is Exit.REFUSED else "red")
+        sys.exit(error.code)
+
+
+def _asker(by: str | None) -> str:
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise CommandFailed(
+            "this session's user has no name: say who asks with --by NAME", Exit.USAGE
+        ) from None

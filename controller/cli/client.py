@@ -1,0 +1,247 @@
+"""Speaks to the controller's HTTP API: one connection a question, each with a timeout.
+
+Neither proxies nor redirects are followed, so that the token goes to the controller alone.
+A broken connection is tried again; a POST keeps its idempotency key then, so that it is
+done once however often it arrives.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from controller.cli.exits import CommandFailed, Conflict, Exit, Refused, Unreachable
+
+DEFAULT_URL = "http://127.0.0.1:8700"
+API = "/api/v1"
+TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 12.0
+"""The controller itself gives up waiting after 8 s."""
+
+ATTEMPTS = 3
+RETRY_S = 0.3
+GATEWAY_TIMEOUT = 504
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+ANSWER_BYTES_AT_MOST = 64 * 1024 * 1024
+READABLE_BY_OTHERS = 0o004
+
+
+class Place(NamedTuple):
+    """Where the controller listens."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+class Raw(NamedTuple):
+    """One answer, whatever its status."""
+
+    status: int
+    body: bytes
+
+
+class BrokenConnection(Exception):
+    """No whole answer came; the text says why."""
+
+
+class StillUnderWay(BrokenConnection):
+    """The controller has the request, and has not ended it yet."""
+
+
+def parse_place(url: str) -> Place:
+    """Read a controller's URL. Raises CommandFailed."""
+    fault = f"--controller {url!r}: is no URL of a controller; write it like {DEFAULT_URL}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise CommandFailed(fault, Exit.USAGE) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise CommandFailed(fault, Exit.USAGE)
+    return Place(url, parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
+
+
+def read_token(file: Path | None) -> str:
+    """The token in a file, empty without one. Raises CommandFailed."""
+    if file is None:
+        return ""
+    try:
+        if file.stat().st_mode & READABLE_BY_OTHERS:
+            raise CommandFailed(f"{file}: everybody can read this token; run: chmod 600 {file}")
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(
+            f"{file}: the token cannot be read ({error}); give a readable file with "
+            "--token-file or SALING_TOKEN_FILE"
+        ) from None
+    if not token or not token.isprintable() or " " in token:
+        raise CommandFailed(f"{file}: holds no token; it must be one word on one line")
+    return token
+
+
+class Client:
+    """Questions and requests to one controller. All calls raise CommandFailed."""
+
+    def __init__(self, url: str, token_file: Path | None = None, attempts: int = ATTEMPTS) -> None:
+        self.place = parse_place(url)
+        self._token = read_token(token_file)
+        self._attempts = attempts
+
+    def state(self) -> Any:
+        """Everything at once."""
+        return self._get("/state")
+
+    def explain(self, service: str) -> Any:
+        """One service."""
+        return self._get(f"/services/{_segment(service)}/explain")
+
+    def history(self, service: str | None, limit: int) -> Any:
+        """What was changed, newest first."""
+        only = {} if service is None else {"service": _name(service)}
+        return self._get("/history?" + urlencode({**only, "limit": limit}))
+
+    def ask(self, kind: str, service: str | None, body: Mapping[str, Any]) -> Any:
+        """Ask for a change, of all services when none is named. It is done once."""
+        path = f"/{kind}" if service is None else f"/services/{_segment(service)}/{kind}"
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        raw = msgspec.json.encode(body)
+        return self._persist(lambda: self._post(path, raw, headers))
+
+    def _get(self, path: str) -> Any:
+        return self._persist(lambda: self._exchange("GET", path, None, {}, TIMEOUT_S))
+
+    def _post(self, path: str, body: bytes, headers: dict[str, str]) -> Raw:
+        raw = self._exchange("POST", path, body, headers, REQUEST_TIMEOUT_S)
+        if raw.status == GATEWAY_TIMEOUT:
+            raise StillUnderWay("the controller has the request and has not ended it yet")
+        return raw
+
+    def _persist(self, exchange: Callable[[], Raw]) -> Any:
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_fixed(RETRY_S),
+            retry=retry_if_exception_type(BrokenConnection),
+            reraise=True,
+        )
+        try:
+            return self._judge(retrying(exchange))
+        except StillUnderWay as error:
+            raise CommandFailed(f"{self.place.url}: {error}; see `saling history`") from None
+        except BrokenConnection as error:
+            raise Unreachable(self._unreachable(str(error))) from None
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout_s: float
+    ) -> Raw:
+        connection = self._connection(timeout_s)
+        headers = {"Accept": "application/json", **headers}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            connection.request(method, self.place.path + API + path, body, headers)
+            answer = connection.getresponse()
+            return Raw(answer.status, answer.read(ANSWER_BYTES_AT_MOST))
+        except (OSError, http.client.HTTPException) as error:
+            raise BrokenConnection(_reason(error, timeout_s)) from None
+        finally:
+            connection.close()
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self.place.scheme == "https":
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(
+                self.place.host, self.place.port, timeout=timeout_s, context=context
+            )
+        return http.client.HTTPConnection(self.place.host, self.place.port, timeout=timeout_s)
+
+    def _judge(self, raw: Raw) -> Any:
+        body = self._decode(raw)
+        if raw.status == http.client.OK:
+            return body
+        told = body if isinstance(body, dict) else {}
+        text = str(told.get("error") or f"HTTP status {raw.status}")
+        if told.get("where"):
+            text += f" ({told['where']})"
+        if told.get("mend"):
+            text += f"\n  mend: {told['mend']}"
+        match raw.status:
+            case 401:
+                raise CommandFailed(
+                    f"{self.place.url}: {text}\n  mend: name the file that holds it with "
+                    "--token-file or SALING_TOKEN_FILE"
+                )
+            case 404 | 422:
+                raise CommandFailed(text, Exit.USAGE, body)
+            case 409:
+                raise Conflict(text, body)
+            case 412:
+                raise Refused(*_refusal(told), body)
+        raise CommandFailed(f"{self.place.url}: {text}", body=body)
+
+    def _decode(self, raw: Raw) -> Any:
+        try:
+            return msgspec.json.decode(raw.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise CommandFailed(
+                f"{self.place.url} answered with status {raw.status} and no JSON: it is no "
+                "controller of Saling; check --controller or SALING_CONTROLLER"
+            ) from None
+
+    def _unreachable(self, reason: str) -> str:
+        return (
+            f"the controller at {self.place.url} is not reachable: {reason} "
+            f"({self._attempts} attempts)\n"
+            "  Services go on without it, for the partner sites grant leases too; but while it is "
+            "away nobody decides on a failover.\n"
+            "  Look at: does saling-controller run on that host, and does `listen` under "
+            "`controller` in its file fit;\n"
+            f"  is a firewall between; is {self.place.host} the right host: give --controller URL "
+            "or set SALING_CONTROLLER."
+        )
+
+
+def _refusal(body: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Why, and what is unmet: of one service, or of all that refused."""
+    services = body.get("services")
+    if not isinstance(services, dict):
+        return str(body.get("refused", "")), tuple(map(str, body.get("unmet", ())))
+    unmet = []
+    for name in body.get("refused", ()):
+        one = services.get(name, {})
+        why = one.get("refused") or one.get("error") or "no reason given"
+        unmet.append(f"{name}: {'; '.join([why, *map(str, one.get('unmet', ()))])}")
+    return str(body.get("text", "")), tuple(unmet)
+
+
+def _segment(name: str) -> str:
+    return quote(_name(name), safe="")
+
+
+def _name(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise CommandFailed(
+            f"SERVICE {name[:80]!a}: is no name of a service; names are small letters, "
+            "digits and dashes, 63 at most; `saling status` lists them",
+            Exit.USAGE,
+        )
+    return name
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout_s:g} s"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

@@ -1,0 +1,127 @@
+"""One service in words: what holds, what would have to happen, what was decided last and why."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.figures import duration, size
+from controller.cli.history_view import print_lines
+from controller.core.explain import CopyView, Explanation, Way
+from controller.core.model import Phase
+from controller.stores.base import HistoryLine
+
+FAILOVER_TARGETS = (Phase.COUNTDOWN, Phase.DRAINING, Phase.PROMOTING)
+
+
+def print_explanation(
+    console: Console,
+    service: Explanation,
+    history: tuple[HistoryLine, ...],
+    history_problem: str,
+) -> None:
+    """Everything that an engineer wants to know about one service."""
+    _print_head(console, service)
+    _print_figures(console, service)
+    _print_copies(console, service)
+    failover = [way for way in service.ways if way.target in FAILOVER_TARGETS]
+    others = [way for way in service.ways if way.target not in FAILOVER_TARGETS]
+    if failover:
+        _print_ways(console, "For a failover or a move, all of one list must be yes:", failover)
+        _print_ways(console, "Other ways from here:", others)
+    else:
+        _print_ways(console, f"No failover begins in {service.phase}; what leads on is:", others)
+    _heading(console, "What was decided last, newest first:")
+    if history_problem:
+        console.print(Text(f"  not known: {history_problem}", style="red"))
+    else:
+        print_lines(console, history, with_service=False)
+
+
+def _print_head(console: Console, service: Explanation) -> None:
+    style = "bold green" if service.protected else "bold red"
+    head = Text.assemble(
+        (service.service, "bold"),
+        "  ",
+        (service.phase, style),
+        f"  epoch {service.epoch}, revision {service.revision}, tier {service.tier}, "
+        f"{service.protection}",
+    )
+    console.print(head)
+    console.print(Text(f"Why: {service.because}"))
+    console.print(Text(f"Advice: {service.advice}", style="bold"))
+    if service.paused:
+        console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
+    if service.operation:
+        console.print(Text(f"Under way: operation {service.operation}"))
+
+
+def _print_figures(console: Console, service: Explanation) -> None:
+    proof = "never yet" if service.proven_ago_ms < 0 else f"{duration(service.proven_ago_ms)} ago"
+    lease = f"{duration(service.lease_left_ms)} left of {duration(service.lease_ttl_ms)}"
+    lines = (
+        ("primary", f"{service.primary}, last commit proved to the controller {proof}"),
+        ("lease", lease if service.lease_left_ms else f"none held ({service.phase})"),
+        ("backup", f"{service.backup or 'none'}, {size(service.lag_bytes)} behind"),
+        (
+            "failover now",
+            f"loses at most {size(service.loss_bytes)} (bound {size(service.loss_bound_bytes)}), "
+            f"takes at most {duration(service.predicted_failover_ms)}",
+        ),
+        (
+            "switchover now",
+            f"loses nothing, takes about {duration(service.predicted_switchover_ms)}",
+        ),
+    )
+    console.print()
+    table = Table.grid(padding=(0, 2))
+    for name, text in lines:
+        table.add_row(Text(name), Text(text))
+    console.print(table)
+
+
+def _print_copies(console: Console, service: Explanation) -> None:
+    _heading(console, "Copies:")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("agent", "site", "heard", "engine", "log end", "doing"):
+        table.add_column(Text(name), overflow="fold")
+    for copy in service.copies:
+        table.add_row(*map(Text, _copy_cells(copy)))
+    console.print(table)
+
+
+def _copy_cells(copy: CopyView) -> tuple[str, ...]:
+    report = copy.report
+    heard = "never yet" if copy.heard_ago_ms < 0 else f"{duration(copy.heard_ago_ms)} ago"
+    if report is None:
+        return copy.agent, copy.site, heard, "", "", ""
+    engine = report.role.value
+    if report.writable:
+        engine += ", writable"
+    elif report.streaming:
+        engine += ", streaming"
+    doing = "; ".join(filter(None, (report.doing, report.problem, report.illness)))
+    return copy.agent, copy.site, heard, engine, str(report.position_bytes), doing
+
+
+def _print_ways(console: Console, title: str, ways: list[Way]) -> None:
+    if not ways:
+        return
+    _heading(console, title)
+    for way in ways:
+        who = "if an operator asks" if way.needs_operator else "by itself"
+        name = way.name.replace("_", " ")
+        console.print(Text(f"  {name} -> {way.target}, {who}", style="bold"))
+        for clause in way.clauses:
+            if clause.text.startswith("no operator asks"):
+                continue
+            mark = ("yes ", "green") if clause.holds else ("no  ", "red")
+            row = Table.grid(padding=(0, 0))
+            row.add_row(Text("    "), Text(*mark), Text(clause.text))
+            console.print(row)
+
+
+def _heading(console: Console, title: str) -> None:
+    console.print()
+    console.print(Text(title, style="underline"))

@@ -1,0 +1,269 @@
+"""Switchover, failover and approve: show what would come of it, ask, do it, watch it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from controller.cli.client import Client
+from controller.cli.exits import CommandFailed, Exit
+from controller.cli.figures import duration, size
+from controller.cli.follow import Course, Ending, follow, last_number
+from controller.cli.history_view import print_lines
+from controller.cli.output import Output, data_console, note_console, print_json, say
+from controller.cli.steps import steps
+from controller.cli.wire import Accepted, read
+from controller.core.explain import PROMOTION_GUESS_MS, Explanation
+from controller.core.model import HeldFor
+from controller.stores.base import HistoryLine
+
+ENDS = {
+    Ending.DONE: Exit.OK,
+    Ending.GIVEN_UP: Exit.ERROR,
+    Ending.HELD: Exit.REFUSED,
+    Ending.UNDER_WAY: Exit.ERROR,
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator asks of one service."""
+
+    kind: str
+    service: str
+    by: str
+    reason: str
+    epoch: int | None = None
+    loss_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How it is asked and watched."""
+
+    yes: bool
+    dry_run: bool
+    wait: bool
+    timeout_s: float
+    output: Output
+
+
+def move(client: Client, wish: Wish, manner: Manner) -> Exit:
+    """Switchover or failover. Raises CommandFailed."""
+    if not (manner.yes or manner.dry_run or sys.stdin.isatty()):
+        raise CommandFailed(
+            f"{wish.kind} of {wish.service} needs a yes, and there is no terminal to ask on: "
+            "look at it with --dry-run, then give --yes; nothing was done",
+            Exit.USAGE,
+        )
+    service = read(client.explain(wish.service), Explanation, "explanation")
+    trial = _body(wish, service.epoch, dry_run=True)
+    if manner.dry_run:
+        table = manner.output is Output.TABLE
+        _preview(data_console() if table else note_console(), wish.kind, service)
+        answer = read(client.ask(wish.kind, wish.service, trial), Accepted, "answer")
+        _tell_dry_run(wish, service, answer, manner.output)
+        return Exit.OK
+    client.ask(wish.kind, wish.service, trial)
+    _preview(note_console(), wish.kind, service)
+    reason = wish.reason or (_ask_reason() if wish.kind == "failover" else "")
+    if not manner.yes:
+        question = f"{wish.kind} of {wish.service} from {service.primary} to {service.backup}?"
+        if not typer.confirm(question, err=True):
+            raise CommandFailed("nothing was done")
+    return _carry_out(client, wish, _body(wish, service.epoch, reason=reason), manner)
+
+
+def approve(client: Client, wish: Wish, manner: Manner) -> Exit:
+    """Accept a loss, or a restored store. Raises CommandFailed.
+
+    Naming the epoch and the loss is the yes; the controller compares both.
+    """
+    service = read(client.explain(wish.service), Explanation, "explanation")
+    if service.held_for == HeldFor.LOSS and wish.loss_bytes is None:
+        raise CommandFailed(
+            f"{wish.service} is held for a loss: name the one that you accept with --loss-bytes; "
+            f"it is estimated at {service.loss_bytes} bytes ({size(service.loss_bytes)}) now",
+            Exit.USAGE,
+        )
+    _show_accepted(note_console(), wish, service)
+    reason = wish.reason or _ask_reason()
+    body = _body(wish, wish.epoch, reason=reason, dry_run=manner.dry_run)
+    if manner.dry_run:
+        answer = read(client.ask("approve", wish.service, body), Accepted, "answer")
+        _tell_dry_run(wish, service, answer, manner.output)
+        return Exit.OK
+    return _carry_out(client, wish, body, manner)
+
+
+def failover_outage_ms(service: Explanation) -> int:
+    """How long no commit succeeds, at most, if a failover begins now."""
+    silent_ms = max(0, service.proven_ago_ms)
+    return max(service.predicted_failover_ms, silent_ms + PROMOTION_GUESS_MS)
+
+
+def _preview(console: Console, kind: str, service: Explanation) -> None:
+    lines = [
+        f"{kind} of {service.service} (tier {service.tier}, {service.protection}) from "
+        f"{service.primary} to {service.backup or 'nobody'}, in epoch {service.epoch}",
+        f"  now: {service.phase}: {service.because}",
+    ]
+    if kind == "switchover":
+        lines.append(f"  predicted outage: about {duration(service.predicted_switchover_ms)}")
+        lines.append("  predicted loss: none")
+    else:
+        lines.append(f"  predicted outage: at most {duration(failover_outage_ms(service))}")
+        lines.append(
+            f"  predicted loss: at most {size(service.loss_bytes)}, "
+            f"bound {size(service.loss_bound_bytes)}"
+        )
+        if service.loss_bytes is None or service.loss_bytes > service.loss_bound_bytes:
+            lines.append("  that is not within the bound: it would be held for an approval")
+    lines.append("  steps, if nothing goes wrong:")
+    told = enumerate(steps(kind, service), 1)
+    lines += [f"    {number}. {text}" for number, text in told]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _show_accepted(console: Console, wish: Wish, service: Explanation) -> None:
+    lines = [f"{wish.service} is {service.phase}: {service.because}"]
+    if wish.loss_bytes is not None:
+        lines.append(
+            f"  you accept, for epoch {wish.epoch} alone: a loss of up to {wish.loss_bytes} bytes "
+            f"({size(wish.loss_bytes)}) of what {service.primary} committed"
+        )
+        lines.append(f"  estimated loss now: {service.loss_bytes} bytes, at most")
+    else:
+        lines.append(f"  you accept, for epoch {wish.epoch}: what the agents know counts")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _ask_reason() -> str:
+    if not sys.stdin.isatty():
+        raise CommandFailed(
+            "it needs a reason, for the history: give --reason TEXT; nothing was done", Exit.USAGE
+        )
+    return str(typer.prompt("Why (for the history)", err=True))
+
+
+def _body(wish: Wish, epoch: int | None, reason: str = "", dry_run: bool = False) -> dict[str, Any]:
+    """The epoch that was shown goes along: if the service moved meanwhile, nothing is done."""
+    body: dict[str, Any] = {"by": wish.by, "reason": reason or wish.reason, "epoch": epoch}
+    if wish.loss_bytes is not None:
+        body["loss_bytes"] = wish.loss_bytes
+    if dry_run:
+        body["dry_run"] = True
+    return body
+
+
+def _carry_out(client: Client, wish: Wish, body: dict[str, Any], manner: Manner) -> Exit:
+    operation = ""
+    try:
+        after = last_number(client, wish.service)
+        answer = read(client.ask(wish.kind, wish.service, body), Accepted, "answer")
+        operation = answer.operation
+        say(f"accepted: {answer.text}")
+        course = Course()
+        if manner.wait and operation:
+            told = _teller(manner.output)
+            course = follow(client, wish.service, operation, after, manner.timeout_s, told, _warn)
+    except KeyboardInterrupt:
+        raise CommandFailed(_interrupted(wish, operation), Exit.INTERRUPTED) from None
+    if manner.output is Output.JSON:
+        print_json(_result(wish, answer, course))
+    if not (manner.wait and operation):
+        say(f"it goes on in the controller; watch it with: saling history {wish.service}")
+        return Exit.OK
+    _tell_ending(wish, course, manner)
+    return ENDS[course.ending]
+
+
+def _teller(output: Output) -> Any:
+    console = data_console() if output is Output.TABLE else note_console()
+
+    def tell(line: HistoryLine) -> None:
+        print_lines(console, [line], with_service=False)
+
+    return tell
+
+
+def _warn(text: str) -> None:
+    say(text, "yellow")
+
+
+def _tell_ending(wish: Wish, course: Course, manner: Manner) -> None:
+    name = wish.service
+    match course.ending:
+        case Ending.DONE:
+            say(
+                f"done: outage {duration(course.outage_ms)}, loss at most "
+                f"{size(course.loss_bytes)}; the old primary becomes the backup by itself",
+                "green",
+            )
+        case Ending.GIVEN_UP:
+            say(f"given up: {course.lines[-1].transition.because}", "bold red")
+        case Ending.HELD:
+            say(f"{name} waits for an operator; see: saling explain {name}", "bold red")
+        case Ending.UNDER_WAY:
+            say(
+                f"still under way after {manner.timeout_s:g} s; it goes on in the controller; "
+                f"watch it with: saling history {name}",
+                "yellow",
+            )
+
+
+def _interrupted(wish: Wish, operation: str) -> str:
+    name = wish.service
+    if not operation:
+        return (
+            f"interrupted before an answer came: whether the {wish.kind} of {name} has begun is "
+            f"not known here; see: saling history {name}"
+        )
+    return (
+        f"only the watching ended: operation {operation} goes on in the controller\n"
+        f"  watch it with: saling status {name} --watch\n"
+        f"  what it did:   saling history {name}"
+    )
+
+
+def _tell_dry_run(wish: Wish, service: Explanation, answer: Accepted, output: Output) -> None:
+    if output is Output.TABLE:
+        data_console().print(
+            f"dry run: the controller would accept it: {answer.text}", soft_wrap=True
+        )
+        return
+    failover = wish.kind != "switchover"
+    print_json(
+        {
+            "service": wish.service,
+            "kind": wish.kind,
+            "dry_run": True,
+            "text": answer.text,
+            "steps": list(steps(wish.kind, service)) if wish.kind != "approve" else [],
+            "predicted_outage_ms": failover_outage_ms(service)
+            if failover
+            else service.predicted_switchover_ms,
+            "predicted_loss_bytes": service.loss_bytes if failover else 0,
+            "loss_bound_bytes": service.loss_bound_bytes,
+        }
+    )
+
+
+def _result(wish: Wish, answer: Accepted, course: Course) -> dict[str, Any]:
+    return {
+        "service": wish.service,
+        "kind": wish.kind,
+        "text": answer.text,
+        "operation": answer.operation,
+        "ending": course.ending.value,
+        "outage_ms": course.outage_ms,
+        "loss_bytes": course.loss_bytes,
+        "history": msgspec.to_builtins(course.lines),
+    }

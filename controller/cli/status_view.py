@@ -1,0 +1,202 @@
+"""What one wants to see at 3 a.m.: is anything unprotected, and why."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from controller.cli.figures import UNKNOWN, duration, size
+from controller.cli.history_view import phase_style
+from controller.cli.wire import AgentView, SiteView, StateView
+from controller.core.explain import Explanation
+from controller.core.model import Phase
+
+HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
+GAP = "  "
+SHORTEST_NAME = 8
+WATCHED_STATES = ("active",)
+"""Only in these states of a site is it a fault that nobody is heard there."""
+
+
+def degraded(state: StateView) -> bool:
+    """Whether anything is not as it should be."""
+    return bool(
+        any(not well(service) for service in state.services)
+        or state.store.broken_records
+        or not state.store.up
+        or not all(broker.connected for broker in state.brokers)
+        or any(not agent.up for agent in _watched_agents(state))
+    )
+
+
+def well(service: Explanation) -> bool:
+    """Whether the service would be taken over by itself."""
+    return service.protected and not service.paused
+
+
+def narrowed(state: StateView, name: str) -> Explanation | None:
+    """One service of the state."""
+    return next((service for service in state.services if service.service == name), None)
+
+
+def status_view(state: StateView, width: int) -> Group:
+    """The whole picture, at most `width` columns wide."""
+    parts: list[RenderableType] = [headline(state), *_troubles(state)]
+    parts += [Text(), Text(f"cluster {state.cluster.name}"), *_sites(state), *_pairs(state), Text()]
+    parts += services_view(state.services, width)
+    return Group(*parts)
+
+
+def headline(state: StateView) -> Text:
+    """How many are protected, and is the controller fine."""
+    total = len(state.services) + len(state.store.broken_records)
+    safe = sum(1 for service in state.services if well(service))
+    text = Text()
+    text.append(f"{safe} of {total} services protected", style="green" if safe == total else "")
+    if safe < total:
+        text.append(f", {total - safe} NOT", style="bold red")
+    connected = sum(broker.connected for broker in state.brokers)
+    fine = state.store.up and connected == len(state.brokers) and not state.controller.rule_errors
+    text.append(" | controller ")
+    text.append("fine" if fine else "IN TROUBLE", style="green" if fine else "bold red")
+    text.append(
+        f": term {state.term}, store {state.store.kind} {'up' if state.store.up else 'DOWN'}, "
+        f"brokers {connected}/{len(state.brokers)}"
+    )
+    return text
+
+
+def services_view(services: tuple[Explanation, ...], width: int) -> list[RenderableType]:
+    """A row each with the sentence why below it; the unprotected ones stand first."""
+    if not services:
+        return [Text("no services are declared")]
+    ranked = sorted(services, key=lambda one: (well(one), one.phase != Phase.HELD))
+    rows = [_cells(service) for service in ranked]
+    widths = _widths([HEADS, *rows], width)
+    parts: list[RenderableType] = [Text(_line(HEADS, widths), style="underline")]
+    for service, row in zip(ranked, rows, strict=True):
+        parts.append(_row(service, _line(row, widths)))
+        parts.append(_below(service.because, "dim" if well(service) else ""))
+        if service.paused:
+            parts.append(_below(f"automatic failover is PAUSED {service.paused}", "yellow"))
+        if not service.protected:
+            parts.append(_below(f"> {service.advice}", "bold"))
+    return parts
+
+
+def _troubles(state: StateView) -> list[RenderableType]:
+    """What is wrong with the controller itself."""
+    told = [
+        f"broker {broker.name} is not connected{_why(broker.problem)}"
+        for broker in state.brokers
+        if not broker.connected
+    ]
+    if not state.store.up:
+        told.append(f"the store does not answer{_why(state.store.problem)}")
+    for uid, why in state.store.broken_records.items():
+        told.append(f"the record of {uid} cannot be read, its service is left alone{_why(why)}")
+    if state.journal.problem:
+        told.append(f"the journal is not written{_why(state.journal.problem)}")
+    if state.controller.rule_errors:
+        told.append(
+            f"{state.controller.rule_errors} events were not understood by the rules; "
+            "see the controller's log"
+        )
+    return [_below(text, "bold red") for text in told]
+
+
+def _sites(state: StateView) -> list[RenderableType]:
+    longest = max((len(site.id) for site in state.sites), default=0)
+    return [_site(site, state, longest) for site in state.sites]
+
+
+def _site(site: SiteView, state: StateView, longest: int) -> RenderableType:
+    agents = [agent for agent in state.agents if agent.site == site.id]
+    heard = sum(agent.up for agent in agents)
+    text = Text(f"site {site.id:<{longest}}  ")
+    if site.state not in WATCHED_STATES:
+        text.append(f"{site.state}", style="dim")
+    elif heard == len(agents):
+        text.append("heard", style="green")
+    else:
+        text.append("NOT HEARD" if not heard else f"{heard} of {len(agents)} heard", "bold red")
+    text.append("  " + ", ".join(_agent(agent) for agent in agents))
+    return text
+
+
+def _agent(agent: AgentView) -> str:
+    if agent.heard_ago_ms < 0:
+        return f"{agent.id} never heard yet"
+    return f"{agent.id} {duration(agent.heard_ago_ms)} ago"
+
+
+def _pairs(state: StateView) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    by_name = {service.service: service for service in state.services}
+    for pair in state.pairs:
+        mine = [by_name[name] for name in pair.services if name in by_name]
+        safe = sum(1 for service in mine if well(service))
+        text = Text(f"pair {' <-> '.join(pair.sites)}  ")
+        style = "green" if safe == len(mine) else "bold red"
+        text.append(f"{safe} of {len(mine)} protected", style=style)
+        parts.append(text)
+    return parts
+
+
+def _watched_agents(state: StateView) -> list[AgentView]:
+    watched = {site.id for site in state.sites if site.state in WATCHED_STATES}
+    return [agent for agent in state.agents if agent.site in watched]
+
+
+def _cells(service: Explanation) -> tuple[str, ...]:
+    lease = "none"
+    if service.lease_left_ms:
+        lease = f"{duration(service.lease_left_ms)} / {duration(service.lease_ttl_ms)}"
+    lag = UNKNOWN if service.lag_bytes is None else size(service.lag_bytes)
+    return (
+        service.service,
+        service.phase,
+        str(service.epoch),
+        service.primary,
+        service.backup or "none",
+        f"{lag} / {size(service.loss_bound_bytes)}",
+        lease,
+    )
+
+
+def _widths(rows: list[tuple[str, ...]], width: int) -> list[int]:
+    """As wide as what stands in a column; names give way when that is too much in all."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    names = (HEADS.index("SERVICE"), HEADS.index("PRIMARY"), HEADS.index("BACKUP"))
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    while excess > 0:
+        longest = max(names, key=lambda column: widths[column])
+        if widths[longest] <= SHORTEST_NAME:
+            break
+        widths[longest] -= 1
+        excess -= 1
+    return widths
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = [_shortened(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    return GAP.join(padded).rstrip()
+
+
+def _shortened(cell: str, width: int) -> str:
+    return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "~"
+
+
+def _row(service: Explanation, line: str) -> Text:
+    text = Text(line, style="" if well(service) else "bold")
+    text.highlight_words([service.phase], phase_style(service.phase))
+    return text
+
+
+def _below(text: str, style: str) -> RenderableType:
+    return Padding(Text(text, style=style), (0, 0, 0, 4), expand=False)
+
+
+def _why(problem: str) -> str:
+    return f": {problem}" if problem else ""

@@ -1,0 +1,130 @@
+"""What the controller answers, as far as the commands read it.
+
+Unknown fields are ignored and new ones have defaults, so that a command talks to a
+controller that is a version older or newer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from controller.cli.exits import CommandFailed
+from controller.core.explain import Explanation
+from controller.stores.base import HistoryLine
+
+Shape = TypeVar("Shape")
+
+
+class Cluster(Struct, frozen=True):
+    """Its name to show and its identifier."""
+
+    name: str
+    uid: str
+
+
+class ControllerView(Struct, frozen=True):
+    """The daemon's own health."""
+
+    failure_domain: str
+    events_waiting: int = 0
+    rule_errors: int = 0
+
+
+class StoreView(Struct, frozen=True):
+    """The store's health."""
+
+    kind: str
+    up: bool
+    problem: str = ""
+    broken_records: dict[str, str] = {}
+    """By uid of a service that is left alone: why its record cannot be read."""
+
+
+class JournalView(Struct, frozen=True):
+    """The journal's health."""
+
+    errors: int = 0
+    problem: str = ""
+
+
+class BrokerView(Struct, frozen=True):
+    """One broker as the controller sees it."""
+
+    name: str
+    connected: bool
+    problem: str = ""
+
+
+class SiteView(Struct, frozen=True):
+    """One site."""
+
+    id: str
+    name: str
+    state: str
+    latitude: float
+    longitude: float
+    partner: str | None
+    agents: tuple[str, ...]
+    up: bool
+
+
+class PairView(Struct, frozen=True):
+    """One pair and the services whose copies stand in it."""
+
+    sites: tuple[str, ...]
+    services: tuple[str, ...]
+    protected: bool
+
+
+class AgentView(Struct, frozen=True):
+    """One agent."""
+
+    id: str
+    site: str
+    up: bool
+    heard_ago_ms: int
+    """-1 when it was never heard by this life of the controller."""
+
+
+class StateView(Struct, frozen=True):
+    """Everything at once."""
+
+    version: str
+    cluster: Cluster
+    term: int
+    controller: ControllerView
+    store: StoreView
+    journal: JournalView
+    brokers: tuple[BrokerView, ...]
+    sites: tuple[SiteView, ...]
+    pairs: tuple[PairView, ...]
+    agents: tuple[AgentView, ...]
+    services: tuple[Explanation, ...]
+
+
+class History(Struct, frozen=True):
+    """Changes, the newest first."""
+
+    history: tuple[HistoryLine, ...]
+
+
+class Accepted(Struct, frozen=True):
+    """The answer to a request about one service."""
+
+    service: str
+    text: str
+    operation: str = ""
+
+
+def read(raw: Any, shape: type[Shape], what: str) -> Shape:
+    """Check an answer's shape. Raises CommandFailed."""
+    try:
+        return msgspec.convert(raw, shape)
+    except msgspec.ValidationError as error:
+        raise CommandFailed(
+            f"the controller's {what} has another shape than this version of saling reads: "
+            f"{error}; use the same version on both sides"
+        ) from None

@@ -1,0 +1,197 @@
+"""The journal: what the rules were told, so that what they decided can be decided again.
+
+Each file begins with a snapshot of the whole state and goes on with every event that
+changed it, a JSON object a line:
+
+    {"kind": "snapshot", "at_ms": ..., "now_ms": ..., "version": ..., "state": {...}}
+    {"kind": "event", "now_ms": ..., "event": {...}}
+
+A thread of its own writes, so that a slow disk holds nobody up. What it cannot write is
+counted; the next file then begins with a snapshot again, so that every file can be
+replayed by itself. The last line of a file may be torn by a crash.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+import structlog
+
+from controller.core.events import Event
+from controller.core.model import State
+
+QUEUE_AT_MOST = 4096
+TRY_AGAIN_S = 5.0
+CLOSE_TIMEOUT_S = 3.0
+NAME = "journal-{:08d}.jsonl"
+PATTERN = "journal-" + "[0-9]" * 8 + ".jsonl"
+
+log = structlog.get_logger("journal")
+
+
+class SnapshotLine(msgspec.Struct, frozen=True, tag_field="kind", tag="snapshot"):
+    """The whole state at one moment, on the clock of the rules."""
+
+    at_ms: int
+    """Wall time, milliseconds since 1970, to find the place."""
+    now_ms: int
+    version: str
+    state: State
+
+
+class EventLine(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
+    """One event that changed the state."""
+
+    now_ms: int
+    event: Event
+
+
+Line = SnapshotLine | EventLine
+
+
+class JournalUnreadable(Exception):
+    """A line in the middle of a file is no line of a journal."""
+
+
+class _Piece(NamedTuple):
+    """One line to write; a snapshot begins a new file."""
+
+    raw: bytes
+    begins: bool
+
+
+class Journal:
+    """Written by the one consumer of events; never raises for the disk's sake."""
+
+    def __init__(self, directory: Path, max_size_bytes: int, keep: int, version: str) -> None:
+        self._directory = directory
+        self._max_size_bytes = max_size_bytes
+        self._keep = keep
+        self._version = version
+        self._pieces: queue.Queue[_Piece | None] = queue.Queue(QUEUE_AT_MOST)
+        self._size_bytes = 0
+        self._whole = False
+        """Whether the present file holds everything since its snapshot."""
+        self._tried_s = -TRY_AGAIN_S
+        self._file: BinaryIO | None = None
+        self.errors = 0
+        """Lines that were not written."""
+        self.problem = ""
+        """Why, the last time; empty while all is well."""
+        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._thread.start()
+
+    def begin(self, state: State, now_ms: int) -> None:
+        """Begin a file with a snapshot."""
+        self._tried_s = time.monotonic()
+        line = SnapshotLine(time.time_ns() // 1_000_000, now_ms, self._version, state)
+        raw = msgspec.json.encode(line) + b"\n"
+        self._size_bytes = len(raw)
+        self._whole = True
+        self._put(_Piece(raw, begins=True))
+
+    def note(self, event: Event, now_ms: int, state: State) -> None:
+        """Write an event, after which the state is `state`."""
+        if self._whole:
+            raw = msgspec.json.encode(EventLine(now_ms, event)) + b"\n"
+            self._size_bytes += len(raw)
+            self._put(_Piece(raw, begins=False))
+            if self._size_bytes >= self._max_size_bytes:
+                self.begin(state, now_ms)
+        elif time.monotonic() - self._tried_s >= TRY_AGAIN_S:
+            self.begin(state, now_ms)
+        else:
+            self.errors += 1
+
+    def close(self) -> None:
+        """Write what is left, within a bounded time."""
+        try:
+            self._pieces.put(None, timeout=CLOSE_TIMEOUT_S)
+        except queue.Full:
+            return
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _put(self, piece: _Piece) -> None:
+        try:
+            self._pieces.put_nowait(piece)
+        except queue.Full:
+            self._failed(f"{self._directory}: the disk is too slow, {QUEUE_AT_MOST} lines wait")
+
+    def _write_all(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            try:
+                self._write(piece)
+            except OSError as error:
+                self._failed(f"{self._directory}: {error.strerror or error}")
+                self._close_file()
+        self._close_file()
+
+    def _write(self, piece: _Piece) -> None:
+        if piece.begins:
+            self._open_next()
+        if self._file is None:
+            # The snapshot before it was not written: alone this line means nothing.
+            self.errors += 1
+            return
+        if self._file.write(piece.raw) != len(piece.raw):
+            raise OSError("the disk took only a part of a line: it is full")
+        if piece.begins:
+            self.problem = ""
+
+    def _open_next(self) -> None:
+        self._close_file()
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = files(self._directory)
+        number = int(there[-1].stem.removeprefix("journal-")) + 1 if there else 1
+        for old in there[: max(0, len(there) - self._keep + 1)]:
+            old.unlink(missing_ok=True)
+        path = self._directory / NAME.format(number)
+        path.touch(mode=0o600, exist_ok=False)
+        self._file = path.open("ab", buffering=0)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _failed(self, problem: str) -> None:
+        self._whole = False
+        self.errors += 1
+        if problem != self.problem:
+            log.error(
+                "the journal is not written",
+                problem=problem,
+                mend="see to the disk of journal.directory; it goes on by itself",
+            )
+        self.problem = problem
+
+
+def files(directory: Path) -> list[Path]:
+    """The files of a journal, the oldest first."""
+    return sorted(directory.glob(PATTERN))
+
+
+def read(directory: Path) -> Iterator[Line]:
+    """Every line, the oldest first. Raises JournalUnreadable."""
+    for path in files(directory):
+        yield from read_file(path)
+
+
+def read_file(path: Path) -> Iterator[Line]:
+    """The lines of one file; a torn last line is left out. Raises JournalUnreadable."""
+    decoder = msgspec.json.Decoder(Line)
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = decoder.decode(raw)
+            except (msgspec.DecodeError, ValueError) as error:
+                if not raw.endswith(b"\n"):
+                    return
+                raise JournalUnreadable(f"{path}:{number}: {error}") from None
+            yield line

@@ -1,0 +1,245 @@
+"""What Prometheus scrapes: gauges made from one look at the controller, and a few counters.
+
+Base units, one prefix, and no label that grows with time: services, sites, agents and
+brokers are as many as the configuration declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from controller.core.explain import Explanation, explain
+from controller.core.model import Phase, Transition
+from controller.link import Counts
+from controller.status import Status
+from controller.stores.base import HistoryLine
+from protocol.intake import Reason
+
+OUTCOMES = {"done": "done", "given up": "given_up"}
+LABELS = ("service", "reason", "outcome")
+AUTOMATIC, OPERATOR = "automatic", "operator"
+
+
+class Metrics:
+    """One registry of its own, so that several may live in one process."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._moves = {
+            "failover": self._counter("saling_failovers", "Failovers that ended."),
+            "switchover": self._counter("saling_switchovers", "Switchovers that ended."),
+        }
+        self._outage = self._gauge(
+            "saling_last_outage_seconds",
+            "Between the last proved commit of the old primary and the first of the new one.",
+        )
+        self._loss = self._gauge("saling_last_loss_bytes", "Estimated loss of the last takeover.")
+        build = Gauge(
+            "saling_build_info", "The running version.", ["version"], registry=self.registry
+        )
+        build.labels(version).set(1)
+
+    def watch(self, status: Callable[[], Status], counts: Callable[[], Counts]) -> None:
+        """Show the controller's state from now on."""
+        self.registry.register(_StateCollector(status, counts))
+
+    def remember(self, history: Iterable[HistoryLine]) -> None:
+        """Take the last outage and loss from before this start; newest first."""
+        for line in reversed(list(history)):
+            self._note_last(line.transition)
+
+    def note(self, transition: Transition) -> None:
+        """Count what ended with a change."""
+        self._note_last(transition)
+        operation, outcome = transition.operation, OUTCOMES.get(transition.outcome)
+        if operation is None or outcome is None or operation.kind not in self._moves:
+            return
+        reason = AUTOMATIC if operation.by == "the controller" else OPERATOR
+        self._moves[operation.kind].labels(transition.service, reason, outcome).inc()
+
+    def render(self) -> bytes:
+        """The text that is scraped."""
+        return generate_latest(self.registry)
+
+    def _note_last(self, transition: Transition) -> None:
+        if transition.outage_ms >= 0:
+            self._outage.labels(transition.service).set(transition.outage_ms / 1000)
+        if transition.loss_bytes >= 0:
+            self._loss.labels(transition.service).set(transition.loss_bytes)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, LABELS, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["service"], registry=self.registry)
+
+
+class _StateCollector(Collector):
+    """Looks at the controller when it is asked."""
+
+    def __init__(self, status: Callable[[], Status], counts: Callable[[], Counts]) -> None:
+        self._status = status
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        status, counts = self._status(), self._counts()
+        explained = [explain(service, status.now_ms) for service in status.services]
+        yield _phases(explained)
+        yield from _services(explained)
+        yield from _places(status)
+        yield from _messages(counts)
+        yield from _machinery(status)
+
+
+def _family(
+    name: str, text: str, label: str, values: Iterable[tuple[str, float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in values:
+        family.add_metric([key], value)
+    return family
+
+
+def _phases(explained: list[Explanation]) -> Metric:
+    count = {phase.value: 0 for phase in Phase}
+    for service in explained:
+        count[service.phase] += 1
+    return _family("saling_services", "Services by phase.", "phase", count.items())
+
+
+def _services(explained: list[Explanation]) -> Iterator[Metric]:
+    def each(
+        name: str, text: str, value: Callable[[Explanation], float | None]
+    ) -> GaugeMetricFamily:
+        known = [(s.service, value(s)) for s in explained]
+        return _family(name, text, "service", [(k, v) for k, v in known if v is not None])
+
+    yield each(
+        "saling_service_protected",
+        "1 while the backup could take over.",
+        lambda s: float(s.protected),
+    )
+    yield each(
+        "saling_service_paused",
+        "1 while automatic failover is paused.",
+        lambda s: float(bool(s.paused)),
+    )
+    yield each("saling_service_epoch", "Number of the present reign.", lambda s: s.epoch)
+    yield each(
+        "saling_service_lag_bytes",
+        "How far the backup is behind the newest word of the primary.",
+        lambda s: s.lag_bytes,
+    )
+    yield each(
+        "saling_service_loss_estimate_bytes",
+        "What an unplanned failover would lose now, at most.",
+        lambda s: s.loss_bytes,
+    )
+    yield each(
+        "saling_service_loss_bound_bytes",
+        "What an unplanned failover may lose without an approval.",
+        lambda s: s.loss_bound_bytes,
+    )
+    yield each(
+        "saling_service_lease_ttl_seconds",
+        "How long a lease lasts.",
+        lambda s: s.lease_ttl_ms / 1000,
+    )
+    yield each(
+        "saling_service_lease_left_seconds",
+        "What was left of the primary's lease when it last reported.",
+        lambda s: s.lease_left_ms / 1000,
+    )
+    yield each(
+        "saling_service_proof_age_seconds",
+        "How long ago the primary proved a commit to the controller.",
+        lambda s: s.proven_ago_ms / 1000 if s.proven_ago_ms >= 0 else None,
+    )
+    yield each(
+        "saling_service_predicted_failover_seconds",
+        "How long an unplanned failover would take now, at most.",
+        lambda s: s.predicted_failover_ms / 1000,
+    )
+
+
+def _places(status: Status) -> Iterator[Metric]:
+    topology = status.topology
+    yield _family(
+        "saling_site_up",
+        "1 while an agent of the site is heard.",
+        "site",
+        [(site.id, float(status.site_up(site.id))) for site in topology.sites],
+    )
+    yield _family(
+        "saling_agent_up",
+        "1 while the agent is heard.",
+        "agent",
+        [(agent.id, float(status.agent_up(agent.id))) for agent in topology.agents],
+    )
+    yield _family(
+        "saling_pair_protected",
+        "1 while every service of the pair could be taken over.",
+        "pair",
+        [("-".join(pair.sites), float(status.pair_protected(pair))) for pair in topology.pairs],
+    )
+    yield _family(
+        "saling_broker_connected",
+        "1 while the controller is connected to the broker.",
+        "broker",
+        [(broker.name, float(broker.connected)) for broker in status.brokers],
+    )
+    dropped = CounterMetricFamily(
+        "saling_broker_messages_dropped",
+        "Messages that a connected broker was too slow to take.",
+        labels=["broker"],
+    )
+    for broker in status.brokers:
+        dropped.add_metric([broker.name], broker.dropped)
+    yield dropped
+
+
+def _messages(counts: Counts) -> Iterator[Metric]:
+    accepted = CounterMetricFamily(
+        "saling_messages_accepted", "Messages of agents that counted.", labels=["kind"]
+    )
+    for kind in ("report", "renew"):
+        accepted.add_metric([kind], counts.accepted[kind])
+    yield accepted
+    rejected = CounterMetricFamily(
+        "saling_messages_rejected", "Messages that were put aside.", labels=["reason"]
+    )
+    for reason in Reason:
+        rejected.add_metric([reason.value], counts.rejected[reason.value])
+    yield rejected
+
+
+def _machinery(status: Status) -> Iterator[Metric]:
+    def one(name: str, text: str, value: float) -> Metric:
+        return GaugeMetricFamily(name, text, value=value)
+
+    yield one(
+        "saling_controller_term", "The term in which this controller leads.", status.state.term
+    )
+    yield one("saling_store_up", "1 while the store answers.", float(not status.store_problem))
+    yield one(
+        "saling_store_broken_records",
+        "Records that cannot be read; their services are left alone.",
+        len(status.broken_records),
+    )
+    yield one("saling_events_waiting", "Events that wait for the rules.", status.waiting)
+    dropped = CounterMetricFamily(
+        "saling_events_dropped", "Events dropped because too many waited.", labels=["kind"]
+    )
+    for kind in ("tick", "report", "renew"):
+        dropped.add_metric([kind], status.dropped.get(kind, 0))
+    yield dropped
+    yield CounterMetricFamily(
+        "saling_rule_errors", "Events that the rules could not handle.", value=status.rule_errors
+    )
+    yield CounterMetricFamily(
+        "saling_journal_errors", "Lines of the journal not written.", value=status.journal_errors
+    )

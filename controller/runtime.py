@@ -1,0 +1,336 @@
+"""The shell around the rules: one task takes one event after the other from one queue.
+
+For each: decide (`step`), persist what changed, and only then speak. What the rules do not
+see, they do not decide: clocks, the store, the brokers and the API all stand here.
+
+The controller stops, rather than act, when the store refuses a change (another leader), when
+it cannot answer, or when the rules break an invariant. Trouble with brokers stops nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from config.topology import Topology
+from controller.core.actions import Action, Answer, ReadRecord, Swap
+from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested
+from controller.core.invariants import InvariantBroken
+from controller.core.model import Phase, ServiceSpec, State, Transition
+from controller.core.step import LeadershipLost, begin, found, step
+from controller.inbox import Conflict, Inbox, RulesFailed, Submission
+from controller.journal import Journal
+from controller.specs import require_fit
+from controller.status import BrokerStatus, Status
+from controller.stores.base import (
+    Claim,
+    HistoryLine,
+    Store,
+    StoreError,
+    StoreFailed,
+    StoreUnusable,
+)
+from controller.voice import Voice
+
+STORE_TIMEOUT_S = 10.0
+TICK_S = 0.05
+QUICK_TICK_S = 0.025
+URGENT = (Phase.COUNTDOWN, Phase.PROMOTING, Phase.DRAINING)
+BEAT_AT_LEAST_S = 5.0
+"""The loop that handled no event for this long does not turn."""
+
+SAY_AGAIN_S = 10.0
+
+Result = TypeVar("Result")
+log = structlog.get_logger("controller")
+
+
+def boottime_ms() -> int:
+    """The clock of the rules: it counts a suspended host's time, and nobody sets it."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class StoreWorker:
+    """Runs the store's calls one at a time in a thread, so that a slow disk stops no loop."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.problem = ""
+        self._thread = ThreadPoolExecutor(1, "store")
+
+    async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Raises StoreError, StoreFailed also when there is no answer in time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                result = await loop.run_in_executor(self._thread, function, *arguments)
+        except TimeoutError:
+            self.problem = f"the store did not answer within {STORE_TIMEOUT_S:g} s: see to its disk"
+            raise StoreFailed(self.problem) from None
+        except StoreError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
+        return result
+
+    async def close(self) -> None:
+        """Let go of the store, after the calls that are under way."""
+        await self.call(self.store.close)
+        self._thread.shutdown(wait=False)
+
+
+def lead(
+    store: Store, specs: Iterable[ServiceSpec], clock: Callable[[], int]
+) -> tuple[State, dict[str, str]]:
+    """Begin a term, found what is new; the first state, and the records that cannot be read.
+
+    Raises StoreError, RecordUnfit.
+    """
+    term = store.begin_term()
+    stored = store.records()
+    usable = [spec for spec in specs if spec.uid not in stored.broken]
+    for spec in usable:
+        if spec.uid in stored.records:
+            require_fit(spec, stored.records[spec.uid])
+        else:
+            store.insert(found(spec, term))
+    records = store.records().records
+    return begin(usable, records, term, store.generation, clock()), stored.broken
+
+
+class ControllerRuntime:
+    """The state, the queue before it, and the one task that changes it."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        worker: StoreWorker,
+        state: State,
+        broken_records: dict[str, str],
+        inbox: Inbox,
+        voice: Voice,
+        journal: Journal,
+        brokers: Callable[[], tuple[BrokerStatus, ...]],
+        on_transition: Callable[[Transition], None],
+        clock: Callable[[], int] = boottime_ms,
+    ) -> None:
+        self._topology = topology
+        self._worker = worker
+        self._state = state
+        self._broken_records = broken_records
+        self._inbox = inbox
+        self._voice = voice
+        self._journal = journal
+        self._brokers = brokers
+        self._on_transition = on_transition
+        self._clock = clock
+        self._started_at_ms = time.time_ns() // 1_000_000
+        self._heard_ms: dict[str, int] = {}
+        self._answers: dict[str, asyncio.Future[Answer]] = {}
+        self._beat_s = time.monotonic()
+        self._rule_errors = 0
+        self._rule_error_said_s = -SAY_AGAIN_S
+
+    async def run(self) -> None:
+        """Turn until cancelled. Raises, inside a group, what the controller must stop for."""
+        self._journal.begin(self._state, self._clock())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._consume(), name="rules")
+            group.create_task(self._tick(), name="ticks")
+
+    def offer(self, event: ReportCame | RenewCame) -> None:
+        """Take in what an agent said. Never waits."""
+        self._inbox.put(event)
+
+    async def submit(
+        self, event: Requested, revision: int | None = None, epoch: int | None = None
+    ) -> Answer:
+        """Ask the rules for something, if the service is still as expected.
+
+        Raises Busy, Conflict, RulesFailed.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._inbox.submit(Submission(event, answer, revision, epoch))
+        return await answer
+
+    async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
+        """The newest changes, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.history, service_uid, limit)
+
+    async def claim(self, key: str, digest: str) -> Claim | None:
+        """Note that a request begins; what was noted before. Raises StoreError."""
+        return await self._worker.call(self._worker.store.claim_request, key, digest)
+
+    async def settle(self, key: str, answer: bytes) -> None:
+        """Note what became of a request. Raises StoreError."""
+        await self._worker.call(self._worker.store.settle_request, key, answer)
+
+    @property
+    def turning(self) -> bool:
+        """Whether events are handled."""
+        return time.monotonic() - self._beat_s < BEAT_AT_LEAST_S
+
+    @property
+    def status(self) -> Status:
+        """Everything, as it is now."""
+        return Status(
+            topology=self._topology,
+            state=self._state,
+            now_ms=self._clock(),
+            started_at_ms=self._started_at_ms,
+            heard_ms=self._heard_ms,
+            brokers=self._brokers(),
+            store_kind=self._worker.store.kind,
+            store_problem=self._worker.problem,
+            broken_records=self._broken_records,
+            journal_errors=self._journal.errors,
+            journal_problem=self._journal.problem,
+            waiting=len(self._inbox),
+            dropped=dict(self._inbox.dropped),
+            rule_errors=self._rule_errors,
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            phases = [service.record.phase for service in self._state.services.values()]
+            urgent = any(phase in URGENT for phase in phases)
+            await asyncio.sleep(QUICK_TICK_S if urgent else TICK_S)
+            self._inbox.tick()
+
+    async def _consume(self) -> None:
+        while True:
+            item = await self._inbox.get()
+            if isinstance(item, Submission):
+                await self._take_submission(item)
+            else:
+                await self._take(item)
+            self._beat_s = time.monotonic()
+
+    async def _take_submission(self, item: Submission) -> None:
+        if item.answer.done():
+            return
+        conflict = self._conflict(item)
+        if conflict:
+            item.answer.set_exception(Conflict(conflict))
+            return
+        self._answers[item.event.id] = item.answer
+        await self._take(item.event)
+        answer = self._answers.pop(item.event.id, None)
+        if answer is not None and not answer.done():
+            answer.set_exception(RulesFailed("the rules gave no answer; see the controller's log"))
+
+    def _conflict(self, item: Submission) -> str:
+        """Why the service is not what the request takes it for; empty when it is."""
+        service = self._state.services.get(item.event.service_uid)
+        if service is None:
+            return ""
+        record = service.record
+        if item.revision is not None and item.revision != record.revision:
+            return f"{record.service} is at revision {record.revision}, not {item.revision}"
+        if item.epoch is not None and item.epoch != record.epoch:
+            return f"{record.service} is in epoch {record.epoch}, not {item.epoch}"
+        return ""
+
+    async def _take(self, event: Event) -> None:
+        """Handle an event, and the reads of the store that follow from it."""
+        waiting: deque[Event] = deque([event])
+        while waiting:
+            waiting.extend(await self._handle(waiting.popleft()))
+
+    async def _handle(self, event: Event) -> list[RecordRead]:
+        now_ms = self._clock()
+        if isinstance(event, ReportCame):
+            self._heard_ms[event.report.header.sender] = now_ms
+        before = self._state
+        try:
+            after, actions = step(before, event, now_ms)
+        except (LeadershipLost, InvariantBroken):
+            raise
+        except Exception as error:  # noqa: BLE001 - one poisoned message must not end it all
+            self._set_aside(event, error)
+            return []
+        await self._persist(actions)
+        self._state = after
+        self._voice.speak(actions)
+        if after != before:
+            self._journal.note(event, now_ms, after)
+        self._resolve(actions)
+        return await self._read(actions)
+
+    async def _persist(self, actions: list[Action]) -> None:
+        """All changes, in their order. Raises LeadershipLost, StoreError."""
+        for action in actions:
+            if not isinstance(action, Swap):
+                continue
+            record = action.record
+            done = await self._worker.call(
+                self._worker.store.swap,
+                record,
+                action.expected_revision,
+                self._state.term,
+                action.transition,
+            )
+            if not done:
+                raise LeadershipLost(
+                    f"{record.service}: the store no longer holds revision "
+                    f"{action.expected_revision} under term {self._state.term}: another controller "
+                    "leads"
+                )
+            self._on_transition(action.transition)
+            _tell(action.transition)
+
+    async def _read(self, actions: list[Action]) -> list[RecordRead]:
+        """Reads that begin now, after the Report that asked for them.
+
+        One that fails is asked for again by the agent's next Report.
+        """
+        reads = [action for action in actions if isinstance(action, ReadRecord)]
+        records = []
+        for action in reads:
+            with contextlib.suppress(StoreFailed, StoreUnusable):
+                record = await self._worker.call(
+                    self._worker.store.read, action.service_uid, self._state.term
+                )
+                if record is not None:
+                    records.append(RecordRead(record, action.agent, action.start_nonce))
+        return records
+
+    def _resolve(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Answer):
+                answer = self._answers.pop(action.request_id, None)
+                if answer is not None and not answer.done():
+                    answer.set_result(action)
+
+    def _set_aside(self, event: Event, error: Exception) -> None:
+        """The state is as it was before: the rules are pure."""
+        self._rule_errors += 1
+        now_s = time.monotonic()
+        if now_s - self._rule_error_said_s >= SAY_AGAIN_S:
+            self._rule_error_said_s = now_s
+            log.error(
+                "the rules could not handle an event; it changed nothing; please report this",
+                event_kind=type(event).__name__,
+                errors=self._rule_errors,
+                exc_info=error,
+            )
+
+
+def _tell(transition: Transition) -> None:
+    log.info(
+        transition.because,
+        service=transition.service,
+        was=transition.from_phase,
+        phase=transition.to_phase,
+        epoch=transition.epoch,
+        revision=transition.revision,
+        primary=transition.primary,
+        operation=transition.operation.id if transition.operation else "",
+    )

@@ -1,0 +1,53 @@
+"""From the declared topology to what the rules need of it."""
+
+from __future__ import annotations
+
+from config.topology import Replica, Service, Topology
+from controller.core.model import Protection, Record, ReplicaSpec, ServiceSpec
+
+
+class RecordUnfit(Exception):
+    """The store's record of a service names a replica that is not declared any more."""
+
+
+def service_specs(topology: Topology) -> tuple[ServiceSpec, ...]:
+    """All declared services, in the order of the file."""
+    return tuple(service_spec(topology, service) for service in topology.services)
+
+
+def service_spec(topology: Topology, service: Service) -> ServiceSpec:
+    """One service, its replicas in the order of their priority."""
+    return ServiceSpec(
+        name=service.name,
+        uid=service.uid,
+        terms=topology.lease_terms(service),
+        replicas=tuple(_replica(topology, replica) for replica in service.by_priority),
+        protection=Protection(service.protection.value),
+        loss_bound_bytes=service.loss_bound_bytes,
+        system_identifier=service.system_identifier or "",
+        report_interval_ms=topology.controller.report_interval_ms,
+        tier=service.tier.value,
+    )
+
+
+def require_fit(spec: ServiceSpec, record: Record) -> None:
+    """Raise RecordUnfit when the stored reign needs a replica that is not declared."""
+    for role, agent in (("primary", record.primary), ("backup", record.backup)):
+        if agent and spec.replica(agent) is None:
+            raise RecordUnfit(
+                f"service {spec.name}: the store says that its {role} is on the agent {agent}, and "
+                "the configuration declares no replica there; declare it again, and move the "
+                "service first if it shall leave that agent"
+            )
+
+
+def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:
+    agent = topology.agent(replica.agent)
+    return ReplicaSpec(
+        agent=replica.agent,
+        site=replica.site,
+        priority=replica.priority,
+        engine_address=replica.address,
+        agent_address=agent.address,
+        public_key=agent.public_key,
+    )

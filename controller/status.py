@@ -1,0 +1,87 @@
+"""One look at the whole controller: what the API shows and the metrics count.
+
+It is made from memory alone, so that it can be shown when the store and all brokers are down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.topology import Agent, Pair, Topology
+from controller.core.model import Phase, ServiceState, State
+
+AGENT_PATIENCE_MS = 2000
+"""An agent that is unheard for this long, or for three reports, counts as down."""
+
+
+@dataclass(frozen=True)
+class BrokerStatus:
+    """One broker as the link sees it."""
+
+    name: str
+    connected: bool
+    problem: str = ""
+    dropped: int = 0
+    """Messages to it that were given up, for it was not taking them."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything at one moment of the rules' clock."""
+
+    topology: Topology
+    state: State
+    now_ms: int
+    started_at_ms: int
+    """Wall time, milliseconds since 1970."""
+    heard_ms: dict[str, int]
+    """When each agent was last heard by this life of the controller."""
+    brokers: tuple[BrokerStatus, ...]
+    store_kind: str
+    store_problem: str
+    """Empty while the store answers."""
+    broken_records: dict[str, str]
+    """Records that could not be read, by uid; their services are left alone."""
+    journal_errors: int
+    journal_problem: str
+    waiting: int
+    """Events that wait for the rules."""
+    dropped: dict[str, int]
+    """Events that were dropped because too many waited, by kind."""
+    rule_errors: int
+    """Events that the rules could not handle; they changed nothing."""
+
+    @property
+    def services(self) -> tuple[ServiceState, ...]:
+        """In the order of the configuration."""
+        return tuple(self.state.services.values())
+
+    def heard_ago_ms(self, agent: str) -> int:
+        """-1 when this life of the controller never heard it."""
+        heard_ms = self.heard_ms.get(agent)
+        return -1 if heard_ms is None else self.now_ms - heard_ms
+
+    def agent_up(self, agent: str) -> bool:
+        """Whether the agent is heard. A hint for people; nothing is decided by it."""
+        patience_ms = max(3 * self.topology.controller.report_interval_ms, AGENT_PATIENCE_MS)
+        return 0 <= self.heard_ago_ms(agent) <= patience_ms
+
+    def agents_of(self, site: str) -> tuple[Agent, ...]:
+        """The agents that stand in a site."""
+        return tuple(agent for agent in self.topology.agents if agent.site == site)
+
+    def site_up(self, site: str) -> bool:
+        """Whether any agent of the site is heard."""
+        return any(self.agent_up(agent.id) for agent in self.agents_of(site))
+
+    def services_of(self, pair: Pair) -> tuple[ServiceState, ...]:
+        """The services whose copies stand in a pair."""
+        return tuple(
+            service
+            for service in self.services
+            if {replica.site for replica in service.spec.replicas} <= set(pair.sites)
+        )
+
+    def pair_protected(self, pair: Pair) -> bool:
+        """Whether every service of the pair could be taken over now."""
+        return all(s.record.phase is Phase.PROTECTED for s in self.services_of(pair))

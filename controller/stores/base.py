@@ -1,0 +1,103 @@
+"""Where the records of the services are kept: the interface of every store.
+
+A call returns when what it changed would survive a loss of power. Calls come one at a
+time, in order. All raise StoreFailed when the store cannot answer.
+
+    StoreError
+      StoreLocked      another process has the store open
+      StoreUnusable    what is there cannot be read: corrupt, foreign or of a newer schema
+      StoreFailed      it could not answer now: disk full, I/O error, no answer in time
+      LeaderReplaced   a later term has begun; this leader may do nothing any more
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from controller.core.model import Record, Transition
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the text says why and how to mend it."""
+
+
+class StoreLocked(StoreError):
+    """Another process has the store open."""
+
+
+class StoreUnusable(StoreError):
+    """What is there is no store that this version can use."""
+
+
+class StoreFailed(StoreError):
+    """The store could not answer now."""
+
+
+class LeaderReplaced(StoreError):
+    """A later term than this leader's has begun."""
+
+
+class Stored(NamedTuple):
+    """All records, by uid of the service; those that cannot be read, with the reason."""
+
+    records: dict[str, Record]
+    broken: dict[str, str]
+
+
+class HistoryLine(Struct, frozen=True):
+    """One change of a record, stamped by the store."""
+
+    number: int
+    at_ms: int
+    """Wall time, milliseconds since 1970: for people, nothing is decided by it."""
+    transition: Transition
+
+
+class Claim(NamedTuple):
+    """A request that was seen before; `answer` is empty while its end is unknown."""
+
+    digest: str
+    answer: bytes
+
+
+class Store(Protocol):
+    """The records, their history, the term, and the requests that were answered."""
+
+    kind: str
+    generation: str
+    """A random name made with the store; a store made anew has another."""
+
+    def begin_term(self) -> int:
+        """Begin to lead: raise the term, and return the new one."""
+
+    def records(self) -> Stored:
+        """All records."""
+
+    def read(self, service_uid: str, term: int) -> Record | None:
+        """One record as it is now. Raises LeaderReplaced unless `term` is the present one."""
+
+    def insert(self, record: Record) -> bool:
+        """Keep the first record of a service; False when it has one. Raises LeaderReplaced."""
+
+    def swap(
+        self, record: Record, expected_revision: int, term: int, transition: Transition
+    ) -> bool:
+        """Replace a record and note the change, as one: both or neither.
+
+        False, and nothing changed, unless the record has the expected revision and `term`
+        is the present one.
+        """
+
+    def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
+        """The newest changes, newest first; of all services when no uid is given."""
+
+    def claim_request(self, key: str, digest: str) -> Claim | None:
+        """Note that a request with this key begins; what was noted before, if it was."""
+
+    def settle_request(self, key: str, answer: bytes) -> None:
+        """Note what became of a claimed request; an empty answer gives the claim up."""
+
+    def close(self) -> None:
+        """Let go of the store. Harmless when it is closed."""

@@ -1,0 +1,157 @@
+"""The HTTP API under /api/v1, /healthz, /readyz and /metrics.
+
+Reading needs neither the store nor a broker, only the history does. Every answer that is
+no success is JSON: {"error", "where", "mend"}, or for a refusal by a safety rule (412)
+{"refused", "unmet"}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from controller.stores.base import StoreError
+from controller.web import intake, views
+from controller.web.desk import Desk, Problem
+from controller.web.orders import Orders, store_problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MENDS = {
+    404: "the paths are listed in docs/http-api.md",
+    405: "see docs/http-api.md for what this path takes",
+    413: f"send at most {intake.BODY_AT_MOST_BYTES} bytes",
+}
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_app(
+    desk: Desk, version: str, render_metrics: Callable[[], bytes], token: str | None
+) -> web.Application:
+    """The application. With a token, everything under /api asks for it as a bearer."""
+    app = web.Application(
+        client_max_size=intake.BODY_AT_MOST_BYTES,
+        middlewares=[_tell_problems, _authorize(token)],
+    )
+    orders = Orders(desk)
+    reading = _Reading(desk, version, render_metrics)
+    kinds = "switchover|failover|approve|pause|resume"
+    app.add_routes(
+        [
+            web.get("/healthz", reading.healthz),
+            web.get("/readyz", reading.readyz),
+            web.get("/metrics", reading.metrics),
+            web.get("/api/v1/state", reading.state),
+            web.get("/api/v1/history", reading.history),
+            web.get("/api/v1/services/{name}/explain", reading.explain),
+            web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
+            web.post("/api/v1/{kind:pause|resume}", orders.all),
+        ]
+    )
+    app.on_shutdown.append(orders.close)
+    return app
+
+
+class _Reading:
+    """What changes nothing."""
+
+    def __init__(self, desk: Desk, version: str, render_metrics: Callable[[], bytes]) -> None:
+        self._desk = desk
+        self._version = version
+        self._render_metrics = render_metrics
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """200 while events are handled."""
+        turning = self._desk.turning
+        return _json({"turning": turning}, status=200 if turning else 503)
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """200 while the store answers and a broker is connected."""
+        status = self._desk.status
+        ready = {
+            "turning": self._desk.turning,
+            "store": not status.store_problem,
+            "broker": any(broker.connected for broker in status.brokers),
+        }
+        return _json(ready, status=200 if all(ready.values()) else 503)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """For Prometheus."""
+        return web.Response(body=self._render_metrics(), headers={"Content-Type": METRICS_TYPE})
+
+    async def state(self, _request: web.Request) -> web.Response:
+        """Everything at once."""
+        return _json(views.state_view(self._desk.status, self._version))
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """One service; its revision is the ETag."""
+        status = self._desk.status
+        service = intake.find_service(status, request.match_info["name"])
+        response = _json(views.service_view(status, service))
+        response.headers["ETag"] = f'"{service.record.revision}"'
+        return response
+
+    async def history(self, request: web.Request) -> web.Response:
+        """The newest changes, newest first."""
+        name, limit = request.query.get("service"), intake.read_limit(request)
+        uid = None
+        if name is not None:
+            uid = intake.find_service(self._desk.status, name).spec.uid
+        return _json(views.history_view(await self._desk.history(uid, limit)))
+
+
+@web.middleware
+async def _tell_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every answer that is no success says what was wrong, where, and the mend."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return _problem(problem)
+    except StoreError as error:
+        return _problem(store_problem(error))
+    except TimeoutError:
+        return _problem(Problem(504, "no answer in time", "controller", "ask again"))
+    except asyncio.CancelledError:
+        raise
+    except web.HTTPException as error:
+        mend = MENDS.get(error.status, "see docs/http-api.md")
+        return _problem(Problem(error.status, error.reason, "request", mend))
+
+
+def _authorize(token: str | None) -> Any:
+    wanted = None if token is None else f"Bearer {token}".encode()
+
+    @web.middleware
+    async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode(errors="replace")
+        if wanted is None or not request.path.startswith("/api/"):
+            return await handler(request)
+        if not hmac.compare_digest(given, wanted):
+            raise Problem(
+                401,
+                "no valid token",
+                "header Authorization",
+                "send `Authorization: Bearer <token>` with the token of api_token_file",
+            )
+        return await handler(request)
+
+    return authorize
+
+
+def _problem(problem: Problem) -> web.Response:
+    return _json(problem.body, status=problem.status)
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    raw = msgspec.json.encode(body)
+    return web.Response(
+        status=status,
+        body=raw,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,56 @@
+"""What the API needs of the controller behind it, and how it says no."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from controller.core.actions import Answer
+from controller.core.events import Requested
+from controller.status import Status
+from controller.stores.base import Claim, HistoryLine
+
+
+class Problem(Exception):
+    """A request that is not served: the HTTP status, what is wrong, where, and the mend."""
+
+    def __init__(self, status: int, error: str, where: str, mend: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.body = ProblemBody(error, where, mend)
+
+
+class ProblemBody(Struct, frozen=True):
+    """The JSON of every answer that is no success."""
+
+    error: str
+    where: str
+    """The header, the key of the body, or the part of the path that is wrong."""
+    mend: str
+
+
+class Desk(Protocol):
+    """The controller as the API sees it."""
+
+    @property
+    def status(self) -> Status:
+        """Everything, as it is now; from memory alone."""
+
+    @property
+    def turning(self) -> bool:
+        """Whether events are handled."""
+
+    async def submit(
+        self, event: Requested, revision: int | None = None, epoch: int | None = None
+    ) -> Answer:
+        """Ask the rules for something. Raises inbox.Busy, Conflict, RulesFailed."""
+
+    async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
+        """The newest changes, newest first. Raises StoreError."""
+
+    async def claim(self, key: str, digest: str) -> Claim | None:
+        """Note in the store that a request begins. Raises StoreError."""
+
+    async def settle(self, key: str, answer: bytes) -> None:
+        """Note in the store what became of a request. Raises StoreError."""

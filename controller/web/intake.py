@@ -1,0 +1,180 @@
+"""Reads what a client sends, strictly: what is unknown, doubled, too large or unfit is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from controller.core.events import Kind
+from controller.core.model import HeldFor, ServiceState
+from controller.status import Status
+from controller.web.desk import Problem
+
+BODY_AT_MOST_BYTES = 64 * 1024
+BODY_TIMEOUT_S = 5.0
+HISTORY_AT_MOST = 1000
+HISTORY_USUAL = 50
+
+LINE = r"^[^\x00-\x1f\x7f]*$"
+KEY = re.compile(r"[\x21-\x7e]{1,128}")
+ETAG = re.compile(r'"([0-9]{1,19})"')
+
+Person = Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE)]
+Reason = Annotated[str, Meta(max_length=500, pattern=LINE)]
+Natural = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class Wish(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of every POST."""
+
+    by: Person
+    reason: Reason = ""
+    epoch: Natural | None = None
+    """Only while the service is in this epoch."""
+    loss_bytes: Natural | None = None
+    """Approve: the loss that is accepted."""
+    dry_run: bool = False
+
+
+async def read_wish(request: web.Request, kind: Kind) -> Wish:
+    """The body of a POST. Raises Problem."""
+    if request.content_type != "application/json":
+        raise Problem(
+            422,
+            f"the body is {request.content_type}",
+            "header Content-Type",
+            "send JSON, with `Content-Type: application/json`",
+        )
+    raw = await _read_body(request)
+    try:
+        wish = msgspec.json.decode(raw, type=Wish)
+        json.loads(raw, object_pairs_hook=_unique)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise Problem(
+            422,
+            f"the body is not understood: {error}",
+            "body",
+            'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
+            "reason, epoch, loss_bytes, dry_run",
+        ) from None
+    _check_wish(wish, kind)
+    return wish
+
+
+def _check_wish(wish: Wish, kind: Kind) -> None:
+    if kind in (Kind.FAILOVER, Kind.APPROVE) and not wish.reason.strip() and not wish.dry_run:
+        raise Problem(
+            422, f"{kind.value} without a reason", "body: reason", "say why, for the history"
+        )
+    if kind is Kind.APPROVE and wish.epoch is None:
+        raise Problem(
+            422,
+            "an approval that names no epoch",
+            "body: epoch",
+            "give the epoch that `explain` shows",
+        )
+    if kind is not Kind.APPROVE and wish.loss_bytes is not None:
+        raise Problem(
+            422,
+            f"{kind.value} takes no loss_bytes",
+            "body: loss_bytes",
+            "leave it out; a loss beyond the bound is accepted by approve",
+        )
+
+
+def check_approval(service: ServiceState, wish: Wish) -> None:
+    """Raise Problem when an approval of a loss does not name the loss."""
+    if service.record.held_for is HeldFor.LOSS and wish.loss_bytes is None:
+        raise Problem(
+            422,
+            "an approval that names no loss",
+            "body: loss_bytes",
+            "give the loss in bytes that `explain` shows and you accept",
+        )
+
+
+async def _read_body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(
+            408,
+            f"the body did not come within {BODY_TIMEOUT_S:g} s",
+            "body",
+            "send it at once",
+        ) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in the object")
+    return found
+
+
+def find_service(status: Status, name: str) -> ServiceState:
+    """The service of that name. Raises Problem, which lists those that there are."""
+    for service in status.services:
+        if service.spec.name == name:
+            return service
+    names = ", ".join(service.spec.name for service in status.services) or "none"
+    raise Problem(
+        404, f"there is no service {json.dumps(name[:80])}", "path", f"the services are: {names}"
+    )
+
+
+def read_key(request: web.Request) -> str:
+    """The Idempotency-Key of a request that changes something. Raises Problem."""
+    key = request.headers.get("Idempotency-Key", "")
+    if KEY.fullmatch(key) is None:
+        raise Problem(
+            422,
+            "no usable Idempotency-Key" if key else "no Idempotency-Key",
+            "header Idempotency-Key",
+            "send 1 to 128 visible ASCII characters, new for each thing that you want, and the "
+            "same when you ask again because no answer came",
+        )
+    return key
+
+
+def read_revision(request: web.Request) -> int | None:
+    """The revision in If-Match, if one is given. Raises Problem."""
+    text = request.headers.get("If-Match")
+    if text is None:
+        return None
+    match = ETAG.fullmatch(text.strip())
+    if match is None:
+        raise Problem(
+            422,
+            "If-Match is no revision",
+            "header If-Match",
+            'send the ETag of `explain` as it is, such as "12"',
+        )
+    return int(match.group(1))
+
+
+def read_limit(request: web.Request) -> int:
+    """How many lines of history are wanted. Raises Problem."""
+    text = request.query.get("limit", str(HISTORY_USUAL))
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= HISTORY_AT_MOST:
+        raise Problem(
+            422,
+            f"limit is {json.dumps(text[:80])}",
+            "query: limit",
+            f"send a number from 1 to {HISTORY_AT_MOST}",
+        )
+    return int(text)
+
+
+def digest(path: str, wish: Wish, revision: int | None) -> str:
+    """What makes two requests the same one."""
+    same = msgspec.json.encode([path, wish, revision])
+    return hashlib.sha256(same).hexdigest()

@@ -1,0 +1,236 @@
+"""POST: an operator asks the rules for something, and gets the same answer as often as he asks.
+
+A request is noted in the store under its Idempotency-Key before it begins, and its answer
+when it has ended. One that was begun by an earlier life of the controller, and whose end
+is unknown, is never done a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from controller.core.actions import Answer
+from controller.core.events import Kind, Requested
+from controller.core.model import ServiceState
+from controller.inbox import Busy, Conflict, RulesFailed
+from controller.stores.base import StoreError
+from controller.web import intake
+from controller.web.desk import Desk, Problem, ProblemBody
+from controller.web.intake import Wish
+
+ANSWER_TIMEOUT_S = 15.0
+FINAL = (200, 409, 412)
+"""Answers that are kept; after any other nothing was done, and it may be asked again."""
+
+log = structlog.get_logger("api")
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer as it is kept: the HTTP status and the body."""
+
+    status: int
+    body: msgspec.Raw
+
+
+class Orders:
+    """The requests of operators that are under way."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._under_way: dict[str, tuple[str, asyncio.Task[Reply]]] = {}
+
+    async def one(self, request: web.Request) -> web.Response:
+        """POST /api/v1/services/{name}/{kind}"""
+        kind = Kind(request.match_info["kind"])
+        service = intake.find_service(self._desk.status, request.match_info["name"])
+        wish = await intake.read_wish(request, kind)
+        revision = intake.read_revision(request)
+        if kind is Kind.APPROVE:
+            intake.check_approval(service, wish)
+        return await self._serve(request, kind, [service], wish, revision)
+
+    async def all(self, request: web.Request) -> web.Response:
+        """POST /api/v1/pause and /api/v1/resume"""
+        kind = Kind(request.match_info["kind"])
+        wish = await intake.read_wish(request, kind)
+        if request.headers.get("If-Match") is not None or wish.epoch is not None:
+            raise Problem(
+                422,
+                "a revision or epoch is one service's",
+                "header If-Match, body: epoch",
+                "leave it out, or ask for each service by itself",
+            )
+        return await self._serve(request, kind, list(self._desk.status.services), wish, None)
+
+    async def close(self, _app: web.Application) -> None:
+        """Give up what is still under way."""
+        tasks = [task for _digest, task in self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(
+        self,
+        request: web.Request,
+        kind: Kind,
+        services: list[ServiceState],
+        wish: Wish,
+        revision: int | None,
+    ) -> web.Response:
+        work = _Work(
+            self._desk, kind, services, wish, revision, single="name" in request.match_info
+        )
+        if wish.dry_run:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return _response(await work.do())
+        key = intake.read_key(request)
+        task = self._begin(key, intake.digest(request.path, wish, revision), work)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return _response(await asyncio.shield(task))
+        except TimeoutError:
+            raise Problem(
+                504,
+                f"no answer within {ANSWER_TIMEOUT_S:g} s; the request is still under way",
+                "controller",
+                "send it again with the same Idempotency-Key to learn what became of it",
+            ) from None
+
+    def _begin(self, key: str, digest: str, work: _Work) -> asyncio.Task[Reply]:
+        """The task that does this; the one that does it already, if there is one."""
+        found = self._under_way.get(key)
+        if found is not None:
+            if found[0] != digest:
+                raise _other_body()
+            return found[1]
+        task = asyncio.create_task(self._do_once(key, digest, work), name=f"request {key}")
+        self._under_way[key] = (digest, task)
+        task.add_done_callback(lambda done: self._ended(key, done))
+        return task
+
+    def _ended(self, key: str, task: asyncio.Task[Reply]) -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # whoever waits raises it; perhaps nobody waits any more
+
+    async def _do_once(self, key: str, digest: str, work: _Work) -> Reply:
+        before = await self._desk.claim(key, digest)
+        if before is not None:
+            if before.digest != digest:
+                raise _other_body()
+            if before.answer:
+                return msgspec.json.decode(before.answer, type=Reply)
+            raise Problem(
+                409,
+                "this request was begun before the controller restarted, and its end is unknown",
+                "header Idempotency-Key",
+                "look at the history; if it is still wanted, send it with a new key",
+            )
+        reply = await work.do()
+        log.info("answered an operator", key=key, kind=work.kind.value, status=reply.status)
+        kept = msgspec.json.encode(reply) if reply.status in FINAL else b""
+        await self._desk.settle(key, kept)
+        return reply
+
+
+class _Work:
+    """One thing that is asked for, of one or of all services."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        kind: Kind,
+        services: list[ServiceState],
+        wish: Wish,
+        revision: int | None,
+        single: bool,
+    ) -> None:
+        self._desk = desk
+        self.kind = kind
+        self._services = services
+        self._wish = wish
+        self._revision = revision
+        self._single = single
+
+    async def do(self) -> Reply:
+        """Ask the rules. Raises Problem only where nothing was asked."""
+        if self._single:
+            return await self._ask(self._services[0])
+        answers = {s.spec.name: await self._ask(s) for s in self._services}
+        refused = [name for name, reply in answers.items() if reply.status != 200]
+        body: dict[str, Any] = {
+            "accepted": not refused,
+            "text": f"{self.kind.value}: {len(answers) - len(refused)} of {len(answers)} services",
+            "refused": refused,
+            "services": {name: reply.body for name, reply in answers.items()},
+        }
+        return _reply(412 if refused else 200, body)
+
+    async def _ask(self, service: ServiceState) -> Reply:
+        wish = self._wish
+        event = Requested(
+            id=uuid.uuid4().hex,
+            kind=self.kind,
+            service_uid=service.spec.uid,
+            by=wish.by,
+            reason=wish.reason,
+            epoch=wish.epoch or 0,
+            loss_bytes=-1 if wish.loss_bytes is None else wish.loss_bytes,
+            dry_run=wish.dry_run,
+        )
+        try:
+            answer = await self._desk.submit(event, self._revision, wish.epoch)
+        except Conflict as conflict:
+            mend = "look at the service again, then decide anew"
+            return _reply(409, ProblemBody(str(conflict), "header If-Match, body: epoch", mend))
+        except Busy as busy:
+            return _reply(503, ProblemBody(str(busy), "controller", "send it again in a moment"))
+        except RulesFailed as failed:
+            return _reply(500, ProblemBody(str(failed), "controller", "report this as a bug"))
+        return self._answered(service.spec.name, answer)
+
+    def _answered(self, name: str, answer: Answer) -> Reply:
+        if not answer.accepted:
+            return _reply(
+                412, {"service": name, "refused": answer.text, "unmet": list(answer.unmet)}
+            )
+        return _reply(
+            200,
+            {
+                "service": name,
+                "accepted": True,
+                "text": answer.text,
+                "operation": answer.operation_id,
+                "dry_run": self._wish.dry_run,
+            },
+        )
+
+
+def store_problem(error: StoreError) -> Problem:
+    """What a client is told when the store does not answer."""
+    return Problem(503, str(error), "store", "mend the store; what is read from memory still works")
+
+
+def _other_body() -> Problem:
+    return Problem(
+        409,
+        "this Idempotency-Key was used for another request",
+        "header Idempotency-Key",
+        "take a new key for a new request",
+    )
+
+
+def _reply(status: int, body: object) -> Reply:
+    return Reply(status, msgspec.Raw(msgspec.json.encode(body)))
+
+
+def _response(reply: Reply) -> web.Response:
+    return web.Response(
+        status=reply.status, body=bytes(reply.body), content_type="application/json"
+    )

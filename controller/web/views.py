@@ -1,0 +1,113 @@
+"""The JSON that the API shows, made from one look at the controller."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+from controller.core.explain import explain, timing
+from controller.core.model import ServiceState
+from controller.status import Status
+from controller.stores.base import HistoryLine
+
+
+def state_view(status: Status, version: str) -> dict[str, Any]:
+    """Everything at once: GET /api/v1/state."""
+    topology = status.topology
+    return {
+        "version": version,
+        "cluster": {"name": topology.cluster.name, "uid": topology.cluster.uid},
+        "at": utc_text(_wall_ms()),
+        "started_at": utc_text(status.started_at_ms),
+        "term": status.state.term,
+        "controller": {
+            "failure_domain": topology.controller.failure_domain,
+            "events_waiting": status.waiting,
+            "events_dropped": status.dropped,
+            "rule_errors": status.rule_errors,
+        },
+        "store": {
+            "kind": status.store_kind,
+            "generation": status.state.generation,
+            "up": not status.store_problem,
+            "problem": status.store_problem,
+            "broken_records": status.broken_records,
+        },
+        "journal": {"errors": status.journal_errors, "problem": status.journal_problem},
+        "brokers": [
+            {
+                "name": broker.name,
+                "connected": broker.connected,
+                "problem": broker.problem,
+                "dropped": broker.dropped,
+            }
+            for broker in status.brokers
+        ],
+        "sites": _sites(status),
+        "pairs": _pairs(status),
+        "agents": [
+            {
+                "id": agent.id,
+                "site": agent.site,
+                "up": status.agent_up(agent.id),
+                "heard_ago_ms": status.heard_ago_ms(agent.id),
+            }
+            for agent in topology.agents
+        ],
+        "services": [service_view(status, service) for service in status.services],
+    }
+
+
+def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
+    """One service explained: GET /api/v1/services/{name}/explain."""
+    view: dict[str, Any] = msgspec.to_builtins(explain(service, status.now_ms))
+    return {**view, "timing": timing(service)}
+
+
+def history_view(lines: list[HistoryLine]) -> dict[str, Any]:
+    """GET /api/v1/history."""
+    return {"history": [_history_line(line) for line in lines]}
+
+
+def utc_text(at_ms: int) -> str:
+    """Wall time for people: ISO 8601 in UTC, to the millisecond."""
+    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _history_line(line: HistoryLine) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(line)
+    return {**shown, "at": utc_text(line.at_ms)}
+
+
+def _sites(status: Status) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": site.id,
+            "name": site.name,
+            "state": site.state.value,
+            "latitude": site.location.latitude,
+            "longitude": site.location.longitude,
+            "partner": status.topology.partner_site(site.id),
+            "agents": [agent.id for agent in status.agents_of(site.id)],
+            "up": status.site_up(site.id),
+        }
+        for site in status.topology.sites
+    ]
+
+
+def _pairs(status: Status) -> list[dict[str, Any]]:
+    return [
+        {
+            "sites": list(pair.sites),
+            "services": [service.spec.name for service in status.services_of(pair)],
+            "protected": status.pair_protected(pair),
+        }
+        for pair in status.topology.pairs
+    ]
+
+
+def _wall_ms() -> int:
+    return int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)

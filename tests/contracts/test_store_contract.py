@@ -1,0 +1,188 @@
+"""What every store promises, over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from config.leases import PROFILES
+from controller.core.model import Phase, Record, Transition
+from controller.stores.base import LeaderReplaced, Store
+from controller.stores.sqlite import SqliteStore
+
+Opener = Callable[[], Store]
+
+
+def open_sqlite(directory: Path) -> Store:
+    return SqliteStore(directory / "controller.db", "c1")
+
+
+STORES = {"sqlite": open_sqlite}
+
+
+@pytest.fixture(params=sorted(STORES))
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Opens the same store again and again; close it before."""
+    return lambda: STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+def store(opener: Opener) -> Iterator[Store]:
+    one = opener()
+    yield one
+    one.close()
+
+
+def record(term: int, uid: str = "paspor", revision: int = 1) -> Record:
+    terms = PROFILES["fast"]
+    return Record(
+        service=uid,
+        service_uid=uid,
+        revision=revision,
+        term=term,
+        phase=Phase.ALONE,
+        epoch=1,
+        primary="jabodetabek-1",
+        backup="batam-1",
+        terms=terms,
+        ttl_ceiling_ms=terms.ttl_ms,
+    )
+
+
+def transition(new: Record) -> Transition:
+    return Transition(
+        service=new.service,
+        service_uid=new.service_uid,
+        revision=new.revision,
+        term=new.term,
+        epoch=new.epoch,
+        from_phase="ALONE",
+        to_phase=new.phase.value,
+        because=f"revision {new.revision}",
+        primary=new.primary,
+        backup=new.backup,
+    )
+
+
+def swap(store: Store, new: Record, expected_revision: int, term: int) -> bool:
+    return store.swap(new, expected_revision, term, transition(new))
+
+
+def test_each_term_is_higher_than_all_before_it(opener: Opener) -> None:
+    terms = []
+    for _ in range(3):
+        store = opener()
+        terms += [store.begin_term(), store.begin_term()]
+        store.close()
+    assert terms == sorted(set(terms))
+    assert terms[0] > 0
+
+
+def test_the_generation_stays_as_long_as_the_store(opener: Opener) -> None:
+    first = opener()
+    first.close()
+    second = opener()
+    second.close()
+    assert first.generation
+    assert first.generation == second.generation
+
+
+def test_a_record_comes_back_as_it_was_put_in(opener: Opener) -> None:
+    store = opener()
+    first = record(store.begin_term())
+    assert store.insert(first)
+    store.close()
+    again = opener()
+    assert again.records() == ({"paspor": first}, {})
+    assert again.read("paspor", 1) == first
+    assert again.read("unknown", 1) is None
+    again.close()
+
+
+def test_a_first_record_is_put_in_only_once(store: Store) -> None:
+    first = record(store.begin_term())
+    assert store.insert(first)
+    assert not store.insert(replace(first, primary="other"))
+    assert store.records().records["paspor"] == first
+
+
+def test_a_swap_of_the_expected_revision_replaces_and_notes_it(store: Store) -> None:
+    term = store.begin_term()
+    store.insert(record(term))
+    second = record(term, revision=2)
+    assert swap(store, second, 1, term)
+    assert store.read("paspor", term) == second
+    (line,) = store.history("paspor", 10)
+    assert line.transition == transition(second)
+    assert line.at_ms > 0
+
+
+def test_a_swap_of_another_revision_changes_nothing(store: Store) -> None:
+    term = store.begin_term()
+    first = record(term)
+    store.insert(first)
+    for expected in (0, 2, 3):
+        assert not swap(store, record(term, revision=4), expected, term)
+    assert store.read("paspor", term) == first
+    assert store.history(None, 10) == []
+
+
+def test_a_swap_without_a_record_changes_nothing(store: Store) -> None:
+    term = store.begin_term()
+    assert not swap(store, record(term, revision=2), 1, term)
+    assert store.records().records == {}
+    assert store.history(None, 10) == []
+
+
+def test_a_replaced_leader_can_neither_swap_nor_insert_nor_read(store: Store) -> None:
+    old = store.begin_term()
+    first = record(old)
+    store.insert(first)
+    new = store.begin_term()
+    assert not swap(store, record(old, revision=2), 1, old)
+    with pytest.raises(LeaderReplaced):
+        store.insert(record(old, uid="pajak"))
+    with pytest.raises(LeaderReplaced):
+        store.read("paspor", old)
+    assert store.records().records == {"paspor": first}
+    assert store.history(None, 10) == []
+    assert swap(store, record(new, revision=2), 1, new)
+
+
+def test_history_comes_newest_first_and_by_service(store: Store) -> None:
+    term = store.begin_term()
+    for uid in ("paspor", "pajak"):
+        store.insert(record(term, uid))
+    for revision in (2, 3):
+        for uid in ("paspor", "pajak"):
+            assert swap(store, record(term, uid, revision), revision - 1, term)
+    everything = [(x.transition.service_uid, x.transition.revision) for x in store.history(None, 9)]
+    assert everything == [("pajak", 3), ("paspor", 3), ("pajak", 2), ("paspor", 2)]
+    assert [x.transition.revision for x in store.history("paspor", 9)] == [3, 2]
+    assert len(store.history(None, 3)) == 3
+
+
+def test_a_claimed_request_is_known_afterwards(opener: Opener) -> None:
+    store = opener()
+    assert store.claim_request("k", "digest") is None
+    assert store.claim_request("k", "other") == ("digest", b"")
+    store.settle_request("k", b"answer")
+    store.close()
+    again = opener()
+    assert again.claim_request("k", "digest") == ("digest", b"answer")
+    again.close()
+
+
+def test_a_claim_that_was_given_up_is_forgotten(store: Store) -> None:
+    store.claim_request("k", "digest")
+    store.settle_request("k", b"")
+    assert store.claim_request("k", "other") is None
+
+
+def test_closing_twice_is_harmless(opener: Opener) -> None:
+    store = opener()
+    store.close()
+    store.close()

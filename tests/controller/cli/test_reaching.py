@@ -1,0 +1,123 @@
+"""Finding the controller: addresses, tokens, timeouts, and what is said when it is away."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from controller.cli import client
+from tests.controller.cli.conftest import Saling
+from tests.controller.cli.stub import Stub, accepted, problem
+
+
+def test_an_unreachable_controller_is_told_with_what_to_look_at(saling: Saling) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        run = saling("status", "--controller", url)
+    assert run.code == 1
+    assert run.out == ""
+    assert f"the controller at {url} is not reachable: connection refused (3 attempts)" in run.err
+    assert "saling-controller" in run.err and "SALING_CONTROLLER" in run.err
+
+
+def test_a_host_without_a_name_is_told_like_that(saling: Saling) -> None:
+    run = saling("status", "--controller", "http://nobody.invalid:8700")
+    assert run.code == 1
+    assert "not reachable" in run.err
+
+
+def test_a_controller_that_never_answers_is_given_up(
+    saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.2)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        run = saling("status", "--controller", f"http://127.0.0.1:{mute.getsockname()[1]}")
+    assert run.code == 1
+    assert "no answer within 0.2 s" in run.err
+
+
+@pytest.mark.parametrize(
+    "url", ["arbiter:8700", "ftp://arbiter", "http://", "http://a:99999", "http://u:p@arbiter", ""]
+)
+def test_a_url_that_is_none_is_a_usage_error(saling: Saling, url: str) -> None:
+    run = saling("status", "--controller", url)
+    assert run.code == 2
+    assert "http://127.0.0.1:8700" in run.err
+
+
+def test_another_server_is_not_taken_for_a_controller(stub: Stub, saling: Saling) -> None:
+    run = saling("status", "--controller", stub.url + "/elsewhere")
+    assert run.code == 1
+    assert "it is no controller of Saling" in run.err
+
+
+def test_the_token_goes_along_and_is_never_shown(
+    stub: Stub, saling: Saling, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    file.chmod(0o600)
+    stub.answers = [problem(401, "no valid token", "header Authorization")]
+    run = saling("resume", "--token-file", str(file))
+    assert stub.done[0].token == "Bearer s3cret"
+    assert run.code == 1
+    assert "no valid token" in run.err and "SALING_TOKEN_FILE" in run.err
+    assert "s3cret" not in run.out + run.err
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        ("s3cret", 0o644, "chmod 600"),
+        ("", 0o600, "holds no token"),
+        ("two words", 0o600, "holds no token"),
+        ("é", 0o600, "cannot be read"),
+    ],
+)
+def test_a_token_file_that_is_unfit_is_told_with_its_mend(
+    stub: Stub, saling: Saling, tmp_path: Path, text: str, mode: int, words: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    file.chmod(mode)
+    run = saling("status", "--token-file", str(file))
+    assert run.code == 1
+    assert words in run.err and str(file) in run.err
+    assert "s3cret" not in run.err
+
+
+def test_a_token_file_that_is_missing_is_told(saling: Saling, tmp_path: Path) -> None:
+    run = saling("status", "--token-file", str(tmp_path / "absent"))
+    assert run.code == 1
+    assert "absent" in run.err and "SALING_TOKEN_FILE" in run.err
+
+
+def test_a_store_that_is_down_is_told_with_the_controllers_own_words(
+    stub: Stub, saling: Saling
+) -> None:
+    stub.answers = [problem(503, "the disk is full", "store", "make room")]
+    run = saling("resume")
+    assert run.code == 1
+    assert "the disk is full (store)" in run.err and "mend: make room" in run.err
+
+
+def test_a_request_that_is_still_under_way_is_asked_for_again_with_its_key(
+    stub: Stub, saling: Saling
+) -> None:
+    stub.answers = [problem(504, "still under way", "controller"), accepted("", "paused")]
+    assert saling("resume", "paspor").code == 0
+    first, again = stub.done
+    assert first.key == again.key
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    stub: Stub, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert saling("status").code == 0

@@ -1,0 +1,126 @@
+"""What Prometheus scrapes is well formed and says what is the case."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from controller.core.model import Operation, State, Transition
+from controller.core.step import begin, found
+from controller.link import Counts
+from controller.metrics import Metrics
+from controller.specs import service_specs
+from controller.status import BrokerStatus, Status
+from controller.stores.base import HistoryLine
+from tests.controller.cluster import Cluster
+
+
+@pytest.fixture
+def status(cluster: Cluster) -> Status:
+    topology = cluster.topology
+    specs = service_specs(topology)
+    state: State = begin(specs, {s.uid: found(s, 3) for s in specs}, 3, "g", 1000)
+    return Status(
+        topology=topology,
+        state=state,
+        now_ms=2000,
+        started_at_ms=0,
+        heard_ms={"batam-1": 1900},
+        brokers=(BrokerStatus("b1:1883", True), BrokerStatus("b2:1883", False, "refused", 2)),
+        store_kind="sqlite",
+        store_problem="",
+        broken_records={},
+        journal_errors=4,
+        journal_problem="",
+        waiting=5,
+        dropped={"report": 6},
+        rule_errors=0,
+    )
+
+
+@pytest.fixture
+def metrics(status: Status) -> Metrics:
+    one = Metrics("1.2.3")
+    counts = Counts()
+    counts.rejected["malformed"] = 7
+    one.watch(lambda: status, lambda: counts)
+    return one
+
+
+def ended(kind: str, by: str, outcome: str, **more: int) -> Transition:
+    operation = Operation("paspor-9", kind, by)
+    return Transition(
+        "paspor", "paspor", 9, 3, 2, "ROUTING", "ALONE", "", "a", "b", operation, outcome, **more
+    )
+
+
+def lines(metrics: Metrics) -> list[str]:
+    return metrics.render().decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'saling_build_info{version="1.2.3"} 1.0',
+        'saling_services{phase="ALONE"} 2.0',
+        'saling_services{phase="HELD"} 0.0',
+        'saling_service_protected{service="paspor"} 0.0',
+        'saling_service_lease_ttl_seconds{service="paspor"} 2.0',
+        'saling_site_up{site="batam"} 1.0',
+        'saling_site_up{site="jabodetabek"} 0.0',
+        'saling_agent_up{agent="batam-1"} 1.0',
+        'saling_pair_protected{pair="batam-jabodetabek"} 0.0',
+        'saling_broker_connected{broker="b1:1883"} 1.0',
+        'saling_broker_connected{broker="b2:1883"} 0.0',
+        'saling_broker_messages_dropped_total{broker="b2:1883"} 2.0',
+        'saling_messages_rejected_total{reason="malformed"} 7.0',
+        'saling_messages_rejected_total{reason="stale"} 0.0',
+        "saling_controller_term 3.0",
+        "saling_store_up 1.0",
+        "saling_events_waiting 5.0",
+        'saling_events_dropped_total{kind="report"} 6.0',
+        "saling_journal_errors_total 4.0",
+    ],
+)
+def test_each_fact_is_shown_as_a_number(metrics: Metrics, line: str) -> None:
+    assert line in lines(metrics)
+
+
+def test_a_move_is_counted_where_it_ends_with_its_reason(metrics: Metrics) -> None:
+    metrics.note(ended("failover", "the controller", "done", outage_ms=2500, loss_bytes=300))
+    metrics.note(ended("switchover", "siti", "given up"))
+    metrics.note(ended("switchover", "siti", ""))
+    shown = lines(metrics)
+    labels = 'service="paspor"'
+    failover = f'{{outcome="done",reason="automatic",{labels}}}'
+    switchover = f'{{outcome="given_up",reason="operator",{labels}}}'
+    assert f"saling_failovers_total{failover} 1.0" in shown
+    assert f"saling_switchovers_total{switchover} 1.0" in shown
+    assert f"saling_last_outage_seconds{{{labels}}} 2.5" in shown
+    assert f"saling_last_loss_bytes{{{labels}}} 300.0" in shown
+
+
+def test_the_last_outage_is_remembered_over_a_restart(metrics: Metrics) -> None:
+    newest, older = (ended("failover", "x", "done", outage_ms=ms) for ms in (2000, 9000))
+    metrics.remember([HistoryLine(2, 0, newest), HistoryLine(1, 0, older)])
+    shown = lines(metrics)
+    assert 'saling_last_outage_seconds{service="paspor"} 2.0' in shown
+    assert not any(line.startswith("saling_failovers_total{") for line in shown)
+
+
+def test_promtool_finds_nothing_wrong_with_the_metrics(metrics: Metrics) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed; it comes with the Debian package prometheus")
+    metrics.note(ended("failover", "the controller", "done", outage_ms=2500, loss_bytes=300))
+    metrics.note(ended("switchover", "siti", "done"))
+    check = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=metrics.render(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")

@@ -1,0 +1,33 @@
+"""From the configuration to what the rules need."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from config.leases import PROFILES
+from controller.core.step import found
+from controller.specs import RecordUnfit, require_fit, service_specs
+from tests.controller.cluster import Cluster
+
+
+def test_the_preferred_replica_is_the_first_primary(cluster: Cluster) -> None:
+    topology = cluster.topology
+    paspor, pajak = service_specs(topology)
+    assert [r.agent for r in paspor.replicas] == ["jabodetabek-1", "batam-1"]
+    assert [r.agent for r in pajak.replicas] == ["batam-1", "jabodetabek-1"]
+    assert paspor.terms == PROFILES["fast"]
+    first = paspor.replicas[0]
+    assert first.engine_address == "127.0.0.1:40001"
+    assert first.agent_address == topology.agent("jabodetabek-1").address
+    assert first.public_key == topology.agent("jabodetabek-1").public_key
+    assert paspor.tier == "strategis"
+    assert paspor.report_interval_ms == 500
+
+
+def test_a_record_whose_primary_is_not_declared_any_more_is_refused(cluster: Cluster) -> None:
+    spec, _ = service_specs(cluster.topology)
+    record = found(spec, 1)
+    require_fit(spec, record)
+    with pytest.raises(RecordUnfit, match=r"paspor.*primary.*ikn-1.*declare it again"):
+        require_fit(spec, replace(record, primary="ikn-1"))
