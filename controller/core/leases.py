@@ -9,7 +9,6 @@ from controller.core.model import ServiceState
 from protocol.messages import Ask, Granted
 from protocol.windows import grantor_window_ms
 
-
 GREATEST_LEAP = 1_000_000
 """A revision further ahead of the store than this is a mistake, not a restored store."""
 
