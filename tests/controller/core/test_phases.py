@@ -81,7 +81,9 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         heard_revision=11
     ),
     ("restored_accepted", P.HELD): lambda: (
-        Given(P.HELD, held_for=HeldFor.RESTORED).seen(heard_revision=11).asked(Kind.APPROVE)
+        Given(P.HELD, held_for=HeldFor.RESTORED)
+        .seen(heard_revision=11)
+        .asked(Kind.APPROVE, epoch=1)
     ),
     ("adopted", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ADOPTION),
     ("well_again", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ILLNESS),
