@@ -159,7 +159,8 @@ class Lab:
 
     async def start_brokers(self) -> None:
         for broker in self.brokers:
-            await broker.start()
+            if broker.pid is None:
+                await broker.start()
 
     # What is seen.
 

@@ -55,6 +55,8 @@ class Watch:
     lab: Lab
     service: str
     directory: Path = field(init=False)
+    quiet_since_ms: float = field(default_factory=now_ms, init=False)
+    """When the last incident was over."""
     _children: list[Child] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +132,7 @@ async def act(
     present = await _numbers(lab, service)
     told = [i for i in inserts if i.end_ms <= ended_ms]
     losses = loss(told, present)
+    quiet_since_ms, watch.quiet_since_ms = watch.quiet_since_ms, ended_ms
     return Act(
         name=name,
         service=service,
@@ -138,7 +141,7 @@ async def act(
         acked_lost=len(losses.lost),
         two_writers_s=_seconds(_two_writers_ms(watch, inserts, service)),
         lease_ttl_s=_seconds(seen["lease_ttl_ms"]),
-        longest_gap_before_s=_gap_before_s(inserts, begun_ms),
+        longest_gap_before_s=_gap_before_s(inserts, quiet_since_ms, begun_ms),
         acked=losses.acked,
         timeline=await _timeline(lab, service, begun_wall_ms),
     )
@@ -161,12 +164,12 @@ def _promotion_s(probes: list[Probe], old_site: str, begun_ms: float) -> float:
     return _seconds(min(ends) - begun_ms) if ends else -1.0
 
 
-def _gap_before_s(inserts: list[Insert], begun_ms: float) -> float:
-    """The longest gap before the fault: how noisy the machine was."""
-    acks = [i.end_ms for i in inserts if _acked(i) and i.end_ms <= begun_ms]
+def _gap_before_s(inserts: list[Insert], quiet_since_ms: float, begun_ms: float) -> float:
+    """The longest gap without a fault before this one: how noisy the machine was."""
+    acks = [i.end_ms for i in inserts if _acked(i) and quiet_since_ms <= i.end_ms <= begun_ms]
     if len(acks) < 2:
         return 0.0
-    return _seconds(longest_gap(inserts, acks[0], begun_ms).length_ms)
+    return _seconds(longest_gap(inserts, acks[0], acks[-1]).length_ms)
 
 
 def _two_writers_ms(watch: Watch, inserts: list[Insert], service: str) -> float:

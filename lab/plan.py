@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from lab.binaries import wheel_binaries
 from lab.geography import ARBITER, PAIRS, SITES
 from lab.keys import LabKeys
 
@@ -26,7 +27,6 @@ LOCATIONS = {
 }
 ENGINE_SETTINGS = {
     "shared_buffers": "16MB",
-    "max_connections": "40",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "30min",
 }
@@ -60,7 +60,7 @@ class Plan:
     directory: Path
     services: tuple[Service, ...] = FOUR_SERVICES
     broker_count: int = 2
-    binaries: Path | None = None
+    binaries: Path = field(default_factory=wheel_binaries)
     ports: dict[str, str] = field(default_factory=dict)
     """What listens where: 'engine paspor batam', 'agent batam', 'broker 0', 'controller'."""
 
@@ -210,19 +210,17 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
 
 
 def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {
+    return {
         "name": service.name,
         "engine": "postgresql",
         "data_directory": str(plan.site_directory(site) / "data" / service.name),
         "listen": plan.engine(service.name, site),
         "socket_directory": str(plan.run_directory(service.name, site)),
+        "binaries": str(plan.binaries),
         "replication_password_file": str(keys.database_password_file),
         "seed_rate": "100MiB/s",
         "settings": ENGINE_SETTINGS,
     }
-    if plan.binaries:
-        entry["binaries"] = str(plan.binaries)
-    return entry
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -144,7 +144,7 @@ def _rate(replica: Replica, probe: Probe, now_ms: int) -> int:
     if not replica.proven_position_bytes or grown < 0 or span_ms <= 0:
         return replica.rate_bytes_s
     latest = grown * 1000 // span_ms
-    return max(latest, (replica.rate_bytes_s * 7 + latest) // 8)
+    return max(latest, (replica.rate_bytes_s * 3 + latest) // 4)
 
 
 def _waits_for_partner(replica: Replica, assignment: Assignment) -> bool:

@@ -20,6 +20,7 @@ import msgspec
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from controller.cli.exits import CommandFailed, Conflict, Exit, Refused, Unreachable
+from controller.cli.plain import plain
 
 DEFAULT_URL = "http://127.0.0.1:8700"
 API = "/api/v1"
@@ -153,7 +154,7 @@ class Client:
             connection.request(method, self.place.path + API + path, body, headers)
             answer = connection.getresponse()
             return Raw(answer.status, answer.read(ANSWER_BYTES_AT_MOST))
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             raise BrokenConnection(_reason(error, timeout_s)) from None
         finally:
             connection.close()
@@ -170,7 +171,7 @@ class Client:
         body = self._decode(raw)
         if raw.status == http.client.OK:
             return body
-        told = body if isinstance(body, dict) else {}
+        told = plain(body) if isinstance(body, dict) else {}
         text = str(told.get("error") or f"HTTP status {raw.status}")
         if told.get("where"):
             text += f" ({told['where']})"

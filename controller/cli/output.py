@@ -43,7 +43,7 @@ def say(text: str, style: str = "") -> None:
 def print_json(data: Any, compact: bool = False) -> None:
     """One JSON document on stdout; on one line when compact."""
     indent = None if compact else 2
-    sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(data, indent=indent) + "\n")
     sys.stdout.flush()
 
 

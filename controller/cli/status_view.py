@@ -35,6 +35,14 @@ def well(service: Explanation) -> bool:
     return service.protected and not service.paused
 
 
+def silent(service: Explanation) -> bool:
+    """Whether the controller waits for a proof of the primary for longer than its lease.
+
+    That alone is no fault: the backup may hear it all the same.
+    """
+    return service.protected and service.proven_ago_ms > service.lease_ttl_ms
+
+
 def narrowed(state: StateView, name: str) -> Explanation | None:
     """One service of the state."""
     return next((service for service in state.services if service.service == name), None)
@@ -80,6 +88,10 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
         parts.append(_below(service.because, "dim" if well(service) else ""))
         if service.paused:
             parts.append(_below(f"automatic failover is PAUSED {service.paused}", "yellow"))
+        if silent(service):
+            parts.append(
+                _below(f"{service.primary} was last heard to commit {_ago(service)}", "yellow")
+            )
         if not service.protected:
             parts.append(_below(f"> {service.advice}", "bold"))
     return parts
@@ -196,6 +208,10 @@ def _row(service: Explanation, line: str) -> Text:
 
 def _below(text: str, style: str) -> RenderableType:
     return Padding(Text(text, style=style), (0, 0, 0, 4), expand=False)
+
+
+def _ago(service: Explanation) -> str:
+    return f"{duration(service.proven_ago_ms)} ago, by the controller"
 
 
 def _why(problem: str) -> str:

@@ -101,11 +101,10 @@ def ask_simply(
     raw = client.ask(kind, service, body)
     if output is Output.JSON:
         print_json(raw)
-    elif service is None:
-        data_console().print(str(raw.get("text", "")), soft_wrap=True)
-    else:
-        answer = read(raw, Accepted, "answer")
-        data_console().print(f"{answer.service}: {answer.text}", soft_wrap=True)
+        return
+    answer = read(raw, Accepted, "answer")
+    what = f"{answer.service}: " if answer.service else ""
+    data_console().print(what + answer.text, soft_wrap=True)
 
 
 def _print(raw: Any, service: str | None, output: Output, compact: bool) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from controller.cli.exits import CommandFailed
+from controller.cli.plain import plain
 from controller.core.explain import Explanation
 from controller.stores.base import HistoryLine
 
@@ -112,17 +113,17 @@ class History(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """The answer to a request about one service."""
+    """The answer to a request about one service, or about all."""
 
-    service: str
     text: str
+    service: str = ""
     operation: str = ""
 
 
 def read(raw: Any, shape: type[Shape], what: str) -> Shape:
-    """Check an answer's shape. Raises CommandFailed."""
+    """Check an answer's shape, its texts made plain. Raises CommandFailed."""
     try:
-        return msgspec.convert(raw, shape)
+        return msgspec.convert(plain(raw), shape)
     except msgspec.ValidationError as error:
         raise CommandFailed(
             f"the controller's {what} has another shape than this version of saling reads: "

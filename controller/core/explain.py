@@ -137,12 +137,20 @@ ADVICE = {
     "way back.",
     Phase.ROUTING: "Traffic is moving to {primary}.",
 }
+PAUSED_ADVICE = (
+    "Automatic failover is paused ({paused}): if {primary} falls silent, nothing is moved until "
+    "`saling resume {service}` or `saling failover {service}`."
+)
+UNHEARD_ADVICE = (
+    "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
+    "whether it writes."
+)
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
-    "--loss-bytes {loss_bytes}`.",
+    "--loss-bytes {loss_bytes} --reason TEXT`.",
     "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
     "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
-    "{service} --epoch {epoch}`.",
+    "{service} --epoch {epoch} --reason TEXT`.",
     "adoption": "Both agents must be heard; it goes on by itself.",
 }
 
@@ -150,6 +158,10 @@ HELD_ADVICE = {
 def _advice(view: View) -> str:
     record = view.record
     text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
+    if record.phase is Phase.PROTECTED and record.paused:
+        text = PAUSED_ADVICE
+    if record.phase in (Phase.ALONE, Phase.ARMING) and view.primary is None:
+        text = UNHEARD_ADVICE
     loss = view.loss_bytes
     return text.format(**facts(view), loss_bytes="?" if loss is None else loss)
 

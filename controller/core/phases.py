@@ -149,6 +149,8 @@ class Row:
     effect: Effect = nothing_else
     outcome: str = ""
     """What this row makes of the operation under way, if it ends it."""
+    aside: bool = False
+    """It explains nothing of the phase: the record keeps the sentence that does."""
 
     def holds(self, view: View) -> bool:
         return all(condition(view) for condition in self.when)
@@ -157,10 +159,15 @@ class Row:
         """What is missing for this row, a sentence each."""
         return tuple(x.sentence(view) for x in self.when if not x(view))
 
+    def sentence(self, view: View) -> str:
+        """The operator's sentence, with the figures of the moment."""
+        return self.because.format(**facts(view))
+
     def apply(self, view: View, term: int) -> Record:
         """The record as this row leaves it."""
         changes = {"revision": view.record.revision + 1, "term": term, "phase": self.target}
-        changes |= {"because": self.because.format(**facts(view))}
+        if not self.aside:
+            changes["because"] = self.sentence(view)
         return replace(view.record, **(changes | self.effect(view)))
 
 
@@ -187,7 +194,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "switchover", P.PROTECTED, P.DRAINING,
-        (c.asked_switchover, c.primary_proves, c.backup_stands, c.backup_follows),
+        (c.asked_switchover, c.primary_proves, c.backup_follows),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
@@ -357,21 +364,21 @@ TABLE: tuple[Row, ...] = (
     *(
         Row(
             "new_settings", phase, phase, (c.settings_changed,),
-            "the configuration has new lease times", take_settings,
+            "the configuration has new lease times", take_settings, aside=True,
         )
         for phase in (P.PROTECTED, P.ALONE)
     ),
     *(
         Row(
             "paused", phase, phase, (c.asked_pause,),
-            "an operator paused automatic failover", pause,
+            "an operator paused automatic failover", pause, aside=True,
         )
         for phase in SETTLED
     ),
     *(
         Row(
             "unpaused", phase, phase, (c.asked_resume,),
-            "an operator turned automatic failover on again", resume,
+            "an operator turned automatic failover on again", resume, aside=True,
         )
         for phase in SETTLED
     ),

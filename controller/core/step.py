@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from controller.core import leases
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
-from controller.core.conditions import facts
 from controller.core.detector import watch_backup
 from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
 from controller.core.invariants import check_change
@@ -193,12 +192,13 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     if row is None:
         return state, [_refuse(view, event, rows)]
     if event.dry_run:
-        return state, [Answer(event.id, True, row.because.format(**facts(view)))]
+        return state, [Answer(event.id, True, row.sentence(view))]
     state, actions = _take_row(state, view, row)
     record = state.services[event.service_uid].record
     operation = record.operation.id if record.operation else ""
     state, more = _settle_all(state, [event.service_uid], now_ms)
-    return state, [*actions, *more, Answer(event.id, True, record.because, (), operation)]
+    answer = Answer(event.id, True, row.sentence(view), (), operation)
+    return state, [*actions, *more, answer]
 
 
 def _asks_for(row: Row, event: Requested) -> bool:
@@ -290,7 +290,7 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
         epoch=new.epoch,
         from_phase=old.phase.value,
         to_phase=new.phase.value,
-        because=new.because,
+        because=row.sentence(view),
         primary=new.primary,
         backup=new.backup,
         operation=operation,

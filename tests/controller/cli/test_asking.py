@@ -295,6 +295,18 @@ def test_demo_hands_on_what_was_asked_and_how_it_ended(
     assert given_to == [True, tmp_path / "r.json"]
 
 
+def test_no_word_of_others_repaints_the_terminal(moving: Stub, saling: Saling) -> None:
+    evil = "one\x1b[2J\x9b2Jtwo\nthree"
+    moving.state = given.state(given.service(because=evil, advice=evil))
+    for arguments in (("status",), ("explain", "paspor"), ("switchover", "paspor", "--dry-run")):
+        out = saling(*arguments).out
+        assert "one [2J 2Jtwo three" in out
+        assert "\x1b" not in out and "\x9b" not in out
+    moving.dry_answer = refused(evil, evil)
+    assert "\x1b" not in saling("switchover", "paspor", "--yes").err
+    assert "\x1b" not in saling("status", "paspor", "-o", "json").out
+
+
 def test_words_of_others_are_printed_as_they_are(moving: Stub, saling: Saling) -> None:
     because = "[red]an operator[/red] said :smile:"
     moving.state = given.state(given.service(because=because))

@@ -89,6 +89,13 @@ def test_a_paused_service_does_not_count_as_protected(stub: Stub, saling: Saling
     assert "PAUSED by sri: a new rack" in run.out
 
 
+def test_status_says_when_the_primary_of_a_protected_service_is_silent(
+    stub: Stub, saling: Saling
+) -> None:
+    stub.state = given.state(given.service(proven_ago_ms=7400))
+    assert "was last heard to commit 7.4 s ago, by the controller" in saling("status").out
+
+
 def test_status_of_one_service_judges_that_service_alone(stub: Stub, saling: Saling) -> None:
     stub.state = given.state(given.service("visa"), given.held("pajak"))
     well, ill = saling("status", "visa"), saling("status", "pajak")

@@ -42,7 +42,16 @@ def test_a_controller_that_never_answers_is_given_up(
 
 
 @pytest.mark.parametrize(
-    "url", ["arbiter:8700", "ftp://arbiter", "http://", "http://a:99999", "http://u:p@arbiter", ""]
+    "url",
+    [
+        "arbiter:8700",
+        "ftp://arbiter",
+        "http://",
+        "http://a:99999",
+        "http://u:p@arbiter",
+        "http://[",
+        "",
+    ],
 )
 def test_a_url_that_is_none_is_a_usage_error(saling: Saling, url: str) -> None:
     run = saling("status", "--controller", url)

