@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.topology import Agent, Pair, Topology
-from controller.core.model import Phase, ServiceState, State
+from controller.core.explain import protected
+from controller.core.model import ServiceState, State
 
 AGENT_PATIENCE_MS = 2000
 """An agent that is unheard for this long, or for three reports, counts as down."""
@@ -84,4 +85,4 @@ class Status:
 
     def pair_protected(self, pair: Pair) -> bool:
         """Whether every service of the pair could be taken over now."""
-        return all(s.record.phase is Phase.PROTECTED for s in self.services_of(pair))
+        return all(protected(service, self.now_ms) for service in self.services_of(pair))

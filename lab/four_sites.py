@@ -203,11 +203,16 @@ class Lab:
             wait_s,
         )
 
+    async def wait_until_whole(self, service: str, wait_s: float = WAIT_S) -> dict[str, Any]:
+        """Wait until the service is PROTECTED and both of its replicas are heard."""
+        what = f"{service} to be PROTECTED"
+        return await self.wait_for(what, lambda s: bool(s["protected"]), service, wait_s)
+
     async def wait_until_protected(self, wait_s: float = WAIT_S) -> None:
         """Wait until every service has an eligible backup."""
         for service in self.plan.services:
             try:
-                await self.wait_for_phase(service.name, "PROTECTED", wait_s=wait_s)
+                await self.wait_until_whole(service.name, wait_s)
             except TimeoutError as error:
                 raise TimeoutError(f"{error}\n{self.last_words()}") from None
 

@@ -57,6 +57,7 @@ class Watch:
     directory: Path = field(init=False)
     quiet_since_ms: float = field(default_factory=now_ms, init=False)
     """When the last incident was over."""
+    begun_ms: float = field(default_factory=now_ms, init=False)
     _children: list[Child] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -86,10 +87,14 @@ class Watch:
             await child.end()
 
     def inserts(self) -> list[Insert]:
-        return list(read_inserts(self.directory / "writer.jsonl"))
+        """What the writer tried since this watch began."""
+        lines = read_inserts(self.directory / "writer.jsonl")
+        return [line for line in lines if line.start_ms >= self.begun_ms]
 
     def probes(self) -> list[Probe]:
-        return list(read_probes(self.directory / "prober.jsonl"))
+        """What the probers saw since this watch began."""
+        lines = read_probes(self.directory / "prober.jsonl")
+        return [line for line in lines if line.start_ms >= self.begun_ms]
 
     async def wait_for_writes(self, count: int = SETTLE_ACKED) -> None:
         """Wait until this many further writes were acknowledged. Raises TimeoutError."""

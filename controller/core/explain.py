@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from controller.core.conditions import facts
+from controller.core.conditions import facts, primary_proves
 from controller.core.events import Kind
 from controller.core.model import Phase, ServiceState
 from controller.core.phases import Row, rows_from
@@ -92,7 +92,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         revision=record.revision,
         primary=record.primary,
         backup=record.backup,
-        protected=record.phase is Phase.PROTECTED,
+        protected=protected(service, now_ms),
         paused=record.paused,
         held_for=record.held_for.value,
         operation=record.operation.id if record.operation else "",
@@ -112,6 +112,13 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         ways=tuple(_way(row, view) for row in rows_from(record.phase)),
         advice=_advice(view),
     )
+
+
+def protected(service: ServiceState, now_ms: int) -> bool:
+    """Whether the backup may take over. What the record says counts while both are heard."""
+    view = View(service, now_ms)
+    heard = primary_proves(view) and view.backup is not None
+    return view.record.phase is Phase.PROTECTED and heard
 
 
 def _copy(service: ServiceState, agent: str, site: str, now_ms: int) -> CopyView:

@@ -35,7 +35,8 @@ async def pair(services: tuple[Service, ...]) -> AsyncIterator[Lab]:
     lab = make_lab(services)
     async with lab:
         yield lab
-    shutil.rmtree(lab.plan.directory, ignore_errors=True)
+    import os
+    if not os.environ.get("KEEP"): shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -25,7 +25,7 @@ async def test_a_dead_partner_agent_leaves_the_primary_alone_and_is_taken_back(w
         assert "is lost" in seen["because"]
         await watch.wait_for_writes()
         whole.start_site(partner)
-        seen = await whole.wait_for_phase("paspor", "PROTECTED")
+        seen = await whole.wait_until_whole("paspor")
         assert all(i.outcome is Outcome.ACKED for i in watch.inserts())
     assert (seen["epoch"], seen["primary"]) == (before["epoch"], before["primary"])
 
@@ -39,7 +39,7 @@ async def test_without_controller_and_brokers_everybody_goes_on_writing(whole: L
         await watch.wait_for_writes()
         await whole.start_brokers()
         whole.controller.start()
-        seen = await whole.wait_for_phase("paspor", "PROTECTED")
+        seen = await whole.wait_until_whole("paspor")
         assert all(i.outcome is Outcome.ACKED for i in watch.inserts())
     assert (seen["epoch"], seen["primary"]) == (before["epoch"], before["primary"])
 
@@ -58,7 +58,7 @@ async def test_without_partner_and_controller_the_primary_is_fenced_before_its_l
         assert max(acked) < lost_ms + TTL_S * 1000
         whole.controller.start()
         whole.start_site(partner)
-        await whole.wait_for_phase("paspor", "PROTECTED")
+        await whole.wait_until_whole("paspor")
         await watch.wait_for_writes()
 
 
