@@ -7,6 +7,7 @@ PostgreSQL, brokers. The lab only starts, links, kills and asks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -161,6 +162,23 @@ class Lab:
         for broker in self.brokers:
             if broker.pid is None:
                 await broker.start()
+
+    async def ask_and_forget(self, service: str, kind: str) -> None:
+        """Ask for something whose answer may be lost, for the controller may die of it."""
+        with contextlib.suppress(*UNREACHABLE):
+            await self.api.ask(service, kind, reason="the lab asks")
+
+    async def ask_until_accepted(self, service: str, kind: str, wait_s: float = WAIT_S) -> None:
+        """Ask again while it is refused for something that passes. Raises TimeoutError."""
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            try:
+                await self.api.ask(service, kind, reason="the lab asks")
+                return
+            except ApiError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise TimeoutError(f"{kind} of {service}: {error}") from None
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     # What is seen.
 

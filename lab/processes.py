@@ -69,6 +69,15 @@ class Child:
             process.kill()
             await asyncio.to_thread(process.wait)
 
+    async def gone(self, wait_s: float = 60.0) -> None:
+        """Wait until it has ended by itself. Raises TimeoutError."""
+        if self._process is None:
+            return
+        try:
+            await asyncio.to_thread(self._process.wait, wait_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.name} did not end within {wait_s} s") from None
+
     def last_words(self, lines: int = 15) -> str:
         """The end of its log, for an error message."""
         if not self.log.exists():

@@ -2,13 +2,21 @@
 what the backup has.
 
 The last position that was heard is never taken as final: the primary may have gone on
-committing at its rate until its lease ended.
+committing at its rate until its lease ended. It did so no longer than one lease, for no lease
+is extended without a proof, and every proof names a position.
 """
 
 from __future__ import annotations
 
-from controller.core.model import LastWord, Protection, ServiceState
+from msgspec.structs import replace
+
+from controller.core.model import LastWord, Phase, Protection, ServiceState
 from protocol.messages import ReplicaReport
+from protocol.windows import grantor_window_ms
+
+SILENT_PHASES = (Phase.COUNTDOWN, Phase.HELD)
+"""The primary may be writing unheard until its lease ends: the figure is that of the end, so
+that it stays the same while an operator thinks about it."""
 
 
 def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
@@ -17,10 +25,18 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
     if not words:
         return service.record.last_word
     position, rate, heard_ms = max(words)
-    exposed_ms = max(0, _promises_end_ms(service, now_ms) - heard_ms)
-    word = LastWord(position, rate, exposed_ms)
     stored = service.record.last_word
-    return stored if stored and stored.position_bytes > position else word
+    if stored and stored.position_bytes > position:
+        return stored
+    if service.record.phase in SILENT_PHASES:
+        return LastWord(position, rate, _lease_ms(service))
+    return LastWord(position, rate, min(max(0, now_ms - heard_ms), _lease_ms(service)))
+
+
+def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
+    """The last word as it counts once every lease has run out: this one is stored."""
+    word = last_word(service, now_ms)
+    return replace(word, exposed_ms=_lease_ms(service)) if word else None
 
 
 def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
@@ -65,9 +81,5 @@ def _backup_word(service: ServiceState) -> tuple[int, int, int] | None:
     return report.primary_position_bytes, report.primary_rate_bytes_s, heard_ms
 
 
-def _promises_end_ms(service: ServiceState, now_ms: int) -> int:
-    own_ms = service.promise_end_ms
-    backup = service.reports.get(service.record.backup)
-    if backup is None:
-        return max(own_ms, now_ms)
-    return max(own_ms, backup.at_ms + backup.report.promise_left_ms)
+def _lease_ms(service: ServiceState) -> int:
+    return grantor_window_ms(service.record.terms.ttl_ms)

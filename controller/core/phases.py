@@ -42,7 +42,7 @@ def nothing_else(_view: View) -> dict[str, Any]:
 
 
 def begin_failover(view: View) -> dict[str, Any]:
-    return {"operation": _operation(view, Kind.FAILOVER), "last_word": view.last_word}
+    return {"operation": _operation(view, Kind.FAILOVER), "last_word": view.worst_word}
 
 
 def begin_switchover(view: View) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def approve(view: View) -> dict[str, Any]:
     if request is None:
         return {}
     approval = Approval(request.by, request.epoch, request.loss_bytes, request.reason)
-    return {"approval": approval, "held_for": HeldFor.NOTHING, "last_word": view.last_word}
+    return {"approval": approval, "held_for": HeldFor.NOTHING, "last_word": view.worst_word}
 
 
 def promote(view: View) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def release(_view: View) -> dict[str, Any]:
 
 
 def hold(reason: HeldFor) -> Effect:
-    return lambda view: {"held_for": reason, "approval": None, "last_word": view.last_word}
+    return lambda view: {"held_for": reason, "approval": None, "last_word": view.worst_word}
 
 
 def adopt(view: View) -> dict[str, Any]:
@@ -244,7 +244,7 @@ TABLE: tuple[Row, ...] = (
         "drain_broken", P.DRAINING, P.COUNTDOWN,
         (c.primary_unheard, c.backup_hears_nothing, c.backup_stands),
         "{primary} fell silent while it was drained; leases are extended no more",
-        lambda view: {"last_word": view.last_word},
+        lambda view: {"last_word": view.worst_word},
     ),
     # COUNTDOWN: nobody is granted a lease; wait until nobody can be writing.
     Row(

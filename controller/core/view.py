@@ -84,6 +84,11 @@ class View:
         return loss.last_word(self.service, self.now_ms)
 
     @property
+    def worst_word(self) -> LastWord | None:
+        """The last word as it counts once every lease has run out."""
+        return loss.worst_word(self.service, self.now_ms)
+
+    @property
     def loss_bytes(self) -> int | None:
         """What a failover now would lose, at most; None when that cannot be known."""
         return loss.estimate_bytes(self.service, self.last_word)

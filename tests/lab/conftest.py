@@ -36,7 +36,9 @@ async def pair(services: tuple[Service, ...]) -> AsyncIterator[Lab]:
     async with lab:
         yield lab
     import os
-    if not os.environ.get("KEEP"): shutil.rmtree(lab.plan.directory, ignore_errors=True)
+
+    if not os.environ.get("KEEP"):
+        shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,0 +1,103 @@
+"""Whoever is killed at the worst moment goes on from there, and nobody else notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.four_sites import Lab
+from lab.incident import Act, Watch, act
+from lab.plan import Service
+from lab.processes import Child
+from lab.records import Outcome
+from tests.lab.conftest import FAST, STANDARD
+
+pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+
+WRAPPED = Path(__file__).parent / "wrapped"
+
+
+@pytest.fixture(scope="module")
+def services() -> tuple[Service, ...]:
+    return (FAST, STANDARD)
+
+
+async def crash_controller_after(lab: Lab, phase: str) -> Child:
+    """From now on the controller dies as soon as it has persisted this phase."""
+    await lab.kill_controller()
+    wrapped = str(WRAPPED / "crashing_controller.py")
+    config = str(lab.plan.topology_file)
+    child = Child("crashing controller", lab.controller.log, [wrapped, phase, "--config", config])
+    child.start()
+    await lab.wait_until_protected()
+    return child
+
+
+async def died_and_restarted(lab: Lab, crashing: Child) -> None:
+    await crashing.gone()
+    lab.controller.start()
+
+
+@pytest.mark.parametrize("phase", ["DRAINING", "PROMOTING", "ROUTING", "ALONE", "ARMING"])
+async def test_a_switchover_survives_its_controller_at_every_step(whole: Lab, phase: str) -> None:
+    before = await whole.api.explain("paspor")
+    crashing = await crash_controller_after(whole, phase)
+    async with Watch(whole, "paspor") as watch:
+
+        async def fault() -> None:
+            await whole.ask_and_forget("paspor", "switchover")
+            await died_and_restarted(whole, crashing)
+
+        async def end() -> None:
+            await whole.wait_until_whole("paspor")
+
+        done = await act(watch, f"switchover, controller dies in {phase}", fault, end)
+    after = await whole.api.explain("paspor")
+    assert (done.acked_lost, done.two_writers_s) == (0, 0)
+    assert (after["primary"], after["backup"]) == (before["backup"], before["primary"])
+    assert after["epoch"] == before["epoch"] + 1
+
+
+@pytest.mark.parametrize("phase", ["COUNTDOWN", "PROMOTING", "ROUTING", "ALONE"])
+async def test_a_failover_survives_its_controller_at_every_step(whole: Lab, phase: str) -> None:
+    before = await whole.api.explain("paspor")
+    dead = await whole.primary_site("paspor")
+    crashing = await crash_controller_after(whole, phase)
+    async with Watch(whole, "paspor") as watch:
+
+        async def fault() -> None:
+            whole.kill_site(dead)
+            await died_and_restarted(whole, crashing)
+
+        async def end() -> None:
+            await whole.wait_for(
+                "the takeover", lambda s: s["epoch"] > before["epoch"] and s["phase"] == "ALONE",
+                "paspor",
+            )  # fmt: skip
+
+        done: Act = await act(watch, f"site dies, controller dies in {phase}", fault, end)
+    after = await whole.api.explain("paspor")
+    assert done.two_writers_s == 0
+    assert after["primary"] == before["backup"]
+    assert after["epoch"] == before["epoch"] + 1
+
+
+async def test_an_agent_that_is_killed_and_restarted_leaves_the_engine_running(whole: Lab) -> None:
+    before = await whole.api.explain("pajak")
+    site = await whole.primary_site("pajak")
+    guards = whole.guards("pajak", site)
+    async with Watch(whole, "pajak") as watch:
+        await whole.kill_agent(site)
+        whole.start_site(site)
+        await whole.wait_for(
+            "the agent to be back",
+            lambda s: any(c["agent"] == s["primary"] and 0 <= c["heard_ago_ms"] < 900
+                          and s["protected"] for c in s["copies"]),
+            "pajak",
+        )  # fmt: skip
+        await watch.wait_for_writes()
+        assert all(i.outcome is Outcome.ACKED for i in watch.inserts())
+    after = await whole.api.explain("pajak")
+    assert (after["epoch"], after["primary"]) == (before["epoch"], before["primary"])
+    assert whole.guards("pajak", site) == guards
