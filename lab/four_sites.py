@@ -7,7 +7,6 @@ PostgreSQL, brokers. The lab only starts, links, kills and asks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -163,13 +162,11 @@ class Lab:
             if broker.pid is None:
                 await broker.start()
 
-    async def ask_and_forget(self, service: str, kind: str) -> None:
-        """Ask for something whose answer may be lost, for the controller may die of it."""
-        with contextlib.suppress(*UNREACHABLE):
-            await self.api.ask(service, kind, reason="the lab asks")
-
     async def ask_until_accepted(self, service: str, kind: str, wait_s: float = WAIT_S) -> None:
-        """Ask again while it is refused for something that passes. Raises TimeoutError."""
+        """Ask again while it is refused for something that passes. Raises TimeoutError.
+
+        A controller that dies of the question has accepted it.
+        """
         deadline = asyncio.get_running_loop().time() + wait_s
         while True:
             try:
@@ -178,6 +175,8 @@ class Lab:
             except ApiError as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise TimeoutError(f"{kind} of {service}: {error}") from None
+            except UNREACHABLE:
+                return
             await asyncio.sleep(LOOK_AGAIN_S)
 
     # What is seen.

@@ -46,7 +46,7 @@ async def test_a_switchover_survives_its_controller_at_every_step(whole: Lab, ph
     async with Watch(whole, "paspor") as watch:
 
         async def fault() -> None:
-            await whole.ask_and_forget("paspor", "switchover")
+            await whole.ask_until_accepted("paspor", "switchover")
             await died_and_restarted(whole, crashing)
 
         async def end() -> None:

@@ -1,0 +1,127 @@
+"""What an engine must be able to do: the whole of what the agent asks of a database.
+
+Errors:
+
+    EngineError       it will not work until somebody mends what the text names
+      EngineBusy      it did not work now: the same call may succeed later
+
+Nothing here decides. Every call that may make the copy writable asks the guard, which refuses
+without a lease. `observe`, `probe` and `kill` may run beside any other call; the rest come one
+after the other. Positions are bytes in the engine's log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from agents.core.observation import Observation, Probe
+
+
+class EngineError(Exception):
+    """Names what was wrong, where, and the mend. Repeating the call does not help."""
+
+
+class EngineBusy(EngineError):
+    """Temporary: the same call may succeed later."""
+
+
+class Upstream(Struct, frozen=True):
+    """Whom a standby follows. `address`: host:port. `system_identifier`: refused if another's.
+
+    `slot` is on the upstream and `application_name` is what `set_sync` there names.
+    The password is the engine's own: a service has one, for the role is replicated with it.
+    """
+
+    address: str
+    slot: str
+    application_name: str
+    system_identifier: str = ""
+    user: str = "saling_replication"
+
+
+class Progress(Struct, frozen=True):
+    """How far a copy has come. `total_bytes` is an estimate, 0 while unknown."""
+
+    doing: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+class Return(StrEnum):
+    """How an old primary came back."""
+
+    FOLLOWS = "follows"
+    """It had nothing that its upstream lacks."""
+    REWOUND = "rewound"
+    RESEEDED = "reseeded"
+
+
+class Rejoined(Struct, frozen=True):
+    """`diverged_bytes`: log of its own that the upstream never had. `old_copy`: kept aside."""
+
+    how: Return
+    diverged_bytes: int = 0
+    old_copy: Path | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Engine(Protocol):
+    """One copy of one service on this host."""
+
+    async def observe(self) -> Observation:
+        """One quick look; EngineBusy if the engine or its guard does not answer."""
+
+    async def probe(self, timeout_ms: int) -> Probe:
+        """Commit one row locally, not waiting for the backup. Never raises for a sick database."""
+
+    async def create(self) -> str:
+        """Make a new database, stopped; returns its system identifier. Only where nothing is."""
+
+    async def seed(self, upstream: Upstream, on_progress: OnProgress) -> None:
+        """Copy the upstream, stopped. Never over data; what was never finished is made anew."""
+
+    async def start_standby(self, upstream: Upstream | None) -> None:
+        """Run, not writable. Returns when it answers or is busy replaying."""
+
+    async def start_primary(self, timeout_ms: int) -> None:
+        """Run and be writable, after the guard agreed. At rest it is a standby again."""
+
+    async def promote(self, timeout_ms: int) -> None:
+        """Make the running standby writable, after the guard agreed; returns when it is."""
+
+    async def follow(self, upstream: Upstream | None) -> None:
+        """Let the running standby follow another upstream, or none, without a restart."""
+
+    async def drain(self, timeout_ms: int) -> int:
+        """Stop a primary in order: its last position. A backup that has it lacks nothing.
+
+        EngineBusy before it began to stop or, as `observe` shows, while it goes on stopping.
+        """
+
+    async def stop(self, timeout_ms: int) -> None:
+        """Stop a standby in order."""
+
+    async def kill(self) -> int:
+        """The fence: returns when no process is left, with the milliseconds that took."""
+
+    async def rejoin(self, upstream: Upstream, on_progress: OnProgress) -> Rejoined:
+        """Make the stopped copy of an old primary one that can follow the upstream."""
+
+    async def forget_old_copy(self) -> None:
+        """Remove what `rejoin` or `seed` kept aside. Only while the new copy streams."""
+
+    async def set_sync(self, name: str | None) -> None:
+        """Let commits wait for the standby of this application name, or for none."""
+
+    async def ensure_slot(self, name: str) -> None:
+        """A place to read from for the backup, on a primary; made anew when it was lost."""
+
+    async def close(self) -> None:
+        """Let go of connections. The engine and its guard go on."""

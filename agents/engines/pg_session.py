@@ -1,0 +1,185 @@
+"""Connections to the running server over its socket: looking, probing, changing.
+
+Looking and probing have a connection each, kept open: a commit that hangs must not blind the
+agent. What failed or came late is cut off at once, for a frozen server answers no goodbye.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from agents.core.observation import Probe, ProbeKind
+from agents.engines.base import EngineBusy, EngineError
+from agents.engines.pg_settings import SUPERUSER, PostgresConfig
+from agents.engines.pg_wal import parse_lsn
+
+SHARED_CODES = {
+    "25006": "read only",
+    "54000": "transaction numbers are used up",
+    "55P03": "the probe's table is locked",
+    "42P01": "the probe's table is missing",
+    "3F000": "the probe's schema is missing",
+    "42501": "no right to the probe's table",
+    "42703": "the probe's table is another",
+}
+TIMEOUT_CODES = {"57014"}
+
+LOOK = """
+WITH at AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby)
+SELECT standby,
+       CASE WHEN standby THEN coalesce(greatest(pg_last_wal_receive_lsn(),
+                                                pg_last_wal_replay_lsn()), '0/0')
+            ELSE pg_current_wal_flush_lsn() END::text AS position,
+       CASE WHEN standby THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
+            ELSE pg_current_wal_flush_lsn() END::text AS replayed,
+       CASE WHEN standby THEN
+                coalesce((SELECT received_tli FROM pg_stat_wal_receiver), checkpoint.timeline_id)
+            ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+       END AS timeline,
+       standby AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')
+           AS streaming,
+       CASE WHEN standby THEN current_setting('primary_conninfo') ELSE '' END AS conninfo,
+       CASE WHEN NOT standby THEN 0
+            WHEN pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()
+                 AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') THEN 0
+            ELSE coalesce(greatest(0, extract(epoch FROM clock_timestamp()
+                          - pg_last_xact_replay_timestamp()) * 1000), 0) END::bigint AS lag_ms,
+       NOT standby AND current_setting('synchronous_standby_names') <> ''
+           AND current_setting('synchronous_commit') NOT IN ('off', 'local')
+           AND EXISTS (SELECT FROM pg_stat_replication
+                       WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum'))
+           AS sync_active,
+       checkpoint.redo_lsn::text AS redo,
+       (SELECT system_identifier FROM pg_control_system())::text AS system_identifier
+FROM at, pg_control_checkpoint() AS checkpoint
+"""
+
+PROBE = """
+BEGIN;
+SET LOCAL synchronous_commit = 'local';
+SET LOCAL lock_timeout = {lock_ms};
+SET LOCAL statement_timeout = {statement_ms};
+INSERT INTO saling.probe AS old VALUES ({service}, 1, clock_timestamp())
+    ON CONFLICT (service) DO UPDATE SET number = old.number + 1, at = clock_timestamp();
+COMMIT
+"""
+
+
+class Look(Struct, frozen=True):
+    """One row of LOOK. Positions are bytes."""
+
+    standby: bool
+    position: int
+    replayed: int
+    timeline: int
+    streaming: bool
+    conninfo: str
+    lag_ms: int
+    sync_active: bool
+    redo: int
+    system_identifier: str
+
+
+class Session:
+    """One connection, made when needed, cut off when something failed."""
+
+    def __init__(self, config: PostgresConfig) -> None:
+        self._config = config
+        self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()
+
+    async def row(self, sql: str, *arguments: object, timeout_ms: int) -> Any:
+        """The first row. TimeoutError, OSError or asyncpg.PostgresError."""
+        return await self._do("fetchrow", sql, *arguments, timeout_ms=timeout_ms)
+
+    async def execute(self, sql: str, *, timeout_ms: int) -> None:
+        """Several statements, in one go. Errors as `row`."""
+        await self._do("execute", sql, timeout_ms=timeout_ms)
+
+    async def _do(self, method: str, sql: str, *arguments: object, timeout_ms: int) -> Any:
+        async with asyncio.timeout(timeout_ms / 1000), self._turn:
+            try:
+                return await getattr(await self._connected(), method)(sql, *arguments)
+            except BaseException:
+                self.cut()
+                raise
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._config)
+        return self._connection
+
+    def cut(self) -> None:
+        """Drop the connection without a goodbye."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+async def connect(config: PostgresConfig) -> asyncpg.Connection:
+    """A session of the superuser over the socket, which stands in a directory of mode 0700."""
+    return await asyncpg.connect(
+        host=str(config.sockets),
+        port=config.port,
+        user=SUPERUSER,
+        database="postgres",
+        ssl=False,
+        statement_cache_size=20,
+        server_settings={"application_name": "saling", "jit": "off", "search_path": "pg_catalog"},
+    )
+
+
+async def look(session: Session, timeout_ms: int) -> Look:
+    """Errors as `Session.row`."""
+    row = await session.row(LOOK, timeout_ms=timeout_ms)
+    fields = dict(row)
+    for name in ("position", "replayed", "redo"):
+        fields[name] = parse_lsn(fields[name])
+    return Look(**fields)
+
+
+async def probe(session: Session, service: str, timeout_ms: int) -> Probe:
+    """Commit one row; the setting default_transaction_read_only is obeyed, as by all writers."""
+    sql = PROBE.format(
+        lock_ms=max(1, timeout_ms * 6 // 10),
+        statement_ms=max(1, timeout_ms * 9 // 10),
+        service="'" + service.replace("'", "''") + "'",
+    )
+    where = "SELECT pg_current_wal_flush_lsn()::text"
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            await session.execute(sql, timeout_ms=timeout_ms)
+            row = await session.row(where, timeout_ms=timeout_ms)
+    except TimeoutError:
+        return Probe(kind=ProbeKind.TIMEOUT, reason=f"no commit in {timeout_ms} ms")
+    except asyncpg.PostgresError as error:
+        return classify(error)
+    except (OSError, asyncpg.InterfaceError) as error:
+        return Probe(kind=ProbeKind.LOCAL, reason=f"no connection: {error}")
+    return Probe(kind=ProbeKind.COMMITTED, position_bytes=parse_lsn(row[0]))
+
+
+def classify(error: asyncpg.PostgresError) -> Probe:
+    """Whether a promoted backup would fail in the same way."""
+    code = str(error.sqlstate)
+    if code in TIMEOUT_CODES:
+        return Probe(kind=ProbeKind.TIMEOUT, reason=str(error))
+    if code in SHARED_CODES:
+        return Probe(kind=ProbeKind.SHARED, reason=f"{SHARED_CODES[code]}: {error}")
+    return Probe(kind=ProbeKind.LOCAL, reason=f"{code}: {error}")
+
+
+async def change(session: Session, sql: str, *, timeout_ms: int = 10_000) -> None:
+    """A statement of an operation: EngineBusy when it may succeed later, EngineError else."""
+    try:
+        await session.execute(sql, timeout_ms=timeout_ms)
+    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
+        raise EngineBusy(f"{sql}: {error or 'no answer in time'}") from None
+    except asyncpg.PostgresError as error:
+        if str(error.sqlstate).startswith(("53", "55", "57", "08")):
+            raise EngineBusy(f"{sql}: {error}") from None
+        raise EngineError(f"{sql}: {error}") from None

@@ -1,0 +1,273 @@
+"""What Saling sets in PostgreSQL, and where; all other settings are the DBA's.
+
+What never changes while it runs is given as `-c` arguments, which beat every file. What must
+change without a restart (whom to follow, whom to wait for) stands in our own postgresql.conf,
+outside the data directory, so that pg_rewind and pg_basebackup cannot bring in another site's:
+it includes the DBA's file first and our lines last. Only postgresql.auto.conf is read later,
+so our names are taken out of it before each start. Of pg_hba.conf a marked block is ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from agents.engines.base import EngineError, Upstream
+from agents.guard_client import SOCKET_PATH_LIMIT
+
+SUPERUSER = "saling"
+REPLICATION_USER = "saling_replication"
+CHANGEABLE = ("primary_conninfo", "primary_slot_name", "synchronous_standby_names")
+HBA_BEGIN = "# BEGIN SALING (kept by Saling; your own rules go below)"
+HBA_END = "# END SALING"
+SCRAM_ROUNDS = 4096
+
+
+class PostgresConfig(Struct, frozen=True, kw_only=True):
+    """Where one copy lives. `data` and `run` are absolute; `listen` is host:port.
+
+    `run` holds the guard's and the engine's sockets, our settings and the log; mode 0700.
+    `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600.
+    `seed_rate_kib_s`: at most this fast, 32 to 1048576; None for no limit.
+    `settings`: further `-c` settings. `dba_config`: the DBA's file, if not in the data directory.
+    """
+
+    service: str
+    data: Path
+    run: Path
+    binaries: Path
+    listen: str
+    password_file: Path
+    max_slot_wal_keep_size: str = "4GB"
+    seed_rate_kib_s: int | None = None
+    sslmode: str = "prefer"
+    settings: Mapping[str, str] = {}
+    dba_config: Path | None = None
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def sockets(self) -> Path:
+        return self.run / "socket"
+
+    @property
+    def config_file(self) -> Path:
+        return self.run / "postgresql.conf"
+
+    @property
+    def passfile(self) -> Path:
+        return self.run / "passfile"
+
+    @property
+    def log(self) -> Path:
+        return self.run / "engine.log"
+
+
+def check(config: PostgresConfig) -> None:
+    """EngineError names the first value that cannot work."""
+    for name, path in (("data", config.data), ("run", config.run)):
+        if not path.is_absolute():
+            raise EngineError(f"{name}: {path} is not absolute; write it from the root")
+    if not re.fullmatch(r".+:\d{1,5}", config.listen) or not 0 < config.port < 65536:
+        raise EngineError(f"listen: {config.listen!r} is not host:port")
+    socket = config.sockets / f".s.PGSQL.{config.port}"
+    if len(str(socket)) > SOCKET_PATH_LIMIT:
+        raise EngineError(f"run: {socket} is too long for a socket; choose a shorter directory")
+    if not config.max_slot_wal_keep_size.strip() or config.max_slot_wal_keep_size.startswith("-"):
+        raise EngineError(
+            "max_slot_wal_keep_size: must be a bound, or a lost backup fills the primary's disk"
+        )
+    read_password(config)
+
+
+def read_password(config: PostgresConfig) -> str:
+    """The replication password. EngineError when it is missing, open to others, or not ASCII."""
+    try:
+        mode, text = config.password_file.stat().st_mode, config.password_file.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EngineError(f"password_file: {config.password_file}: {error}") from None
+    password = text.rstrip("\n")
+    if mode & 0o077:
+        raise EngineError(f"password_file: {config.password_file} is open to others: chmod 0600")
+    if not password or not password.isprintable():
+        raise EngineError(f"password_file: {config.password_file}: one line, not empty, is needed")
+    return password
+
+
+def argv(config: PostgresConfig, major: int) -> list[str]:
+    """How the server is started. Holds no secret: everybody may read it."""
+    owned = {
+        "listen_addresses": config.host,
+        "port": str(config.port),
+        "unix_socket_directories": str(config.sockets),
+        "unix_socket_permissions": "0700",
+        "cluster_name": config.service,
+        "wal_level": "replica",
+        "hot_standby": "on",
+        "wal_log_hints": "on",
+        "track_commit_timestamp": "on",
+        "max_wal_senders": "10",
+        "max_replication_slots": "10",
+        "max_slot_wal_keep_size": config.max_slot_wal_keep_size,
+        "wal_sender_timeout": "5s",
+        "wal_receiver_timeout": "5s",
+        "wal_receiver_status_interval": "1s",
+        "wal_retrieve_retry_interval": "200ms",
+        "recovery_target_timeline": "latest",
+        # A recovery target of the DBA's must never make a standby writable by itself.
+        "recovery_target_action": "shutdown",
+        # One flush of the file system instead of one a file: a crash recovery starts at once.
+        "recovery_init_sync_method": "syncfs",
+        # A crash ends the engine, so that the agent decides, under its lease, what comes next.
+        "restart_after_crash": "off",
+    }
+    if major == 15:
+        # Gone in later versions: a file that makes a standby writable without asking anybody.
+        owned["promote_trigger_file"] = ""
+    # A later -c wins: what is ours stays ours.
+    pairs = {**config.settings, **owned}.items()
+    arguments = [part for name, value in pairs for part in ("-c", f"{name}={value}")]
+    server = str(config.binaries / "postgres")
+    return [server, "-D", str(config.data), "-c", f"config_file={config.config_file}", *arguments]
+
+
+def conninfo(config: PostgresConfig, upstream: Upstream) -> str:
+    """libpq's words for reaching the upstream, without the password."""
+    host, _, port = upstream.address.rpartition(":")
+    words = {
+        "host": host.strip("[]"),
+        "port": port,
+        "user": upstream.user,
+        "passfile": str(config.passfile),
+        "application_name": upstream.application_name,
+        "sslmode": config.sslmode,
+        "connect_timeout": "3",
+        "tcp_user_timeout": "5000",
+    }
+    return " ".join(f"{name}={_libpq_quoted(value)}" for name, value in words.items())
+
+
+def address_of(conninfo_text: str) -> str:
+    """host:port of what `conninfo` wrote; empty when it names none."""
+    words = dict(re.findall(r"(\w+)='((?:[^'\\]|\\.)*)'", conninfo_text))
+    return f"{words['host']}:{words['port']}" if {"host", "port"} <= words.keys() else ""
+
+
+def _libpq_quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _guc_quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
+
+
+class Changeable(Struct, frozen=True):
+    """The three settings that change while the server runs, as PostgreSQL reads them."""
+
+    conninfo: str = ""
+    slot: str = ""
+    sync: str = ""
+
+    def following(self, config: PostgresConfig, upstream: Upstream | None) -> Changeable:
+        words = conninfo(config, upstream) if upstream else ""
+        return Changeable(conninfo=words, slot=upstream.slot if upstream else "", sync=self.sync)
+
+    def waiting_for(self, name: str | None) -> Changeable:
+        quoted = (name or "").replace('"', '""')
+        sync = f'FIRST 1 ("{quoted}")' if name else ""
+        return Changeable(conninfo=self.conninfo, slot=self.slot, sync=sync)
+
+
+def render(config: PostgresConfig, values: Changeable) -> str:
+    """Our postgresql.conf: the DBA's file, then our three lines."""
+    dba = config.dba_config or config.data / "postgresql.conf"
+    pairs = zip(CHANGEABLE, (values.conninfo, values.slot, values.sync), strict=True)
+    lines = [f"{key} = {_guc_quoted(value)}" for key, value in pairs]
+    head = "# Written by Saling; edits are lost. The DBA's settings are in the file included here."
+    return "\n".join([head, f"include_if_exists {_guc_quoted(str(dba))}", *lines]) + "\n"
+
+
+def read_back(config: PostgresConfig) -> Changeable:
+    """What the last `render` wrote: a restarted agent goes on from there."""
+    try:
+        text = config.config_file.read_text()
+    except FileNotFoundError:
+        return Changeable()
+    found = dict(re.findall(r"^(\w+) = '(.*)'$", text, flags=re.M))
+    plain = [re.sub(r"(''|\\\\)", lambda m: m[0][0], found.get(key, "")) for key in CHANGEABLE]
+    return Changeable(*plain)
+
+
+def with_our_hba(text: str) -> str:
+    """A pg_hba.conf with our block on top, in place of an older one."""
+    rest = re.sub(f"{re.escape(HBA_BEGIN)}.*?{re.escape(HBA_END)}\n", "", text, flags=re.S)
+    ours = [
+        HBA_BEGIN,
+        f"local all {SUPERUSER} trust",
+        f"host all {SUPERUSER} all reject",
+        f"host replication {REPLICATION_USER} all scram-sha-256",
+        f"host postgres {REPLICATION_USER} all scram-sha-256",
+        HBA_END,
+    ]
+    return "\n".join(ours) + "\n" + rest
+
+
+def without_our_names(auto_conf: str) -> str:
+    """postgresql.auto.conf without what would beat our file."""
+    names = "|".join(CHANGEABLE)
+    return re.sub(rf"^\s*(?:{names})\s*=.*\n?", "", auto_conf, flags=re.M | re.I)
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores instead of the password, so that no log ever holds that."""
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, SCRAM_ROUNDS)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    stored, salt64, server64 = (
+        base64.b64encode(part).decode() for part in (hashlib.sha256(client).digest(), salt, server)
+    )
+    return f"SCRAM-SHA-256${SCRAM_ROUNDS}:{salt64}${stored}:{server64}"
+
+
+def creation_sql(password: str) -> str:
+    """Roles and the probe's table, one statement a line, for a single-user server."""
+    user = REPLICATION_USER
+    functions = (
+        "pg_ls_dir(text, boolean, boolean)",
+        "pg_stat_file(text, boolean)",
+        "pg_read_binary_file(text)",
+        "pg_read_binary_file(text, bigint, bigint, boolean)",
+    )
+    return "\n".join(
+        [
+            f"CREATE ROLE {user} LOGIN REPLICATION PASSWORD '{scram_verifier(password)}';",
+            f"GRANT pg_checkpoint TO {user};",
+            *(f"GRANT EXECUTE ON FUNCTION pg_catalog.{name} TO {user};" for name in functions),
+            *PROBE_SQL,
+            "",
+        ]
+    )
+
+
+PROBE_SQL = (
+    "CREATE SCHEMA IF NOT EXISTS saling;",
+    "CREATE TABLE IF NOT EXISTS saling.probe"
+    " (service text PRIMARY KEY, number bigint NOT NULL, at timestamptz NOT NULL)"
+    " WITH (fillfactor = 50);",
+)

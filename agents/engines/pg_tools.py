@@ -1,0 +1,201 @@
+"""PostgreSQL's own programs: found, run as a user that they accept, and read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from agents.engines.base import EngineBusy, EngineError
+from agents.engines.pg_wal import parse_lsn
+from agents.guard_engine import EngineLock
+from agents.guard_wire import Refusal
+
+SUPPORTED = range(15, 19)
+TAIL_BYTES = 4000
+END_LIMIT_S = 5
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+class ToolFailed(EngineError):
+    """A program ended with an error; `said` is the end of what it wrote."""
+
+    def __init__(self, tool: str, code: int, said: str) -> None:
+        super().__init__(f"{tool} ended with {code}: {said.strip()[-600:]}")
+        self.said = said
+
+
+class ControlData(Struct, frozen=True):
+    """What stands in global/pg_control. `checkpoint_bytes` is where its record begins."""
+
+    system_identifier: str
+    timeline: int
+    state: str
+    checkpoint_bytes: int
+    redo_bytes: int
+    segment_bytes: int
+    recovery_end_bytes: int
+
+    @property
+    def clean(self) -> bool:
+        return self.state in ("shut down", "shut down in recovery")
+
+
+class Tools:
+    """The programs of one PostgreSQL version, for one data directory."""
+
+    def __init__(self, binaries: Path, data: Path) -> None:
+        self.binaries = binaries
+        self.data = data
+        self._major = 0
+        self._lock = EngineLock(f"{data}.copy", str(data))
+
+    async def major(self) -> int:
+        """The version, 15 to 18. EngineError for others, or where it cannot be run."""
+        if not self._major:
+            said = await self.run("postgres", "--version", timeout_s=10)
+            found = re.search(r"\) (\d+)", said)
+            major = int(found[1]) if found else 0
+            if major not in SUPPORTED:
+                raise EngineError(
+                    f"{self.binaries}/postgres: {said.strip()!r} is not PostgreSQL 15 to 18;"
+                    " set the directory of the binaries"
+                )
+            self._major = major
+        return self._major
+
+    async def run(
+        self,
+        tool: str,
+        *arguments: str,
+        timeout_s: float | None,
+        stdin: bytes = b"",
+        env: dict[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> str:
+        """What it wrote, errors included. ToolFailed, or EngineBusy when time is up."""
+        lock = self._take_lock()
+        try:
+            process = await self._spawn(tool, *arguments, lock=lock, env=env)
+        finally:
+            os.close(lock)
+        try:
+            async with asyncio.timeout(timeout_s):
+                said = await _read(process, stdin, on_line)
+                code = await process.wait()
+        except TimeoutError:
+            raise EngineBusy(f"{tool}: not done in {timeout_s} s") from None
+        finally:
+            await self._end(process)
+        if code != 0:
+            raise ToolFailed(tool, code, said)
+        return said
+
+    def idle(self) -> bool:
+        """No program started here, or by an agent before us, works on the data directory."""
+        return self._lock.free()
+
+    def _take_lock(self) -> int:
+        """The program inherits it: one that outlived its agent is ended before the next runs."""
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._lock.take()
+        except Refusal as refusal:
+            raise EngineBusy(f"{self.data}: {refusal}") from None
+
+    async def control_data(self) -> ControlData:
+        """Of the data directory, running or not. EngineError when it cannot be read."""
+        return await self.control_data_of(self.data)
+
+    async def control_data_of(self, data: Path) -> ControlData:
+        process = await self._spawn("pg_controldata", "-D", str(data), lock=None)
+        try:
+            async with asyncio.timeout(10):
+                said = await _read(process, b"", None)
+                code = await process.wait()
+        except TimeoutError:
+            raise EngineBusy(f"{data}/global/pg_control: not read in 10 s") from None
+        finally:
+            await self._end(process)
+        if code != 0 or "CRC" in said:
+            raise EngineError(
+                f"{data}/global/pg_control: cannot be read by PostgreSQL of {self.binaries}:"
+                f" {said.strip()[:300]}; is it the right version?"
+            )
+        return _parse_control_data(said)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Also ends what it started: pg_basebackup and pg_rewind have children that go on."""
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        until = time.monotonic() + END_LIMIT_S
+        while not self._lock.free() and time.monotonic() < until:
+            await asyncio.to_thread(self._lock.kill_holders)
+            await asyncio.sleep(0.005)
+        await process.wait()
+
+    async def _spawn(
+        self, tool: str, *arguments: str, lock: int | None, env: dict[str, str] | None = None
+    ) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *as_engine_user(str(self.binaries / tool), *arguments),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**ENVIRONMENT, **(env or {})},
+                pass_fds=() if lock is None else (lock,),
+            )
+        except OSError as error:
+            raise EngineError(
+                f"{self.binaries / tool}: cannot be run ({error});"
+                " set the directory of PostgreSQL's binaries"
+            ) from None
+
+
+async def _read(
+    process: asyncio.subprocess.Process, stdin: bytes, on_line: Callable[[str], None] | None
+) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(OSError):
+        process.stdin.write(stdin)
+        process.stdin.close()
+    said = b""
+    while chunk := await process.stdout.read(8192):
+        # Progress overwrites its line: a carriage return ends one as well.
+        for line in re.split(rb"[\r\n]+", chunk):
+            if on_line and line:
+                on_line(line.decode(errors="replace"))
+        said = (said + chunk)[-16 * TAIL_BYTES :]
+    return said.decode(errors="replace")
+
+
+def as_engine_user(*argv: str) -> tuple[str, ...]:
+    """PostgreSQL refuses root: root becomes 1000 in a user namespace, as under the guard."""
+    if os.geteuid() != 0:
+        return argv
+    return ("/usr/bin/unshare", "--user", "--map-user=1000", "--map-group=1000", "--", *argv)
+
+
+def _parse_control_data(said: str) -> ControlData:
+    fields = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+    value = {name: text.strip() for name, text in fields.items()}
+    return ControlData(
+        system_identifier=value["Database system identifier"],
+        timeline=int(value["Latest checkpoint's TimeLineID"]),
+        state=value["Database cluster state"],
+        checkpoint_bytes=parse_lsn(value["Latest checkpoint location"]),
+        redo_bytes=parse_lsn(value["Latest checkpoint's REDO location"]),
+        segment_bytes=int(value["Bytes per WAL segment"]),
+        recovery_end_bytes=parse_lsn(value["Minimum recovery ending location"]),
+    )

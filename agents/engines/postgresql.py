@@ -1,0 +1,286 @@
+"""PostgreSQL 15 to 18 as an engine: one copy, run by its guard, looked at over its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+import asyncpg
+
+from agents.core.observation import Disk, Observation, Probe
+from agents.engines import pg_copy
+from agents.engines.base import Engine, EngineBusy, EngineError, OnProgress, Rejoined, Upstream
+from agents.engines.pg_directory import Directory, write_whole
+from agents.engines.pg_server import LOOK_LIMIT_MS, NOT_ACCEPTING, Server, guard_errors
+from agents.engines.pg_session import Look, change, look, probe
+from agents.engines.pg_settings import (
+    REPLICATION_USER,
+    Changeable,
+    PostgresConfig,
+    address_of,
+    check,
+    read_back,
+    read_password,
+    render,
+)
+from agents.engines.pg_tools import ControlData, Tools
+from agents.engines.pg_wal import record_end, written_end
+from agents.guard_client import now_ms
+from protocol.messages import Role
+
+STANDBY_START_LIMIT_MS = 3000
+
+
+class PostgreSQL(Engine):
+    """See `agents.engines.base.Engine`. `guard` is open to the agent, who extends its lease."""
+
+    def __init__(self, config: PostgresConfig, isolation: str = "auto") -> None:
+        check(config)
+        self.config = config
+        self._server = Server(config, isolation)
+        self.guard = self._server.guard
+        self._directory = Directory(config.data)
+        self._tools = Tools(config.binaries, config.data)
+        self._working = asyncio.Lock()
+        self._control: tuple[tuple[int, int], ControlData] | None = None
+
+    async def observe(self) -> Observation:
+        """Also mends what a dead agent left: a copy at rest is always a standby."""
+        disk = self._directory.disk()
+        if not await self._server.runs():
+            return await self._observe_down(disk)
+        try:
+            seen = await look(self._server.looking, LOOK_LIMIT_MS)
+        except TimeoutError:
+            raise EngineBusy(f"{self.config.service}: no answer in {LOOK_LIMIT_MS} ms") from None
+        except NOT_ACCEPTING:
+            # It may have died under the question.
+            if not await self._server.runs():
+                return await self._observe_down(disk)
+            return Observation(role=Role.STARTING, disk=disk)
+        except asyncpg.PostgresError as error:
+            raise EngineBusy(f"{self.config.service}: {error}") from None
+        if not seen.standby:
+            self._mend_standby(disk)
+        return _running(seen, disk)
+
+    def _mend_standby(self, disk: Disk) -> None:
+        if disk is Disk.DATA and not self._working.locked():
+            self._directory.make_standby()
+
+    async def _observe_down(self, disk: Disk) -> Observation:
+        if disk is not Disk.DATA:
+            return Observation(role=Role.DOWN, disk=disk)
+        self._mend_standby(disk)
+        control = await self._control_data()
+        unread = 0 if control.clean else self._unread_bytes(control)
+        return Observation(
+            role=Role.DOWN,
+            disk=disk,
+            system_identifier=control.system_identifier,
+            timeline=control.timeline,
+            position_bytes=max(control.checkpoint_bytes, control.recovery_end_bytes),
+            recovery_bytes=unread,
+            clean=control.clean,
+        )
+
+    async def _control_data(self) -> ControlData:
+        stat = (self.config.data / "global" / "pg_control").stat()
+        key = (stat.st_mtime_ns, stat.st_ino)
+        if self._control is None or self._control[0] != key:
+            self._control = (key, await self._tools.control_data())
+        return self._control[1]
+
+    def _unread_bytes(self, control: ControlData) -> int:
+        """0 as well when its log is gone: then the start will say so."""
+        redo, size = control.redo_bytes, control.segment_bytes
+        with contextlib.suppress(OSError):
+            return written_end(self.config.data, control.timeline, redo, size) - redo
+        return 0
+
+    async def probe(self, timeout_ms: int) -> Probe:
+        """Commit one row locally. Never raises for a sick database."""
+        return await probe(self._server.probing, self.config.service, timeout_ms)
+
+    async def create(self) -> str:
+        """A new database with our roles, stopped; returns its system identifier."""
+        async with self._working:
+            await self._server.need_gone()
+            await self._tools.major()
+            return await pg_copy.create(self._tools, self._directory, self.config)
+
+    async def seed(self, upstream: Upstream, on_progress: OnProgress) -> None:
+        """Copy the upstream, stopped. EngineBusy while its slot is not there yet."""
+        async with self._working:
+            await self._server.need_gone()
+            await self._tools.major()
+            self._write_passfile()
+            parts = (self._tools, self._directory, self.config)
+            await pg_copy.seed(*parts, upstream, on_progress)
+
+    async def rejoin(self, upstream: Upstream, on_progress: OnProgress) -> Rejoined:
+        """Make the stopped copy able to follow the upstream, which is a primary by now."""
+        async with self._working:
+            await self._server.need_gone()
+            self._directory.need_data()
+            await self._need_version()
+            self._write_passfile()
+            parts = (self._tools, self._directory, self.config)
+            return await pg_copy.rejoin(*parts, upstream, on_progress)
+
+    async def forget_old_copy(self) -> None:
+        """Remove what was kept aside. EngineBusy while the new copy does not stream."""
+        async with self._working:
+            if not self._directory.old_copies():
+                return
+            if not (await self._server.looked()).streaming:
+                raise EngineBusy(f"{self.config.data}: streams nothing yet, the old copy stays")
+            await asyncio.to_thread(self._directory.remove_old_copies)
+
+    async def start_standby(self, upstream: Upstream | None) -> None:
+        """Returns when it answers, or after 3 s of replaying; `observe` tells which."""
+        async with self._working:
+            await self._prepare_start(read_back(self.config).following(self.config, upstream))
+            await asyncio.to_thread(self._directory.make_standby)
+            await self._server.start(as_primary=False, major=await self._tools.major())
+            with contextlib.suppress(TimeoutError):
+                await self._server.until_standby_is(None, STANDBY_START_LIMIT_MS)
+
+    async def start_primary(self, timeout_ms: int) -> None:
+        """Returns when it is writable. At rest it is a standby again."""
+        async with self._working:
+            until_ms = now_ms() + timeout_ms
+            await self._prepare_start(read_back(self.config).following(self.config, None))
+            await self._server.need_permission()
+            await asyncio.to_thread(self._directory.make_primary)
+            try:
+                await self._server.start(as_primary=True, major=await self._tools.major())
+                await self._server.until_standby_is(False, until_ms - now_ms())
+            except TimeoutError:
+                # It may not have read its files yet: `observe` makes it a standby at rest.
+                raise EngineBusy(f"{self.config.service}: not up in {timeout_ms} ms") from None
+            except EngineError:
+                if self._server.gone():
+                    await asyncio.to_thread(self._directory.make_standby)
+                raise
+            await asyncio.to_thread(self._directory.make_standby)
+
+    async def promote(self, timeout_ms: int) -> None:
+        """Returns when the running standby is writable; at once if it is already."""
+        async with self._working:
+            with guard_errors():
+                await self.guard.allow_promotion()
+            if (await self._server.looked()).standby:
+                (self.config.data / "promote").touch(mode=0o600)
+                with guard_errors():
+                    await self.guard.signal("SIGUSR1")
+            try:
+                await self._server.until_standby_is(False, timeout_ms)
+            except TimeoutError:
+                raise EngineBusy(f"{self.config.service}: no primary in {timeout_ms} ms") from None
+            await asyncio.to_thread(self._directory.make_standby)
+
+    async def follow(self, upstream: Upstream | None) -> None:
+        """Without a restart. EngineError when ALTER SYSTEM stands against it."""
+        async with self._working:
+            self._write_passfile()
+            await self._server.reload(read_back(self.config).following(self.config, upstream))
+
+    async def set_sync(self, name: str | None) -> None:
+        """Survives restarts of agent and engine. Errors as `follow`."""
+        async with self._working:
+            await self._server.reload(read_back(self.config).waiting_for(name))
+
+    async def ensure_slot(self, name: str) -> None:
+        """A slot of this name that keeps log from now on."""
+        async with self._working:
+            # A lost slot kept nothing: the standby that needs it has to be copied anew.
+            quoted = "'" + name.replace("'", "''") + "'"
+            await change(
+                self._server.changing,
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+                f" WHERE slot_name = {quoted} AND wal_status = 'lost' AND NOT active;"
+                f" SELECT pg_create_physical_replication_slot({quoted}, true)"
+                f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {quoted})",
+            )
+
+    async def drain(self, timeout_ms: int) -> int:
+        """Stop in order; the end of the shutdown's record. EngineBusy if it did not end so."""
+        async with self._working:
+            until_ms = now_ms() + timeout_ms
+            # What is flushed now need not be flushed while nobody can write.
+            await change(self._server.changing, "CHECKPOINT", timeout_ms=timeout_ms)
+            await self._server.stop(until_ms - now_ms())
+            control = await self._tools.control_data()
+            if control.state != "shut down":
+                raise EngineBusy(f"{self.config.service}: ended, but not in order: {control.state}")
+            start, size = control.checkpoint_bytes, control.segment_bytes
+            return record_end(self.config.data, control.timeline, start, size)
+
+    async def stop(self, timeout_ms: int) -> None:
+        """Stop in order. EngineBusy when it is not done in time; it goes on stopping."""
+        async with self._working:
+            await self._server.stop(timeout_ms)
+
+    async def kill(self) -> int:
+        """The fence. Waits for nothing else that is going on."""
+        return await self._server.kill()
+
+    async def close(self) -> None:
+        """Let go of connections. The engine and its guard go on."""
+        await self._server.close()
+
+    async def _need_version(self) -> None:
+        major = await self._tools.major()
+        said = (self.config.data / "PG_VERSION").read_text().strip()
+        if said != str(major):
+            raise EngineError(
+                f"{self.config.data}: is of PostgreSQL {said}, but {self.config.binaries} is"
+                f" {major}; set the directory of the binaries"
+            )
+
+    async def _prepare_start(self, values: Changeable) -> None:
+        self._directory.need_data()
+        await self._need_version()
+        if not self._tools.idle():
+            raise EngineBusy(f"{self.config.data}: a program of PostgreSQL still works on it")
+        with guard_errors():
+            status = await self.guard.ensure_running()
+        await self._server.need_gone()
+        if status.isolation == "plain":
+            if os.geteuid() == 0:
+                raise EngineError(
+                    f"{self.config.service}: PostgreSQL does not run as root, and namespaces are"
+                    " not allowed here; run the agent as the owner of the data, or allow them"
+                )
+            self._directory.forget_dead_server()
+        self.config.sockets.mkdir(mode=0o700, exist_ok=True)
+        self.config.sockets.chmod(0o700)
+        # A dead server's lock file may name a pid that lives again, and would be believed.
+        for left in self.config.sockets.iterdir():
+            left.unlink()
+        self._write_passfile()
+        await asyncio.to_thread(self._directory.prepare)
+        write_whole(self.config.config_file, render(self.config, values))
+
+    def _write_passfile(self) -> None:
+        self.config.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        escaped = read_password(self.config).replace("\\", "\\\\").replace(":", "\\:")
+        write_whole(self.config.passfile, f"*:*:*:{REPLICATION_USER}:{escaped}\n")
+
+
+def _running(seen: Look, disk: Disk) -> Observation:
+    return Observation(
+        role=Role.STANDBY if seen.standby else Role.PRIMARY,
+        disk=disk,
+        system_identifier=seen.system_identifier,
+        timeline=seen.timeline,
+        position_bytes=seen.position,
+        replayed_bytes=seen.replayed,
+        streaming=seen.streaming,
+        upstream=address_of(seen.conninfo),
+        lag_ms=seen.lag_ms,
+        sync_active=seen.sync_active,
+        recovery_bytes=0 if seen.standby else max(0, seen.position - seen.redo),
+    )
