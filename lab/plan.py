@@ -27,6 +27,7 @@ LOCATIONS = {
 }
 ENGINE_SETTINGS = {
     "shared_buffers": "16MB",
+    "max_connections": "40",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "30min",
 }

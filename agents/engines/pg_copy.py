@@ -23,7 +23,13 @@ from agents.engines.base import (
     Upstream,
 )
 from agents.engines.pg_directory import Directory
-from agents.engines.pg_settings import SUPERUSER, PostgresConfig, conninfo, creation_sql
+from agents.engines.pg_settings import (
+    SUPERUSER,
+    PostgresConfig,
+    conninfo,
+    creation_sql,
+    settings_given,
+)
 from agents.engines.pg_settings import read_password as password_of
 from agents.engines.pg_tools import ControlData, ToolFailed, Tools
 from agents.engines.pg_wal import Fork, last_timeline, parse_history, record_end, written_end
@@ -64,7 +70,9 @@ async def create(tools: Tools, directory: Directory, config: PostgresConfig) -> 
     )
     await tools.run(
         "postgres",
-        *("--single", "-D", str(made), "-c", "exit_on_error=on", "postgres"),
+        *("--single", "-D", str(made), "-c", "exit_on_error=on"),
+        *settings_given(config, await tools.major()),
+        "postgres",
         timeout_s=INITDB_LIMIT_S,
         stdin=creation_sql(password_of(config)).encode(),
     )

@@ -109,6 +109,15 @@ def read_password(config: PostgresConfig) -> str:
 
 def argv(config: PostgresConfig, major: int) -> list[str]:
     """How the server is started. Holds no secret: everybody may read it."""
+    server = str(config.binaries / "postgres")
+    own_file = f"config_file={config.config_file}"
+    return [server, "-D", str(config.data), "-c", own_file, *settings_given(config, major)]
+
+
+def settings_given(config: PostgresConfig, major: int) -> list[str]:
+    """The -c arguments. A new copy is finished with them too: its control file remembers some,
+    and a standby does not start with less.
+    """
     owned = {
         "listen_addresses": config.host,
         "port": str(config.port),
@@ -139,9 +148,7 @@ def argv(config: PostgresConfig, major: int) -> list[str]:
         owned["promote_trigger_file"] = ""
     # A later -c wins: what is ours stays ours.
     pairs = {**config.settings, **owned}.items()
-    arguments = [part for name, value in pairs for part in ("-c", f"{name}={value}")]
-    server = str(config.binaries / "postgres")
-    return [server, "-D", str(config.data), "-c", f"config_file={config.config_file}", *arguments]
+    return [part for name, value in pairs for part in ("-c", f"{name}={value}")]
 
 
 def conninfo(config: PostgresConfig, upstream: Upstream) -> str:

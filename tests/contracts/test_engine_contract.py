@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from agents.core.observation import Disk, ProbeKind
 from agents.engines.base import EngineBusy, EngineError
@@ -40,6 +41,17 @@ async def test_a_created_database_is_a_stopped_standby_with_our_roles(make_site:
     await site.engine.start_standby(None)
     assert await site.sql("SELECT rolreplication FROM pg_roles WHERE rolname LIKE 'saling_r%'")
     assert await site.sql("SELECT current_setting('data_checksums')") == "on"
+
+
+async def test_a_created_database_starts_as_a_standby_with_less_than_the_usual_settings(
+    make_site: MakeSite,
+) -> None:
+    site = make_site("a")
+    site.config = replace(site.config, settings={"max_connections": "30"})
+    await site.restart_agent()
+    await site.engine.create()
+    await site.engine.start_standby(None)
+    assert await site.sql("SELECT current_setting('max_connections')") == "30"
 
 
 async def test_what_is_not_empty_is_never_initialised_or_seeded_over(make_site: MakeSite) -> None:
