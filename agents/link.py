@@ -123,7 +123,8 @@ class BrokerLink:
         while True:
             try:
                 await self._session()
-            except* (aiomqtt.MqttError, OSError, TimeoutError, Denied, ValueError) as group:
+            except* Exception as group:  # noqa: BLE001
+                # Whatever a broker or its client library does, it is this link's trouble alone.
                 self._lost(_first(group))
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -262,4 +263,5 @@ def _first(group: BaseExceptionGroup[Exception]) -> str:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    known = isinstance(error, aiomqtt.MqttError | OSError | Denied)
+    return str(error) if known and str(error) else repr(error)

@@ -32,6 +32,8 @@ class LocalService(Declared):
     """One engine on this host."""
 
     name: NameText
+    uid: UidText | None = None
+    """As the cluster's configuration names the service; its name if left out there too."""
     engine: Literal["postgresql"]
     data_directory: FilePath
     listen: Address

@@ -31,6 +31,10 @@ class ClosePermit(Struct, frozen=True, tag="close_permit"):
     """
 
 
+class EndEngine(Struct, frozen=True, tag="end_engine"):
+    """End an engine that is primary without a right: somebody promoted it past the guard."""
+
+
 class BeginJob(Struct, frozen=True, tag="begin_job"):
     """Do something to the engine, and come back with JobEnded."""
 
@@ -75,6 +79,7 @@ Action = (
     | PermitLease
     | PermitAlone
     | ClosePermit
+    | EndEngine
     | BeginJob
     | BeginProbe
     | SendAsk

@@ -16,6 +16,7 @@ from protocol.messages import Ask, Assignment, Goal, Granted, Mode, Partner, Rig
 from protocol.windows import holder_window_ms, silence_ms
 
 PROBES_TO_BE_ILL = 2
+"""A probe may take half of the silence: two fit into a lease, so that an illness is told first."""
 MAX_QUESTIONS = 16
 DRAIN_ASK_MS = 40
 
@@ -75,7 +76,7 @@ def ask_when_due(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     if replica.observation.role is Role.PRIMARY and may_write(replica, now_ms):
         if replica.probing or since_ms < assignment.terms.renew_ms:
             return replica, []
-        probe = BeginProbe(silence_ms(assignment.terms))
+        probe = BeginProbe(silence_ms(assignment.terms) // 2)
         return replace(replica, probing=True, probe_begun_ms=now_ms), [probe]
     if _waits_for_partner(replica, assignment) and since_ms >= DRAIN_ASK_MS:
         replica = replace(replica, probe_begun_ms=now_ms)

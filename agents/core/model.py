@@ -115,6 +115,8 @@ class Replica(Struct, frozen=True):
     """Nothing is decided before the guard said what it allows."""
     permit: Permit = Permit.CLOSED
     permit_end_ms: int = 0
+    closed_ms: int = 0
+    """When the permit was last taken away."""
 
     probing: bool = False
     probe_begun_ms: int = NEVER_MS

@@ -10,7 +10,15 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from agents.core import engine, grantor, holder, orders
-from agents.core.actions import Action, ClosePermit, PermitAlone, PermitLease, Persist, SendReport
+from agents.core.actions import (
+    Action,
+    ClosePermit,
+    EndEngine,
+    PermitAlone,
+    PermitLease,
+    Persist,
+    SendReport,
+)
 from agents.core.events import (
     AskCame,
     EngineExited,
@@ -30,6 +38,7 @@ from agents.core.invariants import check
 from agents.core.model import Durable, Lease, Permit, Replica
 from agents.core.permission import permit_now, reigning
 from agents.core.reporting import report, urgent
+from protocol.messages import Role
 from protocol.windows import grantor_window_ms
 
 
@@ -57,7 +66,8 @@ def step(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Act
     before = replica
     replica, answers = _hear(replica, event, now_ms)
     actions: list[Action] = []
-    if replica.guard_known:
+    # What cannot be written is not decided either; only the failure itself must be remembered.
+    if replica.guard_known and not isinstance(event, PersistFailed):
         replica, actions = _drive(replica, now_ms)
     actions += answers
     replica, said = _say(replica, now_ms)
@@ -109,7 +119,7 @@ def _job_told(replica: Replica, event: JobTold) -> Replica:
 
 def _engine_exited(replica: Replica, event: EngineExited, now_ms: int) -> Replica:
     replica = engine.engine_exited(replica, event.reason, now_ms)
-    return _close(replica) if event.fenced else replica
+    return _close(replica, now_ms) if event.fenced else replica
 
 
 def _know_guard(replica: Replica, event: GuardState) -> Replica:
@@ -146,8 +156,8 @@ def _set_permit(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     permit, end_ms = permit_now(replica, now_ms)
     if permit is Permit.CLOSED:
         if replica.permit is Permit.CLOSED:
-            return replica, []
-        return _close(replica), [ClosePermit()]
+            return replica, _end_usurper(replica)
+        return _close(replica, now_ms), [ClosePermit()]
     changed = permit is not replica.permit
     if permit is Permit.ALONE and changed:
         return replace(replica, permit=permit, permit_end_ms=0), [PermitAlone()]
@@ -156,12 +166,20 @@ def _set_permit(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     return replica, []
 
 
-def _close(replica: Replica) -> Replica:
+def _end_usurper(replica: Replica) -> list[Action]:
+    """A primary that is seen after its permit was taken away never had one."""
+    primary = replica.observation.role is Role.PRIMARY
+    seen_since = replica.observed_ms > replica.closed_ms
+    return [EndEngine()] if primary and seen_since and replica.job is None else []
+
+
+def _close(replica: Replica, now_ms: int) -> Replica:
     """After a fence only a fresh Order makes this replica writable again."""
     return replace(
         replica,
         permit=Permit.CLOSED,
         permit_end_ms=0,
+        closed_ms=now_ms,
         fresh=False,
         start_count=replica.start_count + 1,
         leases=(),

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from agents.core.actions import BeginJob, BeginProbe, ClosePermit, PermitAlone, PermitLease, Persist
-from agents.core.events import GuardState, OrderCame
+from agents.core.actions import (
+    BeginJob,
+    BeginProbe,
+    ClosePermit,
+    EndEngine,
+    PermitAlone,
+    PermitLease,
+    Persist,
+)
+from agents.core.events import GuardState, OrderCame, PersistFailed
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Disk, Observation, ProbeKind
 from agents.core.permission import lease_end_ms, may_write
@@ -365,3 +373,22 @@ def test_existing_data_are_adopted_only_by_their_name() -> None:
     assert actor.job is None
     assert "system_identifier" in actor.report().problem
     assert BeginProbe not in kinds(actor.done)
+
+
+def test_an_engine_that_somebody_promoted_by_hand_is_ended() -> None:
+    actor = Actor().start()
+    actor.order(order(Goal.BACKUP))
+    actor.finish()
+    actor.tick()
+    assert EndEngine in kinds(actor.look(role=Role.PRIMARY))
+
+
+def test_an_engine_that_was_just_fenced_is_not_taken_for_a_usurper() -> None:
+    actor = Actor().leased()
+    actor.order(order(Goal.BACKUP, revision=13, epoch=4))
+    assert EndEngine not in kinds(actor.pass_time(100))
+
+
+def test_a_state_that_cannot_be_written_decides_nothing_new() -> None:
+    actor = Actor().leased()
+    assert Persist not in kinds(actor.feed(PersistFailed("no space left")))

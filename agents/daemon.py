@@ -1,0 +1,185 @@
+"""The command `saling-agent`: runs the agent, examines its host, or stops everything on it.
+
+Exit status: 0 ended as told, 1 failed, 2 the configuration or the host does not allow to start,
+3 (doctor) only warnings. Logs go to the standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from agents.assembly import StartError, assemble
+from agents.doctor import Output, examine, show
+from agents.durable import DurableError, lock_directory, prepare_directory
+from agents.runtime import Agent
+from agents.stopping import StopError, stop_host
+from config.agent import AgentConfig
+from config.files import check_agent_files
+from config.loader import Loaded, load_agent
+from config.problems import ConfigError
+
+HELPER_THREADS = 64
+"""A broker that hangs while it is connected to holds one; engines must not wait for those."""
+
+log = structlog.get_logger("agent")
+
+application = typer.Typer(
+    add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="The agent's configuration file.")
+]
+
+
+@application.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    config: ConfigOption = None,
+    log_format: Annotated[
+        str, typer.Option("--log-format", help="text, or json for one object a line.")
+    ] = "text",
+) -> None:
+    """Run the agent of this host. It ends on SIGTERM; engines go on under their guards."""
+    if context.invoked_subcommand is not None:
+        context.obj = config
+        return
+    set_up_logs(log_format)
+    loaded = _load(config)
+    status = asyncio.run(_run(loaded.value))
+    if status:
+        # A disk that hangs would hold up an orderly exit for ever.
+        sys.stderr.flush()
+        os._exit(status)
+
+
+@application.command()
+def doctor(
+    context: typer.Context,
+    config: ConfigOption = None,
+    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+) -> None:
+    """Say what is missing on this host and how to mend it, and the grants that roles need."""
+    file = config or context.obj
+    if file is None:
+        raise typer.BadParameter("name the agent's file: --config FILE")
+    findings = asyncio.run(examine(file))
+    raise typer.Exit(show(findings, output))
+
+
+@application.command()
+def stop(context: typer.Context, config: ConfigOption = None) -> None:
+    """Stop the agent of this host, its engines and their guards, in order."""
+    set_up_logs("text")
+    loaded = _load(config or context.obj)
+    try:
+        asyncio.run(stop_host(loaded.value, typer.echo))
+    except StopError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    """Entry of the command."""
+    application(prog_name="saling-agent")
+
+
+def set_up_logs(log_format: str) -> None:
+    """Lines for people, or JSON for collectors."""
+    # The MQTT client reports what the link already says.
+    logging.getLogger("mqtt").setLevel(logging.CRITICAL)
+    is_json = log_format == "json"
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if is_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _load(file: Path | None) -> Loaded[AgentConfig]:
+    if file is None:
+        typer.echo("error: name the agent's file: saling-agent --config FILE", err=True)
+        raise typer.Exit(2)
+    try:
+        loaded = load_agent(file)
+        problems = check_agent_files(loaded.value, loaded.base, loaded.file)
+        if problems:
+            raise ConfigError(problems)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for warning in loaded.warnings:
+        typer.echo(warning.render(), err=True)
+    return loaded
+
+
+async def _run(config: AgentConfig) -> int:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(HELPER_THREADS, thread_name_prefix="helper"))
+    try:
+        prepare_directory(config.state_directory)
+        lock = lock_directory(config.state_directory)
+        agent = Agent(assemble(config))
+    except (StartError, DurableError, OSError) as error:
+        log.error("the agent cannot start", agent=config.agent, error=str(error))
+        return 2
+    try:
+        return await _until_told(agent, config)
+    finally:
+        os.close(lock)
+
+
+async def _until_told(agent: Agent, config: AgentConfig) -> int:
+    loop = asyncio.get_running_loop()
+    work = asyncio.create_task(agent.run(), name="agent")
+    told: list[str] = []
+
+    def end(name: str) -> None:
+        told.append(name)
+        work.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number.name)
+    log.info("the agent runs", agent=config.agent, site=config.site, listen=config.listen)
+    await asyncio.wait({work})
+    if work.cancelled():
+        log.info(
+            "the agent ends; engines go on under their guards, a primary for as long as its lease "
+            "lasts",
+            told_by=told[0] if told else "",
+        )
+        return 0
+    error = work.exception()
+    text = _first(error) if error else "it ended by itself"
+    log.critical("the agent stops; the guards hold the deadlines", error=text, exc_info=error)
+    return 1
+
+
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

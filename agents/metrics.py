@@ -1,0 +1,187 @@
+"""What Prometheus may know of one agent: what is per service, in base units.
+
+Counters and the histogram are counted where things happen; what is a state (role, lease left,
+position) is read from the replicas at the moment of the scrape, so that it is never stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from agents.core.model import Replica
+from agents.core.permission import lease_end_ms, may_write
+from protocol.messages import Role
+
+PROBE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+FENCE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0)
+
+Replicas = Callable[[], Iterable[Replica]]
+Clock = Callable[[], int]
+
+
+class Metrics:
+    """All metrics of one agent, in a registry of its own."""
+
+    def __init__(self, agent: str, site: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        info = Gauge("saling_agent_info", "This agent", ("agent", "site"), registry=registry)
+        info.labels(agent, site).set(1)
+        self.probe_seconds = Histogram(
+            "saling_probe_seconds",
+            "How long the commit of a probe row took",
+            ("service", "outcome"),
+            buckets=PROBE_BUCKETS_S,
+            registry=registry,
+        )
+        self.fence_seconds = Histogram(
+            "saling_fence_seconds",
+            "How long it took to end an engine that might write",
+            ("service",),
+            buckets=FENCE_BUCKETS_S,
+            registry=registry,
+        )
+        self.fences = Counter(
+            "saling_fences", "Engines that were fenced", ("service", "reason"), registry=registry
+        )
+        self.restarts = Counter(
+            "saling_restarts_in_place",
+            "Engines that were made primary again where they died",
+            ("service",),
+            registry=registry,
+        )
+        self.jobs = Counter(
+            "saling_jobs",
+            "What was done to engines",
+            ("service", "kind", "outcome"),
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "saling_messages_rejected", "Messages put aside", ("reason",), registry=registry
+        )
+        self.renewals = Counter(
+            "saling_renewals",
+            "Questions for a lease and how they ended",
+            ("service", "grantor", "outcome"),
+            registry=registry,
+        )
+        self.broker_connected = Gauge(
+            "saling_broker_connected",
+            "Whether the broker is connected",
+            ("broker",),
+            registry=registry,
+        )
+        self.broker_dropped = Counter(
+            "saling_broker_messages_dropped",
+            "Messages that a slow broker lost",
+            ("broker",),
+            registry=registry,
+        )
+        self.durable_errors = Counter(
+            "saling_durable_write_errors",
+            "Times that the state could not be written",
+            ("service",),
+            registry=registry,
+        )
+        self.dropped_events = Counter(
+            "saling_replica_events_dropped",
+            "Events dropped because the queue was full",
+            ("service", "kind"),
+            registry=registry,
+        )
+
+    def show(self, replicas: Replicas, clock: Clock) -> None:
+        """Let every scrape read these replicas."""
+        self.registry.register(_States(replicas, clock))
+
+    def text(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _States(Collector):
+    def __init__(self, replicas: Replicas, clock: Clock) -> None:
+        self._replicas = replicas
+        self._clock = clock
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing to say before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        now_ms = self._clock()
+        replicas = list(self._replicas())
+        role = GaugeMetricFamily(
+            "saling_replica_role", "1 for the role that it has", labels=("service", "role")
+        )
+        for replica in replicas:
+            for name in Role:
+                is_it = replica.observation.role is name
+                role.add_metric((replica.service, name.value), float(is_it))
+        yield role
+        for metric, text, value in _GAUGES:
+            family = GaugeMetricFamily(metric, text, labels=("service",))
+            for replica in replicas:
+                family.add_metric((replica.service,), value(replica, now_ms))
+            yield family
+
+
+def _epoch(replica: Replica, _now_ms: int) -> float:
+    return float(replica.durable.assignment.epoch if replica.durable.assignment else 0)
+
+
+def _revision(replica: Replica, _now_ms: int) -> float:
+    return float(replica.durable.assignment.revision if replica.durable.assignment else 0)
+
+
+def _writable(replica: Replica, now_ms: int) -> float:
+    return float(replica.observation.role is Role.PRIMARY and may_write(replica, now_ms))
+
+
+def _lease_left_s(replica: Replica, now_ms: int) -> float:
+    return max(0, lease_end_ms(replica) - now_ms) / 1000
+
+
+def _promise_left_s(replica: Replica, now_ms: int) -> float:
+    return max(0, replica.promise_end_ms - now_ms) / 1000
+
+
+def _lag_bytes(replica: Replica, _now_ms: int) -> float:
+    """Against what the primary last proved to this backup; 0 on a primary."""
+    seen = replica.observation
+    if seen.role is not Role.STANDBY:
+        return 0.0
+    return float(max(0, replica.heard_position_bytes - seen.position_bytes))
+
+
+_GAUGES: tuple[tuple[str, str, Callable[[Replica, int], float]], ...] = (
+    ("saling_replica_epoch", "Number of the service's present reign", _epoch),
+    ("saling_replica_revision", "Revision of the assignment in force", _revision),
+    ("saling_replica_writable", "1 while it is primary and may write", _writable),
+    ("saling_lease_left_seconds", "How long its lease lasts", _lease_left_s),
+    ("saling_promise_left_seconds", "How long what it granted lasts", _promise_left_s),
+    (
+        "saling_replica_position_bytes",
+        "End of its log",
+        lambda replica, _: float(replica.observation.position_bytes),
+    ),
+    ("saling_replica_lag_bytes", "Log proved by the primary and not received here", _lag_bytes),
+    (
+        "saling_replica_lag_seconds",
+        "Age of what was last replayed",
+        lambda replica, _: replica.observation.lag_ms / 1000,
+    ),
+    (
+        "saling_replica_streaming",
+        "1 while it receives from its upstream",
+        lambda replica, _: float(replica.observation.streaming),
+    ),
+    (
+        "saling_durable_ok",
+        "0 while the state directory cannot be written",
+        lambda replica, _: float(replica.disk_ok),
+    ),
+)

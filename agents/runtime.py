@@ -1,0 +1,288 @@
+"""The shell around the agent's rules: everything that runs, and who owns it.
+
+One task group owns every task. When a replica's rules break an invariant, the group ends and
+the process with it: the guards hold the deadlines, so nothing stays writable for longer than
+its lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agents.core.actions import AnswerAsk, SendAsk
+from agents.core.events import AskCame, GrantCame, OrderCame, Tick
+from agents.core.model import Replica
+from agents.core.reporting import report
+from agents.core.step import begin
+from agents.desk import Desk
+from agents.durable import DurableFile, Kept
+from agents.engines.base import Engine
+from agents.guard_client import now_ms
+from agents.jobs import Fresh, Jobs, Wiring
+from agents.keeper import Guard, Keeper
+from agents.link import Gate, Link
+from agents.metrics import Metrics
+from agents.peer_client import PeerClient
+from agents.peers import Board, PeerServer
+from agents.refusals import Refusals
+from agents.voice import Voice, is_controller
+from agents.watch import SlotKeeper, Watch
+from agents.worker import Worker
+from config.agent import AgentConfig
+from protocol.messages import CONTROLLER, Ask, Grant, Order, ReplicaReport
+from protocol.windows import silence_ms
+
+TICK_S = 0.025
+REPORT_EVERY_S = 0.5
+REPORT_COALESCE_S = 0.003
+ASK_COALESCE_S = 0.002
+PROBLEM_AT_MOST = 800
+
+log = structlog.get_logger("agent")
+
+
+class Local(Struct, frozen=True):
+    """One service of this host: its engine, its guard, its file, and what the file said."""
+
+    engine: Engine
+    guard: Guard
+    file: DurableFile
+    kept: Kept
+    replication_user: str
+    uid: str
+
+
+class Parts(Struct, frozen=True):
+    """What an agent is made of. Built by `agents.assembly`."""
+
+    config: AgentConfig
+    voice: Voice
+    life: str
+    locals: Mapping[str, Local]
+    metrics: Metrics
+    server_tls: ssl.SSLContext
+    client_tls: ssl.SSLContext
+
+
+class Unit:
+    """One replica with everything around it."""
+
+    def __init__(
+        self,
+        name: str,
+        local: Local,
+        worker: Worker,
+        fresh: Fresh,
+        parts: Parts,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
+        engine = local.engine
+        self.worker = worker
+        self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
+        wiring = Wiring(config.agent, local.replication_user, config.reached)
+        self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group)
+        self.watch = Watch(name, engine, declared_by(config), put, fresh)
+        self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
+        worker.connect(self.keeper, self.jobs)
+        for part in (self.keeper, self.watch, self.slots, worker):
+            group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
+
+    def told(self, at_ms: int) -> ReplicaReport:
+        """What the rules say, and what they cannot know."""
+        told = report(self.worker.replica, at_ms)
+        beside = (self.worker.problem, self.keeper.problem, self.watch.problem, self.slots.problem)
+        problem = told.problem or next((text for text in beside if text), "")
+        return replace(told, problem=problem[:PROBLEM_AT_MOST])
+
+
+class Agent:
+    """One agent. `run` works until it is cancelled or an invariant breaks."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._voice = parts.voice
+        self._units: dict[str, Unit] = {}
+        self._desk = Desk(self._put_ask)
+        self._refusals = Refusals(parts.metrics)
+        self._peers: PeerClient
+        self._asks: list[Ask] = []
+        self._report_due = False
+        self.ready = asyncio.Event()
+        config = parts.config
+        gate = Gate(
+            config.cluster,
+            config.agent,
+            config.controller_public_key,
+            self._hear_controller,
+            self._refusals,
+        )
+        self._link = Link(config.brokers, config.cluster, config.agent, gate, parts.metrics)
+        self._board = Board(self.replica, tuple(parts.locals))
+        self._server = PeerServer(
+            parts.voice, self._desk, self._board, self._refusals, parts.metrics, now_ms
+        )
+        parts.metrics.show(self._replicas, now_ms)
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once `ready` is set."""
+        return self._server.port
+
+    def replica(self, name: str) -> Replica | None:
+        """A replica as it is now; None for a service that is not here."""
+        unit = self._units.get(name)
+        return unit.worker.replica if unit else None
+
+    async def run(self) -> None:
+        """Work, until cancelled. Raises InvariantBroken, OSError, in a group."""
+        parts = self._parts
+        # A disk that hangs must hold up neither another service's file nor our end.
+        disk = ThreadPoolExecutor(max(1, len(parts.locals)), thread_name_prefix="disk")
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._peers = PeerClient(
+                    self._voice,
+                    parts.client_tls,
+                    parts.config.reached,
+                    self._hear_partner,
+                    self._refusals,
+                    parts.metrics,
+                    group,
+                )
+                self._start(group, disk)
+                try:
+                    await self._keep_time()
+                finally:
+                    await self._peers.close()
+        finally:
+            disk.shutdown(wait=False)
+
+    def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
+        parts = self._parts
+        for name, local in parts.locals.items():
+            fresh = Fresh()
+            worker = Worker(
+                begin_replica(parts, name, local),
+                local.file,
+                disk,
+                self,
+                fresh,
+                parts.metrics,
+                now_ms,
+            )
+            self._units[name] = Unit(name, local, worker, fresh, parts, group)
+        group.create_task(self._link.run(), name="link")
+        listen = parts.config.listen
+        serving = self._server.run(listen, parts.server_tls, self.ready)
+        group.create_task(serving, name="peer server")
+        group.create_task(self._report_regularly(), name="reports")
+
+    async def _keep_time(self) -> None:
+        """Ticks do not pile up: a replica that is busy has one waiting."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            for unit in self._units.values():
+                unit.worker.mailbox.put(Tick())
+            # After a pause of the machine, time goes on from now.
+            due_s = max(due_s + TICK_S, loop.time())
+            await asyncio.sleep(due_s - loop.time())
+
+    async def _report_regularly(self) -> None:
+        while True:
+            self._report()
+            await asyncio.sleep(REPORT_EVERY_S)
+
+    # What leaves (agents.worker.Outside).
+
+    def send_ask(self, replica: Replica, ask: SendAsk) -> None:
+        """To the controller over the brokers, to a partner over HTTPS."""
+        if is_controller(ask.grantor):
+            if not self._asks:
+                asyncio.get_running_loop().call_later(ASK_COALESCE_S, self._send_asks)
+            self._asks.append(ask.ask)
+            return
+        assignment = replica.durable.assignment
+        if ask.partner is None or assignment is None:
+            labels = (replica.service, ask.grantor, "no_way")
+            self._parts.metrics.renewals.labels(*labels).inc()
+            return
+        self._peers.ask(ask.ask, ask.partner, silence_ms(assignment.terms))
+
+    def answer(self, answer: AnswerAsk) -> None:
+        """To the partner that waits for it."""
+        self._desk.answer(answer)
+
+    def give_up(self, question: str) -> None:
+        """The partner will not be answered."""
+        self._desk.give_up(question)
+
+    def report_soon(self) -> None:
+        """All replicas in one Report, within milliseconds."""
+        if not self._report_due:
+            self._report_due = True
+            asyncio.get_running_loop().call_later(REPORT_COALESCE_S, self._report)
+
+    def _send_asks(self) -> None:
+        asks, self._asks = tuple(self._asks), []
+        self._link.publish(self._voice.renew(asks))
+
+    def _report(self) -> None:
+        self._report_due = False
+        at_ms = now_ms()
+        told = tuple(unit.told(at_ms) for unit in self._units.values())
+        self._link.publish(self._voice.report(told))
+
+    # What comes in.
+
+    def _hear_controller(self, message: Order | Grant) -> None:
+        if isinstance(message, Grant):
+            self._hear_partner(CONTROLLER, message)
+            return
+        for assignment in message.assignments:
+            unit = self._units.get(assignment.service)
+            if unit is not None:
+                unit.worker.mailbox.put(OrderCame(assignment))
+
+    def _hear_partner(self, grantor: str, grant: Grant) -> None:
+        for granted in grant.grants:
+            unit = self._units.get(granted.service)
+            if unit is not None:
+                unit.worker.mailbox.put(GrantCame(grantor, granted))
+
+    def _put_ask(self, service: str, event: AskCame) -> bool:
+        unit = self._units.get(service)
+        if unit is None:
+            return False
+        unit.worker.mailbox.put(event)
+        return True
+
+    def _replicas(self) -> list[Replica]:
+        return [unit.worker.replica for unit in self._units.values()]
+
+
+def begin_replica(parts: Parts, name: str, local: Local) -> Replica:
+    """A replica at the start of this life, with what the file says."""
+    uid = local.kept.service_uid or local.uid
+    return begin(parts.config.agent, name, uid, parts.life, local.kept.durable, now_ms())
+
+
+def declared_by(config: AgentConfig) -> Callable[[str], str]:
+    """From an address that an engine follows back to the one that was declared."""
+    back = {actual: declared for declared, actual in config.reach.items()}
+
+    def declared(actual: str) -> str:
+        host, _, port = actual.rpartition(":")
+        # Engines say IPv6 addresses without their brackets.
+        bracketed = f"[{host}]:{port}" if ":" in host else actual
+        return back.get(bracketed, bracketed)
+
+    return declared
