@@ -50,7 +50,6 @@ class Intake:
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
         self._lives: dict[tuple[str, type], dict[str, int]] = {}
-        self._current: dict[tuple[str, type], str] = {}
 
     def take(self, raw: bytes, kind: type[M], sender: str) -> M:
         """An unsigned message of a sender that the transport vouches for. Raises Rejected."""
@@ -85,17 +84,18 @@ class Intake:
         return message
 
     def _check_order(self, header: Header, kind: type) -> None:
-        key = (header.sender, kind)
-        lives = self._lives.setdefault(key, {})
-        last = lives.get(header.incarnation)
-        if last is not None and header.incarnation != self._current[key]:
-            raise Rejected(Reason.STALE, f"of a past life of {header.sender}")
-        if last is not None and header.sequence <= last:
+        """Numbers grow within one life of a sender. Lives are not put into an order: which of
+        two is the later one cannot be told from a late message, and the rules take a late
+        message for what it is, by its revision or its nonce.
+        """
+        lives = self._lives.setdefault((header.sender, kind), {})
+        last = lives.pop(header.incarnation, -1)
+        if header.sequence <= last:
+            lives[header.incarnation] = last
             raise Rejected(Reason.STALE, f"number {header.sequence} after number {last}")
-        if last is None and len(lives) >= MAX_LIVES:
+        if len(lives) >= MAX_LIVES:
             del lives[next(iter(lives))]
         lives[header.incarnation] = header.sequence
-        self._current[key] = header.incarnation
 
 
 def _check_size(raw: bytes) -> None:

@@ -41,10 +41,13 @@ def end_job(
     replica: Replica, kind: JobKind, error: str, position_bytes: int, now_ms: int
 ) -> Replica:
     """What is known after a job."""
+    sync_with = replica.job.sync_with if replica.job else ""
     replica = replace(replica, job=None, doing="")
     if error:
         return _failed(replica, kind, error, now_ms)
     replica = replace(replica, failures=0, retry_after_ms=0, problem="")
+    if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.SET_SYNC):
+        replica = replace(replica, sync_with=sync_with)
     return _succeeded(replica, kind, position_bytes, now_ms)
 
 
@@ -158,7 +161,7 @@ def _begin(
     replica = replace(
         replica,
         durable=durable,
-        job=Job(kind, number, now_ms),
+        job=Job(kind, number, now_ms, _sync_with(assignment)),
         job_count=number,
         doing=kind.value.replace("_", " "),
         drain_begun_ms=now_ms if kind is JobKind.DRAIN else replica.drain_begun_ms,
@@ -180,7 +183,7 @@ def _failed(replica: Replica, kind: JobKind, error: str, now_ms: int) -> Replica
 
 
 def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int) -> Replica:
-    seen, durable, assignment = replica.observation, replica.durable, replica.durable.assignment
+    seen, durable = replica.observation, replica.durable
     match kind:
         case JobKind.CREATE | JobKind.SEED:
             seen = Observation(disk=Disk.DATA, clean=True)
@@ -196,8 +199,6 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
             replica = replace(replica, drained_bytes=position_bytes)
         case JobKind.FOLLOW | JobKind.SET_SYNC:
             pass
-    if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.SET_SYNC) and assignment:
-        replica = replace(replica, sync_with=_sync_with(assignment))
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE):
         replica = replace(replica, probing=False, probe_begun_ms=now_ms - RESTART_WINDOW_MS)
     if kind not in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.DRAIN):

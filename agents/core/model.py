@@ -70,6 +70,8 @@ class Job(Struct, frozen=True):
     kind: JobKind
     id: int
     begun_ms: int
+    sync_with: str
+    """Whose copy commits shall wait for when it is over."""
 
 
 class Permit(StrEnum):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agents.core.model import Replica
+from agents.core.model import Permit, Replica
 from agents.core.observation import Observation
 from agents.core.orders import hears_illness, hears_primary
 from agents.core.permission import lease_end_ms, may_write, reigning
-from protocol.messages import ReplicaReport, Role
+from protocol.messages import Mode, ReplicaReport, Role
 
 
 def report(replica: Replica, now_ms: int) -> ReplicaReport:
@@ -21,7 +21,7 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         revision=revision,
         epoch=assignment.epoch if assignment else 0,
         role=seen.role,
-        mode=durable.mode,
+        mode=_mode(replica),
         system_identifier=seen.system_identifier,
         timeline=seen.timeline,
         writable=_writes(replica, now_ms),
@@ -32,9 +32,9 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         lag_ms=seen.lag_ms,
         sync_active=seen.sync_active,
         lease_left_ms=max(0, lease_end_ms(replica) - now_ms),
-        fenced=revision > 0 and durable.fenced_revision == revision,
-        released=revision > 0 and durable.released_revision == revision,
-        resumed=revision > 0 and durable.resumed_revision == revision,
+        fenced=_promised(replica, durable.fenced_revision),
+        released=_promised(replica, durable.released_revision),
+        resumed=_promised(replica, durable.resumed_revision),
         handover=replica.handover,
         illness=replica.illness if reigning(replica) else "",
         stopped=revision > 0 and durable.stopped_revision == revision,
@@ -73,6 +73,19 @@ def urgent(told: ReplicaReport) -> tuple[object, ...]:
         bool(told.primary_illness),
         told.start_nonce,
     )
+
+
+def _mode(replica: Replica) -> Mode:
+    """The mode that the guard keeps too: what it does not know yet is not acknowledged."""
+    behind = replica.durable.mode is Mode.LEASED and replica.permit is Permit.ALONE
+    return Mode.NONE if behind or not replica.guard_known else replica.durable.mode
+
+
+def _promised(replica: Replica, promised_revision: int) -> bool:
+    assignment = replica.durable.assignment
+    if assignment is None or not replica.guard_known:
+        return False
+    return assignment.revision == promised_revision
 
 
 def _writes(replica: Replica, now_ms: int) -> bool:

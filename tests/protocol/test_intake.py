@@ -87,11 +87,18 @@ def test_a_doubled_or_late_message_is_stale() -> None:
     assert reason_for(numbered(4), intake) is Reason.STALE
 
 
-def test_a_new_life_begins_anew_and_the_old_one_stays_stale() -> None:
+def test_a_new_life_begins_anew_and_what_was_seen_of_the_old_one_stays_stale() -> None:
     intake = Intake(CLUSTER)
     intake.take(numbered(5), Report, "batam-1")
     intake.take(numbered(1, "life-2"), Report, "batam-1")
-    assert reason_for(numbered(6, "life-1"), intake) is Reason.STALE
+    assert reason_for(numbered(5, "life-1"), intake) is Reason.STALE
+
+
+def test_a_late_message_of_an_old_life_does_not_silence_the_new_one() -> None:
+    intake = Intake(CLUSTER)
+    intake.take(numbered(1, "life-2"), Report, "batam-1")
+    intake.take(numbered(9, "life-1"), Report, "batam-1")
+    intake.take(numbered(2, "life-2"), Report, "batam-1")
 
 
 def test_the_memory_of_lives_is_bounded() -> None:

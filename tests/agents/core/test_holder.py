@@ -392,3 +392,12 @@ def test_an_engine_that_was_just_fenced_is_not_taken_for_a_usurper() -> None:
 def test_a_state_that_cannot_be_written_decides_nothing_new() -> None:
     actor = Actor().leased()
     assert Persist not in kinds(actor.feed(PersistFailed("no space left")))
+
+
+def test_a_lease_is_not_acknowledged_before_the_guard_keeps_it() -> None:
+    old = Actor().leased()
+    actor = Actor(old.replica.durable, life="2-b")
+    actor.tick()
+    assert actor.report().mode is Mode.NONE
+    actor.feed(GuardState(Permit.ALONE, 0, True, True))
+    assert ClosePermit in kinds(actor.done)
