@@ -127,8 +127,13 @@ def _know_guard(replica: Replica, event: GuardState) -> Replica:
     replica = replace(
         replica, guard_known=True, permit=event.permit, permit_end_ms=event.permit_end_ms
     )
+    if not event.writable:
+        return replica
+    if event.permit is Permit.CLOSED:
+        # It is being ended, and may write until it is: only the fence's own end closes that.
+        return replace(replica, permit=Permit.LEASED, permit_end_ms=0)
     assignment = reigning(replica)
-    if event.permit is Permit.CLOSED or not event.writable or assignment is None:
+    if assignment is None:
         return replica
     replica = replace(replica, fresh=True)
     if event.permit is Permit.LEASED:

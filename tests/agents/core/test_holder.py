@@ -401,3 +401,14 @@ def test_a_lease_is_not_acknowledged_before_the_guard_keeps_it() -> None:
     assert actor.report().mode is Mode.NONE
     actor.feed(GuardState(Permit.ALONE, 0, True, True))
     assert ClosePermit in kinds(actor.done)
+
+
+def test_an_engine_that_the_guard_is_still_ending_is_not_promised_to_be_fenced() -> None:
+    old = Actor().leased()
+    old.order(order(Goal.PRIMARY, countdown=True, revision=13))
+    actor = Actor(old.replica.durable, life="2-b")
+    actions = actor.feed(GuardState(Permit.CLOSED, 0, True, True))
+    assert ClosePermit in kinds(actions)
+    assert not actor.report().fenced
+    actor.tick()
+    assert actor.report().fenced
