@@ -14,10 +14,12 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +30,8 @@ from lab.plan import Plan
 SERVICE = "paspor"
 DEAD_SITE = "jabodetabek"
 PARTNER = "batam"
+QUIET_WRITES = 300
+LIVE_S = 0.1
 
 
 class DemoReport(msgspec.Struct, frozen=True):
@@ -75,9 +79,11 @@ def main(keep: bool, report: Path) -> int:
 async def _run(stage: Stage, directory: Path, keep: bool, report: Path) -> int:
     lab = Lab(Plan(directory), stage.say)
     stage.title("Four sites, a controller in a domain of its own, PostgreSQL in pairs")
-    async with lab:
+    async with lab, _told_live(stage, lab):
         await _show(stage, lab)
+        stage.say(f"a client writes to {SERVICE} a hundred times a second and never stops")
         async with Watch(lab, SERVICE) as watch:
+            await watch.wait_for_writes(QUIET_WRITES)
             acts = [await _site_dies(stage, watch), await _goes_home(stage, watch)]
         done = DemoReport(acts, stage.took_s, os.cpu_count() or 0)
         report.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=2) + b"\n")
@@ -142,17 +148,18 @@ def _serves(seen: dict[str, Any]) -> bool:
 
 
 def _tell(stage: Stage, done: Act) -> None:
-    for line in done.timeline:
-        stage.say(f"[bold]+{line['at_s']:.2f} s {line['phase']}[/]: {line['because']}")
     stage.say(
-        f"no write for [bold]{done.outage_s:.2f} s[/], {done.acked_lost} acknowledged writes lost, "
+        f"[bold]no write for {done.outage_s:.2f} s[/], {done.acked_lost} acknowledged writes lost, "
         f"{done.two_writers_s:.2f} s with two writers (lease {done.lease_ttl_s:.0f} s)"
     )
 
 
 async def _show(stage: Stage, lab: Lab) -> None:
-    table = Table("service", "phase", "epoch", "primary", "backup", "why", expand=True)
-    for name, seen in (await lab.services()).items():
+    """All services at a glance, and why for each that is not protected."""
+    services = await lab.services()
+    names = ("service", "phase", "epoch", "primary", "backup", "lag", "loss")
+    table = Table(*names, box=SIMPLE, pad_edge=False)
+    for name, seen in services.items():
         colour = "green" if seen["protected"] else "yellow"
         table.add_row(
             name,
@@ -160,9 +167,38 @@ async def _show(stage: Stage, lab: Lab) -> None:
             str(seen["epoch"]),
             seen["primary"],
             seen["backup"],
-            seen["because"],
+            _size(seen["lag_bytes"]),
+            _size(seen["loss_bytes"]),
         )
     stage.console.print(table)
+    for name, seen in services.items():
+        if not seen["protected"]:
+            stage.console.print(f"  {name}: {seen['because']}")
+
+
+def _size(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1048576:.2f} MiB"
+
+
+@contextlib.asynccontextmanager
+async def _told_live(stage: Stage, lab: Lab) -> AsyncIterator[None]:
+    task = asyncio.create_task(_tell_live(stage, lab))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _tell_live(stage: Stage, lab: Lab) -> None:
+    """Say every change of every service when it comes, until cancelled."""
+    told: dict[str, int] = {}
+    while True:
+        for name, seen in (await lab.services()).items():
+            if told.get(name, 0) < seen["revision"]:
+                told[name] = seen["revision"]
+                stage.say(f"[bold]{name} {seen['phase']}[/]: {seen['because']}")
+        await asyncio.sleep(LIVE_S)
 
 
 def _summary(stage: Stage, done: DemoReport, report: Path) -> None:
