@@ -40,7 +40,8 @@ def take_grant(replica: Replica, grantor: str, granted: Granted, now_ms: int) ->
         return replica
     if replica.durable.mode is Mode.LEASED:
         return _count(replica, lease)
-    if _arms(replica, assignment, grantor, granted):
+    lasts = lease.end_ms - assignment.terms.fence_budget_ms - now_ms >= granted.ttl_ms // 2
+    if lasts and _arms(replica, assignment, grantor, granted):
         durable = replace(replica.durable, mode=Mode.LEASED)
         return replace(replica, durable=durable, leases=(lease,), questions=())
     return replica
@@ -111,7 +112,11 @@ def _count(replica: Replica, lease: Lease) -> Replica:
 
 
 def _arms(replica: Replica, assignment: Assignment, grantor: str, granted: Granted) -> bool:
-    """Only a grant that the new backup gave under this very revision makes the mode leased."""
+    """Only a grant that the new backup gave under this very revision makes the mode leased.
+
+    The caller sees to it that much of the lease is left: the primary drops every other right
+    for it, and must get the next one before it ends.
+    """
     partner = assignment.partner
     return (
         assignment.right is Right.ARMING

@@ -6,7 +6,7 @@ rather than act on it.
 
 from __future__ import annotations
 
-from controller.core.model import Phase, Record
+from controller.core.model import LEASED_PHASES, Phase, Record
 
 MAY_PROMOTE = (Phase.COUNTDOWN, Phase.DRAINING)
 NO_WAY_BACK = (Phase.PROMOTING, Phase.ROUTING)
@@ -33,8 +33,9 @@ def check_change(old: Record, new: Record) -> None:
     if old.phase in NO_WAY_BACK:
         forward = new.phase in (*NO_WAY_BACK, Phase.ALONE, Phase.HELD)
         _demand(forward, old, new, "after the swap there is no way back")
-    if new.phase is Phase.PROTECTED and old.phase is not Phase.PROTECTED:
-        _demand(old.phase is Phase.ARMING, old, new, "only ARMING leads to PROTECTED")
+    if new.phase is Phase.PROTECTED:
+        leased = old.phase in (*LEASED_PHASES, Phase.ARMING)
+        _demand(leased, old, new, "only a primary that wants a lease becomes PROTECTED")
 
 
 def _demand(holds: bool, old: Record, new: Record, rule: str) -> None:

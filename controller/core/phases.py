@@ -9,7 +9,8 @@ nobody is granted a lease (COUNTDOWN), once every promise has run out or the pri
 promised under this very revision not to write; or from DRAINING, once the primary has
 promised the same and stopped. ALONE, ARMING and HELD for illness, in which the primary
 writes without a lease, have no row to COUNTDOWN. The only way from them to PROTECTED is a
-primary that acknowledged, under the present revision, that it wants a lease again.
+primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
+and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
 """
 
 from __future__ import annotations
@@ -231,14 +232,14 @@ TABLE: tuple[Row, ...] = (
         promote,
     ),
     Row(
-        "drain_resumed", P.DRAINING, P.ARMING, (c.primary_resumed,),
+        "drain_resumed", P.DRAINING, P.PROTECTED, (c.primary_resumed,),
         "{backup} did not have the whole log in time; {primary} serves on",
-        rearm, GIVEN_UP,
+        release, GIVEN_UP,
     ),
     Row(
-        "drain_overdue", P.DRAINING, P.ARMING, (c.drain_overdue, c.primary_heard),
+        "drain_overdue", P.DRAINING, P.PROTECTED, (c.drain_overdue, c.primary_heard),
         "the drain of {primary} took too long; {primary} serves on",
-        rearm, GIVEN_UP,
+        release, GIVEN_UP,
     ),
     Row(
         "drain_broken", P.DRAINING, P.COUNTDOWN,
@@ -254,15 +255,15 @@ TABLE: tuple[Row, ...] = (
         hold(HeldFor.ILLNESS),
     ),
     Row(
-        "primary_back", P.COUNTDOWN, P.ARMING, (c.primary_proved_since,),
-        "{primary} commits again; nothing was moved, the pair is armed anew",
-        rearm, GIVEN_UP,
+        "primary_back", P.COUNTDOWN, P.PROTECTED, (c.primary_proved_since,),
+        "{primary} commits again; nothing was moved, leases are extended as before",
+        release, GIVEN_UP,
     ),
     Row(
-        "backup_refuses", P.COUNTDOWN, P.ARMING, (c.backup_refuses,),
+        "backup_refuses", P.COUNTDOWN, P.PROTECTED, (c.backup_refuses,),
         "{backup} still hears commits of {primary}: the link is dead, not {primary}; nothing was "
-        "moved, the pair is armed anew",
-        rearm, GIVEN_UP,
+        "moved, leases are extended as before",
+        release, GIVEN_UP,
     ),
     Row(
         "loss_too_large", P.COUNTDOWN, P.HELD,

@@ -150,22 +150,26 @@ def _take_report(
 
 
 def _on_renew(state: State, event: RenewCame, now_ms: int) -> tuple[State, list[Action]]:
+    """Hear what the holder proves, decide what follows, then answer as the new phase allows."""
     agent = event.renew.header.sender
+    asks = [a for a in event.renew.asks if _is_replica(state, a.service_uid, agent)]
+    for ask in asks:
+        service = state.services[ask.service_uid]
+        state = _put(state, leases.hear_proof(service, agent, ask, now_ms))
+    state, actions = _settle_all(state, dict.fromkeys(a.service_uid for a in asks), now_ms)
     grants = []
-    touched = []
-    for ask in event.renew.asks:
-        service = state.services.get(ask.service_uid)
-        if service is None or service.spec.replica(agent) is None:
-            continue
-        service = leases.hear_proof(service, agent, ask, now_ms)
-        service, granted = leases.answer(service, agent, ask, now_ms)
+    for ask in asks:
+        service, granted = leases.answer(state.services[ask.service_uid], agent, ask, now_ms)
         state = _put(state, service)
         grants.append(granted)
-        touched.append(ask.service_uid)
-    state, actions = _settle_all(state, touched, now_ms)
     if grants:
         actions.append(SendGrant(agent, tuple(grants)))
     return state, actions
+
+
+def _is_replica(state: State, uid: str, agent: str) -> bool:
+    service = state.services.get(uid)
+    return service is not None and service.spec.replica(agent) is not None
 
 
 def _on_record_read(state: State, event: RecordRead, now_ms: int) -> tuple[State, list[Action]]:

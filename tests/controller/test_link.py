@@ -7,8 +7,9 @@ import pytest
 import structlog
 
 from controller.core.events import RenewCame, ReportCame
-from controller.link import BrokerLink, BrokerLogin, Gate
+from controller.link import BrokerLink, Gate
 from protocol.intake import MAX_BYTES
+from protocol.session import BrokerLogin
 from tests.controller.cluster import Cluster
 
 AGENTS = frozenset({"batam-1", "jabodetabek-1"})

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiomqtt
@@ -15,8 +16,9 @@ import pytest
 
 from controller.broker import Account, EmbeddedBroker, agent_account, controller_account
 from controller.core.events import RenewCame, ReportCame
-from controller.link import BrokerLogin, Link
+from controller.link import Link
 from protocol.messages import Order
+from protocol.session import BrokerLogin
 from tests.controller.cluster import Cluster, free_address
 
 PASSWORD = "p4ssword-of-these-tests-only"
@@ -146,7 +148,7 @@ async def test_a_broker_that_denies_reading_is_told_as_not_connected(tmp_path: P
 
 
 async def test_a_wrong_password_is_told_and_tried_again(brokers: list[EmbeddedBroker]) -> None:
-    wrong = login(brokers[0])._replace(password="wrong")
+    wrong = replace(login(brokers[0]), password="wrong")
     link = Link((wrong,), "c1", frozenset({AGENT}), lambda _event: None)
     task = asyncio.create_task(link.run())
     await until(lambda: "authorized" in link.brokers[0].problem.lower())

@@ -88,6 +88,16 @@ def test_arming_takes_only_a_grant_of_the_backup_under_this_revision() -> None:
     assert [lease.grantor for lease in actor.replica.leases] == [B]
 
 
+def test_arming_does_not_take_a_lease_that_is_nearly_over() -> None:
+    actor = Actor().alone()
+    actor.order(order(Goal.PRIMARY, Right.ARMING, revision=11))
+    late = actor.next_asks()[-1]
+    actor.now_ms += 1_200
+    actor.grant(late, revision=11)
+    assert actor.replica.durable.mode is Mode.ALONE
+    assert may_write(actor.replica, actor.now_ms)
+
+
 def test_a_doubled_arming_order_does_not_take_back_the_lease() -> None:
     actor = Actor().alone()
     arming = order(Goal.PRIMARY, Right.ARMING, revision=11)

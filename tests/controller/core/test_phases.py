@@ -138,8 +138,12 @@ def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
     assert "held_for_loss" in names
 
 
-def test_only_arming_leads_to_protected() -> None:
-    assert {r.source for r in TABLE if r.target is P.PROTECTED} == {P.ARMING, P.PROTECTED}
+def test_only_a_primary_that_wants_a_lease_becomes_protected() -> None:
+    sources = {r.source for r in TABLE if r.target is P.PROTECTED}
+    assert sources == {P.ARMING, P.PROTECTED, P.COUNTDOWN, P.DRAINING}
+    without_lease = {P.ARMING, P.ALONE, P.PROMOTING, P.ROUTING}
+    acknowledged = [r for r in TABLE if r.target is P.PROTECTED and r.source in without_lease]
+    assert all("primary_acknowledged_lease" in {x.name for x in r.when} for r in acknowledged)
 
 
 def test_names_are_unique_within_a_phase() -> None:

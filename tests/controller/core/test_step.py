@@ -119,11 +119,19 @@ def test_no_lease_is_granted_where_somebody_else_may_be_promoted(
     assert state.services[UID].promise_end_ms == before
 
 
-def test_a_renewal_in_a_countdown_arms_the_pair_anew_and_grants_nothing_yet() -> None:
+def test_a_renewal_in_a_countdown_ends_it_and_is_granted_in_the_same_step() -> None:
     state, actions = after(Given(P.COUNTDOWN).silent(), asked())
-    assert phase(state) is P.ARMING
+    assert phase(state) is P.PROTECTED
+    assert isinstance(actions[0], Swap)
     grants = [g for a in actions if isinstance(a, SendGrant) for g in a.grants]
-    assert grants[0].ttl_ms == 0
+    assert grants[0].ttl_ms == TERMS.ttl_ms
+
+
+def test_a_late_renewal_of_a_dead_primary_costs_time_and_no_protection() -> None:
+    state, _ = after(Given(P.COUNTDOWN).silent(), asked())
+    silent = backup_report(revision=11, primary_heard=False, streaming=False)
+    state, _ = step(state, said(B, silent), NOW + 1100)
+    assert phase(state) is P.COUNTDOWN
 
 
 @pytest.mark.parametrize("change", [{"epoch": 2}, {"revision": 99}, {"handover": True},
