@@ -30,13 +30,14 @@ from agents.doctor_sql import GRANTS, engine_findings
 from agents.durable import DurableError, DurableFile, running_agent
 from agents.findings import Finding, Level, fail, ok, warn
 from agents.guard_engine import namespaces_allowed
-from agents.link import Denied, mqtt_client, subscribe
+from agents.link import mqtt_client
 from config.agent import AgentConfig
 from config.brokers import Broker
 from config.files import check_agent_files
 from config.loader import load_agent
 from config.problems import ConfigError
 from config.values import split_address
+from protocol.session import Denied, subscribe
 from protocol.topics import read_by
 
 FREE_LEAST_BYTES = 100 * 1024 * 1024

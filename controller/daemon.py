@@ -31,7 +31,7 @@ from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.inbox import Inbox
 from controller.journal import Journal
-from controller.link import BrokerLogin, Link
+from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
@@ -41,6 +41,7 @@ from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore
 from controller.voice import Voice
 from controller.web.app import create_app
+from protocol.session import BrokerLogin
 
 STOP_TIMEOUT_S = 5.0
 HISTORY_REMEMBERED = 1000

@@ -16,8 +16,8 @@ from controller.broker import (
     controller_account,
     split_address,
 )
-from controller.link import BrokerLogin
 from protocol.messages import CONTROLLER
+from protocol.session import BrokerLogin
 
 PASSWORD_BYTES = 24
 RETRY_S = 1.0

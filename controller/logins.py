@@ -9,8 +9,9 @@ from typing import NamedTuple
 from config.brokers import Broker
 from config.files import check_files
 from config.topology import Topology
-from controller.link import BrokerLogin, tls_context
+from config.values import split_address
 from protocol.sealing import Signer
+from protocol.session import BrokerLogin, tls_context
 
 
 class SecretsUnusable(Exception):
@@ -59,12 +60,12 @@ def _signer(path: Path, public_key: str) -> Signer:
 
 
 def _login(broker: Broker) -> BrokerLogin:
-    host, _, port = broker.address.rpartition(":")
+    host, port = split_address(broker.address)
     password = None if broker.password_file is None else _word(broker.password_file)
     return BrokerLogin(
         name=broker.address,
-        host=host.strip("[]"),
-        port=int(port),
+        host=host,
+        port=port,
         username=broker.username,
         password=password,
         tls=_tls(broker) if broker.is_tls else None,

@@ -192,7 +192,7 @@ async def test_a_broker_that_denies_the_own_topics_is_said_to(
     await made.start()
     linked = Linked([made], keys)
     link = linked.link.links[0]
-    await until(lambda: "may not read" in link._said, "the denial")
+    await until(lambda: "may not read" in link.problem, "the denial")
     assert not link.connected
     await linked.close()
     await made.stop()

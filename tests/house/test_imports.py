@@ -49,6 +49,10 @@ MAY_IMPORT = {
 }
 """Of our own modules. A package and all that is under it."""
 
+SESSION = "protocol/session.py"
+AT_THE_SESSION_ONLY = {"aiomqtt", "asyncio", "socket", "structlog", "protocol.session"}
+"""What nothing else of `protocol`, and nothing that is pure, may import."""
+
 
 def imports(file: Path) -> list[tuple[int, str]]:
     """Every module that a file imports, with its line; relative imports are refused."""
@@ -88,6 +92,18 @@ def test_packages_import_only_what_their_layer_allows(root: Path, place: str) ->
         for file in sorted((root / place).rglob("*.py"))
         for line, module in imports(file)
         if module.split(".")[0] in OURS and not is_under(module, MAY_IMPORT[place])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("place", ["protocol", "config", *CORES])
+def test_only_the_session_speaks_to_brokers(root: Path, place: str) -> None:
+    """Messages, topics and windows can be used where there is no network."""
+    wrong = [
+        f"{file.relative_to(root)}:{line}: imports {module}"
+        for file in sorted((root / place).rglob("*.py"))
+        for line, module in imports(file)
+        if file != root / SESSION and is_under(module, AT_THE_SESSION_ONLY)
     ]
     assert not wrong, "\n".join(wrong)
 
