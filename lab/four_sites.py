@@ -61,6 +61,7 @@ class Lab:
             for site in plan.sites
         }
         self.keys: LabKeys | None = None
+        self._known: dict[str, dict[str, Any]] = {}
 
     async def __aenter__(self) -> Lab:
         try:
@@ -189,8 +190,14 @@ class Lab:
             return {}
         return {service["service"]: service for service in state["services"]}
 
+    async def last_known(self, service: str) -> dict[str, Any]:
+        """The service explained, as last heard while the controller lived."""
+        self._known.update(await self.services())
+        return self._known[service]
+
     async def primary_site(self, service: str) -> str:
-        return site_of((await self.api.explain(service))["primary"])
+        """Where the primary stands, as last heard while the controller lived."""
+        return site_of((await self.last_known(service))["primary"])
 
     async def wait_for(
         self,

@@ -21,7 +21,7 @@ import msgspec
 
 from lab.checks import NUMBERS_SQL, longest_gap, loss, overlap_of_probes
 from lab.database import Login
-from lab.four_sites import LOGIN, Lab
+from lab.four_sites import LOGIN, UNREACHABLE, Lab
 from lab.prober import ProbedEngine, ProberSpec
 from lab.processes import Child, module
 from lab.records import Answer, Insert, Outcome, Probe, now_ms, read_inserts, read_probes
@@ -133,7 +133,7 @@ async def act(
     await watch.wait_for_writes()
     ended_ms = now_ms()
     inserts = watch.inserts()
-    seen = await lab.api.explain(service)
+    seen = await lab.last_known(service)
     present = await _numbers(lab, service)
     told = [i for i in inserts if i.end_ms <= ended_ms]
     losses = loss(told, present)
@@ -203,7 +203,11 @@ async def _numbers(lab: Lab, service: str) -> list[int]:
 
 
 async def _timeline(lab: Lab, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
-    entries = [e for e in await lab.api.history(service) if e["at_ms"] >= begun_wall_ms - 1]
+    """What the controller decided meanwhile; empty while it is down."""
+    try:
+        entries = [e for e in await lab.api.history(service) if e["at_ms"] >= begun_wall_ms - 1]
+    except UNREACHABLE:
+        return []
     return [
         {
             "at_s": _seconds(entry["at_ms"] - begun_wall_ms),

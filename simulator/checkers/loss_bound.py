@@ -1,0 +1,32 @@
+"""I4: an async service loses no more than its bound, or than an operator approved."""
+
+from __future__ import annotations
+
+from controller.core.model import Phase, Record
+from simulator.watch import Broken, Watch
+
+BLUR_MS = 1000
+"""A position is this much older than its message at most; the bound is an estimate."""
+
+
+class LossBounded(Watch):
+    """Compares what was lost with what was accepted when the promotion was decided."""
+
+    def __init__(self, bounds: dict[str, tuple[int, int]]) -> None:
+        self._bounds = bounds
+        """Of the async services: the bound in bytes, and the client's bytes a second."""
+        self._accepted: dict[str, int] = {}
+
+    def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
+        if old is None or new.phase is not Phase.PROMOTING or new.service not in self._bounds:
+            return
+        approved = old.approval.loss_bytes if old.approval else 0
+        self._accepted[new.service] = max(self._bounds[new.service][0], approved)
+
+    def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
+        if not lost_bytes or service not in self._bounds:
+            return
+        accepted = self._accepted.get(service, 0)
+        blur = self._bounds[service][1] * BLUR_MS // 1000
+        if lost_bytes > accepted + blur:
+            raise Broken("I4", f"{service}: lost {lost_bytes} bytes, {accepted} were accepted")

@@ -1,0 +1,29 @@
+"""A host's boot-time clock: it runs a little fast or slow, and starts anew with the host."""
+
+from __future__ import annotations
+
+MILLION = 1_000_000
+RATE_MOST_PPM = 5000
+"""Half a percent each way, so that two clocks differ by one percent at most."""
+
+
+class Clock:
+    """Local milliseconds as a function of true milliseconds."""
+
+    def __init__(self, rate_ppm: int, start_ms: int, booted_ms: int) -> None:
+        self._rate_ppm = rate_ppm
+        self._start_ms = start_ms
+        self._booted_ms = booted_ms
+
+    def read_ms(self, true_ms: int) -> int:
+        """What this clock shows at a true moment."""
+        gone_ms = true_ms - self._booted_ms
+        return self._start_ms + gone_ms + gone_ms * self._rate_ppm // MILLION
+
+    def true_ms(self, local_ms: int) -> int:
+        """The first true moment at which this clock shows that much."""
+        gone_ms = (local_ms - self._start_ms) * MILLION // (MILLION + self._rate_ppm)
+        true_ms = self._booted_ms + gone_ms - 1
+        while self.read_ms(true_ms) < local_ms:
+            true_ms += 1
+        return true_ms

@@ -1,0 +1,217 @@
+"""The controller's process in its lives: the shell around the shipped rules, and its crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from controller.core import actions as act
+from controller.core import events as ev
+from controller.core.actions import Action
+from controller.core.invariants import InvariantBroken
+from controller.core.model import Record, ServiceSpec, State
+from controller.core.step import LeadershipLost, begin, found, step
+from protocol.intake import Intake, M, Rejected
+from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
+from protocol.windows import grantor_window_ms
+from simulator.agent import CLUSTER, Wires
+from simulator.clock import Clock
+from simulator.kernel import Kernel
+from simulator.network import HUB, Network
+from simulator.store import Store
+from simulator.watch import Broken, Watch
+
+TICK_MS = 50
+READ_MOST_MS = 30
+
+encode = msgspec.json.encode
+
+
+class Controller:
+    """One controller on its host. `crash` and `start` make lives; the store stays."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        network: Network,
+        wires: Wires,
+        watch: Watch,
+        specs: list[ServiceSpec],
+        rate_ppm: int,
+        ordered: bool,
+    ) -> None:
+        self._kernel = kernel
+        self._network = network
+        self._wires = wires
+        self._watch = watch
+        self._specs = specs
+        self._ordered = ordered
+        self.store = Store()
+        self._clock = Clock(rate_ppm, 5000, 0)
+        self.state: State | None = None
+        """None while the process is dead."""
+        self._life = 0
+        self._sequence = 0
+        self._intake = Intake(CLUSTER)
+        self.paused_until_ms = 0
+        self.crashes_after_actions = -1
+        """Not negative: dies after this many more actions of steps that swap."""
+
+    def now_ms(self) -> int:
+        """What the host's clock shows."""
+        return self._clock.read_ms(self._kernel.now_ms)
+
+    def start(self) -> None:
+        """A new life begins to lead."""
+        if self.state is not None:
+            return
+        self._life += 1
+        self._sequence = 0
+        self._intake = Intake(CLUSTER)
+        term = self.store.lead()
+        for spec in self._specs:
+            if spec.uid not in self.store.records:
+                record = found(spec, term)
+                self.store.records[spec.uid] = record
+                self._watch.swapped(self._kernel.now_ms, None, record)
+        records = {uid: _reread(record) for uid, record in self.store.records.items()}
+        self.state = begin(self._specs, records, term, "generation", self.now_ms())
+        self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
+        self._later(self._kernel.between(1, TICK_MS), self._tick)
+
+    def crash(self, down_ms: int) -> None:
+        """It dies, and comes back after a while."""
+        if self.state is None:
+            return
+        self._kernel.tell(CONTROLLER, "crashes")
+        self.state = None
+        self.crashes_after_actions = -1
+        self._kernel.after(down_ms, self.start)
+
+    def request(self, request: ev.Requested) -> None:
+        """An operator asks for something."""
+        if self.state is not None:
+            self._later(0, lambda: self._feed(request))
+
+    def take_report(self, site: str, raw: bytes) -> None:
+        """A message came on that agent's topic."""
+        self._later(0, lambda: self._report_came(site, raw))
+
+    def take_renew(self, site: str, raw: bytes) -> None:
+        """A message came on that agent's topic."""
+        self._later(0, lambda: self._renew_came(site, raw))
+
+    def _report_came(self, site: str, raw: bytes) -> None:
+        report = self._take(raw, Report, site)
+        if report:
+            self._feed(ev.ReportCame(report))
+
+    def _renew_came(self, site: str, raw: bytes) -> None:
+        renew = self._take(raw, Renew, site)
+        if renew:
+            self._feed(ev.RenewCame(renew))
+
+    def _take(self, raw: bytes, kind: type[M], sender: str) -> M | None:
+        intake = self._intake if self._ordered else Intake(CLUSTER)
+        try:
+            return intake.take(raw, kind, sender)
+        except Rejected:
+            return None
+
+    def _later(self, delay_ms: int, do: Callable[[], None]) -> None:
+        life = self._life
+
+        def wake() -> None:
+            if self.state is None or self._life != life:
+                return
+            if self._kernel.now_ms < self.paused_until_ms:
+                self._kernel.at(self.paused_until_ms, wake)
+                return
+            do()
+
+        self._kernel.after(delay_ms, wake)
+
+    def _tick(self) -> None:
+        self._feed(ev.Tick())
+        self._later(TICK_MS, self._tick)
+
+    def _feed(self, event: ev.Event) -> None:
+        if self.state is None:
+            return
+        try:
+            self.state, actions = step(self.state, event, self.now_ms())
+        except InvariantBroken as error:
+            raise Broken("controller invariant", str(error)) from error
+        except LeadershipLost as error:
+            raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if actions:
+            self._perform(self.state, actions)
+
+    def _perform(self, state: State, actions: list[Action]) -> None:
+        swaps = any(isinstance(action, act.Swap) for action in actions)
+        for action in actions:
+            self._do(state, action)
+            if swaps and self._dies():
+                self.crash(self._kernel.between(50, 4000))
+                return
+
+    def _dies(self) -> bool:
+        if self.crashes_after_actions < 0:
+            return False
+        self.crashes_after_actions -= 1
+        return self.crashes_after_actions < 0
+
+    def _do(self, state: State, action: Action) -> None:
+        match action:
+            case act.Swap():
+                self._swap(state, action)
+            case act.SendOrder():
+                order = Order(
+                    self._header(), action.agent, state.term, state.generation, (action.assignment,)
+                )
+                host = self._wires.hosts[action.agent]
+                self._network.send(HUB, action.agent, encode(order), host.take_order)
+            case act.SendGrant():
+                self._grant(action)
+            case act.ReadRecord():
+                record = self.store.records[action.service_uid]
+                read = ev.RecordRead(record, action.agent, action.start_nonce)
+                self._later(self._kernel.between(0, READ_MOST_MS), lambda: self._feed(read))
+            case act.Answer():
+                said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
+                self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
+
+    def _swap(self, state: State, action: act.Swap) -> None:
+        old = self.store.records[action.record.service_uid]
+        if not self.store.swap(action.record, action.expected_revision, state.term):
+            raise Broken("store", "a swap of the only leader failed")
+        new, change = action.record, action.transition
+        self._kernel.tell(
+            CONTROLLER,
+            f"{new.service}: {change.from_phase} -> {change.to_phase}, revision {new.revision}, "
+            f"epoch {new.epoch}, primary {new.primary}: {new.because}",
+        )
+        self._watch.swapped(self._kernel.now_ms, old, new)
+
+    def _grant(self, action: act.SendGrant) -> None:
+        for granted in action.grants:
+            self._note_promise(action.agent, granted)
+        raw = encode(Grant(self._header(), action.agent, action.grants))
+        host = self._wires.hosts[action.agent]
+        self._network.send(HUB, action.agent, raw, host.take_grant)
+
+    def _note_promise(self, holder: str, granted: Granted) -> None:
+        if granted.ttl_ms:
+            end_ms = self.now_ms() + grantor_window_ms(granted.ttl_ms)
+            true_end_ms = self._clock.true_ms(end_ms)
+            self._watch.granted(self._kernel.now_ms, holder, granted, true_end_ms)
+
+    def _header(self) -> Header:
+        self._sequence += 1
+        return Header(CLUSTER, CONTROLLER, "boot", f"{self._life}-controller", self._sequence)
+
+
+def _reread(record: Record) -> Record:
+    """What a new life reads is what was written."""
+    return msgspec.json.decode(encode(record), type=Record)

@@ -1,0 +1,217 @@
+"""A simulated database: roles, a log that grows, jobs that take their time, and illnesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agents.core.model import JobKind
+from agents.core.observation import Disk, Observation, Probe, ProbeKind
+from protocol.messages import Role
+from simulator.history import History
+from simulator.kernel import Kernel
+from simulator.network import Network
+
+PROBE_BYTES = 100
+STREAM_QUIET_MS = 1000
+RECOVERY_BYTES_A_MS = 50_000
+DURATIONS_MS = {
+    JobKind.CREATE: (100, 400),
+    JobKind.SEED: (200, 1200),
+    JobKind.REJOIN: (200, 1200),
+    JobKind.START_STANDBY: (30, 250),
+    JobKind.START_PRIMARY: (30, 250),
+    JobKind.PROMOTE: (30, 300),
+    JobKind.FOLLOW: (10, 80),
+    JobKind.DRAIN: (30, 500),
+    JobKind.SET_SYNC: (5, 40),
+}
+JOB_FAILS = 0.02
+
+Changed = Callable[["Engine", bool], None]
+
+
+class Engine:
+    """One copy of one service. What is on disk outlives `stop`."""
+
+    def __init__(
+        self, kernel: Kernel, network: Network, history: History, site: str, changed: Changed
+    ) -> None:
+        self._kernel = kernel
+        self._network = network
+        self.history = history
+        self.site = site
+        self._changed = changed
+        self.disk = Disk.EMPTY
+        self.system_identifier = ""
+        self.timeline = 0
+        self.position = 0
+        self._checkpoint = 0
+        self._recovery_bytes = 0
+        self._clean = False
+        self.role = Role.DOWN
+        self.run = 0
+        """Counts starts and stops: what was meant for another run is void."""
+        self.upstream = ""
+        self.sync_with = ""
+        self.closing = False
+        """It was asked to stop in order, and takes no more writes."""
+        self.streamed_ms = -STREAM_QUIET_MS
+        self.confirmed = 0
+        """Primary: up to where the backup confirmed the log."""
+        self.confirmed_ms = -STREAM_QUIET_MS
+        self.hung_until_ms = 0
+        self.local_illness_until_ms = 0
+        self.shared_illness_until_ms = 0
+
+    @property
+    def writable(self) -> bool:
+        """It is primary: what reaches it may be committed, now or when it is well again."""
+        return self.role is Role.PRIMARY
+
+    @property
+    def well(self) -> bool:
+        now_ms = self._kernel.now_ms
+        ill_ms = max(self.hung_until_ms, self.local_illness_until_ms, self.shared_illness_until_ms)
+        return now_ms >= ill_ms
+
+    def heal(self) -> None:
+        """End every illness."""
+        self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
+
+    def observe(self) -> Observation:
+        """One look."""
+        now_ms = self._kernel.now_ms
+        down = self.role is Role.DOWN
+        primary = self.role is Role.PRIMARY
+        fresh = now_ms - self.confirmed_ms < STREAM_QUIET_MS
+        return Observation(
+            role=self.role,
+            disk=self.disk,
+            system_identifier=self.system_identifier,
+            timeline=self.timeline,
+            position_bytes=self._checkpoint if down else self.position,
+            replayed_bytes=self.position,
+            streaming=self.role is Role.STANDBY and now_ms - self.streamed_ms < STREAM_QUIET_MS,
+            upstream=self.upstream if self.role is Role.STANDBY else "",
+            sync_active=primary and bool(self.sync_with) and fresh,
+            recovery_bytes=self._recovery_bytes if down else 0,
+            clean=down and self._clean,
+        )
+
+    def probe(self, timeout_ms: int, done: Callable[[Probe], None]) -> None:
+        """Try to commit a row."""
+        now_ms, kernel = self._kernel.now_ms, self._kernel
+        if self.role is not Role.PRIMARY:
+            refused = Probe(ProbeKind.LOCAL, 0, "no connection")
+            kernel.after(kernel.between(1, 20), lambda: done(refused))
+        elif now_ms < self.hung_until_ms:
+            kernel.after(timeout_ms, lambda: done(Probe(ProbeKind.TIMEOUT, 0, "no answer")))
+        elif now_ms < self.shared_illness_until_ms:
+            shared = Probe(ProbeKind.SHARED, 0, "read-only setting")
+            kernel.after(kernel.between(1, 20), lambda: done(shared))
+        elif now_ms < self.local_illness_until_ms:
+            local = Probe(ProbeKind.LOCAL, 0, "no space left on device")
+            kernel.after(kernel.between(1, 20), lambda: done(local))
+        else:
+            run = self.run
+            kernel.after(kernel.between(1, 12), lambda: self._commit_probe(run, done))
+
+    def _commit_probe(self, run: int, done: Callable[[Probe], None]) -> None:
+        if run != self.run or self.closing:
+            done(Probe(ProbeKind.LOCAL, 0, "the connection broke"))
+            return
+        self.position += PROBE_BYTES
+        done(Probe(ProbeKind.COMMITTED, self.position, ""))
+
+    def job_ms(self, kind: JobKind) -> int:
+        """How long a job takes this time."""
+        low, high = DURATIONS_MS[kind]
+        slow = 8 if self._kernel.chance(0.05) else 1
+        starts = kind in (JobKind.START_PRIMARY, JobKind.START_STANDBY)
+        recovery_ms = self._recovery_bytes // RECOVERY_BYTES_A_MS if starts else 0
+        return self._kernel.between(low, high) * slow + recovery_ms
+
+    def job_fails(self) -> bool:
+        return self._kernel.chance(JOB_FAILS)
+
+    def create(self, system_identifier: str) -> None:
+        """Make the first copy."""
+        self.disk, self.system_identifier = Disk.DATA, system_identifier
+        self.timeline, self.position = self.history.first(), 1000
+        self._checkpoint, self._clean = self.position, True
+
+    def copy_from(self, source: Engine) -> None:
+        """Become a copy of another, standing still."""
+        self.disk, self.system_identifier = Disk.DATA, source.system_identifier
+        self.timeline, self.position = source.timeline, source.position
+        self._checkpoint, self._clean, self._recovery_bytes = self.position, True, 0
+
+    def begin_start(self) -> int:
+        """The process is there; the number names this run."""
+        self.closing = False
+        self._become(Role.STARTING)
+        self.run += 1
+        return self.run
+
+    def stand_by(self, upstream: str) -> None:
+        """Recovery is over; follow, if there is somebody to follow."""
+        self.upstream, self._recovery_bytes = upstream, 0
+        self._become(Role.STANDBY)
+
+    def reign(self, sync_with: str, fork: bool) -> None:
+        """Become writable, on a new timeline when it was promoted."""
+        if fork:
+            self.timeline = self.history.fork(self.timeline, self.position)
+        self.upstream, self.sync_with, self._recovery_bytes = "", sync_with, 0
+        self.confirmed, self.confirmed_ms = 0, -STREAM_QUIET_MS
+        self._become(Role.PRIMARY)
+
+    def stop(self, clean: bool) -> None:
+        """No process is left."""
+        if self.role is Role.DOWN:
+            return
+        self._clean = clean
+        if clean:
+            self._recovery_bytes = 0
+        elif self.role is Role.PRIMARY:
+            self._recovery_bytes = self._kernel.between(0, 20) ** 2 * 500_000
+        self._checkpoint = self.position if clean else max(1, self.position - 5000)
+        self.run += 1
+        self.streamed_ms = -STREAM_QUIET_MS
+        self._become(Role.DOWN)
+
+    def set_sync(self, sync_with: str) -> None:
+        """Commits wait for that backup; when they wait no more, all that waited are done."""
+        self.sync_with = sync_with
+        if not sync_with:
+            self.history.acknowledge(self.timeline, self.position)
+
+    def write(self, size: int) -> None:
+        """A client commits, if the engine takes it."""
+        if not self.writable or self.closing or not self.well:
+            return
+        self.position += size
+        if not self.sync_with:
+            self.history.acknowledge(self.timeline, self.position)
+
+    def _become(self, role: Role) -> None:
+        was, self.role = self.writable, role
+        if was is not self.writable:
+            self._changed(self, self.writable)
+
+    def receive(self, run: int, source: Engine, source_run: int, target: int) -> None:
+        """Log of the upstream arrived, up to a position."""
+        if run != self.run or self.role is not Role.STANDBY:
+            return
+        self.streamed_ms = self._kernel.now_ms
+        self.timeline, self.position = source.timeline, max(self.position, target)
+        confirm = self._network.delay_ms()
+        self._kernel.after(confirm, lambda: source.confirm(source_run, self.site, target))
+
+    def confirm(self, run: int, site: str, position: int) -> None:
+        """The backup has the log up to here."""
+        if run != self.run or not self.writable or not self._network.open(site, self.site):
+            return
+        self.confirmed, self.confirmed_ms = max(self.confirmed, position), self._kernel.now_ms
+        if self.sync_with:
+            self.history.acknowledge(self.timeline, min(self.confirmed, self.position))

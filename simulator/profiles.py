@@ -1,0 +1,88 @@
+"""Profiles of faults, as data: which kinds there are, how likely, and what must hold."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+HUB_FAULTS = {"controller_crash": 4, "controller_crash_mid": 2, "broker_down": 4}
+HOST_FAULTS = {
+    "agent_kill": 4,
+    "agent_kill_mid": 4,
+    "agent_pause": 3,
+    "host_crash": 4,
+    "guard_kill": 2,
+    "engine_crash": 4,
+    "engine_hang": 2,
+    "engine_local": 2,
+    "disk_full": 1,
+    "disk_slow": 2,
+    "look_slow": 2,
+}
+NET_FAULTS = {"cut_one_way": 4, "cut_both": 4, "isolate": 4, "storm": 3, "corner": 1}
+OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
+
+
+class Profile(Struct, frozen=True):
+    """What a seed may draw from. Weights are relative."""
+
+    name: str
+    kinds: dict[str, int]
+    about: str
+    where: str = "anywhere"
+    """Which hosts the faults of hosts strike: anywhere, primary, backup."""
+    must_not_fence: str = ""
+    """The invariant that these faults fence nobody, if they must not."""
+    swarm: bool = True
+    """Whether each seed draws a part of the kinds only."""
+    site_dies: bool = False
+    """One site that is primary dies for good; its partner must take over."""
+
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile(
+            "everything",
+            {
+                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
+                "controller_pause": 2, "engine_shared": 1,
+            },
+            "every fault anywhere, and operators at bad moments",
+        ),
+        Profile(
+            "crashes",
+            {
+                "controller_crash": 2, "controller_crash_mid": 5, "agent_kill": 3,
+                "agent_kill_mid": 6, "host_crash": 4, "guard_kill": 1, "engine_crash": 3,
+                "switchover": 4,
+            },
+            "processes and hosts die, above all right after a write to disk",
+        ),
+        Profile(
+            "network", {**NET_FAULTS, "broker_down": 3, "switchover": 3, "engine_crash": 1},
+            "links break one way and both, messages are lost, doubled, late",
+        ),
+        Profile(
+            "corner",
+            {"corner": 4, "controller_crash": 1, "engine_hang": 1},
+            "the primary loses its grantors one after the other",
+        ),
+        Profile(
+            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators switch over, fail over, approve, pause and resume",
+        ),
+        Profile(
+            "hub", HUB_FAULTS, "the controller and the broker alone fail",
+            must_not_fence="I6", swarm=False,
+        ),
+        Profile(
+            "backup", {**HOST_FAULTS, "isolate": 4},
+            "the backup's site alone fails", where="backup", must_not_fence="I7",
+        ),
+        Profile(
+            "dead_site", {"storm": 2, "look_slow": 1, "controller_crash": 1},
+            "the primary's site dies for good; its partner serves soon", site_dies=True,
+        ),
+    )
+}  # fmt: skip
+DEFAULT_PROFILE = "everything"

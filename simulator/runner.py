@@ -1,0 +1,227 @@
+"""One replica in one life of its agent: the shell around the shipped rules.
+
+One event at a time: decide, persist, act in order, speak. The next event waits until all of
+it is done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from agents.core import actions as act
+from agents.core import events as ev
+from agents.core.actions import Action
+from agents.core.invariants import InvariantBroken
+from agents.core.model import Durable, Permit, Replica
+from agents.core.observation import Observation, Probe
+from agents.core.step import begin, step
+from protocol.messages import Role
+from simulator.jobs import Jobs
+from simulator.service import Service
+from simulator.watch import Broken
+
+if TYPE_CHECKING:
+    from simulator.agent import Process
+
+OBSERVE_EVERY_MS = 200
+QUEUE_MOST = 512
+ONCE = (ev.JobEnded, ev.EngineExited, ev.GuardState, ev.Probed)
+DISK_RETRY_MS = 200
+
+
+class Runner:
+    """Feeds one replica's rules and carries out what they want."""
+
+    def __init__(self, process: Process, service: Service, durable: Durable) -> None:
+        self._process = process
+        self._kernel = process.kernel
+        self._host = process.host
+        self.service = service
+        name = process.host.site
+        self.replica = begin(
+            name, service.name, service.uid, process.life, durable, process.host.now_ms()
+        )
+        self.settled = self.replica
+        """The replica after the last step whose actions are all done: what may be reported."""
+        self._queue: deque[ev.Event] = deque()
+        self._busy = False
+        self._engine = service.engines[name]
+        self._jobs = Jobs(self._kernel, service, name, lambda: process.alive)
+        self._changed_ms = -1
+        """When the engine last changed as far as is known: what was seen before is stale."""
+        self._disk_failed = False
+        self._untold: list[ev.Event] = []
+        self._later(self._kernel.between(1, OBSERVE_EVERY_MS), self._observe)
+
+    def feed(self, event: ev.Event) -> None:
+        """Let the rules know; at once, unless they are busy."""
+        if len(self._queue) < QUEUE_MOST:
+            self._queue.append(event)
+        self._turn()
+
+    def know_guard(self) -> None:
+        """Tell what the guard says, starting a new one where none lives."""
+        guard = self._host.living_guard(self.service)
+        guard.exited = lambda reason: self._later(1, lambda: self._exited(reason))
+        self.feed(
+            ev.GuardState(
+                guard.permit, guard.deadline_ms, guard.engine.role is not Role.DOWN, guard.may_write
+            )
+        )
+
+    def guard_died(self) -> None:
+        """The guard is gone and its engine with it; a new one is started."""
+        self.feed(ev.EngineExited("the guard died", fenced=False))
+        self.know_guard()
+
+    def _exited(self, reason: str) -> None:
+        self._changed_ms = self._kernel.now_ms
+        self.feed(ev.EngineExited(reason, fenced=reason == "deadline"))
+
+    def _later(self, delay_ms: int, do: Callable[[], None]) -> None:
+        self._process.later(delay_ms, do)
+
+    def _turn(self) -> None:
+        while self._queue and not self._busy and self._process.alive:
+            event = self._queue.popleft()
+            try:
+                after, actions = step(self.replica, event, self._host.now_ms())
+            except InvariantBroken as error:
+                raise Broken("agent invariant", str(error)) from error
+            if actions and isinstance(actions[0], act.Persist):
+                self._busy = True
+                delay_ms = self._host.disk_ms()
+                self._later(delay_ms, self._persisting(actions[0], event, after, actions))
+                return
+            self.replica = after
+            self._act(actions)
+
+    def _persisting(
+        self, persist: act.Persist, event: ev.Event, after: Replica, actions: list[Action]
+    ) -> Callable[[], None]:
+        return lambda: self._persisted(persist, event, after, actions)
+
+    def _persisted(
+        self, persist: act.Persist, event: ev.Event, after: Replica, actions: list[Action]
+    ) -> None:
+        self._busy = False
+        if self._host.disk_full():
+            self._persist_failed(event)
+            return
+        self._host.write(self.service.uid, persist.durable)
+        if self._process.crash_after_persist():
+            return
+        self.replica = after
+        self._act(actions[1:])
+        self._turn()
+
+    def _persist_failed(self, event: ev.Event) -> None:
+        """The step did not happen. The rules hear why once, and when it is over.
+
+        What happened only once is told again then, for nobody else would ever tell it.
+        """
+        if isinstance(event, ONCE):
+            self._untold.append(event)
+        if not self._disk_failed:
+            self._disk_failed = True
+            self._later(DISK_RETRY_MS, self._try_disk)
+        if isinstance(event, ev.PersistFailed):
+            self._turn()
+            return
+        self._queue.appendleft(ev.PersistFailed("no space left on device"))
+        self._turn()
+
+    def _try_disk(self) -> None:
+        if self._host.disk_full():
+            self._later(DISK_RETRY_MS, self._try_disk)
+            return
+        self._disk_failed = False
+        untold, self._untold = self._untold, []
+        for event in (ev.PersistWorks(), *untold):
+            self.feed(event)
+
+    def _act(self, actions: list[Action]) -> None:
+        for index, action in enumerate(actions):
+            guard = self._host.living_guard(self.service)
+            rest = actions[index + 1 :]
+            match action:
+                case act.ClosePermit():
+                    self._close(rest)
+                    return
+                case act.PermitLease():
+                    if not guard.lease(action.end_ms):
+                        self._queue.appendleft(ev.GuardState(Permit.CLOSED, 0, False, False))
+                        self._close(rest)
+                        return
+                case act.EndEngine():
+                    guard.end_engine()
+                case act.PermitAlone():
+                    guard.alone()
+                case _:
+                    self._speak(action)
+        self.settled = self.replica
+
+    def _close(self, rest: list[Action]) -> None:
+        """Nothing else happens before the guard says that no writable engine is left."""
+        self._busy = True
+
+        def go_on() -> None:
+            self._busy = False
+            self._changed_ms = self._kernel.now_ms
+            self._act(rest)
+            self._turn()
+
+        guard = self._host.living_guard(self.service)
+        guard.close(lambda: self._later(0, go_on))
+
+    def _speak(self, action: Action) -> None:
+        match action:
+            case act.BeginJob():
+                self._begin_job(action)
+            case act.BeginProbe():
+                self._engine.probe(
+                    action.timeout_ms, lambda probe: self._later(0, lambda: self._probed(probe))
+                )
+            case act.SendAsk():
+                self._process.ask(action)
+            case act.AnswerAsk():
+                self._process.answer(action)
+            case act.SendReport():
+                self._process.report((action.report,))
+            case _:
+                raise AssertionError(f"no way to do {action}")
+
+    def _probed(self, probe: Probe) -> None:
+        self.feed(ev.Probed(probe))
+
+    def _begin_job(self, job: act.BeginJob) -> None:
+        self._kernel.tell(
+            self._host.site, f"{self.service.name}: begins to {job.kind.value} (job {job.id})"
+        )
+        guard = self._host.living_guard(self.service)
+
+        def over(error: str, position: int) -> None:
+            self._later(0, lambda: self._job_over(job, error, position))
+
+        self._jobs.begin(job, guard, over)
+
+    def _job_over(self, job: act.BeginJob, error: str, position: int) -> None:
+        self._changed_ms = self._kernel.now_ms
+        said = error or "done"
+        self._kernel.tell(self._host.site, f"{self.service.name}: {job.kind.value}: {said}")
+        self.feed(ev.JobEnded(job.id, job.kind, error, position))
+        self._look()
+
+    def _observe(self) -> None:
+        self._look()
+        self._later(OBSERVE_EVERY_MS, self._observe)
+
+    def _look(self) -> None:
+        seen, begun_ms = self._engine.observe(), self._kernel.now_ms
+        self._later(self._host.look_ms(), lambda: self._seen(seen, begun_ms))
+
+    def _seen(self, seen: Observation, begun_ms: int) -> None:
+        if begun_ms >= self._changed_ms:
+            self.feed(ev.Observed(seen))

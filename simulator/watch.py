@@ -1,0 +1,60 @@
+"""What the checkers are told, and how they say that a promise is broken."""
+
+from __future__ import annotations
+
+from controller.core.model import Record
+from protocol.messages import Granted
+
+
+class Broken(Exception):
+    """A promise does not hold. `rule` names it: I1, I2 and so on."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(f"{rule}: {text}")
+        self.rule = rule
+
+
+class Watch:
+    """A checker: sees all that happens, with true times in ms, and raises Broken."""
+
+    def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
+        """The store holds a new record."""
+
+    def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
+        """A grantor gave a lease, and honours it until `end_ms`."""
+
+    def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
+        """An engine became writable in a reign; it lacks this many acknowledged bytes."""
+
+    def writes_no_more(self, now_ms: int, service: str, agent: str) -> None:
+        """An engine is not writable any more."""
+
+    def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
+        """A guard ends a writable engine."""
+
+
+class All(Watch):
+    """Tells every checker, in their order."""
+
+    def __init__(self, checkers: list[Watch]) -> None:
+        self._checkers = checkers
+
+    def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
+        for checker in self._checkers:
+            checker.swapped(now_ms, old, new)
+
+    def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
+        for checker in self._checkers:
+            checker.granted(now_ms, holder, granted, end_ms)
+
+    def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
+        for checker in self._checkers:
+            checker.writes(now_ms, service, agent, epoch, lost_bytes)
+
+    def writes_no_more(self, now_ms: int, service: str, agent: str) -> None:
+        for checker in self._checkers:
+            checker.writes_no_more(now_ms, service, agent)
+
+    def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
+        for checker in self._checkers:
+            checker.fenced(now_ms, service, agent, reason)
