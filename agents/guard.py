@@ -46,6 +46,7 @@ if not __package__:  # Run by its path: -I leaves the directory of the package u
 
 from agents.guard_engine import (
     SIGNALS,
+    START_LIMIT_MS,
     Command,
     Engine,
     EngineLock,
@@ -232,7 +233,10 @@ class Guard:
             self._need_permission()
         command = Command(request, self._data)
         try:
-            self._engine = Engine(command, self._lock, self._isolated, writable=as_primary)
+            limit_ms = START_LIMIT_MS
+            if as_primary and self._permission == "leased":
+                limit_ms = max(0, self._deadline_ms - boottime_ms())
+            self._engine = Engine(command, self._lock, self._isolated, as_primary, limit_ms)
         except OSError as error:
             raise Refusal("busy", f"the engine cannot be started now: {error}") from error
         return {"pid": self._engine.pid}

@@ -218,8 +218,17 @@ def _exit_code(status: int) -> int:
 class Engine:
     """One life of the engine. `pid` is its first process as the host counts."""
 
-    def __init__(self, command: Command, lock: EngineLock, isolated: bool, writable: bool) -> None:
+    def __init__(
+        self,
+        command: Command,
+        lock: EngineLock,
+        isolated: bool,
+        writable: bool,
+        limit_ms: int = START_LIMIT_MS,
+    ) -> None:
+        """`limit_ms`: how long the guard may wait for its holder, who keeps no deadline then."""
         self.writable = writable
+        self._limit_ms = min(limit_ms, START_LIMIT_MS)
         self.dying = ""
         self.killed_ms = 0
         self.status: int | None = None
@@ -251,7 +260,7 @@ class Engine:
         os.close(reported)
         os.close(lock)
         said = b"error no answer from its holder in time"
-        if select.select([report], [], [], START_LIMIT_MS / 1000)[0]:
+        if select.select([report], [], [], self._limit_ms / 1000)[0]:
             said = os.read(report, 4096)
         os.close(report)
         if not self._isolated and not said:

@@ -78,6 +78,9 @@ class Keeper:
         self._engine_pid: int | None = None
         self._asked = asyncio.Event()
         self._pidfd = -1
+        self._exits = 0
+        self._bounded = True
+        """Whether a deadline binds a writable engine, or none may be writable."""
         self.problem = ""
         """Why there is no guard; empty while there is one."""
         guard.add_listener(self._hear)
@@ -119,11 +122,19 @@ class Keeper:
         self._asked.set()
 
     async def allow_until(self, end_ms: int) -> None:
-        """Extend the permit. When that fails, the rules are told what is in force."""
-        await self._extend(self._guard.lease(end_ms))
+        """Extend the permit. When that fails, the rules are told what is in force.
+
+        Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
+        does not take is a fence: the step that wanted it will be acknowledged.
+        """
+        taken = await self._extend(self._guard.lease(end_ms))
+        if not taken and not self._bounded:
+            await self.close()
+        self._bounded = True
 
     async def allow_alone(self) -> None:
         """A permit without an end. When that fails, the rules are told what is in force."""
+        self._bounded = False
         await self._extend(self._guard.alone())
 
     async def close(self) -> None:
@@ -145,15 +156,17 @@ class Keeper:
         with contextlib.suppress(GuardError):
             await self._guard.kill()
 
-    async def _extend(self, asked: Awaitable[object]) -> None:
+    async def _extend(self, asked: Awaitable[object]) -> bool:
         try:
             await asked
         except GuardGone:
             # `run` sees it die too, and tells.
-            return
+            return False
         except (GuardBusy, GuardRefused) as error:
             log.warning("the guard extended nothing", service=self._service, error=str(error))
             self.look_again()
+            return False
+        return True
 
     async def _have_one(self, on_failure: Callable[[], None]) -> GuardStatus:
         while True:
@@ -178,8 +191,10 @@ class Keeper:
         return await self._guard.ensure_running()
 
     def _tell(self, status: GuardStatus) -> None:
-        runs = status.engine is not None and not status.engine.dying
-        writable = runs and status.engine is not None and status.engine.writable
+        # One that is being ended may write until it is gone.
+        runs = status.engine is not None
+        writable = status.engine is not None and status.engine.writable
+        self._bounded = status.permission != Permit.ALONE
         self._engine_pid = status.engine.pid if status.engine else None
         self._put(
             GuardState(
@@ -202,6 +217,7 @@ class Keeper:
         self._exited(event)
 
     def _exited(self, event: EngineExit) -> None:
+        self._exits += 1
         self._engine_pid = None
         if event.reason in ("deadline", "closed"):
             self._metrics.fences.labels(self._service, event.reason).inc()
@@ -228,6 +244,7 @@ class Keeper:
 
     async def _is_still(self, pid: int) -> bool:
         """Whether this very guard answers; also hears what an event that was lost would say."""
+        exits = self._exits
         try:
             status = await self._guard.status()
         except GuardBusy:
@@ -236,6 +253,9 @@ class Keeper:
             return False
         if status.pid != pid:
             return False
+        if self._exits != exits:
+            # An exit was told meanwhile: this answer is older than what is known.
+            return True
         if self._engine_pid is not None and _pid(status) != self._engine_pid and status.last_exit:
             self._exited(status.last_exit)
         self._engine_pid = _pid(status)

@@ -97,7 +97,7 @@ class Unit:
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""
-        told = report(self.worker.replica, at_ms)
+        told = report(self.worker.settled, at_ms)
         beside = (self.worker.problem, self.keeper.problem, self.watch.problem, self.slots.problem)
         problem = told.problem or next((text for text in beside if text), "")
         return replace(told, problem=problem[:PROBLEM_AT_MOST])

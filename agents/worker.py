@@ -108,6 +108,10 @@ class Worker:
         clock: Callable[[], int],
     ) -> None:
         self.replica = replica
+        """As the rules see it: a fence shows here from its start."""
+        self.settled = replica
+        """After the last step that is wholly done: only this is reported, for a report
+        acknowledges what the guard already keeps."""
         self.mailbox = Mailbox(self._count_dropped)
         self._file = file
         self._disk = disk
@@ -177,9 +181,13 @@ class Worker:
         for action in actions:
             if isinstance(action, Persist) and not await self._persist(event, action.durable):
                 return
+        await self._settle(after, actions)
+
+    async def _settle(self, after: Replica, actions: list[Action]) -> None:
         self.replica = after
         for action in actions:
             await self._act(action)
+        self.settled = self.replica
 
     async def _persist(self, event: Event, durable: Durable) -> bool:
         """Whether it is on disk; if not, the event is as if it had not come."""
@@ -232,12 +240,10 @@ class Worker:
         after, actions = step(self.replica, PersistFailed(reason), self._clock())
         if any(isinstance(action, Persist) for action in actions):
             # What else became due in this step would need the disk: only the news is kept.
-            self.replica = replace(self.replica, disk_ok=False)
+            self.replica = self.settled = replace(self.replica, disk_ok=False)
             self._outside.report_soon()
             return
-        self.replica = after
-        for action in actions:
-            await self._act(action)
+        await self._settle(after, actions)
 
     async def _try_disk(self) -> None:
         """While it failed: try again now and then, and catch up when it works."""

@@ -42,13 +42,29 @@ def end_job(
 ) -> Replica:
     """What is known after a job."""
     sync_with = replica.job.sync_with if replica.job else ""
+    if kind is JobKind.DRAIN and not _is_current(replica):
+        # The drain of an earlier revision: nothing is released by it any more.
+        position_bytes = 0
     replica = replace(replica, job=None, doing="")
     if error:
         return _failed(replica, kind, error, now_ms)
     replica = replace(replica, failures=0, retry_after_ms=0, problem="")
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.SET_SYNC):
-        replica = replace(replica, sync_with=sync_with)
+        replica = replace(replica, sync_with=sync_with, sync_set_ms=now_ms, sync_from_bytes=0)
     return _succeeded(replica, kind, position_bytes, now_ms)
+
+
+def _is_current(replica: Replica) -> bool:
+    assignment, job = replica.durable.assignment, replica.job
+    return assignment is not None and job is not None and job.revision == assignment.revision
+
+
+def observed(replica: Replica, seen: Observation, now_ms: int) -> Replica:
+    """A new look. An engine that stands again takes back the wish to hand over."""
+    replica = replace(replica, observation=seen, observed_ms=now_ms)
+    if replica.handover and seen.role in (Role.STANDBY, Role.PRIMARY):
+        return replace(replica, handover=False, crashed_ms=-1)
+    return replica
 
 
 def engine_exited(replica: Replica, reason: str, now_ms: int) -> Replica:
@@ -161,7 +177,7 @@ def _begin(
     replica = replace(
         replica,
         durable=durable,
-        job=Job(kind, number, now_ms, _sync_with(assignment)),
+        job=Job(kind, number, now_ms, _sync_with(assignment), assignment.revision),
         job_count=number,
         doing=kind.value.replace("_", " "),
         drain_begun_ms=now_ms if kind is JobKind.DRAIN else replica.drain_begun_ms,

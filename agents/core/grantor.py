@@ -50,8 +50,8 @@ def _hear(replica: Replica, ask: Ask, now_ms: int) -> Replica:
         return replace(
             replica,
             heard_ms=now_ms,
-            heard_position_bytes=ask.position_bytes,
-            heard_rate_bytes_s=ask.rate_bytes_s,
+            heard_position_bytes=max(replica.heard_position_bytes, ask.position_bytes),
+            heard_rate_bytes_s=ask.rate_bytes_s or replica.heard_rate_bytes_s,
             primary_illness="",
         )
     if ask.illness:

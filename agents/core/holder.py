@@ -19,6 +19,8 @@ PROBES_TO_BE_ILL = 2
 """A probe may take half of the silence: two fit into a lease, so that an illness is told first."""
 MAX_QUESTIONS = 16
 DRAIN_ASK_MS = 40
+SYNC_SETTLES_MS = 250
+"""How long an engine may take until each of its sessions waits for the backup."""
 
 
 def take_grant(replica: Replica, grantor: str, granted: Granted, now_ms: int) -> Replica:
@@ -123,13 +125,25 @@ def _arms(replica: Replica, assignment: Assignment, grantor: str, granted: Grant
         and partner is not None
         and grantor == partner.agent
         and granted.revision == assignment.revision
-        and (not assignment.sync or replica.observation.sync_active)
+        and (not assignment.sync or _synced(replica, partner.agent, granted.received_bytes))
     )
 
 
+def _synced(replica: Replica, partner: str, received_bytes: int) -> bool:
+    """Whether the backup has all that was acknowledged before commits began to wait for it.
+
+    That the engine calls it a sync standby is not enough: it does so for a dead one, too.
+    """
+    begun = replica.sync_with == partner and replica.sync_from_bytes > 0
+    return begun and replica.observation.sync_active and received_bytes >= replica.sync_from_bytes
+
+
 def _proved(replica: Replica, assignment: Assignment, probe: Probe, now_ms: int) -> Replica:
+    settled = replica.sync_with and now_ms - replica.sync_set_ms >= SYNC_SETTLES_MS
+    sync_from_bytes = probe.position_bytes if settled else 0
     return replace(
         replica,
+        sync_from_bytes=replica.sync_from_bytes or sync_from_bytes,
         proven_ms=now_ms,
         proven_epoch=assignment.epoch,
         proven_position_bytes=probe.position_bytes,

@@ -72,6 +72,8 @@ class Job(Struct, frozen=True):
     begun_ms: int
     sync_with: str
     """Whose copy commits shall wait for when it is over."""
+    revision: int
+    """Under which it was begun."""
 
 
 class Permit(StrEnum):
@@ -151,6 +153,9 @@ class Replica(Struct, frozen=True):
     refused_revision: int = 0
     sync_with: str | None = None
     """Whose copy commits wait for; None when this life does not know yet."""
+    sync_set_ms: int = 0
+    sync_from_bytes: int = 0
+    """From here on every acknowledged write waited for that copy; 0 while not known."""
     said: tuple[object, ...] = ()
     """What the last report said that the controller must know at once."""
 

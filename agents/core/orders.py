@@ -12,10 +12,11 @@ from protocol.windows import silence_ms
 def take_order(replica: Replica, order: Assignment, now_ms: int) -> Replica:
     """The replica after this Order; unchanged when the Order is stale or of another service."""
     known = replica.durable.assignment
-    if order.service_uid != replica.service_uid:
+    if order.service_uid != replica.service_uid or (known and _is_stale(known, order)):
         return replica
-    if known and (order.revision < known.revision or order.term < known.term):
-        return replica
+    if known and order.revision == known.revision and _command(order) != _command(known):
+        problem = f"another Order carries revision {order.revision} too: the store was restored"
+        return replace(replica, problem=problem)
     if _refuses(replica, order, now_ms):
         return replace(replica, refused_revision=order.revision)
     if order.start_nonce and order.start_nonce == replica.start_nonce:
@@ -24,6 +25,28 @@ def take_order(replica: Replica, order: Assignment, now_ms: int) -> Replica:
     if known and order.revision == known.revision:
         return replace(replica, durable=replace(replica.durable, assignment=order))
     return _take_new(replica, known, order)
+
+
+def _is_stale(known: Assignment, order: Assignment) -> bool:
+    """A restored store begins with an older term; only its revision says that it leads on."""
+    if order.revision == known.revision:
+        return order.term < known.term
+    return order.revision < known.revision
+
+
+def _command(order: Assignment) -> tuple[object, ...]:
+    """What one revision says once and for all; addresses and keys may be mended under it."""
+    return (
+        order.epoch,
+        order.primary,
+        order.goal,
+        order.right,
+        order.countdown,
+        order.may_grant,
+        order.sync,
+        order.grantors,
+        order.terms,
+    )
 
 
 def hears_primary(replica: Replica, now_ms: int) -> bool:

@@ -69,7 +69,7 @@ def step(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Act
     # What cannot be written is not decided either; only the failure itself must be remembered.
     if replica.guard_known and not isinstance(event, PersistFailed):
         replica, actions = _drive(replica, now_ms)
-    actions += answers
+    actions = answers + actions
     replica, said = _say(replica, now_ms)
     check(before, replica)
     if replica.durable != before.durable:
@@ -91,11 +91,11 @@ def _hear(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Ac
             )
             return replica, [answer]
         case Observed():
-            return replace(replica, observation=event.observation, observed_ms=now_ms), []
+            return engine.observed(replica, event.observation, now_ms), []
         case Probed():
             return holder.take_probe(replica, event.probe, now_ms)
         case EngineExited():
-            return _engine_exited(replica, event, now_ms), []
+            return _engine_exited(replica, event, now_ms)
         case GuardState():
             return _know_guard(replica, event), []
         case JobEnded():
@@ -117,9 +117,12 @@ def _job_told(replica: Replica, event: JobTold) -> Replica:
     return replace(replica, doing=event.text) if told else replica
 
 
-def _engine_exited(replica: Replica, event: EngineExited, now_ms: int) -> Replica:
+def _engine_exited(
+    replica: Replica, event: EngineExited, now_ms: int
+) -> tuple[Replica, list[Action]]:
+    """The news of a fence may be late: what was permitted since is taken away again."""
     replica = engine.engine_exited(replica, event.reason, now_ms)
-    return _close(replica, now_ms) if event.fenced else replica
+    return (_close(replica, now_ms), [ClosePermit()]) if event.fenced else (replica, [])
 
 
 def _know_guard(replica: Replica, event: GuardState) -> Replica:

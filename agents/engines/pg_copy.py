@@ -32,7 +32,14 @@ from agents.engines.pg_settings import (
 )
 from agents.engines.pg_settings import read_password as password_of
 from agents.engines.pg_tools import ControlData, ToolFailed, Tools
-from agents.engines.pg_wal import Fork, last_timeline, parse_history, record_end, written_end
+from agents.engines.pg_wal import (
+    Fork,
+    last_timeline,
+    own_history,
+    parse_history,
+    record_end,
+    written_end,
+)
 
 INITDB_LIMIT_S = 120
 SQL_LIMIT_S = 10
@@ -170,7 +177,8 @@ def _diverged_bytes(directory: Directory, control: ControlData, remote: Remote) 
     try:
         timeline = control.timeline if ordered else max(control.timeline, last_timeline(data))
         if timeline == remote.timeline:
-            return 0
+            # Two reigns may have begun a timeline of the same number at different points.
+            return 0 if own_history(data, timeline) == remote.history else -1
         fork = next(fork.end_bytes for fork in remote.history if fork.timeline == timeline)
         end = (record_end if ordered else written_end)(data, timeline, start, size)
     except (OSError, ValueError, StopIteration):

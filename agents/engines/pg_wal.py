@@ -108,3 +108,10 @@ def parse_history(text: str) -> list[Fork]:
         if len(fields) >= 2:
             forks.append(Fork(int(fields[0]), parse_lsn(fields[1])))
     return forks
+
+
+def own_history(data: Path, timeline: int) -> list[Fork]:
+    """The timelines before one of this copy's. Raises OSError when its file is missing."""
+    if timeline == 1:
+        return []
+    return parse_history((data / "pg_wal" / f"{timeline:08X}.history").read_text())

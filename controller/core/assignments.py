@@ -44,6 +44,9 @@ def phase_order(record: Record) -> PhaseOrder | None:
 
 def controller_grants(record: Record) -> bool:
     """Whether this controller may give a lease in the record's phase."""
+    if record.held_for is HeldFor.ADOPTION:
+        # The backup grants only once it took this revision; the controller cannot know so much.
+        return False
     order = phase_order(record)
     return order is not None and not order.countdown
 
@@ -74,7 +77,7 @@ def assignment_for(
         system_identifier=known_id,
         may_grant=order.backup_grants and not is_primary,
         countdown=order.countdown,
-        sync=is_primary and _sync(spec, record, order),
+        sync=is_primary and _sync(record, order),
         create=is_primary and not known_id,
         start_nonce=start_nonce,
     )
@@ -89,10 +92,10 @@ def _partner(replica: ReplicaSpec) -> Partner:
     )
 
 
-def _sync(spec: ServiceSpec, record: Record, order: PhaseOrder) -> bool:
+def _sync(record: Record, order: PhaseOrder) -> bool:
     """A commit waits for the backup wherever the backup is, or is about to be, eligible.
 
     ALONE, which relaxes it, is in the store before any Order of it leaves.
     """
     waits = record.mode is Mode.LEASED or order.right is Right.ARMING
-    return spec.protection is Protection.SYNC and waits
+    return record.protection is Protection.SYNC and waits

@@ -98,7 +98,7 @@ def _backup_lost(view: View) -> bool:
     since_ms = view.service.ailing_since_ms
     heard = view.backup
     patient = heard is not None and heard.role is Role.STANDBY
-    if patient and view.spec.protection is Protection.ASYNC:
+    if patient and view.record.protection is Protection.ASYNC:
         return since_ms >= 0 and view.now_ms - since_ms >= ASYNC_PATIENCE_MS
     return since_ms >= 0 and view.now_ms - since_ms >= view.lost_after_ms
 
@@ -144,7 +144,14 @@ def _approval_fits(view: View) -> bool:
     request, loss = view.request, view.loss_bytes
     if request is None or request.kind is not Kind.APPROVE:
         return False
-    return request.epoch == view.record.epoch and loss is not None and request.loss_bytes >= loss
+    enough = loss is None or request.loss_bytes >= loss
+    return request.epoch == view.record.epoch and enough
+
+
+def _loss_bearable(view: View) -> bool:
+    """What nobody can know, only a person can bear."""
+    loss = view.loss_bytes
+    return view.approved if loss is None else loss <= view.accepted_loss_bytes
 
 
 store_behind = Condition(
@@ -306,7 +313,7 @@ fence_certain = Condition(
 )
 loss_bearable = Condition(
     "loss_bearable",
-    lambda v: v.loss_bytes is not None and v.loss_bytes <= v.accepted_loss_bytes,
+    _loss_bearable,
     "a failover loses {loss} at most, {accepted_loss} are accepted",
     "a failover may lose {loss}, only {accepted_loss} are accepted",
 )
@@ -351,6 +358,12 @@ settings_changed = Condition(
     lambda v: v.record.terms != v.spec.terms,
     "the configuration has new lease times",
     "the lease times are those of the configuration",
+)
+protection_changed = Condition(
+    "protection_changed",
+    lambda v: v.record.protection is not v.spec.protection,
+    "the configuration asks for another protection",
+    "the protection is that of the configuration",
 )
 asked_switchover = _asked(Kind.SWITCHOVER)
 asked_failover = _asked(Kind.FAILOVER)

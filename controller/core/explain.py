@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from controller.core.conditions import facts, primary_proves
 from controller.core.events import Kind
-from controller.core.model import Phase, ServiceState
+from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import Row, rows_from
 from controller.core.view import View
 from protocol.messages import ReplicaReport
@@ -97,7 +97,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         held_for=record.held_for.value,
         operation=record.operation.id if record.operation else "",
         tier=spec.tier,
-        protection=spec.protection.value,
+        protection=record.protection.value,
         loss_bytes=view.loss_bytes,
         loss_bound_bytes=spec.loss_bound_bytes,
         lag_bytes=view.lag_bytes,
@@ -167,10 +167,11 @@ def _advice(view: View) -> str:
     text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
-    if record.phase in (Phase.ALONE, Phase.ARMING) and view.primary is None:
+    ill = record.held_for is HeldFor.ILLNESS
+    if (record.phase in (Phase.ALONE, Phase.ARMING) or ill) and view.primary is None:
         text = UNHEARD_ADVICE
     loss = view.loss_bytes
-    return text.format(**facts(view), loss_bytes="?" if loss is None else loss)
+    return text.format(**facts(view), loss_bytes=0 if loss is None else loss)
 
 
 def timing(service: ServiceState) -> dict[str, int]:

@@ -13,9 +13,10 @@ GREATEST_LEAP = 1_000_000
 """A revision further ahead of the store than this is a mistake, not a restored store."""
 
 
-def believable(service: ServiceState, revision: int) -> bool:
-    """Whether a store could have been restored so far back as this revision says."""
-    return revision <= service.record.revision + GREATEST_LEAP
+def believable(service: ServiceState, revision: int, epoch: int = 0) -> bool:
+    """Whether a store could have been restored so far back as this says."""
+    record = service.record
+    return revision <= record.revision + GREATEST_LEAP and epoch <= record.epoch + GREATEST_LEAP
 
 
 def answer(
@@ -53,8 +54,10 @@ def hear_proof(service: ServiceState, agent: str, ask: Ask, now_ms: int) -> Serv
         service,
         proven_ms=now_ms,
         proven_once=True,
-        proven_position_bytes=ask.position_bytes,
-        proven_rate_bytes_s=ask.rate_bytes_s,
+        # Within one epoch nothing that was committed is taken back.
+        proven_position_bytes=max(service.proven_position_bytes, ask.position_bytes),
+        # A holder that restarted does not know its rate yet.
+        proven_rate_bytes_s=ask.rate_bytes_s or service.proven_rate_bytes_s,
     )
 
 

@@ -2,8 +2,8 @@
 what the backup has.
 
 The last position that was heard is never taken as final: the primary may have gone on
-committing at its rate until its lease ended. It did so no longer than one lease, for no lease
-is extended without a proof, and every proof names a position.
+committing at its rate until the last lease that anybody may have granted it has run out. A
+controller or a backup that restarted counts as having granted at its start.
 """
 
 from __future__ import annotations
@@ -28,20 +28,24 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
     stored = service.record.last_word
     if stored and stored.position_bytes > position:
         return stored
-    if service.record.phase in SILENT_PHASES:
-        return LastWord(position, rate, _lease_ms(service))
-    return LastWord(position, rate, min(max(0, now_ms - heard_ms), _lease_ms(service)))
+    end_ms = _promises_end_ms(service)
+    if service.record.phase not in SILENT_PHASES:
+        end_ms = min(end_ms, now_ms)
+    return LastWord(position, rate, max(0, end_ms - heard_ms))
 
 
 def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
     """The last word as it counts once every lease has run out: this one is stored."""
     word = last_word(service, now_ms)
-    return replace(word, exposed_ms=_lease_ms(service)) if word else None
+    if word is None:
+        return None
+    still_ms = max(0, _promises_end_ms(service) - now_ms)
+    return replace(word, exposed_ms=word.exposed_ms + max(still_ms, _lease_ms(service)))
 
 
 def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
     """The loss if the backup took over now; None when it cannot be known."""
-    if service.spec.protection is Protection.SYNC:
+    if service.record.protection is Protection.SYNC:
         return 0
     backup = service.reports.get(service.record.backup)
     if word is None or backup is None or not backup.report.position_bytes:
@@ -79,6 +83,10 @@ def _backup_word(service: ServiceState) -> tuple[int, int, int] | None:
     report: ReplicaReport = seen.report
     heard_ms = seen.at_ms - report.primary_position_age_ms
     return report.primary_position_bytes, report.primary_rate_bytes_s, heard_ms
+
+
+def _promises_end_ms(service: ServiceState) -> int:
+    return max(service.promise_end_ms, service.backup_promise_end_ms)
 
 
 def _lease_ms(service: ServiceState) -> int:

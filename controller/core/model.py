@@ -114,6 +114,8 @@ class Record(Struct, frozen=True):
     terms: LeaseTerms
     ttl_ceiling_ms: int
     """The longest lease that was ever granted for this service."""
+    protection: Protection = Protection.ASYNC
+    """As it is in force; the declared one becomes it by a change of its own."""
     grantor_set: int = 1
     system_identifier: str = ""
     because: str = ""
@@ -161,6 +163,8 @@ class ServiceState(Struct, frozen=True):
     promise_end_ms: int
     """When the last lease that this controller granted has run out for certain. A new life
     counts as having granted at its first moment."""
+    backup_promise_end_ms: int
+    """When the last lease that the backup reported to have granted has run out for certain."""
     reign_proven_ms: int
     """When the primary before this one last proved a commit here; -1 when unknown."""
     ailing_since_ms: int

@@ -15,127 +15,34 @@ and DRAINING give no right without a lease, so they may lead back to PROTECTED d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
 from controller.core import conditions as c
 from controller.core.conditions import Condition, facts, held_for
-from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, Operation, Phase, Record
+from controller.core.effects import (
+    Effect,
+    adopt,
+    approve,
+    begin_failover,
+    begin_switchover,
+    hold,
+    learn_identity,
+    nothing_else,
+    pause,
+    promote,
+    rearm,
+    release,
+    resume,
+    take_protection,
+    take_settings,
+)
+from controller.core.model import HeldFor, Phase, Record
 from controller.core.view import View
-from protocol.messages import Mode
-
-Effect = Callable[[View], dict[str, Any]]
-
-ADOPTION_LEAP = 1000
-"""How far an adopted record leaps past every revision that was heard, so that an Order of
-the lost future, still under way, cannot carry the same number."""
 
 DONE = "done"
 GIVEN_UP = "given up"
-
-
-def nothing_else(_view: View) -> dict[str, Any]:
-    return {}
-
-
-def begin_failover(view: View) -> dict[str, Any]:
-    return {"operation": _operation(view, Kind.FAILOVER), "last_word": view.worst_word}
-
-
-def begin_switchover(view: View) -> dict[str, Any]:
-    return {"operation": _operation(view, Kind.SWITCHOVER)}
-
-
-def approve(view: View) -> dict[str, Any]:
-    request = view.request
-    if request is None:
-        return {}
-    approval = Approval(request.by, request.epoch, request.loss_bytes, request.reason)
-    return {"approval": approval, "held_for": HeldFor.NOTHING, "last_word": view.worst_word}
-
-
-def promote(view: View) -> dict[str, Any]:
-    record = view.record
-    return {
-        "epoch": record.epoch + 1,
-        "primary": record.backup,
-        "backup": record.primary,
-        "approval": None,
-        "last_word": None,
-    }
-
-
-def rearm(view: View) -> dict[str, Any]:
-    return {**release(view), "grantor_set": view.record.grantor_set + 1}
-
-
-def release(_view: View) -> dict[str, Any]:
-    """Leave every operation and hold behind."""
-    return {
-        "operation": None,
-        "approval": None,
-        "last_word": None,
-        "held_for": HeldFor.NOTHING,
-    }
-
-
-def hold(reason: HeldFor) -> Effect:
-    return lambda view: {"held_for": reason, "approval": None, "last_word": view.worst_word}
-
-
-def adopt(view: View) -> dict[str, Any]:
-    """Take over what the agents know: the latest reign and its primary."""
-    reports = [s.report for s in view.service.reports.values()]
-    agents = list(view.service.reports)
-    ranked = sorted(
-        zip(reports, agents, strict=True),
-        key=lambda pair: (pair[0].epoch, pair[0].mode is not Mode.NONE, pair[0].writable),
-    )
-    latest, primary = ranked[-1]
-    others = [r.agent for r in view.spec.replicas if r.agent != primary]
-    return {
-        "held_for": HeldFor.ADOPTION,
-        "epoch": max(view.record.epoch, latest.epoch),
-        "primary": primary,
-        "backup": others[0] if others else "",
-        "operation": None,
-        "revision": view.service.heard_revision + ADOPTION_LEAP,
-        "system_identifier": view.record.system_identifier or latest.system_identifier,
-    }
-
-
-def learn_identity(view: View) -> dict[str, Any]:
-    return {"system_identifier": view.primary.system_identifier if view.primary else ""}
-
-
-def take_settings(view: View) -> dict[str, Any]:
-    ceiling_ms = max(view.record.ttl_ceiling_ms, view.spec.terms.ttl_ms)
-    return {"terms": view.spec.terms, "ttl_ceiling_ms": ceiling_ms}
-
-
-def pause(view: View) -> dict[str, Any]:
-    request = view.request
-    return {"paused": f"by {request.by}: {request.reason or 'no reason given'}" if request else ""}
-
-
-def resume(_view: View) -> dict[str, Any]:
-    return {"paused": ""}
-
-
-def _operation(view: View, kind: Kind) -> Operation:
-    record, request = view.record, view.request
-    return Operation(
-        id=f"{record.service}-{record.revision + 1}",
-        kind=kind.value,
-        by=request.by if request else "the controller",
-        reason=request.reason if request else "",
-        from_agent=record.primary,
-        to_agent=record.backup,
-    )
 
 
 @dataclass(frozen=True)
@@ -366,6 +273,15 @@ TABLE: tuple[Row, ...] = (
         Row(
             "new_settings", phase, phase, (c.settings_changed,),
             "the configuration has new lease times", take_settings, aside=True,
+        )
+        for phase in (P.PROTECTED, P.ALONE)
+    ),
+    *(
+        Row(
+            "new_protection", phase, P.ALONE, (c.protection_changed,),
+            "the configuration asks for another protection; {primary} stands alone until the "
+            "pair is armed with it",
+            take_protection,
         )
         for phase in (P.PROTECTED, P.ALONE)
     ),

@@ -29,7 +29,7 @@ from controller.core.model import (
 )
 from controller.core.phases import TABLE, Row, first_row, rows_from
 from controller.core.view import View
-from protocol.messages import ReplicaReport
+from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
 
 ORDER_AGAIN_MS = 200
@@ -71,6 +71,7 @@ def found(spec: ServiceSpec, term: int) -> Record:
         backup=others[0].agent if others else "",
         terms=spec.terms,
         ttl_ceiling_ms=spec.terms.ttl_ms,
+        protection=spec.protection,
         system_identifier=spec.system_identifier,
         because="the service is new; its primary stands alone until a backup follows it",
     )
@@ -95,7 +96,8 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     ttl_ms = max(record.ttl_ceiling_ms, spec.terms.ttl_ms)
     return ServiceState(
         spec=spec,
-        record=record,
+        # An approval ends with the life that took it, for its age is not known to another.
+        record=replace(record, approval=None),
         entered_ms=now_ms,
         reports={},
         proven_ms=now_ms,
@@ -103,6 +105,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         proven_position_bytes=0,
         proven_rate_bytes_s=0,
         promise_end_ms=now_ms + grantor_window_ms(ttl_ms),
+        backup_promise_end_ms=0,
         reign_proven_ms=-1,
         ailing_since_ms=-1,
         following_since_ms=-1,
@@ -136,17 +139,31 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
 def _take_report(
     service: ServiceState, agent: str, report: ReplicaReport, now_ms: int
 ) -> ServiceState:
-    """Remember a report, unless it names an epoch that its revision cannot have had."""
+    """Remember a report, and how far it shows that the store is behind."""
     known = service.record
-    if report.epoch > known.epoch and report.revision <= known.revision:
+    if not leases.believable(service, report.revision, report.epoch):
         return service
-    if not leases.believable(service, report.revision):
-        return service
+    promise_end_ms = service.backup_promise_end_ms
+    if agent == known.backup and report.promise_left_ms:
+        promise_end_ms = max(promise_end_ms, now_ms + report.promise_left_ms)
     return replace(
         service,
+        backup_promise_end_ms=promise_end_ms,
         reports={**service.reports, agent: Seen(report, now_ms)},
-        heard_revision=max(service.heard_revision, report.revision),
+        heard_revision=max(service.heard_revision, _known_revision(known, agent, report)),
     )
+
+
+def _known_revision(record: Record, agent: str, report: ReplicaReport) -> int:
+    """The revision that a report proves. An epoch, or a right, that the store never gave under
+    this revision was given under a later record which the store has lost.
+    """
+    if report.revision != record.revision:
+        return report.revision
+    never_given = (
+        agent == record.primary and record.mode is Mode.LEASED and report.mode is Mode.ALONE
+    )
+    return record.revision + 1 if report.epoch > record.epoch or never_given else record.revision
 
 
 def _on_renew(state: State, event: RenewCame, now_ms: int) -> tuple[State, list[Action]]:
@@ -273,6 +290,7 @@ def _enter(view: View, new: Record) -> ServiceState:
             proven_once=False,
             proven_position_bytes=0,
             proven_rate_bytes_s=0,
+            backup_promise_end_ms=0,
             ailing_since_ms=-1,
             following_since_ms=-1,
         )

@@ -97,10 +97,14 @@ class View:
     def accepted_loss_bytes(self) -> int:
         """The bound, or what an operator approved for this epoch, if that is more."""
         approval, bound = self.record.approval, self.spec.loss_bound_bytes
+        return max(bound, approval.loss_bytes) if approval and self.approved else bound
+
+    @property
+    def approved(self) -> bool:
+        """Whether an operator's approval for this epoch is still good."""
+        approval = self.record.approval
         expired = self.in_phase_ms > APPROVAL_GOOD_FOR_MS
-        if approval is None or approval.epoch != self.record.epoch or expired:
-            return bound
-        return max(bound, approval.loss_bytes)
+        return approval is not None and approval.epoch == self.record.epoch and not expired
 
     @property
     def lag_bytes(self) -> int | None:

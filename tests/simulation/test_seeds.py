@@ -11,8 +11,11 @@ SECONDS = 12
 SEEDS = 28
 PARTS = 2
 
-REGRESSIONS: tuple[tuple[str, int, int], ...] = ()
-"""Profile, seed and seconds of worlds in which the rules once broke a promise."""
+UNMENDED = (
+    ("everything", 1316, 30, "sync was believed before the backup had the older commits"),
+    ("everything", 1761, 30, "a new controller forgets the last proof, the loss is understated"),
+)
+"""Profile, seed, seconds and story of worlds that break a promise, until the rules are mended."""
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -23,3 +26,11 @@ def test_promises_hold_under_every_profile(profile: str, part: int) -> None:
     results = [run(seed, profile, SECONDS) for seed in seeds]
     broken = [f"{r.broken}\n  {r.replay}" for r in results if r.broken]
     assert not broken, "\n".join(broken)
+
+
+@pytest.mark.xfail(reason="the rules are still to be mended", strict=False)
+@pytest.mark.parametrize(("profile", "seed", "seconds", "story"), UNMENDED)
+def test_worlds_that_break_are_known(profile: str, seed: int, seconds: int, story: str) -> None:
+    """When one holds, its mark goes and it stays for ever."""
+    result = run(seed, profile, seconds)
+    assert not result.broken, f"{story}\n{result.broken}\n{result.replay}"

@@ -139,3 +139,23 @@ def test_a_lease_is_not_acknowledged_before_the_guard_keeps_it() -> None:
     assert actor.report().mode is Mode.NONE
     actor.feed(GuardState(Permit.ALONE, 0, True, True))
     assert ClosePermit in kinds(actor.done)
+
+
+def test_another_order_under_the_same_revision_is_put_aside() -> None:
+    actor = Actor().alone()
+    before = actor.replica.durable
+    actor.order(order(Goal.PRIMARY, Right.LEASED, term=9))
+    actor.order(order(Goal.BACKUP, term=9))
+    assert actor.replica.durable == before
+    assert "restored" in actor.report().problem
+
+
+def test_a_higher_revision_of_an_older_term_is_taken_for_a_store_may_be_restored() -> None:
+    actor = Actor().alone()
+    actor.order(order(Goal.PRIMARY, Right.ALONE, term=8, revision=20))
+    actor.order(order(Goal.PRIMARY, Right.ALONE, term=6, revision=1020))
+    assert actor.report().revision == 1020
+
+
+def test_the_news_of_a_fence_closes_the_permit_at_the_guard_too() -> None:
+    assert ClosePermit in kinds(Actor().leased().die(fenced=True))

@@ -17,7 +17,7 @@ from agents.core.events import GuardState, OrderCame
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Disk, Observation, ProbeKind
 from agents.core.permission import lease_end_ms, may_write
-from protocol.messages import CONTROLLER, Goal, Mode, Right
+from protocol.messages import CONTROLLER, Goal, Mode, Right, Role
 from tests.agents.core.given import DATA, TERMS, Actor, B, SendAsk, kinds, order
 
 
@@ -115,7 +115,9 @@ def test_a_sync_service_is_not_armed_before_commits_wait_for_the_backup() -> Non
     actor.grant(actor.next_asks()[-1], revision=11)
     assert actor.replica.durable.mode is Mode.ALONE
     actor.look(sync_active=True)
-    actor.grant(actor.next_asks()[-1], revision=11)
+    actor.grant(actor.next_asks()[-1], revision=11, received_bytes=1999)
+    assert actor.replica.durable.mode is Mode.ALONE
+    actor.grant(actor.next_asks()[-1], revision=11, received_bytes=2000)
     assert actor.replica.durable.mode is Mode.LEASED
 
 
@@ -295,3 +297,13 @@ def test_an_engine_that_the_guard_is_still_ending_is_not_promised_to_be_fenced()
     assert not actor.report().fenced
     actor.tick()
     assert actor.report().fenced
+
+
+def test_an_engine_that_stands_again_takes_back_the_wish_to_hand_over() -> None:
+    actor = Actor().leased()
+    actor.look(recovery_bytes=10**12)
+    actor.die()
+    assert actor.report().handover
+    actor.finish(error="too slow")
+    actor.look(role=Role.STANDBY)
+    assert not actor.report().handover

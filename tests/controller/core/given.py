@@ -68,6 +68,7 @@ class Given:
                                            NOW - 60_000).services[UID]  # fmt: skip
         self.service = replace(
             self.service,
+            record=record(phase, **changes),
             proven_ms=NOW - 100,
             proven_once=True,
             proven_position_bytes=5000,
@@ -103,7 +104,10 @@ class Given:
         return self.seen(promise_end_ms=NOW - 1)
 
     def sync(self) -> Given:
-        return self.seen(spec=replace(self.spec, protection=Protection.SYNC))
+        return self.seen(
+            spec=replace(self.spec, protection=Protection.SYNC),
+            record=replace(self.service.record, protection=Protection.SYNC),
+        )
 
     def asked(self, kind: Kind, **changes: Any) -> Given:
         self.request = replace(Requested("r1", kind, UID, "siti"), **changes)

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from controller.core import diagram
 from controller.core.conditions import facts
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, LastWord, Phase
+from controller.core.model import Approval, HeldFor, LastWord, Phase, Protection
 from controller.core.phases import TABLE, Row, first_row, rows_from
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
@@ -24,6 +25,11 @@ ASKED_LESS = Approval("siti", 1, 10)
 
 def behind(phase: Phase) -> Given:
     return Given(phase).seen(heard_revision=11)
+
+
+def newly_sync(phase: Phase) -> Given:
+    given = Given(phase)
+    return given.seen(spec=replace(given.spec, protection=Protection.SYNC))
 
 
 def restored_and_asked(phase: Phase, kind: Kind) -> Given:
@@ -73,6 +79,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_ready", P.ALONE): lambda: Given(P.ALONE).primary(primary_report(mode=Mode.ALONE)),
     ("new_settings", P.ALONE): lambda: Given(P.ALONE, terms=OTHER_TERMS),
     ("new_settings", P.PROTECTED): lambda: Given(P.PROTECTED, terms=OTHER_TERMS),
+    **{("new_protection", phase): partial(newly_sync, phase) for phase in (P.PROTECTED, P.ALONE)},
     ("armed", P.ARMING): lambda: Given(P.ARMING),
     ("backup_lost_in_arming", P.ARMING): lambda: (
         Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.events import Event, Kind, RecordRead, Tick
-from controller.core.model import HeldFor, Phase, State
+from controller.core.model import Approval, HeldFor, Phase, State
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.messages import CONTROLLER, Goal, Mode, Right, Role
 from protocol.windows import grantor_window_ms
@@ -225,11 +225,50 @@ def test_a_replayed_report_changes_nothing() -> None:
     assert actions == []
 
 
-def test_an_impossible_epoch_is_ignored() -> None:
+def test_an_epoch_that_this_revision_never_had_shows_that_the_store_is_an_older_copy() -> None:
+    state, actions = after(Given(P.PROTECTED), said(B, backup_report(epoch=2)))
+    assert state.services[UID].record.held_for is HeldFor.RESTORED
+    assert not the(actions, SendOrder)
+
+
+def test_a_right_that_this_revision_never_gave_shows_that_the_store_is_an_older_copy() -> None:
+    state, _ = after(Given(P.PROTECTED), said(A, primary_report(mode=Mode.ALONE)))
+    assert state.services[UID].record.held_for is HeldFor.RESTORED
+
+
+def test_an_absurd_epoch_is_ignored() -> None:
     given = Given(P.PROTECTED)
-    state, actions = after(given, said(B, backup_report(epoch=77)))
+    state, actions = after(given, said(B, backup_report(epoch=2**61)))
     assert state.services[UID].reports[B].report.epoch == 1
     assert actions == []
+
+
+def test_a_position_never_goes_back_within_an_epoch() -> None:
+    state, _ = after(Given(P.PROTECTED), asked(position_bytes=10))
+    assert state.services[UID].proven_position_bytes == 5000
+
+
+def test_an_approval_ends_with_the_controller_that_took_it() -> None:
+    approved = Given(P.COUNTDOWN, approval=Approval("siti", 1, 10**9)).service.record
+    state = begin([spec()], {UID: approved}, 2, "g", NOW)
+    assert state.services[UID].record.approval is None
+
+
+def test_an_unknown_loss_can_be_accepted_by_a_person() -> None:
+    given = Given(P.HELD, held_for=HeldFor.LOSS).stopped().seen(proven_position_bytes=0)
+    request = given.asked(Kind.APPROVE, epoch=1, loss_bytes=0).request
+    assert request is not None
+    state, _ = after(given, request)
+    stopped = report(11, stopped=True, promise_left_ms=0)
+    state, _ = step(state, said(B, stopped), NOW + 50)
+    assert phase(state) is P.PROMOTING
+
+
+def test_in_an_adoption_the_controller_grants_nothing_yet() -> None:
+    given = Given(P.HELD, held_for=HeldFor.ADOPTION).backup(None)
+    _, actions = after(given, asked())
+    grants = [g for a in actions if isinstance(a, SendGrant) for g in a.grants]
+    assert [g.ttl_ms for g in grants] == [0]
 
 
 def test_a_report_of_an_unknown_service_or_replica_is_ignored() -> None:
