@@ -164,8 +164,8 @@ async def _until_told(agent: Agent, config: AgentConfig) -> int:
     await asyncio.wait({work})
     if work.cancelled():
         log.info(
-            "the agent ends; engines go on under their guards, a primary for as long as its lease "
-            "lasts",
+            "the agent ends; engines go on under their guards, a leased primary for as long as its "
+            "lease lasts",
             told_by=told[0] if told else "",
         )
         return 0

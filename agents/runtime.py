@@ -1,8 +1,8 @@
 """The shell around the agent's rules: everything that runs, and who owns it.
 
 One task group owns every task. When a replica's rules break an invariant, the group ends and
-the process with it: the guards hold the deadlines, so nothing stays writable for longer than
-its lease.
+the process with it: the guards hold the deadlines, so nothing that is leased stays writable for
+longer than its lease. What stands alone goes on, for nobody could have taken over.
 """
 
 from __future__ import annotations

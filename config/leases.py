@@ -14,9 +14,7 @@ from config.model import Declared
 from config.problems import Refused
 from config.values import DurationMs
 from protocol.messages import LeaseTerms
-
-RHO_PERCENT = 1
-"""Clocks may run apart by this much."""
+from protocol.windows import RHO_PERCENT, holder_window_ms
 
 TTL_LEAST_MS = 1000
 TTL_MOST_MS = 600_000
@@ -75,10 +73,10 @@ def check_terms(terms: LeaseTerms) -> None:
             "drain_budget",
         )
     needed_ms = 2 * terms.renew_ms + terms.fence_budget_ms
-    usable_ms = terms.ttl_ms * (100 - RHO_PERCENT) / 100
+    usable_ms = holder_window_ms(terms.ttl_ms)
     if usable_ms <= needed_ms:
         raise Refused(
-            f"the lease is too short: {usable_ms:g} ms of its ttl can be relied upon, and two "
+            f"the lease is too short: {usable_ms} ms of its ttl can be relied upon, and two "
             f"renewals and the fence take {needed_ms} ms",
             f"raise ttl above {needed_ms * 100 // (100 - RHO_PERCENT) + 1}ms, or lower renew",
             "ttl",

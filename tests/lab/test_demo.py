@@ -13,6 +13,8 @@ from lab.processes import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres]
 
+MOST_S = 110.0
+
 ACT_FIELDS = {"name", "outage_s", "promotion_s", "acked_lost", "two_writers_s", "lease_ttl_s",
               "timeline"}  # fmt: skip
 
@@ -25,7 +27,13 @@ async def test_the_demo_comes_through_and_reports_its_acts(tmp_path: Path) -> No
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate()
+    try:
+        async with asyncio.timeout(MOST_S):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.terminate()
+        await process.wait()
+        raise
     assert process.returncode == 0, err.decode()
     assert out == b"", "only data belong on standard output"
     acts = json.loads(report.read_bytes())["acts"]
