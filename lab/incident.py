@@ -135,7 +135,7 @@ async def act(
     inserts = watch.inserts()
     seen = await lab.last_known(service)
     present = await _numbers(lab, service)
-    told = [i for i in inserts if i.end_ms <= ended_ms]
+    told = [i for i in inserts if watch.quiet_since_ms <= i.start_ms and i.end_ms <= ended_ms]
     losses = loss(told, present)
     quiet_since_ms, watch.quiet_since_ms = watch.quiet_since_ms, ended_ms
     return Act(

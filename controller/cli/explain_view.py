@@ -14,6 +14,9 @@ from controller.stores.base import HistoryLine
 
 FAILOVER_TARGETS = (Phase.COUNTDOWN, Phase.DRAINING, Phase.PROMOTING)
 
+STALE_MS = 2000
+"""An older report says how it was, not how it is."""
+
 
 def print_explanation(
     console: Console,
@@ -28,7 +31,7 @@ def print_explanation(
     failover = [way for way in service.ways if way.target in FAILOVER_TARGETS]
     others = [way for way in service.ways if way.target not in FAILOVER_TARGETS]
     if failover:
-        _print_ways(console, "For a failover or a move, all of one list must be yes:", failover)
+        _print_ways(console, "For a failover or a move, all of one list must be met:", failover)
         _print_ways(console, "Other ways from here:", others)
     else:
         _print_ways(console, f"No failover begins in {service.phase}; what leads on is:", others)
@@ -62,16 +65,20 @@ def _print_figures(console: Console, service: Explanation) -> None:
     lease = f"{duration(service.lease_left_ms)} left of {duration(service.lease_ttl_ms)}"
     lines = (
         ("primary", f"{service.primary}, last commit proved to the controller {proof}"),
-        ("lease", lease if service.lease_left_ms else f"none held ({service.phase})"),
+        ("lease", lease if service.lease_left_ms else f"none reported ({service.phase})"),
         ("backup", f"{service.backup or 'none'}, {size(service.lag_bytes)} behind"),
         (
             "failover now",
             f"loses at most {size(service.loss_bytes)} (bound {size(service.loss_bound_bytes)}), "
-            f"takes at most {duration(service.predicted_failover_ms)}",
+            f"takes at most {duration(service.predicted_failover_ms)}"
+            if service.protected
+            else "not by itself as it stands now; see below",
         ),
         (
             "switchover now",
-            f"loses nothing, takes about {duration(service.predicted_switchover_ms)}",
+            f"loses nothing, takes about {duration(service.predicted_switchover_ms)}"
+            if service.protected
+            else "not as it stands now; see below",
         ),
     )
     console.print()
@@ -96,7 +103,7 @@ def _copy_cells(copy: CopyView) -> tuple[str, ...]:
     heard = "never yet" if copy.heard_ago_ms < 0 else f"{duration(copy.heard_ago_ms)} ago"
     if report is None:
         return copy.agent, copy.site, heard, "", "", ""
-    engine = report.role.value
+    engine = f"was {report.role.value}" if copy.heard_ago_ms > STALE_MS else report.role.value
     if report.writable:
         engine += ", writable"
     elif report.streaming:
@@ -116,7 +123,7 @@ def _print_ways(console: Console, title: str, ways: list[Way]) -> None:
         for clause in way.clauses:
             if clause.text.startswith("no operator asks"):
                 continue
-            mark = ("yes ", "green") if clause.holds else ("no  ", "red")
+            mark = ("met      ", "green") if clause.holds else ("not met  ", "red")
             row = Table.grid(padding=(0, 0))
             row.add_row(Text("    "), Text(*mark), Text(clause.text))
             console.print(row)

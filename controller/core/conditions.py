@@ -57,6 +57,7 @@ def facts(view: View) -> dict[str, str]:
         "heard_revision": str(view.service.heard_revision),
         "revision": str(record.revision),
         "paused": record.paused or "not paused",
+        "request": _request(view),
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
@@ -68,6 +69,11 @@ def megabytes(count: int | None) -> str:
     if count is None:
         return "an unknown amount"
     return f"{count / 1048576:.2f} MiB" if count >= 10240 else f"{count} bytes"
+
+
+def _request(view: View) -> str:
+    request = view.request
+    return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
 
 
 def _doing(view: View) -> str:
@@ -222,7 +228,8 @@ primary_heard = Condition(
 )
 primary_unheard = Condition(
     "primary_unheard",
-    lambda v: v.primary is None,
+    # A controller that has just begun to lead has heard nobody yet: that is not silence.
+    lambda v: v.primary is None and v.unheard_ms(v.record.primary) >= v.lost_after_ms,
     "the agent {primary} is not heard",
     "the agent {primary} is heard",
 )

@@ -34,7 +34,7 @@ def approve(view: View) -> dict[str, Any]:
     if request is None:
         return {}
     approval = Approval(request.by, request.epoch, request.loss_bytes, request.reason)
-    return {"approval": approval, "held_for": HeldFor.NOTHING, "last_word": view.worst_word}
+    return {"approval": approval, "held_for": HeldFor.NOTHING}
 
 
 def promote(view: View) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def release(_view: View) -> dict[str, Any]:
 
 
 def hold(reason: HeldFor) -> Effect:
-    return lambda view: {"held_for": reason, "approval": None, "last_word": view.worst_word}
+    return lambda _view: {"held_for": reason, "approval": None}
 
 
 def adopt(view: View) -> dict[str, Any]:

@@ -148,6 +148,14 @@ PAUSED_ADVICE = (
     "Automatic failover is paused ({paused}): if {primary} falls silent, nothing is moved until "
     "`saling resume {service}` or `saling failover {service}`."
 )
+SILENT_ADVICE = (
+    "{primary} has proved no commit for {silence}: its lease runs out, or has, and then nobody "
+    "writes. {paused_advice}"
+)
+UNKNOWN_ADVICE = (
+    "The controller hears too little to know how it stands now: look at the brokers and the "
+    "agents. The replicas go on by their leases, but nothing can be ordered."
+)
 UNHEARD_ADVICE = (
     "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
     "whether it writes."
@@ -167,11 +175,20 @@ def _advice(view: View) -> str:
     text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
+    if record.phase is Phase.PROTECTED and not primary_proves(view):
+        text = _silent_advice(view)
     ill = record.held_for is HeldFor.ILLNESS
     if (record.phase in (Phase.ALONE, Phase.ARMING) or ill) and view.primary is None:
         text = UNHEARD_ADVICE
     loss = view.loss_bytes
     return text.format(**facts(view), loss_bytes=0 if loss is None else loss)
+
+
+def _silent_advice(view: View) -> str:
+    if view.primary is None and view.backup is None:
+        return UNKNOWN_ADVICE
+    moves = "`saling failover {service}` moves it." if view.record.paused else ""
+    return SILENT_ADVICE.replace("{paused_advice}", moves)
 
 
 def timing(service: ServiceState) -> dict[str, int]:

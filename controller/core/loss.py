@@ -12,11 +12,10 @@ from msgspec.structs import replace
 
 from controller.core.model import LastWord, Phase, Protection, ServiceState
 from protocol.messages import ReplicaReport
-from protocol.windows import grantor_window_ms
 
 SILENT_PHASES = (Phase.COUNTDOWN, Phase.HELD)
-"""The primary may be writing unheard until its lease ends: the figure is that of the end, so
-that it stays the same while an operator thinks about it."""
+"""The primary may be writing unheard until its lease ends: the figure is that of the end, as it
+was stored when the phase began, so that it stays the same while an operator thinks about it."""
 
 
 def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
@@ -26,12 +25,11 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
         return service.record.last_word
     position, rate, heard_ms = max(words)
     stored = service.record.last_word
-    if stored and stored.position_bytes > position:
+    silent = service.record.phase in SILENT_PHASES
+    if silent and stored and stored.position_bytes >= position:
         return stored
     end_ms = _promises_end_ms(service)
-    if service.record.phase not in SILENT_PHASES:
-        end_ms = min(end_ms, now_ms)
-    return LastWord(position, rate, max(0, end_ms - heard_ms))
+    return LastWord(position, rate, max(0, (end_ms if silent else min(end_ms, now_ms)) - heard_ms))
 
 
 def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
@@ -40,7 +38,7 @@ def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
     if word is None:
         return None
     still_ms = max(0, _promises_end_ms(service) - now_ms)
-    return replace(word, exposed_ms=word.exposed_ms + max(still_ms, _lease_ms(service)))
+    return replace(word, exposed_ms=word.exposed_ms + still_ms)
 
 
 def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
@@ -87,7 +85,3 @@ def _backup_word(service: ServiceState) -> tuple[int, int, int] | None:
 
 def _promises_end_ms(service: ServiceState) -> int:
     return max(service.promise_end_ms, service.backup_promise_end_ms)
-
-
-def _lease_ms(service: ServiceState) -> int:
-    return grantor_window_ms(service.record.terms.ttl_ms)

@@ -288,14 +288,14 @@ TABLE: tuple[Row, ...] = (
     *(
         Row(
             "paused", phase, phase, (c.asked_pause,),
-            "an operator paused automatic failover", pause, aside=True,
+            "automatic failover was paused by {request}", pause, aside=True,
         )
         for phase in SETTLED
     ),
     *(
         Row(
             "unpaused", phase, phase, (c.asked_resume,),
-            "an operator turned automatic failover on again", resume, aside=True,
+            "automatic failover was turned on again by {request}", resume, aside=True,
         )
         for phase in SETTLED
     ),

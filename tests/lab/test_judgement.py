@@ -133,18 +133,28 @@ async def test_lost_doubled_late_and_garbled_messages_change_no_outcome(whole: L
         before = await whole.api.explain("paspor")
         async with Watch(whole, "paspor") as watch:
 
-            async def fault() -> None:
+            async def switch() -> None:
                 await whole.ask_until_accepted("paspor", "switchover")
 
-            async def end() -> None:
+            async def die() -> None:
+                whole.kill_site(await whole.primary_site("paspor"))
+
+            async def switched() -> None:
                 await whole.wait_for(
                     "the switchover to end",
-                    lambda s: s["epoch"] > before["epoch"] and s["protected"],
+                    lambda s: s["epoch"] == before["epoch"] + 1 and s["protected"],
                     "paspor",
                 )
 
-            done = await act(watch, "switchover in chaos", fault, end)
-        assert (done.acked_lost, done.two_writers_s) == (0, 0)
+            async def taken_over() -> None:
+                await whole.wait_for(
+                    "the takeover", lambda s: s["epoch"] == before["epoch"] + 2, "paspor"
+                )
+
+            moved = await act(watch, "switchover in chaos", switch, switched)
+            failed = await act(watch, "site dies in chaos", die, taken_over)
+        assert (moved.acked_lost, moved.two_writers_s) == (0, 0)
+        assert failed.two_writers_s == 0
         assert await rejected(whole) > 0
     finally:
         for child in chaotic:

@@ -128,8 +128,8 @@ def test_explain_says_what_holds_what_must_happen_and_what_was_decided(
     assert "Why: jabodetabek-1 writes under a lease" in run.out
     assert "Advice: Nothing to do." in run.out
     assert "primary silent -> COUNTDOWN, by itself" in run.out
-    assert "no  jabodetabek-1 proved a commit to the controller 0.3 s ago" in run.out
-    assert "yes batam-1 stands by under this revision" in run.out
+    assert "not met  jabodetabek-1 proved a commit to the controller 0.3 s ago" in run.out
+    assert "met      batam-1 stands by under this revision" in run.out
     assert "switchover -> DRAINING, if an operator asks" in run.out
     assert "no operator asks" not in run.out
     assert "loses at most 0.02 MiB (bound 16.00 MiB), takes at most 3.5 s" in run.out

@@ -54,7 +54,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ),
     ("drain_resumed", P.DRAINING): lambda: Given(P.DRAINING).primary(primary_report(resumed=True)),
     ("drain_overdue", P.DRAINING): lambda: Given(P.DRAINING).seen(entered_ms=NOW - 7000),
-    ("drain_broken", P.DRAINING): lambda: Given(P.DRAINING).silent(),
+    ("drain_broken", P.DRAINING): lambda: Given(P.DRAINING).silent().seen(entered_ms=NOW - 3000),
     ("illness_in_countdown", P.COUNTDOWN): lambda: Given(P.COUNTDOWN).primary(
         primary_report(illness="wraparound")
     ),
@@ -155,6 +155,10 @@ def test_only_a_primary_that_wants_a_lease_becomes_protected() -> None:
 
 def test_names_are_unique_within_a_phase() -> None:
     assert len({(r.source, r.name) for r in TABLE}) == len(TABLE)
+
+
+def test_a_controller_that_has_just_begun_does_not_take_a_draining_primary_for_silent() -> None:
+    assert first_row(Given(P.DRAINING).silent().view()) is None
 
 
 def test_a_pause_stops_an_automatic_failover() -> None:
