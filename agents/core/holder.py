@@ -19,6 +19,7 @@ PROBES_TO_BE_ILL = 2
 """A probe may take half of the silence: two fit into a lease, so that an illness is told first."""
 MAX_QUESTIONS = 16
 DRAIN_ASK_MS = 40
+RATE_SPAN_MS = 5_000
 SYNC_SETTLES_MS = 250
 """How long an engine may take until each of its sessions waits for the backup."""
 
@@ -158,13 +159,14 @@ def _proved(replica: Replica, assignment: Assignment, probe: Probe, now_ms: int)
 
 
 def _rate(replica: Replica, probe: Probe, now_ms: int) -> int:
-    """A rate that follows a rise at once and a fall slowly: a loss is not to be understated."""
+    """The mean over the last seconds. A log also leaps where nothing was written, as when a
+    copy begins and a segment is filled up: such a leap must not look like a flood.
+    """
     span_ms = now_ms - replica.proven_ms
     grown = probe.position_bytes - replica.proven_position_bytes
     if not replica.proven_position_bytes or grown < 0 or span_ms <= 0:
         return replica.rate_bytes_s
-    latest = grown * 1000 // span_ms
-    return max(latest, (replica.rate_bytes_s * 3 + latest) // 4)
+    return (grown * 1000 + replica.rate_bytes_s * RATE_SPAN_MS) // (span_ms + RATE_SPAN_MS)
 
 
 def _waits_for_partner(replica: Replica, assignment: Assignment) -> bool:

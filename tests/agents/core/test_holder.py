@@ -307,3 +307,22 @@ def test_an_engine_that_stands_again_takes_back_the_wish_to_hand_over() -> None:
     actor.finish(error="too slow")
     actor.look(role=Role.STANDBY)
     assert not actor.report().handover
+
+
+def test_a_leap_of_the_log_does_not_look_like_a_flood() -> None:
+    actor = Actor().leased()
+    for position in (3000, 16 * 2**20 + 3000):
+        while not actor.replica.probing:
+            actor.tick()
+        actor.commit(position)
+    assert 2 * actor.replica.rate_bytes_s < 8 * 2**20
+
+
+def test_a_steady_rate_is_found_within_seconds() -> None:
+    actor = Actor().leased()
+    begun_ms = actor.now_ms
+    for _ in range(60):
+        actor.pass_time(400)
+        for ask in actor.commit(10_000 + (actor.now_ms - begun_ms) * 1000):
+            actor.grant(ask)
+    assert 0.9e6 < actor.replica.rate_bytes_s < 1.1e6
