@@ -166,6 +166,9 @@ def _rate(replica: Replica, probe: Probe, now_ms: int) -> int:
     grown = probe.position_bytes - replica.proven_position_bytes
     if not replica.proven_position_bytes or grown < 0 or span_ms <= 0:
         return replica.rate_bytes_s
+    if not replica.rate_bytes_s:
+        # A new life knows no mean yet; to begin at nothing would understate a loss.
+        return grown * 1000 // span_ms
     return (grown * 1000 + replica.rate_bytes_s * RATE_SPAN_MS) // (span_ms + RATE_SPAN_MS)
 
 
