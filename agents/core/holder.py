@@ -19,7 +19,8 @@ PROBES_TO_BE_ILL = 2
 """A probe may take half of the silence: two fit into a lease, so that an illness is told first."""
 MAX_QUESTIONS = 16
 DRAIN_ASK_MS = 40
-RATE_SPAN_MS = 5_000
+RATES_KEPT = 16
+LEAPS_AT_MOST = 3
 SYNC_SETTLES_MS = 250
 """How long an engine may take until each of its sessions waits for the backup."""
 
@@ -143,12 +144,11 @@ def _proved(replica: Replica, assignment: Assignment, probe: Probe, now_ms: int)
     settled = replica.sync_with and now_ms - replica.sync_set_ms >= SYNC_SETTLES_MS
     sync_from_bytes = probe.position_bytes if settled else 0
     return replace(
-        replica,
+        _measure_rate(replica, probe, now_ms),
         sync_from_bytes=replica.sync_from_bytes or sync_from_bytes,
         proven_ms=now_ms,
         proven_epoch=assignment.epoch,
         proven_position_bytes=probe.position_bytes,
-        rate_bytes_s=_rate(replica, probe, now_ms),
         failed_probes=0,
         local_failures=0,
         illness="",
@@ -158,18 +158,20 @@ def _proved(replica: Replica, assignment: Assignment, probe: Probe, now_ms: int)
     )
 
 
-def _rate(replica: Replica, probe: Probe, now_ms: int) -> int:
-    """The mean over the last seconds. A log also leaps where nothing was written, as when a
-    copy begins and a segment is filled up: such a leap must not look like a flood.
+def _measure_rate(replica: Replica, probe: Probe, now_ms: int) -> Replica:
+    """A high rate of the last seconds, but not the highest ones.
+
+    A log also leaps where nothing was written: a copy that begins and one that ends fill up a
+    segment each. Such leaps must not look like a flood, and a flood is more than a few of them.
     """
     span_ms = now_ms - replica.proven_ms
     grown = probe.position_bytes - replica.proven_position_bytes
     if not replica.proven_position_bytes or grown < 0 or span_ms <= 0:
-        return replica.rate_bytes_s
-    if not replica.rate_bytes_s:
-        # A new life knows no mean yet; to begin at nothing would understate a loss.
-        return grown * 1000 // span_ms
-    return (grown * 1000 + replica.rate_bytes_s * RATE_SPAN_MS) // (span_ms + RATE_SPAN_MS)
+        return replica
+    rates = (*replica.rates_bytes_s, grown * 1000 // span_ms)[-RATES_KEPT:]
+    ranked = sorted(rates, reverse=True)
+    rate = ranked[min(LEAPS_AT_MOST, len(ranked) - 1)]
+    return replace(replica, rates_bytes_s=rates, rate_bytes_s=rate)
 
 
 def _waits_for_partner(replica: Replica, assignment: Assignment) -> bool:

@@ -128,6 +128,8 @@ class Replica(Struct, frozen=True):
     proven_epoch: int = 0
     proven_position_bytes: int = 0
     rate_bytes_s: int = 0
+    rates_bytes_s: tuple[int, ...] = ()
+    """The rates between the last proofs of this life, the newest last."""
     failed_probes: int = 0
     local_failures: int = 0
     illness: str = ""

@@ -20,6 +20,8 @@ from tests.lab.conftest import FAST
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 
 STRICT = Service("perizinan", ("batam", "jabodetabek"), loss_bound="1kB")
+RATE_IS_KNOWN = 300
+"""Writes at a hundred a second, for as long as it takes to know how fast the log grows."""
 WRAPPED = Path(__file__).parent / "wrapped"
 
 SICK = {
@@ -92,6 +94,7 @@ async def test_a_locked_probe_table_is_held_and_never_promoted(
 async def test_a_loss_beyond_the_bound_is_held_until_the_right_approval(whole: Lab) -> None:
     before = await whole.api.explain("perizinan")
     async with Watch(whole, "perizinan") as watch:
+        await watch.wait_for_writes(RATE_IS_KNOWN)
         dead = await whole.primary_site("perizinan")
         whole.kill_site(dead)
         seen = await held(whole, "perizinan", "loss")

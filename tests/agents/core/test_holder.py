@@ -311,11 +311,33 @@ def test_an_engine_that_stands_again_takes_back_the_wish_to_hand_over() -> None:
 
 def test_a_leap_of_the_log_does_not_look_like_a_flood() -> None:
     actor = Actor().leased()
-    for position in (3000, 16 * 2**20 + 3000):
-        while not actor.replica.probing:
-            actor.tick()
-        actor.commit(position)
-    assert 2 * actor.replica.rate_bytes_s < 8 * 2**20
+    begun_ms = actor.now_ms
+    for leap in [0] * 5 + [16 * 2**20] * 3 + [32 * 2**20] * 3:
+        actor.pass_time(400)
+        for ask in actor.commit(10_000 + (actor.now_ms - begun_ms) + leap):
+            actor.grant(ask)
+    assert actor.replica.rate_bytes_s < 10_000
+
+
+def test_a_new_life_finds_the_rate_at_its_second_proof() -> None:
+    actor = Actor().leased()
+    actor.replica = replace(actor.replica, rates_bytes_s=(), proven_position_bytes=0)
+    for position in (1_000_000, 1_400_000):
+        actor.pass_time(400)
+        for ask in actor.commit(position):
+            actor.grant(ask)
+    assert 0.9e6 < actor.replica.rate_bytes_s < 1.1e6
+
+
+def test_a_flood_is_seen_within_a_few_proofs() -> None:
+    actor = Actor().leased()
+    position = 10_000
+    for grown in [400] * 10 + [4_000_000] * 5:
+        position += grown
+        actor.pass_time(400)
+        for ask in actor.commit(position):
+            actor.grant(ask)
+    assert actor.replica.rate_bytes_s >= 9e6
 
 
 def test_a_steady_rate_is_found_within_seconds() -> None:
