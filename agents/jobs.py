@@ -19,7 +19,14 @@ from agents.core.actions import BeginJob
 from agents.core.events import Event, JobEnded, JobTold, Probed
 from agents.core.model import JobKind
 from agents.core.observation import Probe, ProbeKind
-from agents.engines.base import Engine, EngineBusy, EngineError, Progress, Upstream
+from agents.engines.base import (
+    Engine,
+    EngineBusy,
+    EngineError,
+    LogSource,
+    Progress,
+    Upstream,
+)
 from agents.guard_client import GuardError
 from agents.metrics import Metrics
 from protocol.messages import Partner
@@ -37,6 +44,7 @@ TEXT_AT_MOST = 800
 """Longer texts would not fit the report's fields."""
 SLOT_AT_MOST = 63
 TELL_EVERY_S = 0.5
+NO_PARTNER = "no upstream is assigned: the controller's Order names no partner"
 
 log = structlog.get_logger("jobs")
 
@@ -50,6 +58,8 @@ class Wiring(Struct, frozen=True):
     replication_user: str
     reached: Callable[[str], str]
     """From a declared address to the one that works from here."""
+    log_of: Callable[[str, Partner, int], LogSource]
+    """The rest of a service's log at a partner that is fenced under a revision."""
 
 
 class Fresh:
@@ -169,9 +179,17 @@ class Jobs:
                 await _within(CHANGE_LIMIT_S, engine.follow(upstream))
             case JobKind.SET_SYNC:
                 await _within(CHANGE_LIMIT_S, engine.set_sync(job.sync_with or None))
+            case JobKind.TAKE_LOG:
+                await _within(job.limit_ms / 1000, self._take_log(job))
             case JobKind.DRAIN:
                 return await engine.drain(drain_budget_ms)
         return 0
+
+    async def _take_log(self, job: BeginJob) -> None:
+        if job.upstream is None:
+            raise EngineError(NO_PARTNER)
+        source = self._wiring.log_of(self._service, job.upstream, job.revision)
+        await self._engine.take_log(source)
 
     async def _stop(self) -> None:
         """A standby that runs is stopped before its files change; killed if it does not obey."""
@@ -252,7 +270,7 @@ async def _within(limit_s: float, work: Awaitable[T]) -> T:
 
 def _needed(upstream: Upstream | None) -> Upstream:
     if upstream is None:
-        raise EngineError("no upstream is assigned: the controller's Order names no partner")
+        raise EngineError(NO_PARTNER)
     return upstream
 
 

@@ -28,6 +28,8 @@ from agents.guard_client import now_ms
 from agents.jobs import Fresh, Jobs, Wiring
 from agents.keeper import Guard, Keeper
 from agents.link import Gate, Link
+from agents.log_client import LogClient
+from agents.log_server import LogServer
 from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
@@ -87,7 +89,8 @@ class Unit:
         engine = local.engine
         self.worker = worker
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
-        wiring = Wiring(config.agent, local.replication_user, config.reached)
+        logs = LogClient(parts.client_tls, config.reached)
+        wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
         self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group)
         self.watch = Watch(name, engine, declared_by(config), put, fresh)
         self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
@@ -126,8 +129,9 @@ class Agent:
         )
         self._link = Link(config.brokers, config.cluster, config.agent, gate, parts.metrics)
         self._board = Board(self.replica, tuple(parts.locals))
+        logs = LogServer({n: x.engine for n, x in parts.locals.items()}, self.settled)
         self._server = PeerServer(
-            parts.voice, self._desk, self._board, self._refusals, parts.metrics, now_ms
+            parts.voice, self._desk, self._board, self._refusals, parts.metrics, logs, now_ms
         )
         parts.metrics.show(self._replicas, now_ms)
 
@@ -140,6 +144,11 @@ class Agent:
         """A replica as it is now; None for a service that is not here."""
         unit = self._units.get(name)
         return unit.worker.replica if unit else None
+
+    def settled(self, name: str) -> Replica | None:
+        """A replica as far as all that it decided is done; None for a service not here."""
+        unit = self._units.get(name)
+        return unit.worker.settled if unit else None
 
     async def run(self) -> None:
         """Work, until cancelled. Raises InvariantBroken, OSError, in a group."""

@@ -29,6 +29,7 @@ PROFILES = {
         fence_budget_ms=300,
         restart_budget_ms=1000,
         drain_budget_ms=3000,
+        handover_budget_ms=1000,
     ),
     "standard": LeaseTerms(
         ttl_ms=6000,
@@ -36,6 +37,7 @@ PROFILES = {
         fence_budget_ms=500,
         restart_budget_ms=3000,
         drain_budget_ms=5000,
+        handover_budget_ms=3000,
     ),
     "patient": LeaseTerms(
         ttl_ms=30_000,
@@ -43,6 +45,7 @@ PROFILES = {
         fence_budget_ms=1000,
         restart_budget_ms=10_000,
         drain_budget_ms=15_000,
+        handover_budget_ms=10_000,
     ),
 }
 DEFAULT_PROFILE = "standard"
@@ -91,6 +94,7 @@ class Lease(Declared):
     fence_budget_ms: DurationMs = Field(alias="fence_budget")
     restart_budget_ms: DurationMs = Field(alias="restart_budget")
     drain_budget_ms: DurationMs = Field(alias="drain_budget")
+    handover_budget_ms: DurationMs = Field(default=1000, alias="handover_budget")
 
     @model_validator(mode="after")
     def satisfies_the_rule(self) -> Self:
@@ -106,4 +110,5 @@ class Lease(Declared):
             fence_budget_ms=self.fence_budget_ms,
             restart_budget_ms=self.restart_budget_ms,
             drain_budget_ms=self.drain_budget_ms,
+            handover_budget_ms=self.handover_budget_ms,
         )

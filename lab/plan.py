@@ -43,6 +43,8 @@ class Service:
     protection: str = "async"
     tier: str = "strategis"
     loss_bound: str = "16MiB"
+    lease: Mapping[str, str] = field(default_factory=dict)
+    """Own numbers, in the words of the topology, instead of the profile's."""
 
 
 FOUR_SERVICES = (
@@ -201,7 +203,7 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
         "tier": service.tier,
         "protection": service.protection,
         "loss_bound": service.loss_bound,
-        "lease_profile": service.profile,
+        **({"lease": dict(service.lease)} if service.lease else {"lease_profile": service.profile}),
         "databases": ["postgres"],
         "replicas": [
             {"site": site, "priority": number, "address": plan.engine(service.name, site)}

@@ -125,6 +125,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     """As a grantor: the highest position that the primary proved to it; 0 when none."""
     primary_position_age_ms: Natural = 0
     primary_rate_bytes_s: Natural = 0
+    log_taken: bool = False
+    """As a backup: all that the fenced primary's log holds is here."""
 
     doing: Text = ""
     problem: Text = ""
@@ -147,6 +149,8 @@ class LeaseTerms(Struct, frozen=True):
     fence_budget_ms: Natural
     restart_budget_ms: Natural
     drain_budget_ms: Natural
+    handover_budget_ms: Natural = 0
+    """How long a promotion may wait for the rest of the log of a fenced primary that is heard."""
 
 
 class Partner(Struct, frozen=True):
@@ -181,6 +185,8 @@ class Assignment(Struct, frozen=True, omit_defaults=True):
     may_grant: bool = False
     countdown: bool = False
     """No lease is extended any more: prove that you commit, or promise that you do not."""
+    take_log: bool = False
+    """Backup, in a countdown: the primary has promised not to write; take the rest of its log."""
     sync: bool = False
     create: bool = False
     """The service has no data anywhere yet: this replica makes it."""

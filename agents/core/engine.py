@@ -42,6 +42,8 @@ def end_job(
 ) -> Replica:
     """What is known after a job."""
     sync_with = replica.job.sync_with if replica.job else ""
+    if kind is JobKind.TAKE_LOG and replica.job and not error:
+        replica = replace(replica, log_taken_revision=replica.job.revision)
     if kind is JobKind.DRAIN and not _is_current(replica):
         # The drain of an earlier revision: nothing is released by it any more.
         position_bytes = 0
@@ -144,6 +146,9 @@ def _backup_wish(replica: Replica, assignment: Assignment, _now_ms: int) -> Wish
         return JobKind.REJOIN, partner
     if seen.role is Role.DOWN:
         return JobKind.START_STANDBY, partner
+    if assignment.take_log:
+        taken = replica.log_taken_revision == assignment.revision
+        return None if taken else (JobKind.TAKE_LOG, partner)
     return (JobKind.FOLLOW, partner) if seen.upstream != partner.engine_address else None
 
 
@@ -182,7 +187,15 @@ def _begin(
         doing=kind.value.replace("_", " "),
         drain_begun_ms=now_ms if kind is JobKind.DRAIN else replica.drain_begun_ms,
     )
-    begin = BeginJob(number, kind, upstream, assignment.system_identifier, _sync_with(assignment))
+    begin = BeginJob(
+        number,
+        kind,
+        upstream,
+        assignment.system_identifier,
+        _sync_with(assignment),
+        assignment.revision,
+        assignment.terms.handover_budget_ms,
+    )
     return replica, [begin]
 
 
@@ -213,7 +226,7 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
         case JobKind.DRAIN:
             seen = replace(seen, role=Role.DOWN, clean=True)
             replica = replace(replica, drained_bytes=position_bytes)
-        case JobKind.FOLLOW | JobKind.SET_SYNC:
+        case JobKind.FOLLOW | JobKind.SET_SYNC | JobKind.TAKE_LOG:
             pass
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE):
         replica = replace(replica, probing=False, probe_begun_ms=now_ms - RESTART_WINDOW_MS)

@@ -62,6 +62,7 @@ class JobKind(StrEnum):
     FOLLOW = "follow"
     DRAIN = "drain"
     SET_SYNC = "set_sync"
+    TAKE_LOG = "take_log"
 
 
 class Job(Struct, frozen=True):
@@ -153,6 +154,8 @@ class Replica(Struct, frozen=True):
     primary_illness: str = ""
     illness_heard_ms: int = NEVER_MS
     refused_revision: int = 0
+    log_taken_revision: int = 0
+    """As a backup: under this revision it took all that the fenced primary's log holds."""
     sync_with: str | None = None
     """Whose copy commits wait for; None when this life does not know yet."""
     sync_set_ms: int = 0

@@ -12,7 +12,8 @@ after the other. Positions are bytes in the engine's log.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -69,7 +70,21 @@ class Rejoined(Struct, frozen=True):
     old_copy: Path | None = None
 
 
+class LogPoint(Struct, frozen=True):
+    """From where a standby needs the log of its dead upstream, and of which history it is.
+
+    `begin_bytes`: what lies between it and `received_bytes` is here already, and is compared.
+    """
+
+    system_identifier: str
+    timeline: int
+    begin_bytes: int
+    received_bytes: int
+
+
 OnProgress = Callable[[Progress], None]
+LogSource = Callable[[LogPoint], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+"""Opens the rest of the upstream's log from a point on."""
 
 
 class Engine(Protocol):
@@ -98,6 +113,18 @@ class Engine(Protocol):
 
     async def follow(self, upstream: Upstream | None) -> None:
         """Let the running standby follow another upstream, or none, without a restart."""
+
+    async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
+        """What this fenced copy's log holds from a point on: how many bytes, and the bytes.
+
+        EngineError when the point is not on this copy's history.
+        """
+
+    async def take_log(self, source: LogSource) -> int:
+        """Let the running standby's log go on with the rest of its dead upstream's; its new end.
+
+        It follows nobody afterwards. EngineError when that log is of another history.
+        """
 
     async def drain(self, timeout_ms: int) -> int:
         """Stop a primary in order: its last position. A backup that has it lacks nothing.

@@ -100,6 +100,13 @@ def last_timeline(data: Path) -> int:
     return max((int(name[:8], 16) for name in names if _SEGMENT.fullmatch(name)), default=0)
 
 
+def timeline_at(data: Path, position: int, segment_bytes: int) -> int:
+    """The highest timeline whose segment holds the position; 0 when none is there."""
+    wanted = segment_file(data, 1, position, segment_bytes).name[8:]
+    names = (path.name for path in (data / "pg_wal").glob(f"*{wanted}"))
+    return max((int(name[:8], 16) for name in names if _SEGMENT.fullmatch(name)), default=0)
+
+
 def parse_history(text: str) -> list[Fork]:
     """The content of a .history file: the timelines before it, oldest first."""
     forks = []

@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import AsyncIterator
 
 import asyncpg
 
 from agents.core.observation import Disk, Observation, Probe
-from agents.engines import pg_copy
-from agents.engines.base import Engine, EngineBusy, EngineError, OnProgress, Rejoined, Upstream
+from agents.engines import pg_copy, pg_handover
+from agents.engines.base import (
+    Engine,
+    EngineBusy,
+    EngineError,
+    LogPoint,
+    LogSource,
+    OnProgress,
+    Rejoined,
+    Upstream,
+)
 from agents.engines.pg_directory import Directory, write_whole
 from agents.engines.pg_server import LOOK_LIMIT_MS, NOT_ACCEPTING, Server, guard_errors
 from agents.engines.pg_session import Look, change, look, probe
@@ -30,6 +40,7 @@ from agents.guard_client import now_ms
 from protocol.messages import Role
 
 STANDBY_START_LIMIT_MS = 3000
+RECEIVER_LIMIT_MS = 2000
 
 
 class PostgreSQL(Engine):
@@ -204,6 +215,28 @@ class PostgreSQL(Engine):
                 f" SELECT pg_create_physical_replication_slot({quoted}, true)"
                 f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {quoted})",
             )
+
+    async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
+        """Of a copy that is fenced: dead, or a standby. Waits for nothing that is going on."""
+        self._directory.need_data()
+        control = await self._tools.control_data()
+        data, size = self.config.data, control.segment_bytes
+        identifier = control.system_identifier
+        end = await asyncio.to_thread(pg_handover.end_of_log, data, identifier, point, size)
+        return end - point.begin_bytes, pg_handover.read_log(data, point, end, size)
+
+    async def take_log(self, source: LogSource) -> int:
+        """What it received before, and what comes now, is replayed before any promotion."""
+        async with self._working:
+            await self._server.reload(read_back(self.config).following(self.config, None))
+            await self._server.until_receiver_gone(RECEIVER_LIMIT_MS)
+            seen = await self._server.looked()
+            if not seen.standby:
+                raise EngineError(f"{self.config.service}: is no standby, so it takes no log")
+            data, size = self.config.data, (await self._control_data()).segment_bytes
+            point = pg_handover.end_of_standby(data, seen.system_identifier, seen.position, size)
+            async with source(point) as chunks:
+                return await pg_handover.write_log(data, point, chunks, size)
 
     async def drain(self, timeout_ms: int) -> int:
         """Stop in order; the end of the shutdown's record. EngineBusy if it did not end so."""

@@ -45,6 +45,7 @@ def promote(view: View) -> dict[str, Any]:
         "backup": record.primary,
         "approval": None,
         "last_word": None,
+        "held_for": HeldFor.NOTHING,
     }
 
 

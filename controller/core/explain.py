@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from controller.core.conditions import facts, primary_proves
+from controller.core.conditions import primary_proves
 from controller.core.events import Kind
+from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import Row, rows_from
 from controller.core.view import View

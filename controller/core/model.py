@@ -171,6 +171,8 @@ class ServiceState(Struct, frozen=True):
     """Since when the backup is not seen to follow; -1 while it does."""
     following_since_ms: int
     """Since when the backup is seen to follow closely; -1 while it does not."""
+    fenced_since_ms: int
+    """When the primary was first seen fenced under the present revision; -1 before."""
     heard_revision: int
     """The highest revision that any agent named."""
     ordered_ms: int

@@ -5,9 +5,10 @@ taken. Each row carries its operator's sentence, which is stored with the record
 everywhere. The diagram in docs/phases.md is generated from this table.
 
 Why there is never a second writer: a row may lead to PROMOTING only from a phase in which
-nobody is granted a lease (COUNTDOWN), once every promise has run out or the primary has
-promised under this very revision not to write; or from DRAINING, once the primary has
-promised the same and stopped. ALONE, ARMING and HELD for illness, in which the primary
+nobody is granted a lease (COUNTDOWN, or HELD for a loss, which orders the same), once every
+promise has run out or the primary has promised under this very revision not to write; or from
+DRAINING, once the primary has promised the same and stopped. Waiting for the rest of a fenced
+primary's log only delays that. ALONE, ARMING and HELD for illness, in which the primary
 writes without a lease, have no row to COUNTDOWN. The only way from them to PROTECTED is a
 primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
 and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from controller.core import conditions as c
-from controller.core.conditions import Condition, facts, held_for
+from controller.core.conditions import Condition, held_for
 from controller.core.effects import (
     Effect,
     adopt,
@@ -38,6 +39,7 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
+from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, Record
 from controller.core.view import View
 
@@ -174,7 +176,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "loss_too_large", P.COUNTDOWN, P.HELD,
-        (c.fence_certain, c.backup_stands, Condition(
+        (c.fence_certain, c.backup_stands, c.log_settled, Condition(
             "loss_unbearable", lambda v: not c.loss_bearable(v), c.loss_bearable.no,
             c.loss_bearable.yes,
         )),
@@ -184,7 +186,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
-        (c.fence_certain, c.backup_stands, c.loss_bearable),
+        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {loss} at most: "
         "{backup} becomes primary",
         promote,
@@ -261,6 +263,13 @@ TABLE: tuple[Row, ...] = (
         (held_for(HeldFor.LOSS), c.primary_present),
         "{primary} is back with all its data; nothing was moved, the pair is armed anew",
         rearm, GIVEN_UP,
+    ),
+    Row(
+        "log_arrived", P.HELD, P.PROMOTING,
+        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken),
+        "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
+        "primary",
+        promote,
     ),
     Row(
         "loss_approved", P.HELD, P.COUNTDOWN,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from controller.core import leases
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
-from controller.core.detector import watch_backup
+from controller.core.detector import watch_backup, watch_fence
 from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
 from controller.core.invariants import check_change
 from controller.core.model import (
@@ -109,6 +109,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         reign_proven_ms=-1,
         ailing_since_ms=-1,
         following_since_ms=-1,
+        fenced_since_ms=-1,
         heard_revision=0,
         ordered_ms=now_ms,
         echoes={},
@@ -242,7 +243,8 @@ def _refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:
     actions: list[Action] = []
     for uid in uids:
-        state = _put(state, watch_backup(state.services[uid], now_ms))
+        service = watch_backup(state.services[uid], now_ms)
+        state = _put(state, watch_fence(service, now_ms))
         state, more = _settle(state, uid, now_ms)
         actions += more
     return state, actions
@@ -294,7 +296,7 @@ def _enter(view: View, new: Record) -> ServiceState:
             ailing_since_ms=-1,
             following_since_ms=-1,
         )
-    return replace(service, record=new, ordered_ms=view.now_ms)
+    return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
 
 
 def _transition(view: View, row: Row, new: Record) -> Transition:
@@ -323,11 +325,14 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
 
 
 def _order_is_due(view: View) -> bool:
-    """Whether an agent that is heard has not taken the present revision for a while."""
+    """Whether an agent must be told something new, or has not taken it for a while."""
+    if view.waits_for_log and view.service.fenced_since_ms > view.service.ordered_ms:
+        return True
     if view.now_ms - view.service.ordered_ms < ORDER_AGAIN_MS:
         return False
     heard = [r for r in (view.primary, view.backup) if r is not None]
-    return any(report.revision < view.record.revision for report in heard)
+    behind = any(report.revision < view.record.revision for report in heard)
+    return behind or view.waits_for_log
 
 
 def _remind(state: State, service: ServiceState, agent: str) -> list[Action]:
@@ -345,9 +350,7 @@ def _orders(state: State, service: ServiceState, agents: list[str]) -> list[Acti
     made = [
         (
             agent,
-            assignment_for(
-                service.spec, service.record, agent, state.term, service.echoes.get(agent, "")
-            ),
+            assignment_for(service, agent, state.term),
         )
         for agent in agents
     ]

@@ -16,7 +16,7 @@ from agents.core.actions import BeginJob
 from agents.core.events import EngineExited, GuardState, JobEnded, Probed
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Observation, Probe, ProbeKind
-from agents.engines.base import EngineBusy, EngineError
+from agents.engines.base import EngineBusy, EngineError, LogSource
 from agents.guard_client import (
     EngineExit,
     GuardBusy,
@@ -33,6 +33,10 @@ from protocol.messages import Partner, Role
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
 PARTNER = Partner("ikn-1", "10.0.0.1:8701", "10.0.0.1:5432", "")
+
+
+def no_log(service: str, partner: Partner, revision: int) -> LogSource:
+    raise AssertionError("no log is taken here")
 
 
 class FakeEngine:
@@ -155,7 +159,9 @@ async def carried_out(
 ) -> tuple[JobEnded, Fresh]:
     told: list[Any] = []
     fresh = Fresh()
-    wiring = Wiring("batam-1", "saling_replication", lambda a: a.replace("10.0.0.1", "127.0.0.1"))
+    wiring = Wiring(
+        "batam-1", "saling_replication", lambda a: a.replace("10.0.0.1", "127.0.0.1"), no_log
+    )
     async with asyncio.TaskGroup() as group:
         Jobs("paspor", engine, wiring, told.append, fresh, metrics, group).begin(job, 5000)  # type: ignore[arg-type]
         assert fresh.busy
@@ -216,7 +222,7 @@ async def test_a_probe_that_hangs_ends_in_a_timeout(
     told: list[Any] = []
     engine = FakeEngine()
     engine.probe_takes.clear()
-    wiring = Wiring("batam-1", "u", lambda a: a)
+    wiring = Wiring("batam-1", "u", lambda a: a, no_log)
     async with asyncio.TaskGroup() as group:
         jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group)  # type: ignore[arg-type]
         jobs.begin_probe(20)
@@ -228,7 +234,7 @@ async def test_a_probe_of_an_engine_that_is_gone_tells_nothing(metrics: Metrics)
     told: list[Any] = []
     engine = FakeEngine()
     engine.probe_takes.clear()
-    wiring = Wiring("batam-1", "u", lambda a: a)
+    wiring = Wiring("batam-1", "u", lambda a: a, no_log)
     async with asyncio.TaskGroup() as group:
         jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group)  # type: ignore[arg-type]
         jobs.begin_probe(10_000)

@@ -35,10 +35,7 @@ async def pair(services: tuple[Service, ...]) -> AsyncIterator[Lab]:
     lab = make_lab(services)
     async with lab:
         yield lab
-    import os
-
-    if not os.environ.get("KEEP"):
-        shutil.rmtree(lab.plan.directory, ignore_errors=True)
+    shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

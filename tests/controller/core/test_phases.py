@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from controller.core import diagram
-from controller.core.conditions import facts
 from controller.core.events import Kind
+from controller.core.facts import facts
 from controller.core.model import Approval, HeldFor, LastWord, Phase, Protection
 from controller.core.phases import TABLE, Row, first_row, rows_from
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
-from tests.controller.core.given import NOW, Given, backup_report, primary_report
+from tests.controller.core.given import NOW, TERMS, Given, backup_report, primary_report
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -30,6 +31,12 @@ def behind(phase: Phase) -> Given:
 def newly_sync(phase: Phase) -> Given:
     given = Given(phase)
     return given.seen(spec=replace(given.spec, protection=Protection.SYNC))
+
+
+def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
+    """The engine is dead, its agent has promised not to write, and every grantor has stopped."""
+    told = primary_report(role=Role.DOWN, writable=False, fenced=True)
+    return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
 
 
 def restored_and_asked(phase: Phase, kind: Kind) -> Given:
@@ -95,6 +102,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("adopted", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ADOPTION),
     ("well_again", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ILLNESS),
     ("primary_back_in_hold", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.LOSS),
+    ("log_arrived", P.HELD): lambda: fenced(Given(P.HELD, held_for=HeldFor.LOSS), log_taken=True),
     ("loss_approved", P.HELD): lambda: (
         Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0))
         .stopped()
@@ -133,8 +141,11 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
         assert first_row(Given(phase).view()) is None
 
 
-def test_only_countdown_and_draining_lead_to_promoting() -> None:
-    assert {r.source for r in TABLE if r.target is P.PROMOTING} == {P.COUNTDOWN, P.DRAINING}
+def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
+    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
+    from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
+    assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
@@ -260,3 +271,42 @@ def test_what_the_primary_may_have_added_since_its_last_word_counts() -> None:
 def test_the_diagram_in_the_docs_is_fresh() -> None:
     stored = Path(__file__).parents[3] / "docs" / "phases.md"
     assert stored.read_text() == diagram.markdown(), "run `make docs`"
+
+
+LOST = LastWord(10**9, 0, 0)
+
+
+def test_a_promotion_waits_for_the_log_of_a_fenced_primary_that_is_heard() -> None:
+    assert first_row(fenced(Given(P.COUNTDOWN, terms=TERMS)).view()) is None
+
+
+def test_with_the_whole_log_there_is_no_loss_to_wait_for() -> None:
+    given = fenced(Given(P.COUNTDOWN, last_word=LOST), log_taken=True)
+    row = first_row(given.view())
+    assert row is not None
+    assert row.name == "fence_certain"
+    assert given.view().loss_bytes == 0
+
+
+def test_the_wait_for_the_log_ends_with_its_budget() -> None:
+    late = NOW - TERMS.handover_budget_ms
+    row = first_row(fenced(Given(P.COUNTDOWN, last_word=LOST), late).view())
+    assert row is not None
+    assert row.name == "loss_too_large"
+
+
+def test_nobody_waits_for_the_log_of_a_host_that_is_not_heard() -> None:
+    row = first_row(fenced(Given(P.COUNTDOWN)).primary(None).view())
+    assert row is not None
+    assert row.name == "fence_certain"
+
+
+def test_nobody_waits_for_the_log_in_sync_mode() -> None:
+    row = first_row(fenced(Given(P.COUNTDOWN)).sync().view())
+    assert row is not None
+    assert row.name == "fence_certain"
+
+
+def test_a_log_that_was_taken_under_another_revision_does_not_count() -> None:
+    given = fenced(Given(P.COUNTDOWN, last_word=LOST), revision=9, log_taken=True)
+    assert given.view().loss_bytes != 0
