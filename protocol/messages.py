@@ -141,7 +141,7 @@ class Report(Struct, frozen=True, tag="report"):
     replicas: Annotated[tuple[ReplicaReport, ...], Meta(max_length=256)]
 
 
-class LeaseTerms(Struct, frozen=True):
+class LeaseTerms(Struct, frozen=True, omit_defaults=True):
     """The numbers of a lease; config refuses those that break the safety rule."""
 
     ttl_ms: Natural
