@@ -65,6 +65,8 @@ REPORT = Report(
             primary_rate_bytes_s=4096,
             doing="seeding 43 %",
             problem="none",
+            renewal_gap_p999_ms=431,
+            kill_p999_ms=38,
             start_nonce="3-9f.0",
         ),
     ),
