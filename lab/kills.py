@@ -26,6 +26,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -54,6 +55,8 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
     try:
         wrong = asyncio.run(_run(options, directory, console))
+    except asyncio.CancelledError:
+        sys.exit("ended by SIGTERM")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     sys.exit(1 if wrong else 0)
@@ -87,23 +90,27 @@ def _forbid_namespaces() -> None:
 
 
 async def _run(options: argparse.Namespace, directory: Path, console: Console) -> list[str]:
+    # Told to end, it ends in order: what was started must not go on.
+    work = asyncio.current_task()
+    assert work is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     binaries = binaries_of(options.version)
     wrong: list[str] = []
     if options.kills:
-        noises = Noises(directory)
-        noises.start()
-        result = await kill_many(options, directory / "kills", binaries, console)
+        async with Noises(directory) as noises:
+            result = await kill_many(options, directory / "kills", binaries, console)
+            noise = await noises.end()
         wrong = result.wrong
-        console.print(_kill_table(result, options), _noise(await noises.end()))
+        console.print(_kill_table(result, options), _noise(noise))
         for text in wrong:
             console.print(f"WRONG: {text}", style="bold red")
     if options.fences:
-        noises = Noises(directory)
-        noises.start()
-        spreads = await measure_fences(
-            directory / "fences", binaries, options.isolation, options.fences, options.seed
-        )
-        console.print(_fence_table(spreads, options), _noise(await noises.end()))
+        async with Noises(directory) as noises:
+            spreads = await measure_fences(
+                directory / "fences", binaries, options.isolation, options.fences, options.seed
+            )
+            noise = await noises.end()
+        console.print(_fence_table(spreads, options), _noise(noise))
     return wrong
 
 

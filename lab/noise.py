@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -37,7 +38,7 @@ class Noise(msgspec.Struct, frozen=True):
 
 
 class Noises:
-    """Measures from `start` to `end`, in a process of its own."""
+    """`async with Noises(...)` measures in a process of its own until `end` says what it was."""
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "noise.out"
@@ -45,8 +46,17 @@ class Noises:
             "noise", self._log, module("lab.noise", "--file", str(directory / "noise.block"))
         )
 
-    def start(self) -> None:
+    async def __aenter__(self) -> Noises:
         self._child.start()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self._child.end()
 
     async def end(self) -> Noise:
         """What it was. Raises RuntimeError when the measuring process said nothing."""
