@@ -88,6 +88,7 @@ class Unit:
         config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
         engine = local.engine
         self.worker = worker
+        self.timings = metrics.timings(name)
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
         logs = LogClient(parts.client_tls, config.reached)
         wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
@@ -103,7 +104,14 @@ class Unit:
         told = report(self.worker.settled, at_ms)
         beside = (self.worker.problem, self.keeper.problem, self.watch.problem, self.slots.problem)
         problem = told.problem or next((text for text in beside if text), "")
-        return replace(told, problem=problem[:PROBLEM_AT_MOST])
+        assignment = self.worker.settled.durable.assignment
+        self.timings.under(assignment.terms if assignment else None)
+        return replace(
+            told,
+            problem=problem[:PROBLEM_AT_MOST],
+            renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
+            kill_p999_ms=self.timings.kill_p999_ms,
+        )
 
 
 class Agent:

@@ -54,6 +54,8 @@ def _print_head(console: Console, service: Explanation) -> None:
     console.print(head)
     console.print(Text(f"Why: {service.because}"))
     console.print(Text(f"Advice: {service.advice}", style="bold"))
+    for text in service.warnings:
+        console.print(Text(f"Warning: {text}", style="yellow"))
     if service.paused:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
     if service.operation:

@@ -92,6 +92,7 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
             parts.append(
                 _below(f"{service.primary} was last heard to commit {_ago(service)}", "yellow")
             )
+        parts += [_below(text, "yellow") for text in service.warnings]
         if not service.protected:
             parts.append(_below(f"> {service.advice}", "bold"))
     return parts

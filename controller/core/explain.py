@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from config.timeliness import late_renewals, slow_fence
 from controller.core.conditions import primary_proves
 from controller.core.events import Kind
 from controller.core.facts import facts
@@ -77,6 +78,8 @@ class Explanation(Struct, frozen=True):
     copies: tuple[CopyView, ...]
     ways: tuple[Way, ...]
     advice: str
+    warnings: tuple[str, ...] = ()
+    """What works and may not do so in time, each with its mend."""
 
 
 def explain(service: ServiceState, now_ms: int) -> Explanation:
@@ -112,7 +115,20 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         copies=tuple(_copy(service, agent.agent, agent.site, now_ms) for agent in spec.replicas),
         ways=tuple(_way(row, view) for row in rows_from(record.phase)),
         advice=_advice(view),
+        warnings=_warnings(view),
     )
+
+
+def _warnings(view: View) -> tuple[str, ...]:
+    """By the measurements of the agents that are heard."""
+    terms, texts = view.record.terms, []
+    if view.primary is not None:
+        gap_ms = view.primary.renewal_gap_p999_ms
+        texts.append(late_renewals(view.record.primary, gap_ms, terms))
+    for agent, told in ((view.record.primary, view.primary), (view.record.backup, view.backup)):
+        if told is not None:
+            texts.append(slow_fence(agent, told.kill_p999_ms, terms))
+    return tuple(filter(None, texts))
 
 
 def protected(service: ServiceState, now_ms: int) -> bool:

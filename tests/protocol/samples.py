@@ -70,6 +70,8 @@ REPORT = Report(
             log_taken=True,
             doing="seeding 43 %",
             problem="none",
+            renewal_gap_p999_ms=431,
+            kill_p999_ms=38,
             start_nonce="3-9f.0",
         ),
     ),
