@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.core import maintenance
 from controller.core.events import Kind
 from controller.core.model import HeldFor, Phase, Protection
 from controller.core.view import View
@@ -61,6 +62,7 @@ def facts(view: View) -> dict[str, str]:
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
+        **maintenance.facts(view),
     }
 
 
