@@ -58,7 +58,7 @@ def _print_head(console: Console, service: Explanation) -> None:
     if service.paused:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
     if service.maintenance:
-        told = maintenance_line("Maintenance", service.maintenance)
+        told = maintenance_line(service.phase, service.maintenance)
         console.print(Text(told, style="yellow"))
     if service.operation:
         console.print(Text(f"Under way: operation {service.operation}"))

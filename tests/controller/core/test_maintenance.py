@@ -58,7 +58,7 @@ class Story:
 
     def _changed(self, **changes: Any) -> State:
         service = self.state.services[UID]
-        announced = replace(service.record.maintenance, **changes)
+        announced = replace(self.maintenance, **changes)
         record = replace(service.record, maintenance=announced)
         return replace(self.state, services={UID: replace(service, record=record)})
 

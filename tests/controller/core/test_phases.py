@@ -50,6 +50,11 @@ def maintained(spent_ms: int, **changes: object) -> Given:
     return given.seen(maintenance_ms=NOW - spent_ms, following_since_ms=-1)
 
 
+def maintenance_asked(phase: Phase) -> Given:
+    given = Given(phase).primary(primary_report(mode=Mode.NONE))
+    return given.asked(Kind.BEGIN_MAINTENANCE, for_ms=3_600_000)
+
+
 # For every row a situation in which it is the first that fires.
 SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     **{("store_restored", phase): partial(behind, phase) for phase in Phase if phase is not P.HELD},
@@ -99,11 +104,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)
     ),
     **{
-        ("maintenance", phase): lambda phase=phase: (
-            Given(phase)
-            .primary(primary_report(mode=Mode.NONE))
-            .asked(Kind.BEGIN_MAINTENANCE, for_ms=3_600_000)
-        )
+        ("maintenance", phase): partial(maintenance_asked, phase)
         for phase in (P.PROTECTED, P.ARMING, P.ALONE)
     },
     ("maintenance_ended", P.ALONE): lambda: maintained(60_000).asked(Kind.END_MAINTENANCE),
