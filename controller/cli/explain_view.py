@@ -8,6 +8,7 @@ from rich.text import Text
 
 from controller.cli.figures import duration, size
 from controller.cli.history_view import print_lines
+from controller.cli.status_view import maintenance_line
 from controller.core.explain import CopyView, Explanation, Way
 from controller.core.model import Phase
 from controller.stores.base import HistoryLine
@@ -58,6 +59,9 @@ def _print_head(console: Console, service: Explanation) -> None:
         console.print(Text(f"Warning: {text}", style="yellow"))
     if service.paused:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
+    if service.maintenance:
+        told = maintenance_line(service.phase, service.maintenance)
+        console.print(Text(told, style="yellow"))
     if service.operation:
         console.print(Text(f"Under way: operation {service.operation}"))
 

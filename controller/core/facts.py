@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.core import maintenance
 from controller.core.view import View
 from protocol.windows import silence_ms
 
@@ -31,6 +32,7 @@ def facts(view: View) -> dict[str, str]:
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
+        **maintenance.facts(view),
     }
 
 

@@ -32,6 +32,9 @@ def check_change(old: Record, new: Record) -> None:
     if old.phase in NO_WAY_BACK:
         forward = new.phase in (*NO_WAY_BACK, Phase.ALONE, Phase.HELD)
         _demand(forward, old, new, "after the swap there is no way back")
+    if new.maintenance is not None:
+        of_backup = new.phase is Phase.ALONE and new.maintenance.agent == new.backup
+        _demand(of_backup, old, new, "only a backup whose primary stands alone is in maintenance")
     if new.phase is Phase.PROTECTED:
         leased = old.phase in (*LEASED_PHASES, Phase.ARMING)
         _demand(leased, old, new, "only a primary that wants a lease becomes PROTECTED")

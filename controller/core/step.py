@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from controller.core import leases
+from controller.core import leases, maintenance_conditions
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
 from controller.core.detector import watch_backup, watch_fence
@@ -113,6 +113,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         heard_revision=0,
         ordered_ms=now_ms,
         echoes={},
+        maintenance_ms=now_ms,
     )
 
 
@@ -235,7 +236,10 @@ def _refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
             f"{event.kind.value} is possible in {' and '.join(phases)}; {record.service} is in "
             f"{record.phase.value}: {record.because}"
         )
-        return Answer(event.id, False, text, (f"{record.service} must be in {phases[0]}",))
+        missing = [f"{record.service} must be in {phases[0]}"]
+        if record.maintenance is not None:
+            missing.append(maintenance_conditions.not_announced.sentence(view))
+        return Answer(event.id, False, text, tuple(missing))
     unmet = min((row.unmet(view) for row in rows), key=len)
     return Answer(event.id, False, f"{event.kind.value} of {record.service} is refused", unmet)
 
@@ -284,6 +288,8 @@ def _enter(view: View, new: Record) -> ServiceState:
     service, old = view.service, view.record
     if new.phase is not old.phase:
         service = replace(service, entered_ms=view.now_ms)
+    if new.maintenance != old.maintenance:
+        service = replace(service, maintenance_ms=view.now_ms)
     if new.epoch != old.epoch or new.primary != old.primary:
         service = replace(
             service,

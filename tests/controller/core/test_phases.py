@@ -13,11 +13,18 @@ from msgspec.structs import replace
 from controller.core import diagram
 from controller.core.events import Kind
 from controller.core.facts import facts
-from controller.core.model import Approval, HeldFor, LastWord, Phase, Protection
+from controller.core.model import (
+    Approval,
+    HeldFor,
+    LastWord,
+    Maintenance,
+    Phase,
+    Protection,
+)
 from controller.core.phases import TABLE, Row, first_row, rows_from
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
-from tests.controller.core.given import NOW, TERMS, Given, backup_report, primary_report
+from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -41,6 +48,18 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
 
 def restored_and_asked(phase: Phase, kind: Kind) -> Given:
     return Given(phase, held_for=HeldFor.RESTORED).asked(kind)
+
+
+def maintained(spent_ms: int, **changes: object) -> Given:
+    """A backup whose maintenance of an hour was announced, so much of it ago."""
+    announced = Maintenance(B, "siti", "kernel patches", 3_600_000)
+    given = Given(P.ALONE, maintenance=replace(announced, **changes))
+    return given.seen(maintenance_ms=NOW - spent_ms, following_since_ms=-1)
+
+
+def maintenance_asked(phase: Phase) -> Given:
+    given = Given(phase).primary(primary_report(mode=Mode.NONE))
+    return given.asked(Kind.BEGIN_MAINTENANCE, for_ms=3_600_000)
 
 
 # For every row a situation in which it is the first that fires.
@@ -91,6 +110,20 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_lost_in_arming", P.ARMING): lambda: (
         Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)
     ),
+    **{
+        ("maintenance", phase): partial(maintenance_asked, phase)
+        for phase in (P.PROTECTED, P.ARMING, P.ALONE)
+    },
+    ("maintenance_ended", P.ALONE): lambda: maintained(60_000).asked(Kind.END_MAINTENANCE),
+    ("maintenance_over", P.ALONE): lambda: maintained(60_000, away=True).seen(
+        following_since_ms=NOW - 10_000
+    ),
+    ("maintenance_ran_out", P.ALONE): lambda: maintained(3_600_000).seen(
+        following_since_ms=NOW - 10_000
+    ),
+    ("maintenance_overdue", P.ALONE): lambda: maintained(3_600_000),
+    ("maintenance_away", P.ALONE): lambda: maintained(60_000).backup(backup_report(), 9000),
+    ("maintenance_counted", P.ALONE): lambda: maintained(900_000),
     ("store_restored_in_hold", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.LOSS).seen(
         heard_revision=11
     ),
