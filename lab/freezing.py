@@ -51,20 +51,19 @@ def thaw(directory: Path, also: Iterable[int] = ()) -> None:
 
 def family_of(pids: Iterable[int]) -> dict[int, str]:
     """These processes and all that come from them, parents first, with the kernel's state."""
-    children: dict[int, list[int]] = {}
+    parents: dict[int, int] = {}
     states: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             # The name in parentheses may hold anything, so the fields are counted after it.
             fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            states[int(entry.name)] = fields[0]
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            states[int(entry.name)], parents[int(entry.name)] = fields[0], int(fields[1])
+    named = set(pids) & set(states)
+    generation = [pid for pid in named if parents[pid] not in named]
     family: dict[int, str] = {}
-    waiting = [pid for pid in pids if pid in states]
-    for pid in waiting:
-        if pid not in family:
-            family[pid] = states[pid]
-            waiting += children.get(pid, [])
+    while generation:
+        family |= {pid: states[pid] for pid in generation}
+        generation = [pid for pid, parent in parents.items() if parent in generation]
     return family
 
 

@@ -19,31 +19,24 @@ import argparse
 import asyncio
 import contextlib
 import random
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
 from controller.broker import die_with_parent
+from lab.control import Answer, LinksError, ask, serve_requests
 from lab.network import Way
 from lab.relay import Connection, Road, State
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
-ASK_TIMEOUT_S = 10.0
 TRY_AGAIN_S = 0.02
-MAX_LINE_BYTES = 64 * 1024
-MAX_SOCKET_PATH_BYTES = 107
 
 Cut = Literal["silent", "reset"]
-
-
-class LinksError(Exception):
-    """The process of the links does not run, or refused what was asked."""
 
 
 class AddLink(msgspec.Struct, frozen=True, tag_field="do", tag="link", forbid_unknown_fields=True):
@@ -86,14 +79,6 @@ class Look(msgspec.Struct, frozen=True, tag_field="do", tag="look", forbid_unkno
 
 
 Request = AddLink | CutRoad | Degrade | Heal | Look
-
-
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`error` is empty when it was done."""
-
-    error: str = ""
-    listen: str = ""
-    connections: int = 0
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,9 +205,7 @@ class Links:
         """
         await ask(self.control, Degrade(one, other, bytes_s, hiccup_probability, hiccup_ms))
 
-    async def slow(
-        self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0
-    ) -> None:
+    async def slow(self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0) -> None:
         """From `one` to `other`: a delay on top, and a speed shared by all; 0 is no limit."""
         certain = 1.0 if extra_ms else 0.0
         await self.degrade(
@@ -251,28 +234,6 @@ class Links:
             await asyncio.sleep(TRY_AGAIN_S)
         last = self.log_path.read_text(errors="replace").strip().splitlines()[-1:]
         raise LinksError(f"links ended with {process.returncode} at their start: {last}")
-
-
-async def ask(control: Path, request: msgspec.Struct) -> Answer:
-    """Ask the network's process for one thing. Raises LinksError, or TimeoutError."""
-    async with asyncio.timeout(ASK_TIMEOUT_S):
-        try:
-            reader, writer = await asyncio.open_unix_connection(control, limit=MAX_LINE_BYTES)
-        except OSError as error:
-            raise LinksError(f"links do not listen on {control}: {error}") from error
-        try:
-            writer.write(msgspec.json.encode(request) + b"\n")
-            line = await reader.readline()
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-    if not line:
-        raise LinksError(f"links ended while they were asked for {request}")
-    answer = msgspec.json.decode(line, type=Answer)
-    if answer.error:
-        raise LinksError(answer.error)
-    return answer
 
 
 class Switchboard:
@@ -357,36 +318,6 @@ async def serve(spec: Spec) -> None:
     board = Switchboard(spec)
     await serve_requests(spec.control, Request, board.do)
     await board.close()
-
-
-async def serve_requests(
-    control: str, kind: Any, do: Callable[[Any], Awaitable[Answer]]
-) -> None:
-    """Do what is asked on a unix socket, until SIGTERM or SIGINT. `kind`: what may be asked."""
-    if len(control.encode()) > MAX_SOCKET_PATH_BYTES:
-        raise LinksError(
-            f"control: {control} is longer than the {MAX_SOCKET_PATH_BYTES} bytes a unix "
-            "socket may have: give the lab a shorter directory"
-        )
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(ASK_TIMEOUT_S):
-                line = await reader.readline()
-            reply = await do(msgspec.json.decode(line, type=kind))
-        except (msgspec.DecodeError, ValueError, OSError) as error:
-            reply = Answer(error=str(error) or type(error).__name__)
-        writer.write(msgspec.json.encode(reply) + b"\n")
-        writer.close()
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = await asyncio.start_unix_server(answer, control, limit=MAX_LINE_BYTES)
-    async with server:
-        await stop.wait()
-    Path(control).unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -15,8 +15,9 @@ from types import MappingProxyType
 
 import msgspec
 
+from lab.control import LinksError, ask
 from lab.geography import CLIENT_ROUND_TRIP_MS, CLIENTS
-from lab.links import Heal, LinksError, ask
+from lab.links import Heal
 from lab.netns import why_not
 from lab.network import Way
 from lab.processes import Child, module
@@ -101,9 +102,7 @@ class Namespaces:
                 one, end = (other, site) if way == "in" else (site, other)
                 await self.cut(one, end, one_way=way != "both")
 
-    async def slow(
-        self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0
-    ) -> None:
+    async def slow(self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0) -> None:
         """From `one` to `other`: a delay on top, and a speed shared by all; 0 is no limit."""
         await self.degrade(one, other, extra_ms=extra_ms, bytes_s=bytes_s)
 

@@ -42,9 +42,7 @@ class Network(Protocol):
     async def isolate(self, site: str, *, way: Way = "both") -> None:
         """Silently cut a place from all others."""
 
-    async def slow(
-        self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0
-    ) -> None:
+    async def slow(self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0) -> None:
         """From `one` to `other`: a delay on top, and a speed shared by all; 0 is no limit."""
 
     async def heal(self, one: str = "", other: str = "") -> None:

@@ -22,8 +22,9 @@ from pathlib import Path
 
 import msgspec
 
+from lab.control import Answer, serve_requests
 from lab.lanes import Lane
-from lab.links import Answer, Heal, serve_requests
+from lab.links import Heal
 from lab.netns import Place, be_told_of_parents_death, end_all_within, make_place, within
 
 MTU = 32 * 1024

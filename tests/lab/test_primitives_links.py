@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.links import AddLink, Links, LinksError, ask
+from lab.control import LinksError, ask
+from lab.links import AddLink, Links
 
 WAIT_S = 30.0
 ROUND_TRIP_MS = 40.0

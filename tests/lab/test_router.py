@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.links import LinksError
+from lab.control import LinksError
 from lab.namespaces import Namespaces, why_not
 from lab.netns import Place, within
 from lab.processes import ROOT
@@ -233,13 +233,13 @@ asyncio.run(main())
 """
 
 
-async def test_all_that_stands_in_a_place_ends_with_the_lab_however_it_ends(tmp_path: Path) -> None:
+def test_all_that_stands_in_a_place_ends_with_the_lab_however_it_ends(tmp_path: Path) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
     )
     assert owner.stdout is not None
     with owner.stdout:
-        line = await asyncio.to_thread(owner.stdout.readline)
+        line = owner.stdout.readline()
     pids = [int(word) for word in line.split()]
     assert len(pids) == 2
     owner.send_signal(signal.SIGKILL)
@@ -247,7 +247,7 @@ async def test_all_that_stands_in_a_place_ends_with_the_lab_however_it_ends(tmp_
     until = time.monotonic() + WAIT_S
     while any(_lives(pid) for pid in pids):
         assert time.monotonic() < until, f"of {pids} some live on"
-        await asyncio.sleep(0.02)
+        time.sleep(0.02)
 
 
 def _lives(pid: int) -> bool:
