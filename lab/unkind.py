@@ -31,9 +31,9 @@ class Unkind(msgspec.Struct, frozen=True):
     """From the fault to its end; what came after the heal or the thaw is told below."""
     failed_over: bool
     lease_margin_s: float | None
-    """From the last acknowledgement of the faulty site to its lease's end: never below 0.
+    """From the faulty site's last acknowledgement to its lease's end: never below 0.
 
-    None where nothing failed over, and the lease went on.
+    Before the heal or the thaw; None where nothing failed over, and the lease went on.
     """
     acked_inside: int
     """Writes acknowledged to the client in the faulty site during the fault."""
@@ -160,9 +160,10 @@ async def _told(
     after = await lab.wait_until_whole(service)
     whole_ms = now_ms()
     await watch.wait_for_writes()
+    # The logs are read first: what is acknowledged after the rows were read is not lost.
+    inside, outside = witness.inserts(), watch.inserts()
     present = await numbers_at_primary(lab, service)
     failed_over = after["epoch"] > before["epoch"]
-    inside, outside = witness.inserts(), watch.inserts()
     watch.quiet_since_ms = now_ms()
     return Unkind(
         act=done,

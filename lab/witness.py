@@ -18,7 +18,7 @@ from config.leases import PROFILES
 from lab.geography import SITES
 from lab.incident import Watch, acked
 from lab.processes import Child
-from lab.records import Answer, Insert
+from lab.records import Answer, Insert, now_ms
 
 FAR_APART = 1_000_000_000
 """Between the numbers of two writers of one service."""
@@ -43,8 +43,7 @@ class Witness:
         self._writer = self.watch.start_writer(self._name, self.site, (self.site,), first_n)
         self._asking = asyncio.create_task(self._ask(), name=f"witness of {self.site}")
         try:
-            async with asyncio.timeout(FIRST_WRITE_TIMEOUT_S):
-                await self._begun()
+            await self._wait_for_writes()
         except BaseException:
             await self._end()
             raise
@@ -87,9 +86,17 @@ class Witness:
     def _name(self) -> str:
         return f"inside-{self.site}"
 
-    async def _begun(self) -> None:
-        while not self.deadline_ms or not any(acked(i) for i in self.inserts()):
+    async def _wait_for_writes(self) -> None:
+        since_ms = now_ms()
+        while now_ms() < since_ms + FIRST_WRITE_TIMEOUT_S * 1000:
+            begun = any(acked(i) and i.start_ms > since_ms for i in self.inserts())
+            if begun and self.deadline_ms:
+                return
             await asyncio.sleep(LOOK_AGAIN_S)
+        raise TimeoutError(
+            f"{self.site}: no write of a client inside was acknowledged under a lease within "
+            f"{FIRST_WRITE_TIMEOUT_S} s\n{self._writer.last_words(5)}"
+        )
 
     async def _end(self) -> None:
         self._asking.cancel()

@@ -8,17 +8,16 @@ from __future__ import annotations
 import pytest
 
 from lab.four_sites import Lab
-from lab.incident import Watch
 from lab.namespaces import why_not
 from lab.unkind import (
     Scenario,
-    Unkind,
     partner_link_cut,
     primary_cut_off,
     primary_deaf,
     primary_frozen,
     primary_mute,
 )
+from tests.lab.unkindness import assert_backup_streams, incident
 
 pytestmark = [
     pytest.mark.lab,
@@ -29,8 +28,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-HOLD_S = 8.0
-"""Four leases: whatever a lease decides has been decided."""
 LINK_HOLD_S = 20.0
 """Until an async backup that is heard and does not stream is given up."""
 
@@ -38,28 +35,6 @@ LINK_HOLD_S = 20.0
 @pytest.fixture(scope="module")
 def network() -> str:
     return "namespaces"
-
-
-async def incident(lab: Lab, scenario: Scenario, hold_s: float = HOLD_S) -> Unkind:
-    """Run it, print its figures, and check what must be true of every one."""
-    async with Watch(lab, "paspor") as watch:
-        told = await scenario(lab, watch, hold_s)
-    print(f"\n{told}")
-    assert (told.act.two_writers_s, told.lost_after) == (0, 0)
-    assert told.lease_margin_s is None or told.lease_margin_s > 0
-    return told
-
-
-async def assert_backup_streams(lab: Lab, site: str) -> None:
-    """And from the primary itself."""
-    seen = await lab.api.explain("paspor")
-    assert seen["backup"].startswith(site)
-    connection = await lab.as_superuser("paspor", await lab.primary_site("paspor"))
-    try:
-        states = await connection.fetch("SELECT state FROM pg_stat_replication")
-    finally:
-        await connection.close(timeout=2)
-    assert [row["state"] for row in states] == ["streaming"]
 
 
 async def test_a_site_that_is_cut_off_is_fenced_taken_over_and_comes_back_as_the_backup(
