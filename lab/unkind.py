@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -41,8 +42,10 @@ class Unkind(msgspec.Struct, frozen=True):
     """Of all that were acknowledged to it, those that are absent in the end."""
     acked_after_thaw: int
     """Writes acknowledged by the thawed engine, to any client."""
+    two_writers_s: float
+    """During the fault, by the client inside too; `act` has what the others prove."""
     two_writers_after_s: float
-    """After the heal or the thaw; `act` has those before."""
+    """From the heal or the thaw on."""
     lost_after: int
     """Acknowledged to the client outside after the heal or the thaw, and absent in the end."""
     whole_after_s: float
@@ -77,30 +80,23 @@ async def primary_frozen(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
     async with Witness(watch, site) as witness:
         still = (witness.pid,)
 
-        async def fault() -> None:
-            await lab.freeze_site(site, still)
-
-        async def mend() -> None:
+        async def thaw() -> None:
             lab.thaw_site(site, still)
 
+        fault = _Fault("primary site frozen", lambda: lab.freeze_site(site, still), thaw)
         try:
-            return await _told(lab, watch, witness, hold_s, "primary site frozen", fault, mend)
+            return await _told(watch, witness, hold_s, fault)
         finally:
-            lab.thaw_site(site, still)
+            await thaw()
 
 
 async def partner_link_cut(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
     """Only the road between primary and partner is cut; both reach the controller."""
     site = await lab.primary_site(watch.service)
     partner = next(s for s in lab.plan.service(watch.service).sites if s != site)
-
-    async def fault() -> None:
-        await lab.links.cut(site, partner)
-
+    fault = _Fault("link to the partner cut", lambda: lab.links.cut(site, partner), lab.links.heal)
     async with Witness(watch, site) as witness:
-        return await _told(
-            lab, watch, witness, hold_s, "link to the partner cut", fault, lab.links.heal
-        )
+        return await _told(watch, witness, hold_s, fault)
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -114,67 +110,75 @@ SCENARIOS: dict[str, Scenario] = {
 
 async def _isolated(lab: Lab, watch: Watch, hold_s: float, name: str, way: Way) -> Unkind:
     site = await lab.primary_site(watch.service)
-
-    async def fault() -> None:
-        await lab.links.isolate(site, way=way)
-
+    fault = _Fault(name, lambda: lab.links.isolate(site, way=way), lab.links.heal)
     async with Witness(watch, site) as witness:
-        return await _told(lab, watch, witness, hold_s, name, fault, lab.links.heal)
+        return await _told(watch, witness, hold_s, fault)
 
 
-async def _told(
-    lab: Lab,
-    watch: Watch,
-    witness: Witness,
-    hold_s: float,
-    name: str,
-    fault: Callable[[], Awaitable[Any]],
-    mend: Callable[[], Awaitable[Any]],
-) -> Unkind:
+@dataclass
+class _Fault:
+    """What is done and undone, and when."""
+
+    name: str
+    cause: Callable[[], Awaitable[Any]]
+    undo: Callable[[], Awaitable[Any]]
+    caused_ms: float = 0.0
+    mended_ms: float = 0.0
+
+    async def begin(self) -> None:
+        self.caused_ms = now_ms()
+        await self.cause()
+
+    async def mend(self) -> None:
+        """Once only."""
+        if not self.mended_ms:
+            self.mended_ms = now_ms()
+            await self.undo()
+
+
+async def _told(watch: Watch, witness: Witness, hold_s: float, fault: _Fault) -> Unkind:
     """Cause the fault, hold it, mend it, wait until all is whole, and tell."""
-    service = watch.service
+    lab, service = watch.lab, watch.service
     before = await lab.last_known(service)
     heard = _Hearsay(lab, service)
-    begun_ms = now_ms()
-    mended_ms = 0.0
 
     async def end() -> None:
-        nonlocal mended_ms
         await heard.listen(hold_s)
-        # The writer outside may reach nobody for as long as nothing moves.
-        if heard.epoch == before["epoch"]:
-            mended_ms = now_ms()
-            await mend()
+        if heard.epoch > before["epoch"]:
+            await lab.wait_for("the takeover", lambda s: s["phase"] in SERVING, service)
         else:
-            await lab.wait_for(
-                "the takeover",
-                lambda s: s["epoch"] > before["epoch"] and s["phase"] in SERVING,
-                service,
-            )
+            # The writer outside may reach nobody for as long as nothing moves.
+            await fault.mend()
 
-    done = await act(watch, name, fault, end)
-    lease_end_ms, last_acked_ms = witness.lease_end_ms(), witness.last_acked_ms(now_ms())
-    if not mended_ms:
-        mended_ms = now_ms()
-        await mend()
-    after = await lab.wait_until_whole(service)
+    done = await act(watch, fault.name, fault.begin, end)
+    margin_ms = witness.lease_end_ms() - witness.last_acked_ms(now_ms())
+    await fault.mend()
+    failed_over = (await lab.wait_until_whole(service))["epoch"] > before["epoch"]
     whole_ms = now_ms()
     await watch.wait_for_writes()
     # The logs are read first: what is acknowledged after the rows were read is not lost.
     inside, outside = witness.inserts(), watch.inserts()
     present = await numbers_at_primary(lab, service)
-    failed_over = after["epoch"] > before["epoch"]
     watch.quiet_since_ms = now_ms()
+    mended_ms = fault.mended_ms
+    # A thawed engine's first answer must not make a writer of it for all the time it stood still.
+    probes, inserts = watch.probes(), [*inside, *outside]
+    during_ms = two_writers_ms(
+        [probe for probe in probes if probe.end_ms < mended_ms],
+        [insert for insert in inserts if insert.end_ms < mended_ms],
+        service,
+        fault.caused_ms,
+    )
+    after_ms = two_writers_ms(probes, inserts, service, mended_ms)
     return Unkind(
         act=done,
         failed_over=failed_over,
-        lease_margin_s=seconds(lease_end_ms - last_acked_ms) if failed_over else None,
-        acked_inside=sum(acked(i) and begun_ms < i.end_ms < mended_ms for i in inside),
+        lease_margin_s=seconds(margin_ms) if failed_over else None,
+        acked_inside=sum(acked(i) and fault.caused_ms < i.end_ms < mended_ms for i in inside),
         lost_inside=len(loss(inside, present).lost),
         acked_after_thaw=_acked_after(watch, witness, mended_ms) if failed_over else 0,
-        two_writers_after_s=seconds(
-            two_writers_ms(watch.probes(), [*inside, *outside], service, mended_ms)
-        ),
+        two_writers_s=seconds(during_ms),
+        two_writers_after_s=seconds(after_ms),
         lost_after=len(loss([i for i in outside if i.start_ms > mended_ms], present).lost),
         whole_after_s=seconds(whole_ms - mended_ms),
         lag_bytes=heard.lag_bytes,

@@ -15,7 +15,7 @@ async def incident(lab: Lab, scenario: Scenario, hold_s: float = HOLD_S) -> Unki
     async with Watch(lab, "paspor") as watch:
         told = await scenario(lab, watch, hold_s)
     print(f"\n{told}")
-    assert (told.act.two_writers_s, told.lost_after) == (0, 0)
+    assert (told.act.two_writers_s, told.two_writers_s, told.lost_after) == (0, 0, 0)
     assert told.lease_margin_s is None or told.lease_margin_s > 0
     return told
 
