@@ -35,6 +35,7 @@ class Witness:
     site: str
     deadline_ms: float = field(default=0.0, init=False)
     """0 while the guard has never been seen to hold a lease."""
+    begun_ms: float = field(default_factory=now_ms, init=False)
     _writer: Child = field(init=False)
     _asking: asyncio.Task[None] = field(init=False)
 
@@ -63,8 +64,9 @@ class Witness:
         return self._writer.pid
 
     def inserts(self) -> list[Insert]:
-        """What the writer in the site tried."""
-        return self.watch.inserts_of(self._name)
+        """What the writer in the site tried since this witness was called."""
+        lines = self.watch.inserts_of(self._name)
+        return [line for line in lines if line.start_ms >= self.begun_ms]
 
     def lease_end_ms(self) -> float:
         """When the last lease ended that the guard was told of, as its holder counts."""
@@ -87,10 +89,8 @@ class Witness:
         return f"inside-{self.site}"
 
     async def _wait_for_writes(self) -> None:
-        since_ms = now_ms()
-        while now_ms() < since_ms + FIRST_WRITE_TIMEOUT_S * 1000:
-            begun = any(acked(i) and i.start_ms > since_ms for i in self.inserts())
-            if begun and self.deadline_ms:
+        while now_ms() < self.begun_ms + FIRST_WRITE_TIMEOUT_S * 1000:
+            if self.deadline_ms and any(acked(i) for i in self.inserts()):
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
         raise TimeoutError(
