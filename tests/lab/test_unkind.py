@@ -5,10 +5,16 @@ Figures of time are printed. Asserted is what holds on any machine: who may writ
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+
 import pytest
 
 from lab.four_sites import Lab
+from lab.incident import Watch
 from lab.namespaces import why_not
+from lab.network import Way
 from lab.unkind import (
     Scenario,
     partner_link_cut,
@@ -17,7 +23,7 @@ from lab.unkind import (
     primary_frozen,
     primary_mute,
 )
-from tests.lab.unkindness import assert_backup_streams, incident
+from tests.lab.unkindness import HOLD_S, assert_backup_streams, incident
 
 pytestmark = [
     pytest.mark.lab,
@@ -83,3 +89,40 @@ async def test_a_road_cut_one_way_moves_the_service_cleanly_or_not_at_all(
     after = await whole.api.explain("paspor")
     assert after["epoch"] - before["epoch"] == int(told.failed_over)
     assert (after["primary"] != before["primary"]) == told.failed_over
+
+
+async def test_two_writers_would_be_seen_if_a_fence_failed(
+    whole: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard of the cut-off site stands still, so that nobody ends its engine in time."""
+    site = await whole.primary_site("paspor")
+    guards = whole.guards("paspor", site)
+    isolate, heal = whole.links.isolate, whole.links.heal
+
+    async def isolate_and_stop_the_guard(place: str, *, way: Way = "both") -> None:
+        await isolate(place, way=way)
+        send_all(guards, signal.SIGSTOP)
+
+    async def wake_the_guard_and_heal() -> None:
+        send_all(guards, signal.SIGCONT)
+        await heal()
+
+    monkeypatch.setattr(whole.links, "isolate", isolate_and_stop_the_guard)
+    monkeypatch.setattr(whole.links, "heal", wake_the_guard_and_heal)
+    try:
+        async with Watch(whole, "paspor") as watch:
+            told = await primary_cut_off(whole, watch, HOLD_S)
+    finally:
+        send_all(guards, signal.SIGCONT)
+    print(f"\n{told}")
+    assert told.failed_over
+    assert told.lease_margin_s is not None and told.lease_margin_s < 0
+    assert told.two_writers_s > 0
+    assert told.act.two_writers_s > 0
+    await assert_backup_streams(whole, site)
+
+
+def send_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
