@@ -93,6 +93,25 @@ class Metrics:
             registry=registry,
         )
 
+        self.quarantine_transactions = Gauge(
+            "saling_quarantine_transactions",
+            "Committed transactions that were lost to the service and stand in quarantine",
+            ("service",),
+            registry=registry,
+        )
+        self.quarantine_bytes = Gauge(
+            "saling_quarantine_bytes",
+            "Log that stands in quarantine",
+            ("service",),
+            registry=registry,
+        )
+        self.old_copies = Gauge(
+            "saling_old_copies",
+            "Earlier copies that stand beside the data directory",
+            ("service",),
+            registry=registry,
+        )
+
     def show(self, replicas: Replicas, clock: Clock) -> None:
         """Let every scrape read these replicas."""
         self.registry.register(_States(replicas, clock))

@@ -128,6 +128,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
 
     doing: Text = ""
     problem: Text = ""
+    quarantine: Text = ""
+    """What this copy wrote as an old primary and nobody else has: figures, and where it is."""
     start_nonce: Nonce = ""
     """Not empty while only an Order that echoes it may make this replica writable."""
 
