@@ -79,7 +79,7 @@ async def test_what_an_old_primary_committed_alone_is_kept_and_counted_to_the_tr
     assert (report.old_timeline, report.new_timeline) == (1, 2)
     assert report.system_identifier == pair.identifier
     assert report.bytes == kept.bytes > 1000
-    assert {"postgres: public.orders", "postgres: public.lines"} <= {
+    assert {"postgres: saling.orders", "postgres: saling.lines"} <= {
         relation.name for relation in report.relations
     }
     assert any("after the fork" in reason for reason in report.names_missing)
