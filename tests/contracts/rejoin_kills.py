@@ -179,14 +179,11 @@ class Kills:
     async def _return_under_fire(self, victim: str) -> tuple[str, str]:
         """What was going on when the kill came, and how the return ended."""
         old, new = self.pair.primary, self.pair.backup
-        home, phase = Home(old, new, self.pair.identifier), "done"
+        home = Home(old, new, self.pair.identifier)
         await home.begin()
         killing = asyncio.create_task(self._kill_later(home, victim))
         how = await home.end()
-        await killing
-        told = [line.removeprefix("told ") for line in home.said if line.startswith("told")]
-        if not how:
-            phase = told[-1].split(":")[0] if told else "looking"
+        phase = await killing
         for _ in range(ATTEMPTS_AT_MOST):
             if how:
                 return phase, how
@@ -194,11 +191,13 @@ class Kills:
             how = await home.end()
         raise AssertionError(f"not home after {ATTEMPTS_AT_MOST} attempts: {home.said}")
 
-    async def _kill_later(self, home: Home, victim: str) -> None:
+    async def _kill_later(self, home: Home, victim: str) -> str:
+        """What was going on then."""
         await home.until_said(self.random.choice(TRIGGERS))
         await asyncio.sleep(self.random.random() * DELAY_AT_MOST_S)
         if home.process.returncode is not None:
-            return
+            return "over already"
+        phase = home.said[-1].removeprefix("told ").split(":")[0]
         new, data = self.pair.backup, self.pair.primary.config.data
         if victim == "agent":
             home.process.kill()
@@ -210,6 +209,7 @@ class Kills:
             await new.engine.kill()
             await new.lease()
             await new.engine.start_primary(30_000)
+        return phase
 
     async def _check_quarantine(self, alone: int) -> None:
         kept = (await self.pair.primary.engine.aside()).quarantines
