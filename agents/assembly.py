@@ -82,8 +82,14 @@ def postgres_config(service: LocalService) -> PostgresConfig:
         password_file=service.replication_password_file.absolute(),
         max_slot_wal_keep_size=settings.pop(SLOT_BOUND, "4GB"),
         seed_rate_kib_s=min(max(rate, RATE_LEAST_KIB_S), RATE_MOST_KIB_S),
+        quarantine=service.quarantine,
+        quarantine_directory=_absolute(service.quarantine_directory),
         settings=settings,
     )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.absolute() if path else None
 
 
 def find_binaries() -> Path:

@@ -107,6 +107,24 @@ class Metrics:
             registry=registry,
         )
 
+        self.quarantine_transactions = Gauge(
+            "saling_quarantine_transactions",
+            "Committed transactions that were lost to the service and stand in quarantine",
+            ("service",),
+            registry=registry,
+        )
+        self.quarantine_bytes = Gauge(
+            "saling_quarantine_bytes",
+            "Log that stands in quarantine",
+            ("service",),
+            registry=registry,
+        )
+        self.old_copies = Gauge(
+            "saling_old_copies",
+            "Earlier copies that stand beside the data directory",
+            ("service",),
+            registry=registry,
+        )
         self._timings: dict[str, Timings] = {}
         registry.register(_Timeliness(self._timings))
 

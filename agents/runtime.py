@@ -16,6 +16,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from agents.aside import AsideKeeper
 from agents.core.actions import AnswerAsk, SendAsk
 from agents.core.events import AskCame, GrantCame, OrderCame, Tick
 from agents.core.model import Replica
@@ -25,7 +26,7 @@ from agents.desk import Desk
 from agents.durable import DurableFile, Kept
 from agents.engines.base import Engine
 from agents.guard_client import now_ms
-from agents.jobs import Fresh, Jobs, Wiring
+from agents.jobs import Fresh, Jobs, Wiring, upstream_of
 from agents.keeper import Guard, Keeper
 from agents.link import Gate, Link
 from agents.log_client import LogClient
@@ -34,6 +35,8 @@ from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
 from agents.refusals import Refusals
+from agents.stranded import Stranded
+from agents.turns import Turns
 from agents.voice import Voice, is_controller
 from agents.watch import SlotKeeper, Watch
 from agents.worker import Worker
@@ -84,6 +87,7 @@ class Unit:
         fresh: Fresh,
         parts: Parts,
         group: asyncio.TaskGroup,
+        turns: Turns,
     ) -> None:
         config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
         engine = local.engine
@@ -92,17 +96,29 @@ class Unit:
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
         logs = LogClient(parts.client_tls, config.reached)
         wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
-        self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group)
-        self.watch = Watch(name, engine, declared_by(config), put, fresh)
+        self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group, turns)
+        self.stranded = Stranded(
+            name,
+            engine,
+            lambda: worker.replica,
+            lambda partner, system: upstream_of(partner, system, wiring),
+            fresh,
+        )
+        self.watch = Watch(
+            name, engine, declared_by(config), put, fresh, lambda: self.stranded.reason
+        )
         self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
+        removes = config.service(name).old_copies == "remove"
+        self.aside = AsideKeeper(name, engine, lambda: worker.replica, fresh, metrics, removes)
         worker.connect(self.keeper, self.jobs)
-        for part in (self.keeper, self.watch, self.slots, worker):
+        for part in (self.keeper, self.watch, self.slots, self.stranded, self.aside, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""
         told = report(self.worker.settled, at_ms)
-        beside = (self.worker.problem, self.keeper.problem, self.watch.problem, self.slots.problem)
+        slots = self.slots.problem or self.slots.others
+        beside = (self.worker.problem, self.keeper.problem, self.watch.problem, slots)
         problem = told.problem or next((text for text in beside if text), "")
         assignment = self.worker.settled.durable.assignment
         self.timings.under(assignment.terms if assignment else None)
@@ -111,6 +127,7 @@ class Unit:
             problem=problem[:PROBLEM_AT_MOST],
             renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
             kill_p999_ms=self.timings.kill_p999_ms,
+            quarantine=self.aside.quarantine[:PROBLEM_AT_MOST],
         )
 
 
@@ -183,7 +200,7 @@ class Agent:
             disk.shutdown(wait=False)
 
     def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
-        parts = self._parts
+        parts, turns = self._parts, Turns()
         for name, local in parts.locals.items():
             fresh = Fresh()
             worker = Worker(
@@ -195,7 +212,7 @@ class Agent:
                 parts.metrics,
                 now_ms,
             )
-            self._units[name] = Unit(name, local, worker, fresh, parts, group)
+            self._units[name] = Unit(name, local, worker, fresh, parts, group, turns)
         group.create_task(self._link.run(), name="link")
         listen = parts.config.listen
         serving = self._server.run(listen, parts.server_tls, self.ready)

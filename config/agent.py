@@ -43,6 +43,12 @@ class LocalService(Declared):
     replication_user: RoleName = "saling_replication"
     replication_password_file: FilePath
     seed_rate_bytes_s: RateBytesS = quantity("seed_rate", 32 * MIB, "32MiB/s")
+    quarantine: Literal["wal", "data_directory"] = "wal"
+    """What is kept of an old primary that wrote on: its log, or all of its data directory."""
+    quarantine_directory: FilePath | None = None
+    """Where; beside the data directory if left out."""
+    old_copies: Literal["remove", "keep"] = "remove"
+    """Whether a copy that was made anew takes the place of the old one for good."""
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict)
     """More settings for the engine, each value as text."""
 

@@ -134,6 +134,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     """p99.9 of the time between two extensions of its lease; 0 when too few were seen."""
     kill_p999_ms: Natural = 0
     """p99.9 of the time that ending its engine took; 0 when too few were seen."""
+    quarantine: Text = ""
+    """What this copy wrote as an old primary and nobody else has: figures, and where it is."""
     start_nonce: Nonce = ""
     """Not empty while only an Order that echoes it may make this replica writable."""
 

@@ -18,6 +18,7 @@ RECOVERY_BYTES_A_MS = 50_000
 START_MS = 300
 RESTART_WINDOW_MS = 60_000
 RESTARTS_AT_MOST = 3
+STARTS_BEFORE_MENDING = 3
 RETRY_FIRST_MS = 200
 RETRY_LAST_MS = 5_000
 
@@ -50,7 +51,7 @@ def end_job(
     replica = replace(replica, job=None, doing="")
     if error:
         return _failed(replica, kind, error, now_ms)
-    replica = replace(replica, failures=0, retry_after_ms=0, problem="")
+    replica = replace(replica, failures=0, failed_kind=None, retry_after_ms=0, problem="")
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.SET_SYNC):
         replica = replace(replica, sync_with=sync_with, sync_set_ms=now_ms, sync_from_bytes=0)
     return _succeeded(replica, kind, position_bytes, now_ms)
@@ -130,7 +131,8 @@ def _primary_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish
             return JobKind.START_PRIMARY, None
         return JobKind.START_STANDBY, None
     if seen.role is Role.STANDBY:
-        return (JobKind.PROMOTE, None) if writes else None
+        # The partner is named so that its slot stands before the new reign.
+        return (JobKind.PROMOTE, assignment.partner) if writes else None
     if writes and replica.sync_with != _sync_with(assignment):
         return JobKind.SET_SYNC, None
     return None
@@ -142,7 +144,7 @@ def _backup_wish(replica: Replica, assignment: Assignment, _now_ms: int) -> Wish
         return None
     if seen.disk in (Disk.EMPTY, Disk.PARTIAL):
         return JobKind.SEED, partner
-    if replica.durable.diverged:
+    if replica.durable.diverged or seen.stranded or _does_not_start(replica):
         return JobKind.REJOIN, partner
     if seen.role is Role.DOWN:
         return JobKind.START_STANDBY, partner
@@ -150,6 +152,13 @@ def _backup_wish(replica: Replica, assignment: Assignment, _now_ms: int) -> Wish
         taken = replica.log_taken_revision == assignment.revision
         return None if taken else (JobKind.TAKE_LOG, partner)
     return (JobKind.FOLLOW, partner) if seen.upstream != partner.engine_address else None
+
+
+def _does_not_start(replica: Replica) -> bool:
+    """A copy may refuse to start because its log leads elsewhere: then it has to be mended."""
+    is_down = replica.observation.role is Role.DOWN
+    gave_up = replica.failures >= STARTS_BEFORE_MENDING
+    return is_down and gave_up and replica.failed_kind is JobKind.START_STANDBY
 
 
 def _drain_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish | None:
@@ -200,11 +209,12 @@ def _begin(
 
 
 def _failed(replica: Replica, kind: JobKind, error: str, now_ms: int) -> Replica:
-    failures = replica.failures + 1
+    failures = replica.failures + 1 if kind is replica.failed_kind else 1
     pause_ms = min(RETRY_FIRST_MS * 2 ** min(failures - 1, 10), RETRY_LAST_MS)
     replica = replace(
         replica,
         failures=failures,
+        failed_kind=kind,
         retry_after_ms=now_ms + pause_ms,
         problem=f"could not {kind.value.replace('_', ' ')}: {error}",
     )
@@ -215,9 +225,11 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
     seen, durable = replica.observation, replica.durable
     match kind:
         case JobKind.CREATE | JobKind.SEED:
+            # What was made or copied just now holds nothing of its own.
             seen = Observation(disk=Disk.DATA, clean=True)
+            durable = replace(durable, diverged=False)
         case JobKind.REJOIN:
-            seen = replace(seen, role=Role.DOWN, upstream="")
+            seen = replace(seen, role=Role.DOWN, upstream="", stranded="")
             durable = replace(durable, diverged=False)
         case JobKind.START_STANDBY:
             seen = replace(seen, role=Role.STANDBY)

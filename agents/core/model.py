@@ -105,7 +105,8 @@ class Replica(Struct, frozen=True):
     retry_after_ms: int = 0
     """No job is begun again before this, after one failed."""
     failures: int = 0
-    """How many jobs failed in a row."""
+    """How many jobs of `failed_kind` failed in a row."""
+    failed_kind: JobKind | None = None
     problem: str = ""
     doing: str = ""
 

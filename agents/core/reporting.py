@@ -111,4 +111,6 @@ def _age(position_bytes: int, age_ms: int) -> int:
 def _problem(replica: Replica) -> str:
     if not replica.disk_ok:
         return "the state directory cannot be written: nothing is granted until it can"
+    if replica.observation.stranded:
+        return f"not eligible, for it cannot follow: {replica.observation.stranded}"
     return replica.problem

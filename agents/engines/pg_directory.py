@@ -4,10 +4,11 @@
     <data>.seeding     a copy that is being made; never finished: made anew
     <data>.creating    the same for a new database
     <data>.rewinding   a mark: pg_rewind was at work, the copy is not whole until it is gone
-    <data>.old-<n>     an earlier copy, kept until its owner lets it go
+    <data>.old-<n>     an earlier copy, which held nothing that is not elsewhere too
+    <data>.kept-<n>    an earlier copy that may hold what nobody else has: never removed here
 
 A copy at rest always holds standby.signal, so that whoever starts it gets a standby.
-Nothing here removes a copy of a database but `remove_old_copies` and what was never finished.
+Nothing here removes a copy of a database but `remove` and what was never finished.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pathlib import Path
 from agents.core.observation import Disk
 from agents.engines.base import EngineError
 from agents.engines.pg_settings import with_our_hba, without_our_names
+
+OLD, KEPT = "old", "kept"
 
 
 class Directory:
@@ -72,26 +75,38 @@ class Directory:
         """The finished copy becomes the data directory, which is absent or empty."""
         (made / "standby.signal").touch()
         sync(made)
+        # A mark that outlived the copy it spoke of would condemn this one.
+        self.rewound()
         with contextlib.suppress(FileNotFoundError):
             self.data.rmdir()
         made.rename(self.data)
         sync(self.data.parent)
 
-    def move_aside(self) -> Path:
-        """The present copy becomes <data>.old-<n>; returns where it is now."""
-        number = 1 + max((int(path.suffix[5:]) for path in self.old_copies()), default=0)
-        aside = _beside(self.data, f"old-{number}")
+    def move_aside(self, for_good: bool = False) -> Path:
+        """The present copy becomes <data>.old-<n>, or .kept-<n>; returns where it is now."""
+        kind = KEPT if for_good else OLD
+        taken = (int(path.suffix.rpartition("-")[2]) for path in self._aside(kind))
+        aside = _beside(self.data, f"{kind}-{1 + max(taken, default=0)}")
         self.data.rename(aside)
         sync(self.data.parent)
         self.rewound()
         return aside
 
     def old_copies(self) -> list[Path]:
-        found = self.data.parent.glob(f"{self.data.name}.old-*")
-        return [path for path in found if path.suffix[5:].isdigit()]
+        """What held nothing that is not elsewhere too."""
+        return self._aside(OLD)
 
-    def remove_old_copies(self) -> None:
-        for copy in self.old_copies():
+    def kept_copies(self) -> list[Path]:
+        """What only a human removes."""
+        return self._aside(KEPT)
+
+    def _aside(self, kind: str) -> list[Path]:
+        found = self.data.parent.glob(f"{self.data.name}.{kind}-*")
+        return sorted(path for path in found if path.suffix.rpartition("-")[2].isdigit())
+
+    def remove(self, copies: list[Path]) -> None:
+        """Only of what `old_copies` names."""
+        for copy in copies:
             shutil.rmtree(copy)
 
     def rewinding(self) -> None:

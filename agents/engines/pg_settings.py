@@ -50,6 +50,14 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     sslmode: str = "prefer"
     settings: Mapping[str, str] = {}
     dba_config: Path | None = None
+    quarantine: str = "wal"
+    """What is kept of an old primary that diverged: wal, or data_directory for all of it."""
+    quarantine_directory: Path | None = None
+    """Beside the data directory if left out."""
+
+    @property
+    def quarantine_root(self) -> Path:
+        return self.quarantine_directory or self.data.with_name(f"{self.data.name}.quarantine")
 
     @property
     def host(self) -> str:

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from agents.core.observation import Disk, Observation, Probe
-from agents.engines import pg_copy, pg_handover
+from agents.engines import pg_copy, pg_handover, pg_quarantine, pg_rejoin
 from agents.engines.base import (
+    Aside,
     Engine,
     EngineBusy,
     EngineError,
@@ -19,10 +20,18 @@ from agents.engines.base import (
     LogSource,
     OnProgress,
     Rejoined,
+    Turn,
     Upstream,
+    at_once,
 )
 from agents.engines.pg_directory import Directory, write_whole
-from agents.engines.pg_server import LOOK_LIMIT_MS, NOT_ACCEPTING, Server, guard_errors
+from agents.engines.pg_server import (
+    LOOK_LIMIT_MS,
+    NO_ANSWER,
+    NOT_ACCEPTING,
+    Server,
+    guard_errors,
+)
 from agents.engines.pg_session import Look, change, look, probe
 from agents.engines.pg_settings import (
     REPLICATION_USER,
@@ -34,6 +43,7 @@ from agents.engines.pg_settings import (
     read_password,
     render,
 )
+from agents.engines.pg_stranded import why_stranded
 from agents.engines.pg_tools import ControlData, Tools
 from agents.engines.pg_wal import record_end, written_end
 from agents.guard_client import now_ms
@@ -121,24 +131,43 @@ class PostgreSQL(Engine):
             await self._tools.major()
             return await pg_copy.create(self._tools, self._directory, self.config)
 
-    async def seed(self, upstream: Upstream, on_progress: OnProgress) -> None:
+    async def seed(self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once) -> None:
         """Copy the upstream, stopped. EngineBusy while its slot is not there yet."""
         async with self._working:
             await self._server.need_gone()
             await self._tools.major()
             self._write_passfile()
             parts = (self._tools, self._directory, self.config)
-            await pg_copy.seed(*parts, upstream, on_progress)
+            await pg_copy.seed(*parts, upstream, on_progress, turn)
 
-    async def rejoin(self, upstream: Upstream, on_progress: OnProgress) -> Rejoined:
+    async def rejoin(
+        self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once
+    ) -> Rejoined:
         """Make the stopped copy able to follow the upstream, which is a primary by now."""
         async with self._working:
             await self._server.need_gone()
             self._directory.need_data()
             await self._need_version()
             self._write_passfile()
-            parts = (self._tools, self._directory, self.config)
-            return await pg_copy.rejoin(*parts, upstream, on_progress)
+            parts = pg_rejoin.Parts(self._tools, self._directory, self.config)
+            return await pg_rejoin.rejoin(parts, upstream, on_progress, turn)
+
+    async def stranded(self, upstream: Upstream) -> str:
+        """From the upstream's own files and the position that this standby has replayed."""
+        seen = await self._server.looked()
+        if not seen.standby or seen.streaming:
+            return ""
+        size = (await self._control_data()).segment_bytes
+        return await why_stranded(self.config, upstream, seen, size)
+
+    async def aside(self) -> Aside:
+        """What stands beside the data directory, and in the quarantine."""
+        root, service = self.config.quarantine_root, self.config.service
+        return Aside(
+            quarantines=tuple(await asyncio.to_thread(pg_quarantine.all_in, root, service)),
+            old_copies=tuple(self._directory.old_copies()),
+            kept_copies=tuple(self._directory.kept_copies()),
+        )
 
     async def forget_old_copy(self) -> None:
         """Remove what was kept aside. EngineBusy while the new copy does not stream."""
@@ -147,7 +176,9 @@ class PostgreSQL(Engine):
                 return
             if not (await self._server.looked()).streaming:
                 raise EngineBusy(f"{self.config.data}: streams nothing yet, the old copy stays")
-            await asyncio.to_thread(self._directory.remove_old_copies)
+            copies = self._directory.old_copies()
+        # It may take minutes, and a promotion must not wait for it.
+        await asyncio.to_thread(self._directory.remove, copies)
 
     async def start_standby(self, upstream: Upstream | None) -> None:
         """Returns when it answers, or after 3 s of replaying; `observe` tells which."""
@@ -237,6 +268,21 @@ class PostgreSQL(Engine):
             point = pg_handover.end_of_standby(data, seen.system_identifier, seen.position, size)
             async with source(point) as chunks:
                 return await pg_handover.write_log(data, point, chunks, size)
+
+    async def other_slots(self, name: str) -> tuple[str, ...]:
+        """Names with how much log each holds back; slots that are not Saling's are the DBA's."""
+        try:
+            row = await self._server.looking.row(
+                "SELECT array_agg(slot_name || ' ('"
+                " || pg_size_pretty(pg_current_wal_lsn() - restart_lsn) || ')' ORDER BY 1)"
+                " FROM pg_replication_slots WHERE slot_name <> $1 AND NOT temporary"
+                " AND starts_with(slot_name, 'saling_') AND restart_lsn IS NOT NULL",
+                name,
+                timeout_ms=LOOK_LIMIT_MS,
+            )
+        except NO_ANSWER as error:
+            raise EngineBusy(f"{self.config.service}: does not answer ({error!r})") from None
+        return tuple(row[0] or ())
 
     async def drain(self, timeout_ms: int) -> int:
         """Stop in order; the end of the shutdown's record. EngineBusy if it did not end so."""

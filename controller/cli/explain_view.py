@@ -12,6 +12,7 @@ from controller.cli.status_view import maintenance_line
 from controller.core.explain import CopyView, Explanation, Way
 from controller.core.model import Phase
 from controller.stores.base import HistoryLine
+from protocol.messages import ReplicaReport
 
 FAILOVER_TARGETS = (Phase.COUNTDOWN, Phase.DRAINING, Phase.PROMOTING)
 
@@ -114,8 +115,13 @@ def _copy_cells(copy: CopyView) -> tuple[str, ...]:
         engine += ", writable"
     elif report.streaming:
         engine += ", streaming"
-    doing = "; ".join(filter(None, (report.doing, report.problem, report.illness)))
+    doing = "; ".join(filter(None, _states(report)))
     return copy.agent, copy.site, heard, engine, str(report.position_bytes), doing
+
+
+def _states(report: ReplicaReport) -> tuple[str, ...]:
+    quarantine = f"quarantine: {report.quarantine}" if report.quarantine else ""
+    return report.doing, report.problem, report.illness, quarantine
 
 
 def _print_ways(console: Console, title: str, ways: list[Way]) -> None:

@@ -28,6 +28,7 @@ from agents.jobs import Fresh, Jobs, Wiring, slot_name
 from agents.keeper import Keeper
 from agents.mailbox import Seen
 from agents.metrics import Metrics
+from agents.turns import Turns
 from agents.watch import Watch
 from protocol.messages import Partner, Role
 
@@ -83,7 +84,10 @@ class FakeEngine:
         self.did.append("kill")
         return 0
 
-    async def rejoin(self, upstream: Any, on_progress: Any) -> None:
+    async def ensure_slot(self, name: str) -> None:
+        await self._do(f"slot {name}")
+
+    async def rejoin(self, upstream: Any, on_progress: Any, turn: Any) -> None:
         await self._do(f"rejoin {upstream.address} {upstream.slot} {upstream.application_name}")
 
     async def drain(self, timeout_ms: int) -> int:
@@ -163,7 +167,7 @@ async def carried_out(
         "batam-1", "saling_replication", lambda a: a.replace("10.0.0.1", "127.0.0.1"), no_log
     )
     async with asyncio.TaskGroup() as group:
-        Jobs("paspor", engine, wiring, told.append, fresh, metrics, group).begin(job, 5000)  # type: ignore[arg-type]
+        Jobs("paspor", engine, wiring, told.append, fresh, metrics, group, Turns()).begin(job, 5000)  # type: ignore[arg-type]
         assert fresh.busy
     return told[-1], fresh
 
@@ -224,7 +228,7 @@ async def test_a_probe_that_hangs_ends_in_a_timeout(
     engine.probe_takes.clear()
     wiring = Wiring("batam-1", "u", lambda a: a, no_log)
     async with asyncio.TaskGroup() as group:
-        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group)  # type: ignore[arg-type]
+        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group, Turns())  # type: ignore[arg-type]
         jobs.begin_probe(20)
     assert isinstance(told[0], Probed)
     assert told[0].probe.kind is ProbeKind.TIMEOUT
@@ -236,7 +240,7 @@ async def test_a_probe_of_an_engine_that_is_gone_tells_nothing(metrics: Metrics)
     engine.probe_takes.clear()
     wiring = Wiring("batam-1", "u", lambda a: a, no_log)
     async with asyncio.TaskGroup() as group:
-        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group)  # type: ignore[arg-type]
+        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group, Turns())  # type: ignore[arg-type]
         jobs.begin_probe(10_000)
         await asyncio.sleep(0)
         jobs.forget_probe()

@@ -72,6 +72,7 @@ REPORT = Report(
             problem="none",
             renewal_gap_p999_ms=431,
             kill_p999_ms=38,
+            quarantine="12 transactions are kept in /var/lib/saling/q",
             start_nonce="3-9f.0",
         ),
     ),
@@ -143,7 +144,7 @@ GRANT = Grant(
 SAMPLES: dict[str, Message] = {"report": REPORT, "order": ORDER, "renew": RENEW, "grant": GRANT}
 
 ADDED = {
-    "ReplicaReport": ("log_taken",),
+    "ReplicaReport": ("log_taken", "renewal_gap_p999_ms", "kill_p999_ms", "quarantine"),
     "Assignment": ("take_log",),
     "LeaseTerms": ("handover_budget_ms",),
 }
