@@ -15,13 +15,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from lab.checks import NUMBERS_SQL, longest_gap, loss, overlap_of_probes
-from lab.database import Login
-from lab.four_sites import LOGIN, UNREACHABLE, Lab
+from lab.ground import Ground
 from lab.prober import ProbedEngine, ProberSpec
 from lab.processes import Child, module
 from lab.records import Answer, Insert, Outcome, Probe, now_ms, read_inserts, read_probes
@@ -30,6 +29,8 @@ from lab.writer import Target, WriterSpec
 FIRST_WRITE_TIMEOUT_S = 30.0
 SETTLE_ACKED = 20
 LOOK_AGAIN_S = 0.05
+
+G = TypeVar("G", bound=Ground)
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -49,10 +50,10 @@ class Act(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Watch:
+class Watch(Generic[G]):
     """A writer and a prober on one service; both are processes of their own."""
 
-    lab: Lab
+    lab: G
     service: str
     directory: Path = field(init=False)
     quiet_since_ms: float = field(default_factory=now_ms, init=False)
@@ -64,9 +65,9 @@ class Watch:
         self.directory = self.lab.plan.directory / "watch" / self.service
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def __aenter__(self) -> Watch:
+    async def __aenter__(self) -> Watch[G]:
         sites = self.lab.plan.service(self.service).sites
-        plan, login = self.lab.plan, self._login()
+        plan, login = self.lab.plan, self.lab.login()
         writer = WriterSpec(
             self.service, login, tuple(Target(s, plan.engine(self.service, s)) for s in sites)
         )
@@ -96,10 +97,12 @@ class Watch:
         lines = read_probes(self.directory / "prober.jsonl")
         return [line for line in lines if line.start_ms >= self.begun_ms]
 
-    async def wait_for_writes(self, count: int = SETTLE_ACKED) -> None:
+    async def wait_for_writes(
+        self, count: int = SETTLE_ACKED, wait_s: float = FIRST_WRITE_TIMEOUT_S
+    ) -> None:
         """Wait until this many further writes were acknowledged. Raises TimeoutError."""
         begun_ms = now_ms()
-        deadline = begun_ms + FIRST_WRITE_TIMEOUT_S * 1000
+        deadline = begun_ms + wait_s * 1000
         while now_ms() < deadline:
             acked = [i for i in self.inserts() if _acked(i) and i.start_ms > begun_ms]
             if len(acked) >= count:
@@ -108,21 +111,19 @@ class Watch:
         words = "\n".join(f"{child.name}: {child.last_words(5)}" for child in self._children)
         raise TimeoutError(
             f"{self.service}: the writer got no {count} writes acknowledged within "
-            f"{FIRST_WRITE_TIMEOUT_S} s\n{words}"
+            f"{wait_s} s\n{words}"
         )
 
     def _arguments(self, name: str) -> list[str]:
         spec, log = self.directory / f"{name}.json", self.directory / f"{name}.jsonl"
         return module(f"lab.{name}", "--spec", str(spec), "--log", str(log))
 
-    def _login(self) -> Login:
-        if self.lab.keys is None:
-            raise RuntimeError("the lab was not launched")
-        return Login("postgres", LOGIN, str(self.lab.keys.database_password_file))
-
 
 async def act(
-    watch: Watch, name: str, fault: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[Any]]
+    watch: Watch[G],
+    name: str,
+    fault: Callable[[], Awaitable[None]],
+    end: Callable[[], Awaitable[Any]],
 ) -> Act:
     """Cause the fault, wait for the end, and measure what was between."""
     lab, service = watch.lab, watch.service
@@ -134,7 +135,7 @@ async def act(
     ended_ms = now_ms()
     inserts = watch.inserts()
     seen = await lab.last_known(service)
-    present = await _numbers(lab, service)
+    present = await numbers(lab, service)
     told = [i for i in inserts if watch.quiet_since_ms <= i.start_ms and i.end_ms <= ended_ms]
     losses = loss(told, present)
     quiet_since_ms, watch.quiet_since_ms = watch.quiet_since_ms, ended_ms
@@ -177,7 +178,7 @@ def _gap_before_s(inserts: list[Insert], quiet_since_ms: float, begun_ms: float)
     return _seconds(longest_gap(inserts, acks[0], acks[-1]).length_ms)
 
 
-def _two_writers_ms(watch: Watch, inserts: list[Insert], service: str) -> float:
+def _two_writers_ms(watch: Watch[G], inserts: list[Insert], service: str) -> float:
     """By the probers' commits, and by the writer's own acknowledgements at two sites."""
     by_probes = overlap_of_probes(watch.probes(), service).proven_ms
     answers = [
@@ -194,7 +195,8 @@ def _two_writers_ms(watch: Watch, inserts: list[Insert], service: str) -> float:
     return max(by_probes, by_writer)
 
 
-async def _numbers(lab: Lab, service: str) -> list[int]:
+async def numbers(lab: Ground, service: str) -> list[int]:
+    """Every number that the present primary holds."""
     connection = await lab.as_superuser(service, await lab.primary_site(service))
     try:
         return [row["n"] for row in await connection.fetch(NUMBERS_SQL)]
@@ -202,12 +204,9 @@ async def _numbers(lab: Lab, service: str) -> list[int]:
         await connection.close(timeout=2)
 
 
-async def _timeline(lab: Lab, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
-    """What the controller decided meanwhile; empty while it is down."""
-    try:
-        entries = [e for e in await lab.api.history(service) if e["at_ms"] >= begun_wall_ms - 1]
-    except UNREACHABLE:
-        return []
+async def _timeline(lab: Ground, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
+    """What was decided meanwhile."""
+    entries = [e for e in await lab.decisions(service) if e["at_ms"] >= begun_wall_ms - 1]
     return [
         {
             "at_s": _seconds(entry["at_ms"] - begun_wall_ms),

@@ -1,0 +1,43 @@
+"""The systems that the benchmark can measure: Saling by its lease profiles, and its peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.leases import PROFILES
+from lab.four_sites import Lab
+from lab.ground import Ground
+from lab.plan import Plan, Service
+from lab.scenarios import SERVICE
+
+SITES = ("jabodetabek", "batam")
+PEERS: tuple[str, ...] = ()
+
+Make = Callable[[Path], AbstractAsyncContextManager[Ground]]
+
+
+@dataclass(frozen=True)
+class System:
+    """One system as it is set up; `make` starts it in a directory and leaves nothing behind."""
+
+    name: str
+    profile: str
+    lease_ttl_s: float
+    make: Make
+
+
+def saling(profile: str) -> System:
+    """Saling under one lease profile."""
+
+    def make(directory: Path) -> AbstractAsyncContextManager[Ground]:
+        return Lab(Plan(directory, (Service(SERVICE, SITES, profile),)))
+
+    return System("saling", profile, PROFILES[profile].ttl_ms / 1000, make)
+
+
+def systems_of(peer: str) -> tuple[System, ...]:
+    """A peer as it is set up by default, and as tight as it can be; none for an empty name."""
+    return ()
