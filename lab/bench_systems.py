@@ -10,11 +10,13 @@ from pathlib import Path
 from config.leases import PROFILES
 from lab.four_sites import Lab
 from lab.ground import Ground
+from lab.peers.patroni import Patroni
+from lab.peers.patroni_files import TIMINGS, Timing
 from lab.plan import Plan, Service
 from lab.scenarios import SERVICE
 
 SITES = ("jabodetabek", "batam")
-PEERS: tuple[str, ...] = ()
+PEERS = ("patroni",)
 
 Make = Callable[[Path], AbstractAsyncContextManager[Ground]]
 
@@ -40,4 +42,13 @@ def saling(profile: str) -> System:
 
 def systems_of(peer: str) -> tuple[System, ...]:
     """A peer as it is set up by default, and as tight as it can be; none for an empty name."""
-    return ()
+    if not peer:
+        return ()
+    return tuple(_patroni(timing) for timing in TIMINGS)
+
+
+def _patroni(timing: Timing) -> System:
+    def make(directory: Path) -> AbstractAsyncContextManager[Ground]:
+        return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing)
+
+    return System("patroni", timing.name, timing.ttl_s, make)

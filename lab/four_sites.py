@@ -20,7 +20,7 @@ import asyncpg
 
 from controller.broker import EmbeddedBroker, agent_account, controller_account
 from lab.api import Api, ApiError
-from lab.database import Login
+from lab.database import Login, make_role
 from lab.geography import ARBITER, ROUND_TRIPS_MS
 from lab.keys import LabKeys, make_keys
 from lab.links import Links
@@ -282,10 +282,7 @@ class Lab:
         password = Path(self.login().password_file).read_text().strip()
         connection = await self.as_superuser(service, await self.primary_site(service))
         try:
-            known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN)
-            if not known:
-                await connection.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{password}'")
-                await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {LOGIN}")
+            await make_role(connection, LOGIN, password)
         finally:
             await connection.close(timeout=2)
 

@@ -21,12 +21,14 @@ LOOK_AGAIN_S = 0.01
 
 
 class Child:
-    """One program of the lab, with its output in a file."""
+    """One program of the lab, by default this Python, with its output in a file."""
 
-    def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
+    def __init__(
+        self, name: str, log: Path, arguments: list[str], program: str = sys.executable
+    ) -> None:
         self.name = name
         self.log = log
-        self._arguments = arguments
+        self._command = [program, *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +49,7 @@ class Child:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *self._arguments],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
