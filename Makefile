@@ -57,6 +57,11 @@ docs: schema
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 	  --no-header --no-annotate --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra fast --universal --generate-hashes \
+	  --no-header --no-annotate --quiet --constraint requirements.lock \
+	  --output-file docker/requirements.lock
+	echo 'setuptools>=77' | $(BIN)/uv pip compile - --universal --generate-hashes \
+	  --no-header --no-annotate --quiet --constraint requirements.lock --output-file docker/build.lock
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist
