@@ -81,12 +81,13 @@ def main() -> None:
         f"{sum(b.runs for b in batches)} runs: about {_minutes(sum(b.expected_s for b in batches))}"
         f"; if every one failed, {_minutes(sum(b.bound_s for b in batches))} at most"
     )
-    begun_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    begun_at, load = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), os.getloadavg()[0]
     figures, failures = asyncio.run(_all(batches))
     rows = bench_table.rows_of(figures, failures)
     report = Report(
         begun_at=begun_at,
         cores=os.cpu_count() or 0,
+        load=(load, os.getloadavg()[0]),
         options=sys.argv[1:],
         rows=rows,
         ratios=bench_table.ratios_of(rows),

@@ -88,6 +88,8 @@ class Report(msgspec.Struct, frozen=True):
 
     begun_at: str
     cores: int
+    load: tuple[float, float]
+    """Mean count of runnable processes over a minute, at the begin and at the end."""
     options: list[str]
     rows: list[Row]
     ratios: list[Ratio]
@@ -131,7 +133,9 @@ def ratios_of(rows: list[Row]) -> list[Ratio]:
 
 def markdown(report: Report) -> str:
     """The table, the ratios, and what failed or was left out."""
-    parts = [_table(report.rows)]
+    begun, ended = report.load
+    machine = f"{report.cores} cores, load {begun:.1f} at the begin and {ended:.1f} at the end."
+    parts = [_table(report.rows), machine]
     if report.ratios:
         parts.append(_ratio_table(report.ratios))
     if report.failures:

@@ -37,6 +37,7 @@ def report(figures: list[Figure], failures: list[Failure]) -> Report:
     return Report(
         begun_at="2026-01-01T00:00:00Z",
         cores=2,
+        load=(0.5, 3.0),
         options=[],
         rows=rows,
         ratios=ratios_of(rows),
@@ -82,6 +83,7 @@ def test_the_text_names_what_failed_and_what_was_not_run() -> None:
     text = markdown(report([figure(0.2), figure(5, "patroni")], [failure()]))
     assert "engine, saling fast, run 4: TimeoutError: it never came back" in text
     assert "more words" not in text
+    assert "2 cores, load 0.5 at the begin and 3.0 at the end." in text
     assert "- cut: it needs root" in text
     assert f"| {ENGINE} | patroni default | saling fast | 25 |" in text
 
