@@ -162,7 +162,9 @@ async def _batch(batch: Batch) -> tuple[list[Figure], list[Failure]]:
 
 async def _ground(batch: Batch, directory: Path, stack: AsyncExitStack) -> Watch[Ground]:
     async with asyncio.timeout(START_LIMIT_S):
-        ground = await stack.enter_async_context(batch.system.make(directory))
+        ground = await stack.enter_async_context(
+            batch.system.make(directory, batch.scenario.network)
+        )
         return await stack.enter_async_context(Watch(ground, SERVICE))
 
 

@@ -18,12 +18,13 @@ from lab.scenarios import SERVICE
 SITES = ("jabodetabek", "batam")
 PEERS = ("patroni",)
 
-Make = Callable[[Path], AbstractAsyncContextManager[Ground]]
+Make = Callable[[Path, str], AbstractAsyncContextManager[Ground]]
 
 
 @dataclass(frozen=True)
 class System:
-    """One system as it is set up; `make` starts it in a directory and leaves nothing behind."""
+    """One system as it is set up; `make` starts it in a directory, on a network of the lab,
+    and leaves nothing behind."""
 
     name: str
     profile: str
@@ -34,8 +35,8 @@ class System:
 def saling(profile: str) -> System:
     """Saling under one lease profile."""
 
-    def make(directory: Path) -> AbstractAsyncContextManager[Ground]:
-        return Lab(Plan(directory, (Service(SERVICE, SITES, profile),)))
+    def make(directory: Path, network: str) -> AbstractAsyncContextManager[Ground]:
+        return Lab(Plan(directory, (Service(SERVICE, SITES, profile),)), network=network)
 
     return System("saling", profile, PROFILES[profile].ttl_ms / 1000, make)
 
@@ -48,7 +49,7 @@ def systems_of(peer: str) -> tuple[System, ...]:
 
 
 def _patroni(timing: Timing) -> System:
-    def make(directory: Path) -> AbstractAsyncContextManager[Ground]:
+    def make(directory: Path, _network: str) -> AbstractAsyncContextManager[Ground]:
         return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing)
 
     return System("patroni", timing.name, timing.ttl_s, make)

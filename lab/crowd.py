@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 
 from lab.checks import longest_gap
+from lab.geography import CLIENTS
 from lab.ground import Ground
 from lab.processes import Child, module
 from lab.records import Insert, Log, Outcome, next_n, now_ms, read_inserts
 from lab.writer import Target, Writer, WriterSpec
 
-CLIENTS = 8
+HOW_MANY = 8
 RATE_PER_S = 25.0
 NUMBERS_A_CLIENT = 1_000_000_000
 FIRST_WRITES_TIMEOUT_S = 30.0
@@ -31,7 +32,7 @@ class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many clients there are; each writes as `writer` says."""
 
     writer: WriterSpec
-    clients: int = CLIENTS
+    clients: int = HOW_MANY
 
     def __post_init__(self) -> None:
         if self.clients < 1:
@@ -46,7 +47,7 @@ class Crowd:
         ground: Ground,
         service: str,
         *,
-        clients: int = CLIENTS,
+        clients: int = HOW_MANY,
         rate_per_s: float = RATE_PER_S,
     ) -> None:
         plan = ground.plan
@@ -55,7 +56,9 @@ class Crowd:
         self._spec = CrowdSpec(WriterSpec(service, ground.login(), targets, rate_per_s), clients)
         spec = self.directory / "crowd.json"
         arguments = module("lab.crowd", "--spec", str(spec), "--directory", str(self.directory))
-        self._child = Child("crowd", self.directory / "crowd.out", arguments)
+        self._child = Child(
+            "crowd", self.directory / "crowd.out", arguments, ground.inside(CLIENTS)
+        )
         self._begun_ms = now_ms()
 
     async def __aenter__(self) -> Crowd:

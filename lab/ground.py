@@ -20,6 +20,9 @@ class Ground(Protocol):
     @property
     def plan(self) -> Plan: ...
 
+    def inside(self, place: str) -> tuple[str, ...]:
+        """What stands before a client's command that shall run in a place; nothing on loopback."""
+
     def login(self) -> Login:
         """For clients: a role that may make tables."""
 

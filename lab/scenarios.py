@@ -15,16 +15,20 @@ from typing import Any
 
 import msgspec
 
+from lab import unkind
 from lab.crowd import Crowd
 from lab.four_sites import Lab
 from lab.ground import Ground
-from lab.incident import Act, Watch, act, numbers
+from lab.incident import Act, Watch, act, numbers_at_primary
+from lab.netns import why_not
 from lab.processes import Child
 from lab.records import now_ms
 
 SERVICE = "paspor"
 QUIET_S = 60.0
 BUSY_S = 600.0
+HOLD_S = 60.0
+"""How long a site stays cut off or frozen."""
 BACK_S = 120.0
 """How long a service may be without writes before the run counts as failed."""
 MOVES = 10
@@ -45,14 +49,12 @@ class Scenario:
     runs_at_most: int = 1000
     peers: bool = True
     """Whether it can be done to a peer, too: it has no controller of its own to kill."""
-    root: bool = False
-    """Whether it needs network namespaces."""
+    network: str = "proxies"
+    """Of the lab: what has clients inside a faulty site needs namespaces, and so root."""
 
     def hindrance(self) -> str:
         """Why it cannot be done here; empty when it can."""
-        if self.root and os.geteuid() != 0:
-            return "it needs network namespaces: run the benchmark as root"
-        return ""
+        return why_not() if self.network == "namespaces" else ""
 
 
 async def engine_killed(watch: Watch[Ground]) -> list[Act]:
@@ -95,7 +97,7 @@ async def crowded(watch: Watch[Ground]) -> list[Act]:
             await watch.lab.wait_until_whole(SERVICE)
             await crowd.wait_for_writes()
             move, since_ms, counted_ms = await _move(watch, crowd), counted_ms, now_ms()
-            present = set(await numbers(watch.lab, SERVICE))
+            present = set(await numbers_at_primary(watch.lab, SERVICE))
             lost = crowd.lost(present, since_ms, counted_ms)
             done.append(msgspec.structs.replace(move, acked_lost=move.acked_lost + lost))
     return done
@@ -146,6 +148,19 @@ async def busy(watch: Watch[Ground]) -> list[Act]:
         await _ended(burners)
 
 
+def _unkind(do: unkind.Scenario) -> Do:
+    """An incident of `lab.unkind`, with what its client in the faulty site proves as well."""
+
+    async def held(watch: Watch[Lab]) -> list[Act]:
+        told = await do(watch.lab, watch, HOLD_S)
+        two_writers_s = max(told.act.two_writers_s, told.two_writers_s, told.two_writers_after_s)
+        lost = told.act.acked_lost + told.lost_after
+        return [msgspec.structs.replace(told.act, acked_lost=lost, two_writers_s=two_writers_s)]
+
+    held.__doc__ = do.__doc__
+    return held
+
+
 SCENARIOS: dict[str, Scenario] = {
     "engine": Scenario(engine_killed, run_s=5, leases=0.5),
     "site": Scenario(site_killed, run_s=6, leases=1.7),
@@ -153,7 +168,10 @@ SCENARIOS: dict[str, Scenario] = {
     "switchover-8": Scenario(crowded, run_s=40, leases=5, runs_at_most=3),
     "no-controller": Scenario(no_controller, run_s=2 * QUIET_S + 15, runs_at_most=3, peers=False),
     "busy": Scenario(busy, run_s=BUSY_S + 10, profiles=("standard",), runs_at_most=1),
-    # The unkind ones (a site cut off or frozen, one link, one way) follow here with `root=True`.
+    **{
+        name: Scenario(_unkind(do), run_s=HOLD_S + 25, leases=2, network="namespaces", peers=False)
+        for name, do in unkind.SCENARIOS.items()
+    },
 }
 """By the name that the command knows. Each row of the table is one of them under one profile."""
 

@@ -89,7 +89,7 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
             pass
 
     @asynccontextmanager
-    async def make(directory: Path) -> AsyncIterator[Any]:
+    async def make(directory: Path, _network: str) -> AsyncIterator[Any]:
         grounds.append(directory)
         yield Grounds()
         grounds.append(directory)

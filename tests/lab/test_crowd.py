@@ -16,6 +16,9 @@ class Ground:
     def __init__(self, directory: Path) -> None:
         self.plan = Plan(directory, (Service("paspor", ("batam", "ikn")),), binaries=directory)
 
+    def inside(self, _place: str) -> tuple[str, ...]:
+        return ()
+
     def login(self) -> Login:
         return Login("postgres", "lab")
 
