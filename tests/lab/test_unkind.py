@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.postgres,
     pytest.mark.root,
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
     pytest.mark.asyncio(loop_scope="module"),
 ]

@@ -12,6 +12,7 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.postgres,
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
