@@ -28,6 +28,8 @@ class System:
     name: str
     profile: str
     lease_ttl_s: float
+    look_s: float
+    """How often it looks: a fault comes at a random moment between two looks."""
     make: Make
 
 
@@ -37,7 +39,8 @@ def saling(profile: str) -> System:
     def make(directory: Path) -> AbstractAsyncContextManager[Ground]:
         return Lab(Plan(directory, (Service(SERVICE, SITES, profile),)))
 
-    return System("saling", profile, PROFILES[profile].ttl_ms / 1000, make)
+    terms = PROFILES[profile]
+    return System("saling", profile, terms.ttl_ms / 1000, terms.renew_ms / 1000, make)
 
 
 def systems_of(peer: str) -> tuple[System, ...]:
@@ -51,4 +54,4 @@ def _patroni(timing: Timing) -> System:
     def make(directory: Path) -> AbstractAsyncContextManager[Ground]:
         return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing)
 
-    return System("patroni", timing.name, timing.ttl_s, make)
+    return System("patroni", timing.name, timing.ttl_s, timing.loop_wait_s, make)

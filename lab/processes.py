@@ -24,7 +24,7 @@ class Child:
     """One program of the lab, by default this Python, with its output in a file."""
 
     def __init__(
-        self, name: str, log: Path, arguments: list[str], program: str = sys.executable
+        self, name: str, log: Path, arguments: list[str], *, program: str = sys.executable
     ) -> None:
         self.name = name
         self.log = log

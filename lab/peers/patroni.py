@@ -205,7 +205,7 @@ class Patroni:
         # Our own packages have short names, which must not stand in front of the peer's.
         command = self.places.command(place, ["env", "-u", "PYTHONPATH", *command])
         log = self.plan.site_directory(place) / f"{name}.log"
-        return Child(f"{name} at {place}", log, command[1:], command[0])
+        return Child(f"{name} at {place}", log, command[1:], program=command[0])
 
     def _pids(self, site: str) -> list[int]:
         own = pids_of(self.plan.site_directory(site))
