@@ -4,7 +4,7 @@ Every scenario of `lab.scenarios` is run n times under each of its profiles: two
 service, 100 writes a second, the delays of the lab. Progress goes to standard error, the table
 to standard output and, with `--output PREFIX`, to PREFIX.md and PREFIX.json. A run that fails
 is counted and listed with its reason, and the next one begins with everything made anew.
-Exit code: 0 when every run came to figures, 1 otherwise.
+Exit code: 0 when every run came to figures, 1 otherwise or when it is interrupted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -48,7 +49,11 @@ class Batch:
 
     @property
     def run_s(self) -> float:
-        return self.scenario.run_s + self.scenario.leases * self.system.lease_ttl_s
+        return (
+            self.scenario.run_s
+            + self.scenario.leases * self.system.lease_ttl_s
+            + self.system.look_s
+        )
 
     @property
     def limit_s(self) -> float:
@@ -82,7 +87,11 @@ def main() -> None:
         f"; if every one failed, {_minutes(sum(b.bound_s for b in batches))} at most"
     )
     begun_at, load = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), os.getloadavg()[0]
-    figures, failures = asyncio.run(_all(batches))
+    try:
+        figures, failures = asyncio.run(_all(batches))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        # Everything that was started has been ended by now.
+        sys.exit("interrupted: no table was written")
     rows = bench_table.rows_of(figures, failures)
     report = Report(
         begun_at=begun_at,
@@ -172,6 +181,8 @@ async def _run(batch: Batch, watch: Watch[Ground], run: int) -> list[Figure]:
     async with asyncio.timeout(batch.limit_s):
         await watch.lab.wait_until_whole(SERVICE)
         await watch.wait_for_writes()
+        # A system that has just said that it is whole has just looked, and would look late again.
+        await asyncio.sleep(random.uniform(0, batch.system.look_s))
         acts = await batch.scenario.do(watch)
     figures = [_figure(batch, run, done) for done in acts]
     for figure in figures:

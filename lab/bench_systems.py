@@ -29,6 +29,8 @@ class System:
     name: str
     profile: str
     lease_ttl_s: float
+    look_s: float
+    """How often it looks: a fault comes at a random moment between two looks."""
     make: Make
 
 
@@ -38,7 +40,8 @@ def saling(profile: str) -> System:
     def make(directory: Path, network: str) -> AbstractAsyncContextManager[Ground]:
         return Lab(Plan(directory, (Service(SERVICE, SITES, profile),)), network=network)
 
-    return System("saling", profile, PROFILES[profile].ttl_ms / 1000, make)
+    terms = PROFILES[profile]
+    return System("saling", profile, terms.ttl_ms / 1000, terms.renew_ms / 1000, make)
 
 
 def systems_of(peer: str) -> tuple[System, ...]:
@@ -52,4 +55,4 @@ def _patroni(timing: Timing) -> System:
     def make(directory: Path, _network: str) -> AbstractAsyncContextManager[Ground]:
         return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing)
 
-    return System("patroni", timing.name, timing.ttl_s, make)
+    return System("patroni", timing.name, timing.ttl_s, timing.loop_wait_s, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -102,10 +103,20 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
         return [done("one"), done("two")]
 
     monkeypatch.setattr(bench, "Watch", Watched)
-    system = System("saling", "fast", 2.0, make)
+    system = System("saling", "fast", 2.0, 0.0, make)
     figures, failures = await bench._batch(bench.Batch("odd", Scenario(do, run_s=1), system, 3))
     assert [(f.run, f.incident) for f in figures] == [
         (r, i) for r in (1, 3) for i in ("one", "two")
     ]
     assert [(f.run, f.reason) for f in failures] == [(2, "RuntimeError: the engine is gone")]
     assert len(set(grounds)) == 2 and not any(directory.exists() for directory in grounds)
+
+
+def test_an_interrupted_benchmark_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(_batches: list[bench.Batch]) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(bench, "_all", interrupted)
+    monkeypatch.setattr(sys, "argv", ["lab.bench", "--only", "engine", "--profile", "fast"])
+    with pytest.raises(SystemExit, match="interrupted: no table was written"):
+        bench.main()
