@@ -22,6 +22,7 @@ import asyncpg
 from controller.broker import agent_account, controller_account
 from lab.api import Api, ApiError
 from lab.brokers import Broker
+from lab.database import Login, make_role
 from lab.freezing import freeze, thaw
 from lab.geography import ARBITER, ROUND_TRIPS_MS
 from lab.keys import LabKeys, make_keys
@@ -201,6 +202,11 @@ class Lab:
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def switch_over(self, service: str) -> None:
+        """Move a service as planned; return when its partner is primary. Raises TimeoutError."""
+        await self.ask_until_accepted(service, "switchover")
+        await self.wait_for_phase(service, "ALONE", "ARMING", "PROTECTED")
+
     # What is seen.
 
     async def services(self) -> dict[str, dict[str, Any]]:
@@ -215,6 +221,13 @@ class Lab:
         """The service explained, as last heard while the controller lived."""
         self._known.update(await self.services())
         return self._known[service]
+
+    async def decisions(self, service: str) -> list[dict[str, Any]]:
+        """What the controller decided, newest first; empty while it is down."""
+        try:
+            return await self.api.history(service)
+        except UNREACHABLE:
+            return []
 
     async def primary_site(self, service: str) -> str:
         """Where the primary stands, as last heard while the controller lived."""
@@ -279,19 +292,24 @@ class Lab:
             command_timeout=10,
         )
 
-    async def prepare_database(self, service: str) -> None:
-        """The lab's own role, which may make tables."""
+    def inside(self, place: str) -> tuple[str, ...]:
+        """What stands before a command that shall run in a place."""
+        return self.links.inside(place)
+
+    def login(self) -> Login:
+        """The lab's own role. Raises RuntimeError before the launch, which makes its password."""
         if self.keys is None:
             raise RuntimeError("the lab was not launched")
-        password = self.keys.database_password_file.read_text().strip()
+        return Login("postgres", LOGIN, str(self.keys.database_password_file))
+
+    async def prepare_database(self, service: str) -> None:
+        """The lab's own role, which may make tables."""
+        password = Path(self.login().password_file).read_text().strip()
         for site in self.plan.service(service).sites:
             await self._admit_clients(service, site)
         connection = await self.as_superuser(service, await self.primary_site(service))
         try:
-            known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN)
-            if not known:
-                await connection.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{password}'")
-                await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {LOGIN}")
+            await make_role(connection, LOGIN, password)
         finally:
             await connection.close(timeout=2)
 

@@ -15,14 +15,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from lab.checks import NUMBERS_SQL, longest_gap, loss, overlap_of_probes
 from lab.database import Login
-from lab.four_sites import LOGIN, UNREACHABLE, Lab
 from lab.geography import CLIENTS
+from lab.ground import Ground
 from lab.prober import ProbedEngine, ProberSpec
 from lab.processes import Child, module
 from lab.records import Answer, Insert, Outcome, Probe, now_ms, read_inserts, read_probes
@@ -31,6 +31,8 @@ from lab.writer import Target, WriterSpec
 FIRST_WRITE_TIMEOUT_S = 30.0
 SETTLE_ACKED = 20
 LOOK_AGAIN_S = 0.05
+
+G = TypeVar("G", bound=Ground)
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -50,10 +52,10 @@ class Act(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Watch:
+class Watch(Generic[G]):
     """A writer and a prober on one service; both are processes of their own."""
 
-    lab: Lab
+    lab: G
     service: str
     directory: Path = field(init=False)
     quiet_since_ms: float = field(default_factory=now_ms, init=False)
@@ -65,7 +67,7 @@ class Watch:
         self.directory = self.lab.plan.directory / "watch" / self.service
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def __aenter__(self) -> Watch:
+    async def __aenter__(self) -> Watch[G]:
         sites = self.lab.plan.service(self.service).sites
         self.start_writer("writer", CLIENTS, sites)
         for site in sites:
@@ -104,10 +106,12 @@ class Watch:
         lines = [line for log in logs for line in read_probes(log)]
         return [line for line in lines if line.start_ms >= self.begun_ms]
 
-    async def wait_for_writes(self, count: int = SETTLE_ACKED) -> None:
+    async def wait_for_writes(
+        self, count: int = SETTLE_ACKED, wait_s: float = FIRST_WRITE_TIMEOUT_S
+    ) -> None:
         """Wait until this many further writes were acknowledged. Raises TimeoutError."""
         begun_ms = now_ms()
-        deadline = begun_ms + FIRST_WRITE_TIMEOUT_S * 1000
+        deadline = begun_ms + wait_s * 1000
         while now_ms() < deadline:
             if sum(acked(i) and i.start_ms > begun_ms for i in self.inserts()) >= count:
                 return
@@ -115,28 +119,29 @@ class Watch:
         words = "\n".join(f"{child.name}: {child.last_words(5)}" for child in self._children)
         raise TimeoutError(
             f"{self.service}: the writer got no {count} writes acknowledged within "
-            f"{FIRST_WRITE_TIMEOUT_S} s\n{words}"
+            f"{wait_s} s\n{words}"
         )
 
     @property
     def login(self) -> Login:
-        if self.lab.keys is None:
-            raise RuntimeError("the lab was not launched")
-        return Login("postgres", LOGIN, str(self.lab.keys.database_password_file))
+        return self.lab.login()
 
     def _start(self, program: str, name: str, place: str, spec: msgspec.Struct) -> Child:
         file, log = self.directory / f"{name}.json", self.directory / f"{name}.jsonl"
         file.write_bytes(msgspec.json.encode(spec))
         arguments = module(f"lab.{program}", "--spec", str(file), "--log", str(log))
         output = self.directory / f"{name}.out"
-        child = Child(name, output, arguments, self.lab.links.inside(place))
+        child = Child(name, output, arguments, self.lab.inside(place))
         child.start()
         self._children.append(child)
         return child
 
 
 async def act(
-    watch: Watch, name: str, fault: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[Any]]
+    watch: Watch[G],
+    name: str,
+    fault: Callable[[], Awaitable[None]],
+    end: Callable[[], Awaitable[Any]],
 ) -> Act:
     """Cause the fault, wait for the end, and measure what was between."""
     lab, service = watch.lab, watch.service
@@ -214,7 +219,7 @@ def two_writers_ms(
     )
 
 
-async def numbers_at_primary(lab: Lab, service: str) -> list[int]:
+async def numbers_at_primary(lab: Ground, service: str) -> list[int]:
     """The rows of the lab's writers. Raises OSError while the primary is down."""
     connection = await lab.as_superuser(service, await lab.primary_site(service))
     try:
@@ -223,12 +228,9 @@ async def numbers_at_primary(lab: Lab, service: str) -> list[int]:
         await connection.close(timeout=2)
 
 
-async def _timeline(lab: Lab, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
-    """What the controller decided meanwhile; empty while it is down."""
-    try:
-        entries = [e for e in await lab.api.history(service) if e["at_ms"] >= begun_wall_ms - 1]
-    except UNREACHABLE:
-        return []
+async def _timeline(lab: Ground, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
+    """What was decided meanwhile."""
+    entries = [e for e in await lab.decisions(service) if e["at_ms"] >= begun_wall_ms - 1]
     return [
         {
             "at_s": seconds(entry["at_ms"] - begun_wall_ms),

@@ -56,25 +56,25 @@ class Unkind(msgspec.Struct, frozen=True):
     """What the service said of itself during the fault, each phase with its sentence."""
 
 
-Scenario = Callable[[Lab, Watch, float], Awaitable[Unkind]]
+Scenario = Callable[[Lab, Watch[Lab], float], Awaitable[Unkind]]
 
 
-async def primary_cut_off(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
+async def primary_cut_off(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
     """The primary's site is cut off from everybody, clients included, then healed."""
     return await _isolated(lab, watch, hold_s, "primary site cut off", "both")
 
 
-async def primary_deaf(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
+async def primary_deaf(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
     """Nothing reaches the primary's site; what it sends arrives."""
     return await _isolated(lab, watch, hold_s, "primary site deaf", "in")
 
 
-async def primary_mute(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
+async def primary_mute(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
     """Nothing that the primary's site sends arrives; it hears everybody."""
     return await _isolated(lab, watch, hold_s, "primary site mute", "out")
 
 
-async def primary_frozen(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
+async def primary_frozen(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
     """The primary's site stands still, a client in it too, and goes on where it was."""
     site = await lab.primary_site(watch.service)
     async with Witness(watch, site) as witness:
@@ -90,7 +90,7 @@ async def primary_frozen(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
             await thaw()
 
 
-async def partner_link_cut(lab: Lab, watch: Watch, hold_s: float) -> Unkind:
+async def partner_link_cut(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
     """Only the road between primary and partner is cut; both reach the controller."""
     site = await lab.primary_site(watch.service)
     partner = next(s for s in lab.plan.service(watch.service).sites if s != site)
@@ -108,7 +108,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-async def _isolated(lab: Lab, watch: Watch, hold_s: float, name: str, way: Way) -> Unkind:
+async def _isolated(lab: Lab, watch: Watch[Lab], hold_s: float, name: str, way: Way) -> Unkind:
     site = await lab.primary_site(watch.service)
     fault = _Fault(name, lambda: lab.links.isolate(site, way=way), lab.links.heal)
     async with Witness(watch, site) as witness:
@@ -136,7 +136,7 @@ class _Fault:
             await self.undo()
 
 
-async def _told(watch: Watch, witness: Witness, hold_s: float, fault: _Fault) -> Unkind:
+async def _told(watch: Watch[Lab], witness: Witness, hold_s: float, fault: _Fault) -> Unkind:
     """Cause the fault, hold it, mend it, wait until all is whole, and tell."""
     lab, service = watch.lab, watch.service
     before = await lab.last_known(service)
@@ -186,7 +186,7 @@ async def _told(watch: Watch, witness: Witness, hold_s: float, fault: _Fault) ->
     )
 
 
-def _acked_after(watch: Watch, witness: Witness, mended_ms: float) -> int:
+def _acked_after(watch: Watch[Lab], witness: Witness, mended_ms: float) -> int:
     """By the engine of the faulty site, which is no primary any more."""
     inserts = (*witness.inserts(), *watch.inserts())
     ends = [i.end_ms for i in inserts if acked(i) and i.site == witness.site]

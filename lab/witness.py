@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from config.leases import PROFILES
+from lab.four_sites import Lab
 from lab.geography import SITES
 from lab.incident import Watch, acked
 from lab.processes import Child
@@ -31,7 +32,7 @@ LOOK_AGAIN_S = 0.05
 class Witness:
     """A writer in one site, and the last deadline that its guard was given, while it is open."""
 
-    watch: Watch
+    watch: Watch[Lab]
     site: str
     deadline_ms: float = field(default=0.0, init=False)
     """0 while the guard has never been seen to hold a lease."""
