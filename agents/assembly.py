@@ -83,6 +83,8 @@ def postgres_config(service: LocalService) -> PostgresConfig:
         max_slot_wal_keep_size=settings.pop(SLOT_BOUND, "4GB"),
         seed_rate_kib_s=min(max(rate, RATE_LEAST_KIB_S), RATE_MOST_KIB_S),
         settings=settings,
+        dba_config=service.config_directory and service.config_directory / "postgresql.conf",
+        client_sockets=service.client_socket_directories or (),
     )
 
 

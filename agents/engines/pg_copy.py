@@ -199,10 +199,13 @@ async def _rewind(
     await asyncio.to_thread(directory.make_primary)
     directory.forget_dead_server()
     source = f"{conninfo(config, upstream)} dbname=postgres"
+    # Where the DBA's file stands elsewhere, the data directory has none for its crash recovery.
+    settings = [f"--config-file={config.dba_config}"] if config.dba_config else []
     try:
         said = await tools.run(
             "pg_rewind",
             *("--target-pgdata", str(directory.data), "--source-server", source, "--progress"),
+            *settings,
             timeout_s=None,
         )
     except ToolFailed as failure:
