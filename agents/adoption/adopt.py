@@ -145,6 +145,9 @@ async def _act(plan: Plan, seen: Seen) -> tuple[str, ...]:
         if plan.step is Step.PREPARE:
             await provision(connection, seen.facts, plan.engine, plan.slot, plan.superuser)
             return steps(plan, seen)
+        if not seen.facts.standby and not plan.partner:
+            # Nobody streams from it, so nobody asked for --prepare.
+            await provision(connection, seen.facts, plan.engine, "", plan.superuser)
         await takeover.flush(connection)
         await _need_unchanged(plan, connection)
     done = []

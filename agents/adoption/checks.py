@@ -16,7 +16,7 @@ from agents.engines.pg_tools import SUPPORTED
 from agents.findings import Finding, fail, ok, warn
 
 LAG_AT_MOST_BYTES = 16 * 1024 * 1024
-WIDE = ("0.0.0.0", "::", "*")  # noqa: S104 - compared with, not listened on
+WIDE = ("0.0.0.0", "::", "*")
 SAME = {"localhost": "127.0.0.1"}
 AGAIN = "and run this again"
 
@@ -171,6 +171,7 @@ def standby_findings(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[Fi
     if not facts.prepared:
         yield fail("prepared", "Saling's roles and table are not here yet", _prepare_mend())
     yield from _upstream_findings(plan, facts, primary)
+    yield from _narrower(plan, facts, primary)
 
 
 def _upstream_findings(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[Finding]:
@@ -187,6 +188,17 @@ def _upstream_findings(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[
         yield fail(what, f"{where} has no slot {plan.slot} that keeps log", _prepare_mend())
     else:
         yield ok(what, f"{where} lets {REPLICATION_USER} in and keeps log in slot {plan.slot}")
+
+
+def _narrower(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[Finding]:
+    """A standby with less room than its primary stops replaying."""
+    given = settings_given(plan.engine, facts.major)[1::2]
+    ours = dict(word.split("=", 1) for word in given)
+    for name, needed in primary.room.items():
+        value = ours.get(name, facts.settings[name])
+        if int(value) < int(needed):
+            text = f"{name} would be {value} here, the primary has {needed}"
+            yield fail("settings", text, f"raise it to {needed} in `settings` of the agent's file")
 
 
 def _prepare_mend() -> str:

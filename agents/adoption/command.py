@@ -100,8 +100,9 @@ def _plan(config: AgentConfig, asked: Asked) -> Plan:
 
 
 async def _shown(plan: Plan, dry_run: bool) -> Shown:
+    done: tuple[str, ...] = ()
     if dry_run:
-        seen, done = await examine(plan), ()
+        seen = await examine(plan)
     else:
         seen, done = await carry_out(plan)
     outcome = "refused" if seen.refused else "possible" if dry_run else "done"

@@ -70,13 +70,14 @@ async def program_findings(plan: Plan) -> list[Finding]:
             env=ENVIRONMENT,
         )
         said, _ = await asyncio.wait_for(process.communicate(), VERSION_LIMIT_S)
-    except (OSError, TimeoutError) as error:
-        return [fail("programs", f"{postgres}: {error or 'no answer'}", "install it anew")]
-    if str(major_of(said.decode(errors="replace"))) != written:
-        text = f"{postgres} is {said.decode(errors='replace').strip()}, the data are of {written}"
-        return [
-            fail("programs", text, f"`binaries:` with PostgreSQL {written} in the agent's file")
-        ]
+    except OSError as error:
+        reason = error.strerror or "no answer"
+        return [fail("programs", f"{postgres}: {reason}", "install it anew")]
+    shown = said.decode(errors="replace").strip()
+    if str(major_of(shown)) != written:
+        text = f"{postgres} is {shown}, the data are of {written}"
+        mend = f"name PostgreSQL {written}'s directory as `binaries` in the agent's file"
+        return [fail("programs", text, mend)]
     return [ok("programs", f"PostgreSQL {written} in {plan.engine.binaries}")]
 
 

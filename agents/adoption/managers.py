@@ -74,11 +74,10 @@ def _by_libraries(preloaded: str) -> Iterator[Finding]:
 
 
 def _by_repmgr_file(data: Path) -> Iterator[Finding]:
+    names_it = re.compile(rf"^\s*data_directory\s*=\s*'?{re.escape(str(data))}/?'?\s*$", re.M)
     for place in REPMGR_PLACES:
         for file in [place] if place.is_file() else place.rglob("repmgr.conf"):
-            if re.search(
-                rf"^\s*data_directory\s*=\s*'?{re.escape(str(data))}/?'?", _read(file), re.M
-            ):
+            if names_it.search(_read(file)):
                 yield _managed("repmgr", str(file), f"remove {file}")
 
 

@@ -28,15 +28,19 @@ CREATE = f"CREATE ROLE {REPLICATION_USER} "
 async def provision(
     connection: Any, facts: Facts, config: PostgresConfig, slot: str, superuser: str
 ) -> None:
-    """Make what is missing on the running primary, no more. Raises AdoptError: run it again."""
+    """Make what is missing on the running primary, no more; no slot if it has no name.
+
+    Raises AdoptError, and may be run again.
+    """
     for statement in provision_sql(read_password(config), facts.roles):
         await _do(connection, statement)
-    await _do(
-        connection,
-        "SELECT pg_create_physical_replication_slot($1::name, true)"
-        " WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1::name)",
-        slot,
-    )
+    if slot:
+        await _do(
+            connection,
+            "SELECT pg_create_physical_replication_slot($1::name, true)"
+            " WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1::name)",
+            slot,
+        )
     hba_file = Path(facts.settings["hba_file"])
     try:
         await asyncio.to_thread(rewrite, hba_file, lambda text: with_entry_rules(text, superuser))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import asyncpg
 from msgspec import Struct
 
@@ -14,8 +16,17 @@ SELECT pg_is_in_recovery() AS standby,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        EXISTS (SELECT FROM pg_replication_slots
                WHERE slot_name = $1::name AND restart_lsn IS NOT NULL
-                 AND wal_status <> 'lost') AS slot
+                 AND wal_status <> 'lost') AS slot,
+       ARRAY(SELECT name || '=' || setting FROM pg_settings WHERE name = ANY ($2)) AS room
 """
+ROOM = (
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+)
+"""What a standby must have no less of than its primary."""
 
 
 class Upstream(Struct, frozen=True):
@@ -25,6 +36,7 @@ class Upstream(Struct, frozen=True):
     standby: bool = False
     system_identifier: str = ""
     slot: bool = False
+    room: Mapping[str, str] = {}
 
 
 async def ask_primary(config: PostgresConfig, address: str, slot: str) -> Upstream:
@@ -44,7 +56,8 @@ async def ask_primary(config: PostgresConfig, address: str, slot: str) -> Upstre
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return Upstream(problem=str(error) or f"no answer in {LIMIT_S:.0f} s")
     try:
-        return Upstream(**dict(await connection.fetchrow(_ASK, slot)))
+        row = dict(await connection.fetchrow(_ASK, slot, ROOM))
+        return Upstream(**{**row, "room": dict(pair.split("=") for pair in row["room"])})
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return Upstream(problem=str(error) or f"no answer in {LIMIT_S:.0f} s")
     finally:
