@@ -40,7 +40,7 @@ SELECT coalesce(application_name, '') AS name, usename::text AS role, state = 's
            AS streaming, coalesce(flush_lsn, '0/0')::text AS flushed,
        coalesce((SELECT slot_name::text FROM pg_replication_slots WHERE active_pid = pid), '')
            AS slot
-  FROM pg_stat_replication WHERE backend_type IS NOT NULL
+  FROM pg_stat_replication
 """
 
 

@@ -121,7 +121,9 @@ class PlainServer:
     def copy_of(self, other: PlainServer) -> None:
         self.data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         source = f"host=127.0.0.1 port={other.port} user=postgres"
-        self.tool("pg_basebackup", "-D", str(self.data), "-d", source, "-R", "-c", "fast", "-X", "stream")
+        self.tool(
+            "pg_basebackup", "-D", str(self.data), "-d", source, "-R", "-c", "fast", "-X", "stream"
+        )
         self._configure()
 
     def _configure(self) -> None:
@@ -136,9 +138,6 @@ class PlainServer:
     def start(self) -> None:
         log = str(self.data.parent / "plain.log")
         self.tool("pg_ctl", "start", "-w", "-D", str(self.data), "-l", log)
-
-    def stop(self) -> None:
-        self.tool("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self.data))
 
     async def connect(self, **more: Any) -> asyncpg.Connection:
         return await connect(f"127.0.0.1:{self.port}", **more)
