@@ -153,6 +153,8 @@ async def _act(plan: Plan, seen: Seen) -> tuple[str, ...]:
     done = []
     if takeover.keep_host_from_starting(Path(seen.facts.settings["config_file"])):
         done.append("the host does not start it any more (start.conf: disabled)")
+    if seen.facts.standby:
+        takeover.keep_standby(plan)
     takeover.mark(plan, identifier)
     await takeover.stop_server(running.pid, plan.engine.data)
     return (*done, *_rested(await takeover.lay_to_rest(plan, identifier)))

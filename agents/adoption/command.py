@@ -81,6 +81,7 @@ def _plan(config: AgentConfig, asked: Asked) -> Plan:
     engine = postgres_config(service)
     check(engine)
     plan = Plan(
+        cluster=config.cluster,
         agent=config.agent,
         service=service,
         engine=engine,

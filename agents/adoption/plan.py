@@ -38,6 +38,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     `part` and `system_identifier` come from the topology: None and empty where there is none.
     """
 
+    cluster: str
     agent: str
     service: LocalService
     engine: PostgresConfig

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from msgspec.structs import replace
 
 from agents.adoption.facts import AdoptError
 from agents.adoption.managers import start_conf, starts_by_itself
 from agents.adoption.plan import Plan
+from agents.core.model import Durable
+from agents.durable import DurableFile
 from agents.engines.pg_directory import Directory, sync, write_whole
 from agents.engines.pg_running import running_server
 from agents.engines.pg_tools import Tools
@@ -45,6 +48,18 @@ def keep_host_from_starting(config_file: Path) -> bool:
     except OSError as error:
         raise AdoptError(f"{file}: {error.strerror}: echo disabled > {file}, as root") from None
     return True
+
+
+def keep_standby(plan: Plan) -> None:
+    """A wrong topology must not make it primary beside the one that still writes elsewhere.
+
+    Raises DurableError when there is a state of this service that cannot be read.
+    """
+    file = DurableFile(plan.state_directory, plan.cluster, plan.agent, plan.service.name)
+    kept = file.load() if file.path.exists() else None
+    uid = kept.service_uid if kept else ""
+    durable = kept.durable if kept else Durable()
+    file.write(uid, replace(durable, adopted_standby=True))
 
 
 def mark(plan: Plan, system_identifier: str) -> None:
