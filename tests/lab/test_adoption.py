@@ -173,6 +173,7 @@ async def test_nobody_starts_an_adopted_primary_twice_nor_adopts_it_twice(pair: 
         "the agent's word", lambda s: "Saling did not start it" in problems(s), SERVICE
     )
     assert not (servers[HOME].data / "standby.signal").exists()
+    assert (await lab.services())[SERVICE]["phase"] == "ALONE"
     assert "stop it" in refused(await adopt(lab, HOME))["agent"]
     await lab.kill_agent(HOME)
 
