@@ -57,7 +57,17 @@ UPSTREAM = Upstream(system_identifier=SYSTEM, slot=True, room={"max_connections"
 
 
 def plan(**changes: Any) -> Plan:
-    service = LocalService.model_construct(name="paspor", client_socket_directories=(Path("/tmp"),))
+    service = LocalService.model_validate(
+        {
+            "name": "paspor",
+            "engine": "postgresql",
+            "data_directory": "/data",
+            "listen": "127.0.0.1:5432",
+            "socket_directory": "/run/paspor",
+            "client_socket_directories": ["/tmp"],
+            "replication_password_file": "/password",
+        }
+    )
     engine = PostgresConfig(
         service="paspor",
         data=Path("/data"),
