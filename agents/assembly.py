@@ -85,6 +85,8 @@ def postgres_config(service: LocalService) -> PostgresConfig:
         quarantine=service.quarantine,
         quarantine_directory=_absolute(service.quarantine_directory),
         settings=settings,
+        dba_config=service.config_directory and service.config_directory / "postgresql.conf",
+        client_sockets=service.client_socket_directories or (),
     )
 
 

@@ -10,6 +10,7 @@ from agents.assembly import major_of, postgres_config
 from agents.core.observation import Disk
 from agents.engines.base import EngineError
 from agents.engines.pg_directory import Directory
+from agents.engines.pg_running import running_server
 from agents.engines.pg_settings import PROBE_SQL, REPLICATION_USER, SUPERUSER, PostgresConfig, check
 from agents.engines.pg_tools import SUPPORTED, Tools
 from agents.findings import Finding, fail, ok, warn
@@ -95,6 +96,9 @@ async def _engine_port(what: str, service: LocalService, guard: GuardClient) -> 
     try:
         status = await guard.status()
     except GuardError:
+        if running_server(service.data_directory) is not None:
+            text = f"{service.data_directory}: a server runs that Saling did not start"
+            return [warn(what, text, "bring it under control: saling-agent adopt; or stop it")]
         return list(_free(what, service))
     finally:
         await guard.close()

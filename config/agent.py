@@ -42,6 +42,11 @@ class LocalService(Declared):
     """Directory of postgres and pg_basebackup; found by the agent if left out."""
     replication_user: RoleName = "saling_replication"
     replication_password_file: FilePath
+    config_directory: FilePath | None = None
+    """Where the DBA's postgresql.conf, pg_hba.conf and pg_ident.conf stand, as in Debian's layout;
+    the data directory if left out."""
+    client_socket_directories: tuple[FilePath, ...] | None = None
+    """Where clients on this host find the server's socket; none but Saling's own if left out."""
     seed_rate_bytes_s: RateBytesS = quantity("seed_rate", 32 * MIB, "32MiB/s")
     quarantine: Literal["wal", "data_directory"] = "wal"
     """What is kept of an old primary that wrote on: its log, or all of its data directory."""

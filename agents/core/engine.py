@@ -108,6 +108,12 @@ def _problem(replica: Replica, assignment: Assignment) -> str:
             "the data directory holds files that are no database; they are never touched: "
             "empty it, or name another directory in the agent's configuration"
         )
+    if replica.durable.adopted_standby and assignment.goal is not Goal.BACKUP:
+        return (
+            "adopted as a standby, yet ordered to be the primary while the real one may be "
+            f"writing elsewhere: give that one priority 1 of service {replica.service} in the "
+            "controller's file, and the controller a new store for it"
+        )
     if is_own_copy(replica):
         return ""
     if not assignment.system_identifier:

@@ -33,6 +33,9 @@ class Durable(Struct, frozen=True):
     """This copy was writable since it last followed another: it may hold what nobody else has."""
     ttl_ceiling_ms: int = 0
     """The longest lease that this replica ever granted."""
+    adopted_standby: bool = False
+    """It was taken over as a standby, while a primary that Saling does not run yet was writing:
+    never writable before an Order has made it a backup."""
 
 
 class Lease(Struct, frozen=True):

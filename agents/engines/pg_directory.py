@@ -15,13 +15,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from agents.core.observation import Disk
 from agents.engines.base import EngineError
-from agents.engines.pg_settings import with_our_hba, without_our_names
+from agents.engines.pg_settings import (
+    PostgresConfig,
+    local_rule,
+    with_our_hba,
+    with_our_ident,
+    without_our_names,
+)
 
 OLD, KEPT = "old", "kept"
 
@@ -144,16 +151,31 @@ class Directory:
         if dead:
             pid_file.unlink()
 
-    def prepare(self) -> None:
+    def prepare(self, config: PostgresConfig) -> None:
         """Before a start: what another site's files or ALTER SYSTEM would bring in is undone."""
-        self._rewrite("pg_hba.conf", with_our_hba)
-        self._rewrite("postgresql.auto.conf", without_our_names)
+        local = local_rule(config)
+        rewrite(config.hba_file, lambda text: with_our_hba(text, local))
+        if config.client_sockets:
+            os_user = pwd.getpwuid(os.geteuid()).pw_name
+            rewrite(config.ident_file, lambda text: with_our_ident(text, os_user))
+            for directory in config.client_sockets:
+                self._forget_dead_socket(directory / f".s.PGSQL.{config.port}")
+        rewrite(self.data / "postgresql.auto.conf", without_our_names)
 
-    def _rewrite(self, name: str, change: Callable[[str], str]) -> None:
-        path = self.data / name
-        old = path.read_text() if path.exists() else ""
-        if (new := change(old)) != old:
-            write_whole(path, new)
+    def _forget_dead_socket(self, socket: Path) -> None:
+        """Only when no process of the engine is left: the lock of its socket may be believed."""
+        lock = socket.with_name(f"{socket.name}.lock")
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            if lock.read_text().splitlines()[1] == str(self.data):
+                socket.unlink(missing_ok=True)
+                lock.unlink()
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Write the file anew if the change changes it."""
+    old = path.read_text() if path.exists() else ""
+    if (new := change(old)) != old:
+        write_whole(path, new)
 
 
 def _is_zombie(pid: str) -> bool:

@@ -171,10 +171,14 @@ async def _rewind(
     directory.forget_dead_server()
     watched = Watched(on_progress)
     source = f"{conninfo(parts.config, upstream)} dbname=postgres"
+    dba = parts.config.dba_config
+    # Where the DBA's file stands elsewhere, the data directory has none for its crash recovery.
+    settings = [f"--config-file={dba}"] if dba else []
     try:
         await parts.tools.run(
             "pg_rewind",
             *("--target-pgdata", str(directory.data), "--source-server", source, "--progress"),
+            *settings,
             timeout_s=None,
             on_line=watched.hear,
             on_work=watched.tell,

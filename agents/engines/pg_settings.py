@@ -27,6 +27,7 @@ REPLICATION_USER = "saling_replication"
 CHANGEABLE = ("primary_conninfo", "primary_slot_name", "synchronous_standby_names")
 HBA_BEGIN = "# BEGIN SALING (kept by Saling; your own rules go below)"
 HBA_END = "# END SALING"
+IDENT_MAP = "saling"
 SCRAM_ROUNDS = 4096
 
 
@@ -36,7 +37,9 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     `run` holds the guard's and the engine's sockets, our settings and the log; mode 0700.
     `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600.
     `seed_rate_kib_s`: at most this fast, 32 to 1048576; None for no limit.
-    `settings`: further `-c` settings. `dba_config`: the DBA's file, if not in the data directory.
+    `settings`: further `-c` settings. `dba_config`: the DBA's file, if not in the data directory;
+    his pg_hba.conf and pg_ident.conf stand beside it. `client_sockets`: further directories where
+    clients of this host find the server.
     """
 
     service: str
@@ -50,6 +53,7 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     sslmode: str = "prefer"
     settings: Mapping[str, str] = {}
     dba_config: Path | None = None
+    client_sockets: tuple[Path, ...] = ()
     quarantine: str = "wal"
     """What is kept of an old primary that diverged: wal, or data_directory for all of it."""
     quarantine_directory: Path | None = None
@@ -58,6 +62,17 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     @property
     def quarantine_root(self) -> Path:
         return self.quarantine_directory or self.data.with_name(f"{self.data.name}.quarantine")
+
+    @property
+    def hba_file(self) -> Path:
+        return self._beside_dba_config("pg_hba.conf")
+
+    @property
+    def ident_file(self) -> Path:
+        return self._beside_dba_config("pg_ident.conf")
+
+    def _beside_dba_config(self, name: str) -> Path:
+        return (self.dba_config.parent if self.dba_config else self.data) / name
 
     @property
     def host(self) -> str:
@@ -94,6 +109,14 @@ def check(config: PostgresConfig) -> None:
     socket = config.sockets / f".s.PGSQL.{config.port}"
     if len(str(socket)) > SOCKET_PATH_LIMIT:
         raise EngineError(f"run: {socket} is too long for a socket; choose a shorter directory")
+    for directory in config.client_sockets:
+        if "," in str(directory) or '"' in str(directory):
+            raise EngineError(f"client_socket_directories: {directory}: no commas, no quotes")
+    if config.client_sockets and os.geteuid() == 0:
+        raise EngineError(
+            "client_socket_directories: the agent runs as root, whom PostgreSQL cannot tell from"
+            " other users on a socket that all may open; run it as the owner of the data"
+        )
     if not config.max_slot_wal_keep_size.strip() or config.max_slot_wal_keep_size.startswith("-"):
         raise EngineError(
             "max_slot_wal_keep_size: must be a bound, or a lost backup fills the primary's disk"
@@ -118,8 +141,13 @@ def read_password(config: PostgresConfig) -> str:
 def argv(config: PostgresConfig, major: int) -> list[str]:
     """How the server is started. Holds no secret: everybody may read it."""
     server = str(config.binaries / "postgres")
-    own_file = f"config_file={config.config_file}"
-    return [server, "-D", str(config.data), "-c", own_file, *settings_given(config, major)]
+    files = {"config_file": config.config_file}
+    if config.dba_config:
+        # His file names a data directory and these files too: ours are the ones that we prepare.
+        files["data_directory"] = config.data
+        files["hba_file"], files["ident_file"] = config.hba_file, config.ident_file
+    given = [part for name, path in files.items() for part in ("-c", f"{name}={path}")]
+    return [server, "-D", str(config.data), *given, *settings_given(config, major)]
 
 
 def settings_given(config: PostgresConfig, major: int) -> list[str]:
@@ -129,8 +157,11 @@ def settings_given(config: PostgresConfig, major: int) -> list[str]:
     owned = {
         "listen_addresses": config.host,
         "port": str(config.port),
-        "unix_socket_directories": str(config.sockets),
-        "unix_socket_permissions": "0700",
+        "unix_socket_directories": ",".join(map(str, (config.sockets, *config.client_sockets))),
+        # Our own socket's directory is closed to others in any case.
+        "unix_socket_permissions": "0777" if config.client_sockets else "0700",
+        # In a PID namespace it would say 1, which outside is the host's own first process.
+        "external_pid_file": "",
         "cluster_name": config.service,
         "wal_level": "replica",
         "hot_standby": "on",
@@ -228,12 +259,24 @@ def read_back(config: PostgresConfig) -> Changeable:
     return Changeable(*plain)
 
 
-def with_our_hba(text: str) -> str:
+def local_rule(config: PostgresConfig) -> str:
+    """How our superuser proves itself on a socket: a directory that only we may enter does."""
+    way = f"peer map={IDENT_MAP}" if config.client_sockets else "trust"
+    return f"local all {SUPERUSER} {way}"
+
+
+def with_our_ident(text: str, os_user: str) -> str:
+    """A pg_ident.conf that lets the agent's user, and nobody else, be our superuser."""
+    rest = re.sub(f"{re.escape(HBA_BEGIN)}.*?{re.escape(HBA_END)}\n", "", text, flags=re.S)
+    return f"{HBA_BEGIN}\n{IDENT_MAP} {os_user} {SUPERUSER}\n{HBA_END}\n{rest}"
+
+
+def with_our_hba(text: str, local: str = f"local all {SUPERUSER} trust") -> str:
     """A pg_hba.conf with our block on top, in place of an older one."""
     rest = re.sub(f"{re.escape(HBA_BEGIN)}.*?{re.escape(HBA_END)}\n", "", text, flags=re.S)
     ours = [
         HBA_BEGIN,
-        f"local all {SUPERUSER} trust",
+        local,
         f"host all {SUPERUSER} all reject",
         f"host replication {REPLICATION_USER} all scram-sha-256",
         f"host postgres {REPLICATION_USER} all scram-sha-256",

@@ -25,6 +25,7 @@ from agents.engines.base import (
     at_once,
 )
 from agents.engines.pg_directory import Directory, write_whole
+from agents.engines.pg_running import need_none_else
 from agents.engines.pg_server import (
     LOOK_LIMIT_MS,
     NO_ANSWER,
@@ -70,6 +71,7 @@ class PostgreSQL(Engine):
         """Also mends what a dead agent left: a copy at rest is always a standby."""
         disk = self._directory.disk()
         if not await self._server.runs():
+            need_none_else(self.config.data)
             return await self._observe_down(disk)
         try:
             seen = await look(self._server.looking, LOOK_LIMIT_MS)
@@ -324,6 +326,7 @@ class PostgreSQL(Engine):
         await self._need_version()
         if not self._tools.idle():
             raise EngineBusy(f"{self.config.data}: a program of PostgreSQL still works on it")
+        need_none_else(self.config.data)
         with guard_errors():
             status = await self.guard.ensure_running()
         await self._server.need_gone()
@@ -340,7 +343,7 @@ class PostgreSQL(Engine):
         for left in self.config.sockets.iterdir():
             left.unlink()
         self._write_passfile()
-        await asyncio.to_thread(self._directory.prepare)
+        await asyncio.to_thread(self._directory.prepare, self.config)
         write_whole(self.config.config_file, render(self.config, values))
 
     def _write_passfile(self) -> None:
