@@ -9,7 +9,8 @@ SIGKILL. `both` is agent and guard at once. An agent is started again at once or
 by chance. After each kill this must hold, or the exit status is 1:
 
 - no write that the old life of the engine acknowledged came later than the lease's end (the
-  deadline that the guard held, and the fence's budget), nor after its last process was gone;
+  deadline that the guard held, and the fence's budget); with a dead agent, its last process was
+  gone by then;
 - the engine is back, and both writers commit, within a bounded time;
 - in the end every acknowledged row is there, and after `saling-agent stop` no process and no
   shared memory is left.
