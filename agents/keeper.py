@@ -32,7 +32,13 @@ from agents.guard_client import (
 from agents.jobs import Fresh
 from agents.metrics import Metrics
 
-CLOSE_LIMIT_MS = 2000
+CLOSE_LIMIT_MS = 150
+ANSWER_LIMIT_MS = 100
+"""A guard that neither fences nor answers in these is ended, and with it its engine: together
+well within the least fence budget of a profile, so that this, too, is over when the lease ends."""
+EXTEND_LIMIT_MS = 300
+"""A renewal that a guard does not take must not hold up the fence that comes next."""
+BIND_LIMIT_MS = 1000
 CLOSE_PAUSE_S = 0.02
 LOOK_EVERY_S = 0.5
 RETRY_S = 0.5
@@ -47,9 +53,9 @@ class Guard(Protocol):
 
     async def ensure_running(self) -> GuardStatus: ...
 
-    async def status(self) -> GuardStatus: ...
+    async def status(self, timeout_ms: int = 1000) -> GuardStatus: ...
 
-    async def lease(self, deadline_ms: int) -> int: ...
+    async def lease(self, deadline_ms: int, timeout_ms: int = 1000) -> int: ...
 
     async def alone(self) -> None: ...
 
@@ -129,7 +135,8 @@ class Keeper:
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
-        taken = await self._extend(self._guard.lease(end_ms))
+        limit_ms = EXTEND_LIMIT_MS if self._bounded else BIND_LIMIT_MS
+        taken = await self._extend(self._guard.lease(end_ms, limit_ms))
         if taken:
             self._metrics.renewed(self._service, now_ms())
         if not taken and not self._bounded:
@@ -288,7 +295,7 @@ class Keeper:
         """It may wait for processes to end; but if it does not even answer, it guards nothing."""
         with contextlib.suppress(GuardGone):
             try:
-                await self._guard.status()
+                await self._guard.status(ANSWER_LIMIT_MS)
                 return
             except GuardBusy:
                 log.error("the guard does not answer: ending it", service=self._service)

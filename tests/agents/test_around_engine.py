@@ -110,7 +110,7 @@ class FakeGuard:
     def add_listener(self, listener: Callable[[Any], None]) -> None:
         self.tell = listener
 
-    async def status(self) -> GuardStatus:
+    async def status(self, timeout_ms: int = 1) -> GuardStatus:
         if self.gone:
             raise GuardGone("none")
         if self.busy:
@@ -125,7 +125,7 @@ class FakeGuard:
         self.pid = os.getpid()
         return await self.status()
 
-    async def lease(self, deadline_ms: int) -> int:
+    async def lease(self, deadline_ms: int, timeout_ms: int = 1) -> int:
         raise GuardBusy("no answer")
 
     async def alone(self) -> None:

@@ -92,35 +92,50 @@ async def test_a_road_cut_one_way_moves_the_service_cleanly_or_not_at_all(
     assert (after["primary"] != before["primary"]) == told.failed_over
 
 
+async def test_a_cut_off_site_whose_guard_stands_still_is_fenced_by_its_agent(
+    whole: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await whole.primary_site("paspor")
+    stop_with_the_cut(whole, monkeypatch, whole.guards("paspor", site))
+    told = await incident(whole, primary_cut_off)
+    assert told.failed_over
+    await assert_backup_streams(whole, site)
+
+
 async def test_two_writers_would_be_seen_if_a_fence_failed(
     whole: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The guard of the cut-off site stands still, so that nobody ends its engine in time."""
+    """Guard and agent of the cut-off site stand still, so that nobody ends its engine in time."""
     site = await whole.primary_site("paspor")
-    guards = whole.guards("paspor", site)
-    isolate, heal = whole.links.isolate, whole.links.heal
-
-    async def isolate_and_stop_the_guard(place: str, *, way: Way = "both") -> None:
-        await isolate(place, way=way)
-        send_all(guards, signal.SIGSTOP)
-
-    async def wake_the_guard_and_heal() -> None:
-        send_all(guards, signal.SIGCONT)
-        await heal()
-
-    monkeypatch.setattr(whole.links, "isolate", isolate_and_stop_the_guard)
-    monkeypatch.setattr(whole.links, "heal", wake_the_guard_and_heal)
+    still = [*whole.guards("paspor", site), whole.agents[site].pid]
+    stop_with_the_cut(whole, monkeypatch, still)
     try:
         async with Watch(whole, "paspor") as watch:
             told = await primary_cut_off(whole, watch, HOLD_S)
     finally:
-        send_all(guards, signal.SIGCONT)
+        send_all(still, signal.SIGCONT)
     print(f"\n{told}")
     assert told.failed_over
     assert told.lease_margin_s is not None and told.lease_margin_s < 0
     assert told.two_writers_s > 0
     assert told.act.two_writers_s > 0
     await assert_backup_streams(whole, site)
+
+
+def stop_with_the_cut(lab: Lab, monkeypatch: pytest.MonkeyPatch, pids: list[int]) -> None:
+    """These processes stand still from the cut to its end."""
+    isolate, heal = lab.links.isolate, lab.links.heal
+
+    async def isolate_and_stop(place: str, *, way: Way = "both") -> None:
+        await isolate(place, way=way)
+        send_all(pids, signal.SIGSTOP)
+
+    async def wake_and_heal() -> None:
+        send_all(pids, signal.SIGCONT)
+        await heal()
+
+    monkeypatch.setattr(lab.links, "isolate", isolate_and_stop)
+    monkeypatch.setattr(lab.links, "heal", wake_and_heal)
 
 
 def send_all(pids: list[int], number: signal.Signals) -> None:
