@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.core.actions import BeginJob
 from agents.core.events import Event, JobEnded, JobTold, Probed
@@ -266,7 +267,7 @@ class Jobs:
             probe = Probe(ProbeKind.LOCAL, reason=f"the probe failed: {failure!r}")
         took_s = time.monotonic() - begun_s
         self._metrics.probe_seconds.labels(self._service, probe.kind.value).observe(took_s)
-        self._put(Probed(Probe(probe.kind, probe.position_bytes, _clipped(probe.reason))))
+        self._put(Probed(replace(probe, reason=_clipped(probe.reason))))
 
     def _upstream(self, job: BeginJob) -> Upstream | None:
         if job.upstream is None:

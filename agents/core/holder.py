@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from agents.core.actions import Action, BeginProbe, SendAsk
-from agents.core.model import Lease, Question, Replica
+from agents.core.model import Lease, Question, Rate, Replica
 from agents.core.observation import Probe, ProbeKind
 from agents.core.permission import allowed, lease_end_ms, may_write, reigning
 from protocol.messages import Ask, Assignment, Goal, Granted, Mode, Partner, Right, Role
@@ -149,6 +149,7 @@ def _proved(replica: Replica, assignment: Assignment, probe: Probe, now_ms: int)
         proven_ms=now_ms,
         proven_epoch=assignment.epoch,
         proven_position_bytes=probe.position_bytes,
+        proven_log_file=probe.log_file,
         failed_probes=0,
         local_failures=0,
         illness="",
@@ -159,19 +160,21 @@ def _proved(replica: Replica, assignment: Assignment, probe: Probe, now_ms: int)
 
 
 def _measure_rate(replica: Replica, probe: Probe, now_ms: int) -> Replica:
-    """A high rate of the last seconds, but not the highest ones.
+    """The highest of the last rates, or where the log may have leapt, a high one of all.
 
     A log also leaps where nothing was written: a copy that begins and one that ends fill up a
-    segment each. Such leaps must not look like a flood, and a flood is more than a few of them.
+    file each. Such a rate counts only when more are as high than leaps can explain.
     """
     span_ms = now_ms - replica.proven_ms
     grown = probe.position_bytes - replica.proven_position_bytes
     if not replica.proven_position_bytes or grown < 0 or span_ms <= 0:
         return replica
-    rates = (*replica.rates_bytes_s, grown * 1000 // span_ms)[-RATES_KEPT:]
-    ranked = sorted(rates, reverse=True)
-    rate = ranked[min(LEAPS_AT_MOST, len(ranked) - 1)]
-    return replace(replica, rates_bytes_s=rates, rate_bytes_s=rate)
+    measured = Rate(grown * 1000 // span_ms, probe.log_file == replica.proven_log_file)
+    rates = (*replica.rates, measured)[-RATES_KEPT:]
+    ranked = sorted((rate.bytes_s for rate in rates), reverse=True)
+    high = ranked[min(LEAPS_AT_MOST, len(ranked) - 1)]
+    highest = max((rate.bytes_s for rate in rates if rate.exact), default=0)
+    return replace(replica, rates=rates, rate_bytes_s=max(high, highest))
 
 
 def _waits_for_partner(replica: Replica, assignment: Assignment) -> bool:

@@ -45,6 +45,14 @@ class Lease(Struct, frozen=True):
     end_ms: int
 
 
+class Rate(Struct, frozen=True):
+    """How fast the log grew between two proofs."""
+
+    bytes_s: int
+    exact: bool
+    """It stayed in one file: all that it grew by was written."""
+
+
 class Question(Struct, frozen=True):
     """A lease that was asked for and not answered yet."""
 
@@ -133,7 +141,8 @@ class Replica(Struct, frozen=True):
     proven_epoch: int = 0
     proven_position_bytes: int = 0
     rate_bytes_s: int = 0
-    rates_bytes_s: tuple[int, ...] = ()
+    proven_log_file: str = ""
+    rates: tuple[Rate, ...] = ()
     """The rates between the last proofs of this life, the newest last."""
     failed_probes: int = 0
     local_failures: int = 0

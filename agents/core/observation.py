@@ -64,3 +64,5 @@ class Probe(Struct, frozen=True):
     kind: ProbeKind
     position_bytes: int = 0
     reason: str = ""
+    log_file: str = ""
+    """Which file of the log that is in; one that ends may be filled up with nothing."""

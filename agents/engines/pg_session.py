@@ -149,7 +149,7 @@ async def probe(session: Session, service: str, timeout_ms: int) -> Probe:
         statement_ms=max(1, timeout_ms * 9 // 10),
         service="'" + service.replace("'", "''") + "'",
     )
-    where = "SELECT pg_current_wal_flush_lsn()::text"
+    where = "SELECT lsn::text, pg_walfile_name(lsn) FROM pg_current_wal_flush_lsn() AS lsn"
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             await session.execute(sql, timeout_ms=timeout_ms)
@@ -160,7 +160,7 @@ async def probe(session: Session, service: str, timeout_ms: int) -> Probe:
         return classify(error)
     except (OSError, asyncpg.InterfaceError) as error:
         return Probe(kind=ProbeKind.LOCAL, reason=f"no connection: {error}")
-    return Probe(kind=ProbeKind.COMMITTED, position_bytes=parse_lsn(row[0]))
+    return Probe(ProbeKind.COMMITTED, parse_lsn(row[0]), log_file=row[1])
 
 
 def classify(error: asyncpg.PostgresError) -> Probe:

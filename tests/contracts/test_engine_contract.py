@@ -106,6 +106,18 @@ async def test_a_primary_commits_and_is_a_standby_at_rest(
     assert await site.sql("SELECT number FROM saling.probe WHERE service = 'orders'") == 2
 
 
+async def test_a_probe_tells_that_the_log_went_on_in_another_file(
+    make_site: MakeSite, template: Path
+) -> None:
+    """What it grew by then may be padding: a rate made of it would look like a flood."""
+    site = make_site("a")
+    await site.start_as_primary(template)
+    first, second = await site.engine.probe(10_000), await site.engine.probe(10_000)
+    assert first.log_file == second.log_file != ""
+    await site.sql("SELECT pg_switch_wal()")
+    assert (await site.engine.probe(10_000)).log_file > second.log_file
+
+
 async def test_a_probe_tells_what_a_backup_would_share(make_site: MakeSite, template: Path) -> None:
     site = make_site("a")
     await site.start_as_primary(template)

@@ -119,9 +119,11 @@ class Actor:
         return self.feed(Observed(replace(self.replica.observation, **changes)))
 
     def commit(self, position_bytes: int = 2000) -> list[SendAsk]:
-        """The probe under way commits; returns the questions that follow."""
+        """The probe under way commits, in a log of 16 MiB files; the questions that follow."""
         assert self.replica.probing, "no probe is under way"
-        asks = self.feed(Probed(Probe(ProbeKind.COMMITTED, position_bytes)))
+        asks = self.feed(
+            Probed(Probe(ProbeKind.COMMITTED, position_bytes, log_file=str(position_bytes >> 24)))
+        )
         return [a for a in asks if isinstance(a, SendAsk)]
 
     def fail_probe(self, kind: ProbeKind, reason: str = "why") -> list[Action]:

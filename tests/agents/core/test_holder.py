@@ -314,14 +314,14 @@ def test_a_leap_of_the_log_does_not_look_like_a_flood() -> None:
     begun_ms = actor.now_ms
     for leap in [0] * 5 + [16 * 2**20] * 3 + [32 * 2**20] * 3:
         actor.pass_time(400)
-        for ask in actor.commit(10_000 + (actor.now_ms - begun_ms) + leap):
+        for ask in actor.commit(2_000 + (actor.now_ms - begun_ms) + leap):
             actor.grant(ask)
     assert actor.replica.rate_bytes_s < 10_000
 
 
 def test_a_new_life_finds_the_rate_at_its_second_proof() -> None:
     actor = Actor().leased()
-    actor.replica = replace(actor.replica, rates_bytes_s=(), proven_position_bytes=0)
+    actor.replica = replace(actor.replica, rates=(), proven_position_bytes=0)
     for position in (1_000_000, 1_400_000):
         actor.pass_time(400)
         for ask in actor.commit(position):
@@ -329,15 +329,26 @@ def test_a_new_life_finds_the_rate_at_its_second_proof() -> None:
     assert 0.9e6 < actor.replica.rate_bytes_s < 1.1e6
 
 
-def test_a_flood_is_seen_within_a_few_proofs() -> None:
+def test_a_load_that_has_just_begun_is_seen_at_the_next_proof() -> None:
     actor = Actor().leased()
     position = 10_000
-    for grown in [400] * 10 + [4_000_000] * 5:
+    for grown in [40] * 20 + [40_000]:
         position += grown
         actor.pass_time(400)
         for ask in actor.commit(position):
             actor.grant(ask)
-    assert actor.replica.rate_bytes_s >= 9e6
+    assert actor.replica.rate_bytes_s >= 90_000
+
+
+def test_a_flood_is_seen_within_a_few_proofs() -> None:
+    actor = Actor().leased()
+    position = 10_000
+    for grown in [400] * 10 + [30_000_000] * 5:
+        position += grown
+        actor.pass_time(400)
+        for ask in actor.commit(position):
+            actor.grant(ask)
+    assert actor.replica.rate_bytes_s >= 70e6
 
 
 def test_a_steady_rate_is_found_within_seconds() -> None:
