@@ -3,7 +3,7 @@
     GET /saling/v1/log/NAME?revision=N&system=ID&timeline=N&begin=BYTES&received=BYTES
 
 Mutual TLS: the certificate's name is who asks. 200 with the bytes of the log from `begin` on;
-409 with a sentence while it may not be given (`agents.core.handover`) or is another history;
+409 with a sentence while it may not be given (`agents.core.rest_of_log`) or is another history;
 403 without a certificate, 404 for a service that is not here, 503 while one is being given.
 """
 
@@ -15,15 +15,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import structlog
 from aiohttp import web
 
-from agents.core.handover import refusal
 from agents.core.model import Replica
+from agents.core.rest_of_log import refusal
 from agents.engines.base import Engine, EngineError, LogPoint
 
 PATH = "/saling/v1/log/{service}"
 CHUNK_LIMIT_S = 5.0
 """A partner that does not take a part of it for so long is gone."""
 
-log = structlog.get_logger("handover")
+log = structlog.get_logger("log")
 
 
 class LogServer:
@@ -73,7 +73,7 @@ class LogServer:
         try:
             await _write_all(response, chunks)
         except (EngineError, OSError, TimeoutError) as error:
-            log.warning("the handover broke off", error=str(error) or repr(error))
+            log.warning("the transfer of a log broke off", error=str(error) or repr(error))
             request.protocol.force_close()
         return response
 

@@ -40,7 +40,7 @@ PROFILES = {
         fence_budget_ms=500,
         restart_budget_ms=1000,
         drain_budget_ms=3000,
-        handover_budget_ms=1000,
+        log_budget_ms=1000,
     ),
     "standard": LeaseTerms(
         ttl_ms=6000,
@@ -48,7 +48,7 @@ PROFILES = {
         fence_budget_ms=500,
         restart_budget_ms=3000,
         drain_budget_ms=5000,
-        handover_budget_ms=3000,
+        log_budget_ms=3000,
     ),
     "patient": LeaseTerms(
         ttl_ms=30_000,
@@ -56,7 +56,7 @@ PROFILES = {
         fence_budget_ms=1000,
         restart_budget_ms=10_000,
         drain_budget_ms=15_000,
-        handover_budget_ms=10_000,
+        log_budget_ms=10_000,
     ),
 }
 DEFAULT_PROFILE = "standard"
@@ -105,7 +105,7 @@ class Lease(Declared):
     fence_budget_ms: DurationMs = Field(alias="fence_budget")
     restart_budget_ms: DurationMs = Field(alias="restart_budget")
     drain_budget_ms: DurationMs = Field(alias="drain_budget")
-    handover_budget_ms: DurationMs = Field(default=1000, alias="handover_budget")
+    log_budget_ms: DurationMs = Field(default=1000, alias="log_budget")
 
     @model_validator(mode="after")
     def satisfies_the_rule(self) -> Self:
@@ -121,5 +121,5 @@ class Lease(Declared):
             fence_budget_ms=self.fence_budget_ms,
             restart_budget_ms=self.restart_budget_ms,
             drain_budget_ms=self.drain_budget_ms,
-            handover_budget_ms=self.handover_budget_ms,
+            log_budget_ms=self.log_budget_ms,
         )

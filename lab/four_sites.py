@@ -13,7 +13,6 @@ import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -29,6 +28,7 @@ from lab.keys import LabKeys, make_keys
 from lab.links import Links
 from lab.namespaces import Namespaces
 from lab.network import Network
+from lab.owned import Owned
 from lab.plan import CLUSTER, Plan, agent_of, port_of, site_of, write_agent, write_topology
 from lab.processes import Child, end_all, kill_all, module, pids_of
 
@@ -45,7 +45,7 @@ def silently(_text: str) -> None:
     """Say nothing."""
 
 
-class Lab:
+class Lab(Owned):
     """One lab. `async with Lab(plan) as lab:` starts it and leaves nothing behind.
 
     `network` is one of NETWORKS; `namespaces` needs root, see `lab.namespaces.why_not`.
@@ -72,22 +72,6 @@ class Lab:
         }
         self.keys: LabKeys | None = None
         self._known: dict[str, dict[str, Any]] = {}
-
-    async def __aenter__(self) -> Lab:
-        try:
-            await self.start()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Start everything and wait until every service is protected. Raises TimeoutError."""

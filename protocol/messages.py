@@ -155,7 +155,7 @@ class LeaseTerms(Struct, frozen=True, omit_defaults=True):
     fence_budget_ms: Natural
     restart_budget_ms: Natural
     drain_budget_ms: Natural
-    handover_budget_ms: Natural = 0
+    log_budget_ms: Natural = 0
     """How long a promotion may wait for the rest of the log of a fenced primary that is heard."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agents.core import actions as act
 from agents.core import events as ev
-from agents.core import handover
+from agents.core import rest_of_log
 from agents.core.actions import Action
 from agents.core.invariants import InvariantBroken
 from agents.core.model import Durable, JobKind, Permit, Replica
@@ -223,7 +223,7 @@ class Runner:
         if process is None or not process.awake:
             return f"the agent {partner} does not answer"
         asked = process.runners[self.service.uid].settled
-        return handover.refusal(asked, self._host.site, revision)
+        return rest_of_log.refusal(asked, self._host.site, revision)
 
     def _observe(self) -> None:
         self._look()

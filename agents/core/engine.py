@@ -209,7 +209,7 @@ def _begin(
         assignment.system_identifier,
         _sync_with(assignment),
         assignment.revision,
-        assignment.terms.handover_budget_ms,
+        assignment.terms.log_budget_ms,
     )
     return replica, [begin]
 

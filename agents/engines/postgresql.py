@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from agents.core.observation import Disk, Observation, Probe
-from agents.engines import pg_copy, pg_handover, pg_quarantine, pg_rejoin
+from agents.engines import pg_copy, pg_quarantine, pg_rejoin, pg_rest_of_log
 from agents.engines.base import (
     Aside,
     Engine,
@@ -255,8 +255,8 @@ class PostgreSQL(Engine):
         control = await self._tools.control_data()
         data, size = self.config.data, control.segment_bytes
         identifier = control.system_identifier
-        end = await asyncio.to_thread(pg_handover.end_of_log, data, identifier, point, size)
-        return end - point.begin_bytes, pg_handover.read_log(data, point, end, size)
+        end = await asyncio.to_thread(pg_rest_of_log.end_of_log, data, identifier, point, size)
+        return end - point.begin_bytes, pg_rest_of_log.read_log(data, point, end, size)
 
     async def take_log(self, source: LogSource) -> int:
         """What it received before, and what comes now, is replayed before any promotion."""
@@ -267,9 +267,9 @@ class PostgreSQL(Engine):
             if not seen.standby:
                 raise EngineError(f"{self.config.service}: is no standby, so it takes no log")
             data, size = self.config.data, (await self._control_data()).segment_bytes
-            point = pg_handover.end_of_standby(data, seen.system_identifier, seen.position, size)
+            point = pg_rest_of_log.end_of_standby(data, seen.system_identifier, seen.position, size)
             async with source(point) as chunks:
-                return await pg_handover.write_log(data, point, chunks, size)
+                return await pg_rest_of_log.write_log(data, point, chunks, size)
 
     async def other_slots(self, name: str) -> tuple[str, ...]:
         """Names with how much log each holds back; slots that are not Saling's are the DBA's."""

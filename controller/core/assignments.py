@@ -92,7 +92,7 @@ def assignment_for(service: ServiceState, agent: str, term: int) -> Assignment |
 
 def _log_is_wanted(service: ServiceState) -> bool:
     """The log of a primary that is fenced, and known to be, can be taken whole."""
-    wanted = service.record.terms.handover_budget_ms > 0
+    wanted = service.record.terms.log_budget_ms > 0
     return wanted and service.fenced_since_ms >= 0
 
 

@@ -123,7 +123,7 @@ class View:
     def waits_for_log(self) -> bool:
         """Whether the rest of the primary's log may still come: it is fenced, its host lives, and
         the time for it is not over. In sync mode the backup has all that was acknowledged."""
-        since_ms, budget_ms = self.service.fenced_since_ms, self.record.terms.handover_budget_ms
+        since_ms, budget_ms = self.service.fenced_since_ms, self.record.terms.log_budget_ms
         in_time = since_ms >= 0 and self.now_ms - since_ms < budget_ms
         wanted = self.record.protection is Protection.ASYNC and not self.log_taken
         return in_time and wanted and self.primary_now is not None

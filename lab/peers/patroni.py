@@ -14,7 +14,6 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -22,6 +21,7 @@ import asyncpg
 
 from lab.database import Login, make_role
 from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.owned import Owned
 from lab.peers import install
 from lab.peers.patroni_files import (
     CLIENT_PORT,
@@ -53,7 +53,7 @@ def proxies(plan: Plan) -> Places:
     return ProxyPlaces(plan.directory, ROUND_TRIPS_MS, {**ports, ARBITER: member})
 
 
-class Patroni:
+class Patroni(Owned):
     """One cluster of the plan's only service. `async with` leaves nothing behind."""
 
     def __init__(self, plan: Plan, timing: Timing, make_places: MakePlaces = proxies) -> None:
@@ -69,22 +69,6 @@ class Patroni:
         self._password = secrets.token_urlsafe(16)
         self._children: dict[str, list[Child]] = {}
         self._primary = agent_of(self.service.sites[0])
-
-    async def __aenter__(self) -> Patroni:
-        try:
-            await self.start()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Start everything; return when the backup streams. Raises TimeoutError, RuntimeError."""

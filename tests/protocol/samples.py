@@ -146,7 +146,7 @@ SAMPLES: dict[str, Message] = {"report": REPORT, "order": ORDER, "renew": RENEW,
 ADDED = {
     "ReplicaReport": ("log_taken", "renewal_gap_p999_ms", "kill_p999_ms", "quarantine"),
     "Assignment": ("take_log",),
-    "LeaseTerms": ("handover_budget_ms",),
+    "LeaseTerms": ("log_budget_ms",),
 }
 """What came after the first record of version 1, by message: it has a default."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.core import engine, grantor, handover, holder, permission, reporting
+from agents.core import engine, grantor, holder, permission, reporting, rest_of_log
 from agents.core import step as agent_step
 from agents.core.model import Lease, Replica
 from controller.core import assignments, conditions, leases, loss, phases, view
@@ -48,7 +48,7 @@ def _true(condition: Condition) -> Condition:
 
 def log_is_taken_before_the_fence(patch: Patch) -> None:
     """A backup takes the log of a primary that may still write, and believes that it is whole."""
-    patch.setattr(handover, "refusal", lambda _replica, _agent, _revision: "")
+    patch.setattr(rest_of_log, "refusal", lambda _replica, _agent, _revision: "")
     patch.setattr(assignments, "_log_is_wanted", lambda _service: True)
 
 

@@ -322,7 +322,7 @@ def test_with_the_whole_log_there_is_no_loss_to_wait_for() -> None:
 
 
 def test_the_wait_for_the_log_ends_with_its_budget() -> None:
-    late = NOW - TERMS.handover_budget_ms
+    late = NOW - TERMS.log_budget_ms
     row = first_row(fenced(Given(P.COUNTDOWN, last_word=LOST), late).view())
     assert row is not None
     assert row.name == "loss_too_large"

@@ -23,7 +23,7 @@ NO_RESTART = {
     "fence_budget": "300ms",
     "restart_budget": "0s",
     "drain_budget": "3s",
-    "handover_budget": "5s",
+    "log_budget": "5s",
 }
 """A crashed engine is never restarted in place: its service moves at once."""
 LEFT_BEHIND = 50

@@ -1,0 +1,34 @@
+"""What is started and stopped as a whole: `async with` starts it and leaves nothing behind."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+
+class Owned:
+    """`stop` must be harmless after a start that failed halfway."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start everything."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """End everything, whatever of it was started."""
+        raise NotImplementedError
