@@ -214,6 +214,9 @@ class Faults(Watch):
             end_ms = self._duration_ms()
             kernel.after(end_ms, lambda: self._ask(Kind.END_MAINTENANCE, service))
 
+    def _maintenance_ms(self, kind: Kind) -> int:
+        return self._kernel.between(1, 40_000) if kind is Kind.BEGIN_MAINTENANCE else 0
+
     def _crash_in_time(self, host: Host) -> None:
         if self._kernel.now_ms < self._end_ms:
             host.crash()
@@ -231,6 +234,6 @@ class Faults(Watch):
             Requested(
                 f"request-{self._requests}", kind, service.uid, "an operator", "a test",
                 epoch=view.record.epoch, loss_bytes=known + self._kernel.between(0, 1),
-                for_ms=self._kernel.between(1, 40_000),
+                for_ms=self._maintenance_ms(kind),
             )
         )  # fmt: skip

@@ -20,7 +20,7 @@ HOST_FAULTS = {
 }
 NET_FAULTS = {"cut_one_way": 4, "cut_both": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
-MAINTENANCE = {"maintenance": 3, "maintenance-begin": 1, "maintenance-end": 1}
+MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
 
 class Profile(Struct, frozen=True):
@@ -45,7 +45,7 @@ PROFILES = {
         Profile(
             "everything",
             {
-                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS, **MAINTENANCE,
+                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
                 "controller_pause": 2, "engine_shared": 1,
             },
             "every fault anywhere, and operators at bad moments",
@@ -69,9 +69,16 @@ PROFILES = {
             "the primary loses its grantors one after the other",
         ),
         Profile(
-            "operators",
-            {**OPERATORS, **MAINTENANCE, "engine_crash": 2, "host_crash": 2, "isolate": 2},
-            "operators switch over, fail over, approve, pause, resume, and patch backups",
+            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators switch over, fail over, approve, pause and resume",
+        ),
+        Profile(
+            "maintenance",
+            {
+                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS, **MAINTENANCE,
+                "controller_pause": 2, "engine_shared": 1,
+            },
+            "operators patch the hosts of backups, and every fault anywhere", swarm=False,
         ),
         Profile(
             "hub", HUB_FAULTS, "the controller and the broker alone fail",

@@ -15,6 +15,7 @@ from agents.core.model import Lease, Replica
 from controller.core import assignments, conditions, leases, loss, phases, view
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
+from controller.core.model import Phase
 from protocol.messages import Assignment, Mode, Right
 from simulator.guard import Guard
 
@@ -145,6 +146,16 @@ def mode_told_before_the_guard_keeps_it(patch: Patch) -> None:
     patch.setattr(reporting, "_mode", lambda replica: replica.durable.mode)
 
 
+def protected_straight_from_maintenance(patch: Patch) -> None:
+    """A maintenance that ends makes the pair PROTECTED, without asking the primary."""
+    ends = ("maintenance_ended", "maintenance_over", "maintenance_ran_out")
+    rows = tuple(
+        replace(row, target=Phase.PROTECTED) if row.name in ends else row for row in phases.TABLE
+    )
+    patch.setattr(phases, "TABLE", rows)
+    patch.setattr(controller_step, "check_change", lambda _old, _new: None)
+
+
 def any_loss_is_bearable(patch: Patch) -> None:
     """The bound on lost data is not asked for."""
     _always(patch, conditions.loss_bearable)
@@ -211,8 +222,14 @@ MUTANTS = (
     Mutant("guard_keeps_no_deadline", guard_keeps_no_deadline, WRITERS),
     Mutant("any_grant_arms", any_grant_arms, ("I3",), "network"),
     Mutant("armed_without_acknowledgement", armed_without_acknowledgement, (*WRITERS, "I3")),
-    Mutant("fence_promised_for_ever", fence_promised_for_ever, (*WRITERS, "I3"), "operators", 90),
-    Mutant("mode_told_early", mode_told_before_the_guard_keeps_it, WRITERS, "crashes"),
+    Mutant("fence_promised_for_ever", fence_promised_for_ever, (*WRITERS, "I3"), "operators", 100),
+    Mutant(
+        "protected_from_maintenance",
+        protected_straight_from_maintenance,
+        (*WRITERS, "I3"),
+        "maintenance",
+    ),
+    Mutant("mode_told_early", mode_told_before_the_guard_keeps_it, WRITERS, "everything", 100),
     Mutant("any_loss_is_bearable", any_loss_is_bearable, ("I4",), "corner"),
     Mutant("log_is_taken_before_the_fence", log_is_taken_before_the_fence, ("I4",), "corner"),
     Mutant("sync_is_not_waited_for", sync_is_not_waited_for, ("I3",)),
