@@ -61,6 +61,7 @@ def facts(view: View) -> dict[str, str]:
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
+        "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
     }
 
 
@@ -81,7 +82,8 @@ def _doing(view: View) -> str:
     if backup is None:
         return f"not heard for {view.unheard_ms(view.record.backup) / 1000:.1f} s"
     words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
-    return ", ".join([*words, *filter(None, (backup.doing, backup.problem))])
+    unfit = f"unfit: {backup.unfit}" if backup.unfit else ""
+    return ", ".join([*words, *filter(None, (backup.doing, backup.problem, unfit))])
 
 
 def _asked(kind: Kind) -> Condition:
@@ -298,6 +300,12 @@ backup_follows = Condition(
     ),
     "{backup} streams, {lag} behind",
     "{backup} does not follow closely ({backup_doing}; {lag} behind)",
+)
+backup_fit = Condition(
+    "backup_fit",
+    lambda v: v.backup is not None and not v.backup.unfit,
+    "{backup} has what {primary} needs",
+    "{backup} is not fit to take over: {unfit}",
 )
 backup_lost = Condition(
     "backup_lost",
