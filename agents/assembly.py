@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.durable import DurableError, DurableFile, begin_life, prepare_directory
 from agents.engines.base import EngineError
-from agents.engines.pg_settings import PostgresConfig
+from agents.engines.pg_settings import PostgresConfig, UpstreamTls
 from agents.engines.postgresql import PostgreSQL
 from agents.guard_client import GuardError
 from agents.metrics import Metrics
@@ -83,7 +83,20 @@ def postgres_config(service: LocalService) -> PostgresConfig:
         max_slot_wal_keep_size=settings.pop(SLOT_BOUND, "4GB"),
         seed_rate_kib_s=min(max(rate, RATE_LEAST_KIB_S), RATE_MOST_KIB_S),
         settings=settings,
+        rewind_password_file=_absolute(service.rewind_password_file),
+        tls=_upstream_tls(service),
     )
+
+
+def _upstream_tls(service: LocalService) -> UpstreamTls | None:
+    tls = service.upstream_tls
+    if tls is None:
+        return None
+    return UpstreamTls(tls.authority.absolute(), _absolute(tls.certificate), _absolute(tls.key))
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.absolute() if path else None
 
 
 def find_binaries() -> Path:

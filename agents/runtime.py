@@ -32,6 +32,7 @@ from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
 from agents.refusals import Refusals
+from agents.upkeep import Fitness, Upkeep
 from agents.voice import Voice, is_controller
 from agents.watch import SlotKeeper, Watch
 from agents.worker import Worker
@@ -82,6 +83,7 @@ class Unit:
         fresh: Fresh,
         parts: Parts,
         group: asyncio.TaskGroup,
+        report_soon: Callable[[], None],
     ) -> None:
         config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
         engine = local.engine
@@ -91,16 +93,19 @@ class Unit:
         self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group)
         self.watch = Watch(name, engine, declared_by(config), put, fresh)
         self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
+        self.upkeep = Upkeep(name, engine, lambda: worker.replica, fresh)
+        self.fitness = Fitness(name, engine, wiring, lambda: worker.replica, fresh, report_soon)
         worker.connect(self.keeper, self.jobs)
-        for part in (self.keeper, self.watch, self.slots, worker):
+        beside = (self.watch, self.slots, self.upkeep, self.fitness)
+        for part in (self.keeper, *beside, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""
         told = report(self.worker.settled, at_ms)
-        beside = (self.worker.problem, self.keeper.problem, self.watch.problem, self.slots.problem)
-        problem = told.problem or next((text for text in beside if text), "")
-        return replace(told, problem=problem[:PROBLEM_AT_MOST])
+        parts = (self.worker, self.keeper, self.watch, self.slots, self.upkeep)
+        problem = told.problem or next((part.problem for part in parts if part.problem), "")
+        return replace(told, problem=problem[:PROBLEM_AT_MOST], unfit=self.fitness.unfit)
 
 
 class Agent:
@@ -178,7 +183,7 @@ class Agent:
                 parts.metrics,
                 now_ms,
             )
-            self._units[name] = Unit(name, local, worker, fresh, parts, group)
+            self._units[name] = Unit(name, local, worker, fresh, parts, group, self.report_soon)
         group.create_task(self._link.run(), name="link")
         listen = parts.config.listen
         serving = self._server.run(listen, parts.server_tls, self.ready)

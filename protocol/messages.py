@@ -128,6 +128,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
 
     doing: Text = ""
     problem: Text = ""
+    unfit: Text = ""
+    """As a backup: what does not match its upstream, so that it is not trusted to take over."""
     start_nonce: Nonce = ""
     """Not empty while only an Order that echoes it may make this replica writable."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.core.observation import Disk
 from agents.engines.base import (
@@ -23,14 +24,14 @@ from agents.engines.base import (
     Upstream,
 )
 from agents.engines.pg_directory import Directory
-from agents.engines.pg_settings import (
+from agents.engines.pg_roles import (
+    REWIND_USER,
     SUPERUSER,
-    PostgresConfig,
-    conninfo,
-    creation_sql,
-    settings_given,
+    provision_sql,
+    read_passwords,
 )
-from agents.engines.pg_settings import read_password as password_of
+from agents.engines.pg_session import upstream_session
+from agents.engines.pg_settings import PostgresConfig, conninfo, settings_given
 from agents.engines.pg_tools import ControlData, ToolFailed, Tools
 from agents.engines.pg_wal import (
     Fork,
@@ -81,7 +82,7 @@ async def create(tools: Tools, directory: Directory, config: PostgresConfig) -> 
         *settings_given(config, await tools.major()),
         "postgres",
         timeout_s=INITDB_LIMIT_S,
-        stdin=creation_sql(password_of(config)).encode(),
+        stdin=provision_sql(read_passwords(config)).encode(),
     )
     identifier = (await tools.control_data_of(made)).system_identifier
     await asyncio.to_thread(directory.put_in_place, made)
@@ -198,7 +199,7 @@ async def _rewind(
     # It replays a crash by a single-user server, which refuses to be a standby.
     await asyncio.to_thread(directory.make_primary)
     directory.forget_dead_server()
-    source = f"{conninfo(config, upstream)} dbname=postgres"
+    source = f"{conninfo(config, replace(upstream, user=REWIND_USER))} dbname=postgres"
     try:
         said = await tools.run(
             "pg_rewind",
@@ -225,23 +226,11 @@ def _whole_again(directory: Directory) -> None:
 
 
 async def ask(config: PostgresConfig, upstream: Upstream, checkpoint: bool) -> Remote:
-    """The upstream's own words, as the replication role. EngineBusy when it cannot be reached."""
-    host, _, port = upstream.address.rpartition(":")
+    """The upstream's own words, as saling_rewind. EngineBusy when it cannot be reached."""
     try:
         async with asyncio.timeout(CHECKPOINT_LIMIT_S if checkpoint else SQL_LIMIT_S):
-            connection = await asyncpg.connect(
-                host=host.strip("[]"),
-                port=int(port),
-                user=upstream.user,
-                database="postgres",
-                password=password_of(config),
-                ssl=config.sslmode,
-                timeout=SQL_LIMIT_S,
-            )
-            try:
+            async with upstream_session(config, upstream.address) as connection:
                 return await _ask(connection, checkpoint)
-            finally:
-                connection.terminate()
     except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
         raise EngineBusy(f"{upstream.address}: cannot be reached ({error!r})") from None
     except asyncpg.PostgresError as error:

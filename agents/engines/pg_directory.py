@@ -20,7 +20,7 @@ from pathlib import Path
 
 from agents.core.observation import Disk
 from agents.engines.base import EngineError
-from agents.engines.pg_settings import with_our_hba, without_our_names
+from agents.engines.pg_settings import without_our_names
 
 
 class Directory:
@@ -130,8 +130,7 @@ class Directory:
             pid_file.unlink()
 
     def prepare(self) -> None:
-        """Before a start: what another site's files or ALTER SYSTEM would bring in is undone."""
-        self._rewrite("pg_hba.conf", with_our_hba)
+        """Before a start: what another site's copy or ALTER SYSTEM would bring in is undone."""
         self._rewrite("postgresql.auto.conf", without_our_names)
 
     def _rewrite(self, name: str, change: Callable[[str], str]) -> None:
@@ -158,6 +157,15 @@ def write_whole(path: Path, text: str) -> None:
         os.fsync(descriptor)
     part.replace(path)
     sync(path.parent)
+
+
+def rewrite(path: Path, text: str) -> bool:
+    """Write it if it is not so already; whether it was written."""
+    with contextlib.suppress(OSError):
+        if path.read_text() == text:
+            return False
+    write_whole(path, text)
+    return True
 
 
 def sync(directory: Path) -> None:

@@ -4,15 +4,11 @@ What never changes while it runs is given as `-c` arguments, which beat every fi
 change without a restart (whom to follow, whom to wait for) stands in our own postgresql.conf,
 outside the data directory, so that pg_rewind and pg_basebackup cannot bring in another site's:
 it includes the DBA's file first and our lines last. Only postgresql.auto.conf is read later,
-so our names are taken out of it before each start. Of pg_hba.conf a marked block is ours.
+so our names are taken out of it before each start. Our pg_hba.conf is in `pg_hba.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,22 +17,29 @@ from msgspec import Struct
 
 from agents.engines.base import EngineError, Upstream
 from agents.guard_client import SOCKET_PATH_LIMIT
+from config.enginesettings import CHANGED_RUNNING, WITHIN_BOUNDS, refusal
 
-SUPERUSER = "saling"
-REPLICATION_USER = "saling_replication"
-CHANGEABLE = ("primary_conninfo", "primary_slot_name", "synchronous_standby_names")
-HBA_BEGIN = "# BEGIN SALING (kept by Saling; your own rules go below)"
-HBA_END = "# END SALING"
-SCRAM_ROUNDS = 4096
+CHANGEABLE = tuple(CHANGED_RUNNING)
+
+
+class UpstreamTls(Struct, frozen=True):
+    """How this host's engine checks its upstream's, and what it shows of itself."""
+
+    authority: Path
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 class PostgresConfig(Struct, frozen=True, kw_only=True):
     """Where one copy lives. `data` and `run` are absolute; `listen` is host:port.
 
     `run` holds the guard's and the engine's sockets, our settings and the log; mode 0700.
-    `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600.
+    `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600;
+    `rewind_password_file` that of `saling_rewind`, the same if left out.
     `seed_rate_kib_s`: at most this fast, 32 to 1048576; None for no limit.
-    `settings`: further `-c` settings. `dba_config`: the DBA's file, if not in the data directory.
+    `settings`: further `-c` settings. `dba_config`, `dba_hba`: the DBA's postgresql.conf and
+    pg_hba.conf, if not in the data directory. `tls`: an upstream is believed by its certificate
+    only, and others must come over TLS too.
     """
 
     service: str
@@ -47,9 +50,11 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     password_file: Path
     max_slot_wal_keep_size: str = "4GB"
     seed_rate_kib_s: int | None = None
-    sslmode: str = "prefer"
     settings: Mapping[str, str] = {}
     dba_config: Path | None = None
+    dba_hba: Path | None = None
+    rewind_password_file: Path | None = None
+    tls: UpstreamTls | None = None
 
     @property
     def host(self) -> str:
@@ -66,6 +71,10 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     @property
     def config_file(self) -> Path:
         return self.run / "postgresql.conf"
+
+    @property
+    def hba_file(self) -> Path:
+        return self.run / "pg_hba.conf"
 
     @property
     def passfile(self) -> Path:
@@ -86,69 +95,73 @@ def check(config: PostgresConfig) -> None:
     socket = config.sockets / f".s.PGSQL.{config.port}"
     if len(str(socket)) > SOCKET_PATH_LIMIT:
         raise EngineError(f"run: {socket} is too long for a socket; choose a shorter directory")
-    if not config.max_slot_wal_keep_size.strip() or config.max_slot_wal_keep_size.startswith("-"):
-        raise EngineError(
-            "max_slot_wal_keep_size: must be a bound, or a lost backup fills the primary's disk"
-        )
-    read_password(config)
+    bound = {"max_slot_wal_keep_size": config.max_slot_wal_keep_size}
+    for name, value in {**bound, **config.settings}.items():
+        if refused := refusal(name, value):
+            raise EngineError(f"settings: {name} = {value}: {refused[0]}; {refused[1]}")
+    read_secret("password_file", config.password_file)
+    if config.rewind_password_file:
+        read_secret("rewind_password_file", config.rewind_password_file)
 
 
-def read_password(config: PostgresConfig) -> str:
-    """The replication password. EngineError when it is missing, open to others, or not ASCII."""
+def read_secret(name: str, file: Path) -> str:
+    """A password. EngineError when it is missing, open to others, or not ASCII."""
     try:
-        mode, text = config.password_file.stat().st_mode, config.password_file.read_text("ascii")
+        mode, text = file.stat().st_mode, file.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"password_file: {config.password_file}: {error}") from None
+        raise EngineError(f"{name}: {file}: {error}") from None
     password = text.rstrip("\n")
     if mode & 0o077:
-        raise EngineError(f"password_file: {config.password_file} is open to others: chmod 0600")
+        raise EngineError(f"{name}: {file} is open to others: chmod 0600")
     if not password or not password.isprintable():
-        raise EngineError(f"password_file: {config.password_file}: one line, not empty, is needed")
+        raise EngineError(f"{name}: {file}: one line, not empty, is needed")
     return password
 
 
 def argv(config: PostgresConfig, major: int) -> list[str]:
     """How the server is started. Holds no secret: everybody may read it."""
     server = str(config.binaries / "postgres")
-    own_file = f"config_file={config.config_file}"
-    return [server, "-D", str(config.data), "-c", own_file, *settings_given(config, major)]
+    files = ("-c", f"config_file={config.config_file}", "-c", f"hba_file={config.hba_file}")
+    return [server, "-D", str(config.data), *files, *settings_given(config, major)]
 
 
 def settings_given(config: PostgresConfig, major: int) -> list[str]:
-    """The -c arguments. A new copy is finished with them too: its control file remembers some,
-    and a standby does not start with less.
+    """The -c arguments but the files. A new copy is finished with them too: its control file
+    remembers some, and a standby does not start with less.
     """
+    given = {
+        **{name: usual for name, (usual, _, _) in WITHIN_BOUNDS.items()},
+        "max_slot_wal_keep_size": config.max_slot_wal_keep_size,
+        **config.settings,
+        # What is ours stays ours, whatever a caller let through.
+        **owned_settings(config, major),
+    }
+    return [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+
+
+def owned_settings(config: PostgresConfig, major: int) -> dict[str, str]:
+    """What nobody else sets; `config.enginesettings.AT_START` has the reason for each."""
     owned = {
         "listen_addresses": config.host,
         "port": str(config.port),
         "unix_socket_directories": str(config.sockets),
         "unix_socket_permissions": "0700",
         "cluster_name": config.service,
-        "wal_level": "replica",
         "hot_standby": "on",
         "wal_log_hints": "on",
         "track_commit_timestamp": "on",
-        "max_wal_senders": "10",
-        "max_replication_slots": "10",
-        "max_slot_wal_keep_size": config.max_slot_wal_keep_size,
         "wal_sender_timeout": "5s",
         "wal_receiver_timeout": "5s",
         "wal_receiver_status_interval": "1s",
         "wal_retrieve_retry_interval": "200ms",
         "recovery_target_timeline": "latest",
-        # A recovery target of the DBA's must never make a standby writable by itself.
         "recovery_target_action": "shutdown",
-        # One flush of the file system instead of one a file: a crash recovery starts at once.
         "recovery_init_sync_method": "syncfs",
-        # A crash ends the engine, so that the agent decides, under its lease, what comes next.
         "restart_after_crash": "off",
     }
     if major == 15:
-        # Gone in later versions: a file that makes a standby writable without asking anybody.
         owned["promote_trigger_file"] = ""
-    # A later -c wins: what is ours stays ours.
-    pairs = {**config.settings, **owned}.items()
-    return [part for name, value in pairs for part in ("-c", f"{name}={value}")]
+    return owned
 
 
 def conninfo(config: PostgresConfig, upstream: Upstream) -> str:
@@ -160,11 +173,20 @@ def conninfo(config: PostgresConfig, upstream: Upstream) -> str:
         "user": upstream.user,
         "passfile": str(config.passfile),
         "application_name": upstream.application_name,
-        "sslmode": config.sslmode,
         "connect_timeout": "3",
         "tcp_user_timeout": "5000",
+        **_tls_words(config.tls),
     }
     return " ".join(f"{name}={_libpq_quoted(value)}" for name, value in words.items())
+
+
+def _tls_words(tls: UpstreamTls | None) -> dict[str, str]:
+    if tls is None:
+        return {"sslmode": "prefer"}
+    words = {"sslmode": "verify-full", "sslrootcert": str(tls.authority)}
+    if tls.certificate and tls.key:
+        words |= {"sslcert": str(tls.certificate), "sslkey": str(tls.key)}
+    return words
 
 
 def address_of(conninfo_text: str) -> str:
@@ -220,61 +242,7 @@ def read_back(config: PostgresConfig) -> Changeable:
     return Changeable(*plain)
 
 
-def with_our_hba(text: str) -> str:
-    """A pg_hba.conf with our block on top, in place of an older one."""
-    rest = re.sub(f"{re.escape(HBA_BEGIN)}.*?{re.escape(HBA_END)}\n", "", text, flags=re.S)
-    ours = [
-        HBA_BEGIN,
-        f"local all {SUPERUSER} trust",
-        f"host all {SUPERUSER} all reject",
-        f"host replication {REPLICATION_USER} all scram-sha-256",
-        f"host postgres {REPLICATION_USER} all scram-sha-256",
-        HBA_END,
-    ]
-    return "\n".join(ours) + "\n" + rest
-
-
 def without_our_names(auto_conf: str) -> str:
     """postgresql.auto.conf without what would beat our file."""
     names = "|".join(CHANGEABLE)
     return re.sub(rf"^\s*(?:{names})\s*=.*\n?", "", auto_conf, flags=re.M | re.I)
-
-
-def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores instead of the password, so that no log ever holds that."""
-    salt = os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, SCRAM_ROUNDS)
-    client = hmac.digest(salted, b"Client Key", "sha256")
-    server = hmac.digest(salted, b"Server Key", "sha256")
-    stored, salt64, server64 = (
-        base64.b64encode(part).decode() for part in (hashlib.sha256(client).digest(), salt, server)
-    )
-    return f"SCRAM-SHA-256${SCRAM_ROUNDS}:{salt64}${stored}:{server64}"
-
-
-def creation_sql(password: str) -> str:
-    """Roles and the probe's table, one statement a line, for a single-user server."""
-    user = REPLICATION_USER
-    functions = (
-        "pg_ls_dir(text, boolean, boolean)",
-        "pg_stat_file(text, boolean)",
-        "pg_read_binary_file(text)",
-        "pg_read_binary_file(text, bigint, bigint, boolean)",
-    )
-    return "\n".join(
-        [
-            f"CREATE ROLE {user} LOGIN REPLICATION PASSWORD '{scram_verifier(password)}';",
-            f"GRANT pg_checkpoint TO {user};",
-            *(f"GRANT EXECUTE ON FUNCTION pg_catalog.{name} TO {user};" for name in functions),
-            *PROBE_SQL,
-            "",
-        ]
-    )
-
-
-PROBE_SQL = (
-    "CREATE SCHEMA IF NOT EXISTS saling;",
-    "CREATE TABLE IF NOT EXISTS saling.probe"
-    " (service text PRIMARY KEY, number bigint NOT NULL, at timestamptz NOT NULL)"
-    " WITH (fillfactor = 50);",
-)

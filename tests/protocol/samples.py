@@ -65,6 +65,7 @@ REPORT = Report(
             primary_rate_bytes_s=4096,
             doing="seeding 43 %",
             problem="none",
+            unfit="max_connections",
             start_nonce="3-9f.0",
         ),
     ),
