@@ -2,6 +2,7 @@
 # make demo    four sites on this machine, one fails, its partner takes over
 # make check   style, types, layers and house rules
 # make test    all tests; as root on Debian or Ubuntu it installs what they need
+# make bench   measures every scenario; options in BENCH, as in make bench BENCH='--runs 5 --list'
 # make docs    regenerates what is generated: the JSON Schemas and the diagram of phases
 # make lock    resolves the dependencies anew
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: setup demo check test docs schema lock packages clean
+.PHONY: setup demo check test bench docs schema lock packages clean
 
 setup: .venv/.installed ; @:
 
@@ -42,6 +43,9 @@ packages:
 test: setup packages
 	$(BIN)/pytest
 
+bench: setup
+	@$(BIN)/python -m lab.bench --output bench-report $(BENCH)
+
 schema: setup
 	$(BIN)/python -m config.schema
 
@@ -53,6 +57,11 @@ docs: schema
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 	  --no-header --no-annotate --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra fast --universal --generate-hashes \
+	  --no-header --no-annotate --quiet --constraint requirements.lock \
+	  --output-file docker/requirements.lock
+	echo 'setuptools>=77' | $(BIN)/uv pip compile - --universal --generate-hashes \
+	  --no-header --no-annotate --quiet --constraint requirements.lock --output-file docker/build.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist
+	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

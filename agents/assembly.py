@@ -82,7 +82,11 @@ def postgres_config(service: LocalService) -> PostgresConfig:
         password_file=service.replication_password_file.absolute(),
         max_slot_wal_keep_size=settings.pop(SLOT_BOUND, "4GB"),
         seed_rate_kib_s=min(max(rate, RATE_LEAST_KIB_S), RATE_MOST_KIB_S),
+        quarantine=service.quarantine,
+        quarantine_directory=_absolute(service.quarantine_directory),
         settings=settings,
+        dba_config=service.config_directory and service.config_directory / "postgresql.conf",
+        client_sockets=service.client_socket_directories or (),
         rewind_password_file=_absolute(service.rewind_password_file),
         tls=_upstream_tls(service),
     )

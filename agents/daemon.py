@@ -1,7 +1,7 @@
-"""The command `saling-agent`: runs the agent, examines its host, or stops everything on it.
+"""The command `saling-agent`: runs the agent, examines its host, adopts, or stops everything.
 
 Exit status: 0 ended as told, 1 failed, 2 the configuration or the host does not allow to start,
-3 (doctor) only warnings. Logs go to the standard error.
+3 (doctor) only warnings, 4 (adopt) refused by a safety rule. Logs go to the standard error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Annotated
 import structlog
 import typer
 
+from agents.adoption.command import Asked
+from agents.adoption.command import adopt as adopt_server
 from agents.assembly import StartError, assemble
 from agents.doctor import Output, examine, show
 from agents.durable import DurableError, lock_directory, prepare_directory
@@ -75,6 +77,33 @@ def doctor(
         raise typer.BadParameter("name the agent's file: --config FILE")
     findings = asyncio.run(examine(file))
     raise typer.Exit(show(findings, output))
+
+
+@application.command()
+def adopt(
+    context: typer.Context,
+    service: Annotated[str, typer.Option("--service", help="Which of the file's services.")],
+    config: ConfigOption = None,
+    topology: Annotated[
+        Path | None, typer.Option("--topology", help="A copy of the controller's file.")
+    ] = None,
+    superuser: Annotated[
+        str, typer.Option("--superuser", help="The DBA's role, over the server's socket.")
+    ] = "postgres",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it, change nothing.")] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Roles, slot and rules on the primary; no restart.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also keep Debian's start.conf from starting it.")
+    ] = False,
+    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+) -> None:
+    """Bring a running PostgreSQL under Saling's control: no reseed, one short restart."""
+    loaded = _load(config or context.obj)
+    as_json = output is Output.JSON
+    asked = Asked(service, topology, superuser, dry_run, prepare, yes, as_json)
+    raise typer.Exit(adopt_server(loaded.value, asked))
 
 
 @application.command()

@@ -27,6 +27,7 @@ from rich.table import Table
 
 from agents.doctor_keys import certificate_findings, key_findings
 from agents.doctor_sql import GRANTS, engine_findings
+from agents.doctor_timing import timing_findings
 from agents.durable import DurableError, DurableFile, running_agent
 from agents.findings import Finding, Level, fail, ok, warn
 from agents.guard_engine import namespaces_allowed
@@ -82,7 +83,7 @@ async def examine(file: Path) -> list[Finding]:
         findings.append(finding)
     for service in config.services:
         findings += await engine_findings(service)
-    return findings
+    return findings + await timing_findings(config)
 
 
 def show(findings: list[Finding], output: Output) -> int:

@@ -18,6 +18,7 @@ from agents.engines.pg_roles import (
     SUPERUSER,
     rights_sql,
 )
+from agents.engines.pg_running import running_server
 from agents.engines.pg_settings import PostgresConfig, check
 from agents.engines.pg_tools import SUPPORTED, Tools
 from agents.findings import Finding, fail, ok, warn
@@ -96,6 +97,9 @@ async def _engine_port(what: str, service: LocalService, guard: GuardClient) -> 
     try:
         status = await guard.status()
     except GuardError:
+        if running_server(service.data_directory) is not None:
+            text = f"{service.data_directory}: a server runs that Saling did not start"
+            return [warn(what, text, "bring it under control: saling-agent adopt; or stop it")]
         return list(_free(what, service))
     finally:
         await guard.close()

@@ -19,9 +19,19 @@ from agents.core.actions import BeginJob
 from agents.core.events import Event, JobEnded, JobTold, Probed
 from agents.core.model import JobKind
 from agents.core.observation import Probe, ProbeKind
-from agents.engines.base import Engine, EngineBusy, EngineError, Progress, Upstream
+from agents.engines.base import (
+    Engine,
+    EngineBusy,
+    EngineError,
+    LogSource,
+    Progress,
+    Turn,
+    Upstream,
+)
 from agents.guard_client import GuardError
 from agents.metrics import Metrics
+from agents.pace import Pace
+from agents.turns import Turns
 from protocol.messages import Partner
 
 CREATE_LIMIT_S = 180.0
@@ -36,7 +46,9 @@ PROBE_GRACE_S = 1.0
 TEXT_AT_MOST = 800
 """Longer texts would not fit the report's fields."""
 SLOT_AT_MOST = 63
+SLOT_LIMIT_S = 0.5
 TELL_EVERY_S = 0.5
+NO_PARTNER = "no upstream is assigned: the controller's Order names no partner"
 
 log = structlog.get_logger("jobs")
 
@@ -50,6 +62,8 @@ class Wiring(Struct, frozen=True):
     replication_user: str
     reached: Callable[[str], str]
     """From a declared address to the one that works from here."""
+    log_of: Callable[[str, Partner, int], LogSource]
+    """The rest of a service's log at a partner that is fenced under a revision."""
 
 
 class Fresh:
@@ -86,6 +100,7 @@ class Jobs:
         fresh: Fresh,
         metrics: Metrics,
         group: asyncio.TaskGroup,
+        turns: Turns,
     ) -> None:
         self._service = service
         self._engine = engine
@@ -94,6 +109,8 @@ class Jobs:
         self._fresh = fresh
         self._metrics = metrics
         self._group = group
+        self._turns = turns
+        self._pace = Pace()
         self._probe: asyncio.Task[None] | None = None
         self._told_s = 0.0
         self._heard_s = 0.0
@@ -152,10 +169,14 @@ class Jobs:
             case JobKind.CREATE:
                 await _within(CREATE_LIMIT_S, engine.create())
             case JobKind.SEED:
-                await self._watched(job, lambda tell: engine.seed(_needed(upstream), tell))
+                await self._watched(
+                    job, lambda tell: engine.seed(_needed(upstream), tell, self._turn(job, tell))
+                )
             case JobKind.REJOIN:
                 await self._stop()
-                await self._watched(job, lambda tell: engine.rejoin(_needed(upstream), tell))
+                await self._watched(
+                    job, lambda tell: engine.rejoin(_needed(upstream), tell, self._turn(job, tell))
+                )
             case JobKind.START_STANDBY:
                 await _within(START_LIMIT_S, engine.start_standby(upstream))
             case JobKind.START_PRIMARY:
@@ -164,14 +185,42 @@ class Jobs:
                 await engine.start_primary(PRIMARY_LIMIT_MS)
             case JobKind.PROMOTE:
                 await _within(CHANGE_LIMIT_S, engine.set_sync(job.sync_with or None))
+                await self._keep_log_for(job)
                 await engine.promote(PROMOTE_LIMIT_MS)
             case JobKind.FOLLOW:
                 await _within(CHANGE_LIMIT_S, engine.follow(upstream))
             case JobKind.SET_SYNC:
                 await _within(CHANGE_LIMIT_S, engine.set_sync(job.sync_with or None))
+            case JobKind.TAKE_LOG:
+                await _within(job.limit_ms / 1000, self._take_log(job))
             case JobKind.DRAIN:
                 return await engine.drain(drain_budget_ms)
         return 0
+
+    async def _take_log(self, job: BeginJob) -> None:
+        if job.upstream is None:
+            raise EngineError(NO_PARTNER)
+        source = self._wiring.log_of(self._service, job.upstream, job.revision)
+        await self._engine.take_log(source)
+
+    async def _keep_log_for(self, job: BeginJob) -> None:
+        """The old primary's slot stands before the new reign: no log that it needs is removed.
+
+        A promotion waits for this only a moment, and never fails for it: the slot is made
+        again and again while this replica is primary.
+        """
+        if job.upstream is None:
+            return
+        try:
+            await _within(SLOT_LIMIT_S, self._engine.ensure_slot(slot_name(job.upstream.agent)))
+        except (EngineError, GuardError, OSError, TimeoutError) as error:
+            log.warning("no slot before the promotion", service=self._service, error=str(error))
+
+    def _turn(self, job: BeginJob, tell: Callable[[Progress], None]) -> Turn:
+        partner = job.upstream.agent if job.upstream else ""
+        return lambda: self._turns.turn(
+            partner, self._service, lambda text: tell(Progress(doing=text))
+        )
 
     async def _stop(self) -> None:
         """A standby that runs is stopped before its files change; killed if it does not obey."""
@@ -184,7 +233,7 @@ class Jobs:
         self, job: BeginJob, act: Callable[[Callable[[Progress], None]], Awaitable[object]]
     ) -> None:
         """A copy may take days; only its silence ends it."""
-        self._heard_s = time.monotonic()
+        self._heard_s, self._pace = time.monotonic(), Pace()
         work = asyncio.ensure_future(act(lambda progress: self._tell(job, progress)))
         try:
             while not work.done():
@@ -205,7 +254,7 @@ class Jobs:
         if now_s - self._told_s < TELL_EVERY_S:
             return
         self._told_s = now_s
-        self._put(JobTold(id=job.id, text=_progress_text(progress)))
+        self._put(JobTold(id=job.id, text=self._pace.text(progress, now_s)))
 
     async def _run_probe(self, timeout_ms: int) -> None:
         begun_s = time.monotonic()
@@ -252,16 +301,8 @@ async def _within(limit_s: float, work: Awaitable[T]) -> T:
 
 def _needed(upstream: Upstream | None) -> Upstream:
     if upstream is None:
-        raise EngineError("no upstream is assigned: the controller's Order names no partner")
+        raise EngineError(NO_PARTNER)
     return upstream
-
-
-def _progress_text(progress: Progress) -> str:
-    mib = 1024 * 1024
-    if not progress.total_bytes:
-        return progress.doing[:200]
-    done, total = progress.done_bytes // mib, progress.total_bytes // mib
-    return f"{progress.doing[:200]}: {done} of {total} MiB"
 
 
 def _clipped(text: str) -> str:

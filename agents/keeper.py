@@ -27,6 +27,7 @@ from agents.guard_client import (
     GuardGone,
     GuardRefused,
     GuardStatus,
+    now_ms,
 )
 from agents.jobs import Fresh
 from agents.metrics import Metrics
@@ -94,6 +95,7 @@ class Keeper:
         while True:
             await self._until_gone(status)
             log.warning("the guard died", service=self._service)
+            self._metrics.timings(self._service).interrupted()
             self._fresh.guarded = False
             self._fresh.renew()
             await self._end_leftovers()
@@ -128,6 +130,8 @@ class Keeper:
         does not take is a fence: the step that wanted it will be acknowledged.
         """
         taken = await self._extend(self._guard.lease(end_ms))
+        if taken:
+            self._metrics.renewed(self._service, now_ms())
         if not taken and not self._bounded:
             await self.close()
         self._bounded = True
@@ -135,10 +139,12 @@ class Keeper:
     async def allow_alone(self) -> None:
         """A permit without an end. When that fails, the rules are told what is in force."""
         self._bounded = False
+        self._metrics.timings(self._service).interrupted()
         await self._extend(self._guard.alone())
 
     async def close(self) -> None:
         """The fence: returns when no process of a writable engine is left."""
+        self._metrics.timings(self._service).interrupted()
         while True:
             try:
                 await self._guard.close_permission(CLOSE_LIMIT_MS)
@@ -219,6 +225,10 @@ class Keeper:
     def _exited(self, event: EngineExit) -> None:
         self._exits += 1
         self._engine_pid = None
+        timings = self._metrics.timings(self._service)
+        timings.interrupted()
+        if event.reason != "exited":
+            timings.killed(event.kill_ms)
         if event.reason in ("deadline", "closed"):
             self._metrics.fences.labels(self._service, event.reason).inc()
             self._metrics.fence_seconds.labels(self._service).observe(event.kill_ms / 1000)

@@ -14,10 +14,17 @@ from prometheus_client.registry import Collector
 
 from agents.core.model import Replica
 from agents.core.permission import lease_end_ms, may_write
+from agents.timings import Timings
 from protocol.messages import Role
 
 PROBE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+GAP_BUCKETS_S = (0.2, 0.3, 0.4, 0.42, 0.45, 0.5, 0.6, 0.75, 1.0, 1.02, 1.05, 1.1, 1.25, 1.5, 1.75,
+                 2.0, 2.5, 3.0, 4.0, 4.1, 4.5, 5.0, 7.5, 10.0, 15.0)  # fmt: skip
+"""Finer just above the intervals of the profiles: 0.4, 1 and 4 s."""
 FENCE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0)
+
+GAP_P999 = "saling_agent_renewal_gap_p999_seconds"
+KILL_P999 = "saling_agent_kill_p999_seconds"
 
 Replicas = Callable[[], Iterable[Replica]]
 Clock = Callable[[], int]
@@ -42,6 +49,13 @@ class Metrics:
             "How long it took to end an engine that might write",
             ("service",),
             buckets=FENCE_BUCKETS_S,
+            registry=registry,
+        )
+        self.renewal_gap_seconds = Histogram(
+            "saling_agent_renewal_gap_seconds",
+            "Time between two extensions of the lease of a leased primary",
+            ("service",),
+            buckets=GAP_BUCKETS_S,
             registry=registry,
         )
         self.fences = Counter(
@@ -93,6 +107,37 @@ class Metrics:
             registry=registry,
         )
 
+        self.quarantine_transactions = Gauge(
+            "saling_quarantine_transactions",
+            "Committed transactions that were lost to the service and stand in quarantine",
+            ("service",),
+            registry=registry,
+        )
+        self.quarantine_bytes = Gauge(
+            "saling_quarantine_bytes",
+            "Log that stands in quarantine",
+            ("service",),
+            registry=registry,
+        )
+        self.old_copies = Gauge(
+            "saling_old_copies",
+            "Earlier copies that stand beside the data directory",
+            ("service",),
+            registry=registry,
+        )
+        self._timings: dict[str, Timings] = {}
+        registry.register(_Timeliness(self._timings))
+
+    def timings(self, service: str) -> Timings:
+        """What is known of a replica's renewals and kills; the same one every time."""
+        return self._timings.setdefault(service, Timings())
+
+    def renewed(self, service: str, at_ms: int) -> None:
+        """The lease was extended, at this moment of the boot-time clock."""
+        gap_ms = self.timings(service).extended(at_ms)
+        if gap_ms is not None:
+            self.renewal_gap_seconds.labels(service).observe(gap_ms / 1000)
+
     def show(self, replicas: Replicas, clock: Clock) -> None:
         """Let every scrape read these replicas."""
         self.registry.register(_States(replicas, clock))
@@ -100,6 +145,32 @@ class Metrics:
     def text(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class _Timeliness(Collector):
+    """Only what enough values were seen of."""
+
+    def __init__(self, timings: dict[str, Timings]) -> None:
+        self._timings = timings
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing to say before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gap = GaugeMetricFamily(
+            GAP_P999, "p99.9 of the time between two extensions of a lease", labels=("service",)
+        )
+        kill = GaugeMetricFamily(
+            KILL_P999, "p99.9 of the time that ending an engine took", labels=("service",)
+        )
+        for service, timings in self._timings.items():
+            if timings.renewal_gap_p999_ms:
+                gap.add_metric((service,), timings.renewal_gap_p999_ms / 1000)
+            if timings.kill_p999_ms:
+                kill.add_metric((service,), timings.kill_p999_ms / 1000)
+        yield gap
+        yield kill
 
 
 class _States(Collector):

@@ -1,6 +1,7 @@
 """The one port of an agent: renewals of partners, and answers for load balancers and Prometheus.
 
     POST /saling/v1/renew            mutual TLS; a Renew in, a signed Grant out
+    GET  /saling/v1/log/NAME         mutual TLS; the rest of a fenced log: agents/log_server.py
     GET  /primary  /replica          200 or 503; ?service=NAME, which one service alone may omit;
                                      /replica takes lag=BYTES as well
     GET  /services/NAME/primary      the same with the service in the path; .../replica
@@ -23,6 +24,7 @@ from aiohttp import web
 from agents.core.model import Replica
 from agents.core.permission import may_write
 from agents.desk import Desk
+from agents.log_server import PATH, LogServer
 from agents.metrics import Metrics
 from agents.refusals import Refusals
 from agents.voice import Voice
@@ -62,6 +64,7 @@ class PeerServer:
         board: Board,
         refusals: Refusals,
         metrics: Metrics,
+        logs: LogServer,
         clock: Callable[[], int],
     ) -> None:
         self._voice = voice
@@ -69,6 +72,7 @@ class PeerServer:
         self._board = board
         self._refusals = refusals
         self._metrics = metrics
+        self._logs = logs
         self._clock = clock
         self._intake = Intake(voice.cluster)
         self._silent: set[web.RequestHandler] = set()
@@ -121,6 +125,7 @@ class PeerServer:
         application.add_routes(
             [
                 web.post("/saling/v1/renew", self._renew),
+                web.get(PATH, self._give_log),
                 web.get("/primary", self._primary),
                 web.get("/replica", self._standby),
                 web.get("/services/{service}/primary", self._primary),
@@ -153,6 +158,9 @@ class PeerServer:
             return web.Response(status=503, text="no answer in time")
         body = self._voice.grant(grants, sender)
         return web.Response(body=body, content_type="application/json")
+
+    async def _give_log(self, request: web.Request) -> web.StreamResponse:
+        return await self._logs.give(request, peer_name(request.transport))
 
     async def _primary(self, request: web.Request) -> web.Response:
         replica = self._wanted(request)

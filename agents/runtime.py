@@ -16,6 +16,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from agents.aside import AsideKeeper
 from agents.core.actions import AnswerAsk, SendAsk
 from agents.core.events import AskCame, GrantCame, OrderCame, Tick
 from agents.core.model import Replica
@@ -25,13 +26,17 @@ from agents.desk import Desk
 from agents.durable import DurableFile, Kept
 from agents.engines.base import Engine
 from agents.guard_client import now_ms
-from agents.jobs import Fresh, Jobs, Wiring
+from agents.jobs import Fresh, Jobs, Wiring, upstream_of
 from agents.keeper import Guard, Keeper
 from agents.link import Gate, Link
+from agents.log_client import LogClient
+from agents.log_server import LogServer
 from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
 from agents.refusals import Refusals
+from agents.stranded import Stranded
+from agents.turns import Turns
 from agents.upkeep import Fitness, Upkeep
 from agents.voice import Voice, is_controller
 from agents.watch import SlotKeeper, Watch
@@ -83,29 +88,54 @@ class Unit:
         fresh: Fresh,
         parts: Parts,
         group: asyncio.TaskGroup,
+        turns: Turns,
         report_soon: Callable[[], None],
     ) -> None:
         config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
         engine = local.engine
         self.worker = worker
+        self.timings = metrics.timings(name)
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
-        wiring = Wiring(config.agent, local.replication_user, config.reached)
-        self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group)
-        self.watch = Watch(name, engine, declared_by(config), put, fresh)
+        logs = LogClient(parts.client_tls, config.reached)
+        wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
+        self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group, turns)
+        self.stranded = Stranded(
+            name,
+            engine,
+            lambda: worker.replica,
+            lambda partner, system: upstream_of(partner, system, wiring),
+            fresh,
+        )
+        self.watch = Watch(
+            name, engine, declared_by(config), put, fresh, lambda: self.stranded.reason
+        )
         self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
+        removes = config.service(name).old_copies == "remove"
+        self.aside = AsideKeeper(name, engine, lambda: worker.replica, fresh, metrics, removes)
         self.upkeep = Upkeep(name, engine, lambda: worker.replica, fresh)
         self.fitness = Fitness(name, engine, wiring, lambda: worker.replica, fresh, report_soon)
         worker.connect(self.keeper, self.jobs)
-        beside = (self.watch, self.slots, self.upkeep, self.fitness)
-        for part in (self.keeper, *beside, worker):
+        slow = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness)
+        for part in (self.keeper, self.watch, *slow, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""
         told = report(self.worker.settled, at_ms)
-        parts = (self.worker, self.keeper, self.watch, self.slots, self.upkeep)
-        problem = told.problem or next((part.problem for part in parts if part.problem), "")
-        return replace(told, problem=problem[:PROBLEM_AT_MOST], unfit=self.fitness.unfit)
+        slots = self.slots.problem or self.slots.others
+        urgent = (self.worker.problem, self.keeper.problem, self.watch.problem)
+        beside = (*urgent, slots, self.upkeep.problem)
+        problem = told.problem or next((text for text in beside if text), "")
+        assignment = self.worker.settled.durable.assignment
+        self.timings.under(assignment.terms if assignment else None)
+        return replace(
+            told,
+            problem=problem[:PROBLEM_AT_MOST],
+            unfit=self.fitness.unfit,
+            renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
+            kill_p999_ms=self.timings.kill_p999_ms,
+            quarantine=self.aside.quarantine[:PROBLEM_AT_MOST],
+        )
 
 
 class Agent:
@@ -131,8 +161,9 @@ class Agent:
         )
         self._link = Link(config.brokers, config.cluster, config.agent, gate, parts.metrics)
         self._board = Board(self.replica, tuple(parts.locals))
+        logs = LogServer({n: x.engine for n, x in parts.locals.items()}, self.settled)
         self._server = PeerServer(
-            parts.voice, self._desk, self._board, self._refusals, parts.metrics, now_ms
+            parts.voice, self._desk, self._board, self._refusals, parts.metrics, logs, now_ms
         )
         parts.metrics.show(self._replicas, now_ms)
 
@@ -145,6 +176,11 @@ class Agent:
         """A replica as it is now; None for a service that is not here."""
         unit = self._units.get(name)
         return unit.worker.replica if unit else None
+
+    def settled(self, name: str) -> Replica | None:
+        """A replica as far as all that it decided is done; None for a service not here."""
+        unit = self._units.get(name)
+        return unit.worker.settled if unit else None
 
     async def run(self) -> None:
         """Work, until cancelled. Raises InvariantBroken, OSError, in a group."""
@@ -171,7 +207,7 @@ class Agent:
             disk.shutdown(wait=False)
 
     def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
-        parts = self._parts
+        parts, turns = self._parts, Turns()
         for name, local in parts.locals.items():
             fresh = Fresh()
             worker = Worker(
@@ -183,7 +219,9 @@ class Agent:
                 parts.metrics,
                 now_ms,
             )
-            self._units[name] = Unit(name, local, worker, fresh, parts, group, self.report_soon)
+            self._units[name] = Unit(
+                name, local, worker, fresh, parts, group, turns, self.report_soon
+            )
         group.create_task(self._link.run(), name="link")
         listen = parts.config.listen
         serving = self._server.run(listen, parts.server_tls, self.ready)

@@ -45,12 +45,14 @@ class Watch:
         declared: Callable[[str], str],
         put: Callable[[Seen], None],
         fresh: Fresh,
+        stranded: Callable[[], str] = str,
     ) -> None:
         self._service = service
         self._engine = engine
         self._declared = declared
         self._put = put
         self._fresh = fresh
+        self._stranded = stranded
         self._last: Observation | None = None
         self._seen_s = time.monotonic()
         self.problem = ""
@@ -84,7 +86,8 @@ class Watch:
             await asyncio.sleep(DOWN_PAUSE_S)
         if begun != self._fresh.count or not self._fresh.settled:
             return
-        self._last = replace(seen, upstream=self._declared(seen.upstream))
+        stranded = "" if seen.streaming else self._stranded()
+        self._last = replace(seen, upstream=self._declared(seen.upstream), stranded=stranded)
         self._put(Seen(begun, self._last))
 
     def _went_down(self, seen: Observation) -> bool:
@@ -117,13 +120,15 @@ class SlotKeeper:
         self._done_s = 0.0
         self.problem = ""
         """Why the slot could not be made; empty when it stands or is not needed."""
+        self.others = ""
+        """Slots that hold log for nobody who is assigned here; they are left, and said."""
 
     async def run(self) -> None:
         """Keep the slot, until cancelled."""
         while True:
             wanted = self._wanted()
             if wanted is None:
-                self.problem = ""
+                self.problem = self.others = ""
             elif self._is_due(wanted):
                 await self._ensure(wanted)
             await asyncio.sleep(SLOT_RETRY_S)
@@ -147,6 +152,7 @@ class SlotKeeper:
         try:
             async with asyncio.timeout(SLOT_LIMIT_S):
                 await self._engine.ensure_slot(wanted)
+                self.others = _others(await self._engine.other_slots(wanted))
         except Exception as error:  # noqa: BLE001
             # Whatever it is, it is no reason to end the agent; it is reported and tried again.
             text = f"no slot for the backup: {str(error) or repr(error)}"
@@ -155,3 +161,13 @@ class SlotKeeper:
             self.problem = text[:500]
             return
         self._done, self._done_s, self.problem = (count, wanted), time.monotonic(), ""
+
+
+def _others(slots: tuple[str, ...]) -> str:
+    if not slots:
+        return ""
+    named = ", ".join(slots)[:400]
+    return (
+        f"slots hold log for no replica that is assigned here: {named}; drop each that nobody "
+        "needs with pg_drop_replication_slot"
+    )

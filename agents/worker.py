@@ -44,7 +44,7 @@ from agents.core.step import step
 from agents.jobs import Fresh
 from agents.mailbox import FACTS, Item, Mailbox, Seen
 from agents.metrics import Metrics
-from protocol.messages import Assignment
+from protocol.messages import Assignment, Role
 
 DISK_RETRY_S = 0.25
 DISK_SLOW_S = 2.0
@@ -262,6 +262,9 @@ class Worker:
         match action:
             case PermitLease():
                 await self._permits.allow_until(action.end_ms)
+                if self.replica.observation.role is not Role.PRIMARY:
+                    # The next proof comes when it is promoted: that takes as long as it takes.
+                    self._metrics.timings(self.replica.service).interrupted()
             case PermitAlone():
                 await self._permits.allow_alone()
             case ClosePermit():

@@ -52,7 +52,18 @@ class LocalService(Declared):
     rewind_password_file: FilePath | None = None
     """Of saling_rewind; the replication role's if left out."""
     upstream_tls: UpstreamTls | None = None
+    config_directory: FilePath | None = None
+    """Where the DBA's postgresql.conf, pg_hba.conf and pg_ident.conf stand, as in Debian's layout;
+    the data directory if left out."""
+    client_socket_directories: tuple[FilePath, ...] | None = None
+    """Where clients on this host find the server's socket; none but Saling's own if left out."""
     seed_rate_bytes_s: RateBytesS = quantity("seed_rate", 32 * MIB, "32MiB/s")
+    quarantine: Literal["wal", "data_directory"] = "wal"
+    """What is kept of an old primary that wrote on: its log, or all of its data directory."""
+    quarantine_directory: FilePath | None = None
+    """Where; beside the data directory if left out."""
+    old_copies: Literal["remove", "keep"] = "remove"
+    """Whether a copy that was made anew takes the place of the old one for good."""
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict)
     """More settings for the engine, each value as text."""
 

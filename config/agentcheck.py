@@ -32,6 +32,14 @@ def check_agent(document: Document, config: AgentConfig) -> None:
     directories += [(("services", i, "data_directory"), str(s.data_directory)) for i, s in services]
     unique(document, "directory", directories)
     for index, service in services:
+        place = service.quarantine_directory
+        if place is not None and place.is_relative_to(service.data_directory):
+            document.add(
+                ("services", index, "quarantine_directory"),
+                str(place),
+                "it lies in the data directory, which a copy made anew replaces",
+                "name a directory outside of it, best on another disk",
+            )
         length = len(os.fsencode(service.socket_directory)) + len(SOCKET_NAME)
         if length > SOCKET_PATH_AT_MOST_BYTES:
             document.add(

@@ -16,10 +16,15 @@ AT_START: Mapping[str, str] = {
     "config_file": "our file stands outside the data directory, so that a copy or a rewind "
     "cannot bring in another site's; it includes the DBA's postgresql.conf first",
     "hba_file": "the same for pg_hba.conf: our lines first, then the DBA's file",
+    "ident_file": "the same for pg_ident.conf",
+    "data_directory": "`data_directory` of the service says it",
+    "external_pid_file": "in a PID namespace it would name the host's own first process",
     "listen_addresses": "`listen` of the service says it; partners and balancers rely on it",
     "port": "`listen` of the service says it",
     "unix_socket_directories": "the agent's own connections come over it and need no password",
-    "unix_socket_permissions": "only the agent's user may open it",
+    "unix_socket_permissions": "only the agent's user may enter the directory of Saling's own "
+    "socket; where clients share "
+    "other directories, all may open the socket there",
     "cluster_name": "the service's name, so that processes and logs tell whose they are",
     "hot_standby": "a backup must answer, or nobody can tell how far it is",
     "wal_log_hints": "without it or checksums an old primary cannot be rewound",

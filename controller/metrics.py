@@ -91,6 +91,7 @@ class _StateCollector(Collector):
         yield _phases(explained)
         yield from _services(explained)
         yield from _places(status)
+        yield from _absences(status, explained)
         yield from _messages(counts)
         yield from _machinery(status)
 
@@ -127,6 +128,21 @@ def _services(explained: list[Explanation]) -> Iterator[Metric]:
         "saling_service_paused",
         "1 while automatic failover is paused.",
         lambda s: float(bool(s.paused)),
+    )
+    yield each(
+        "saling_service_maintenance",
+        "1 while only an announced maintenance of the backup is in the way of protection.",
+        lambda s: float(bool(s.maintenance and s.maintenance.as_announced)),
+    )
+    yield each(
+        "saling_service_maintenance_left_seconds",
+        "What is left of the announced maintenance of the backup, negative when overdue.",
+        lambda s: s.maintenance.left_ms / 1000 if s.maintenance else None,
+    )
+    yield each(
+        "saling_service_maintenance_overdue",
+        "1 while the maintenance of the backup is overdue.",
+        lambda s: float(bool(s.maintenance and s.maintenance.left_ms <= 0)),
     )
     yield each("saling_service_epoch", "Number of the present reign.", lambda s: s.epoch)
     yield each(
@@ -200,6 +216,25 @@ def _places(status: Status) -> Iterator[Metric]:
     for broker in status.brokers:
         dropped.add_metric([broker.name], broker.dropped)
     yield dropped
+
+
+def _absences(status: Status, explained: list[Explanation]) -> Iterator[Metric]:
+    """Whose silence alarms nobody, for it was announced."""
+    away = {s.maintenance.agent for s in explained if s.maintenance and s.maintenance.as_announced}
+    topology = status.topology
+    yield _family(
+        "saling_agent_maintenance",
+        "1 while the agent's absence is announced and not overdue.",
+        "agent",
+        [(agent.id, float(agent.id in away)) for agent in topology.agents],
+    )
+    agents = {site.id: {agent.id for agent in status.agents_of(site.id)} for site in topology.sites}
+    yield _family(
+        "saling_site_maintenance",
+        "1 while the absence of all agents of the site is announced and not overdue.",
+        "site",
+        [(site, float(bool(ids) and ids <= away)) for site, ids in agents.items()],
+    )
 
 
 def _messages(counts: Counts) -> Iterator[Metric]:

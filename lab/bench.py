@@ -1,235 +1,236 @@
-"""Measures the main job on real processes: `python -m lab.bench [--runs N] [--only NAME ...]`.
+"""Measures Saling, and peers beside it, on real processes: `python -m lab.bench`, `make bench`.
 
-Writes one JSON object a run to standard output and a table of medians and extremes at the end
-to standard error. Two sites, one service, 100 writes a second, the delays of the lab. The
-figures are those of `lab.incident`; `noise_s` is the longest gap without any fault.
+Every scenario of `lab.scenarios` is run n times under each of its profiles: two sites, one
+service, 100 writes a second, the delays of the lab. Progress goes to standard error, the table
+to standard output and, with `--output PREFIX`, to PREFIX.md and PREFIX.json. A run that fails
+is counted and listed with its reason, and the next one begins with everything made anew.
+Exit code: 0 when every run came to figures, 1 otherwise or when it is interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
-import statistics
+import os
+import random
+import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
-from rich.console import Console
-from rich.table import Table
+from config.leases import PROFILES
+from lab import bench_table
+from lab.bench_systems import PEERS, System, saling, systems_of
+from lab.bench_table import Failure, Figure, Report
+from lab.ground import Ground
+from lab.incident import Act, Watch
+from lab.scenarios import SCENARIOS, SERVICE, Scenario
 
-from lab.four_sites import Lab
-from lab.incident import Act, Watch, act
-from lab.plan import Plan, Service
-from lab.processes import Child
-
-SERVICE = "paspor"
-QUIET_S = 60.0
-BUSY_S = 600.0
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """One run of one scenario, in seconds."""
-
-    scenario: str
-    profile: str
-    outage_s: float
-    promotion_s: float
-    acked_lost: int
-    two_writers_s: float
-    lease_ttl_s: float
-    noise_s: float
-    failed_over: bool
+START_S = 15.0
+"""How long it takes to set two sites up and take them down."""
+START_LIMIT_S = 150.0
+PATIENCE = 2.0
+"""A run that takes so many times as long as expected, and SLACK_S, has failed."""
+SLACK_S = 45.0
 
 
-Scenario = Callable[[Lab, Watch], Awaitable[Figure]]
+@dataclass(frozen=True)
+class Batch:
+    """All runs of one scenario with one system."""
 
+    name: str
+    scenario: Scenario
+    system: System
+    runs: int
 
-async def engine_killed(lab: Lab, watch: Watch) -> Figure:
-    """kill -9 of every process of the primary's engine."""
-    site = await lab.primary_site(SERVICE)
+    @property
+    def run_s(self) -> float:
+        return (
+            self.scenario.run_s
+            + self.scenario.leases * self.system.lease_ttl_s
+            + self.system.look_s
+        )
 
-    async def fault() -> None:
-        lab.kill_engine(SERVICE, site)
+    @property
+    def limit_s(self) -> float:
+        """For one run."""
+        return PATIENCE * self.run_s + SLACK_S
 
-    return await _measured(lab, watch, "engine killed", fault, watch.wait_for_writes)
+    @property
+    def bound_s(self) -> float:
+        """For all of it, if every run fails at its limit and begins with a new ground."""
+        return self.runs * (START_LIMIT_S + self.limit_s)
 
+    @property
+    def expected_s(self) -> float:
+        return START_S + self.runs * self.run_s
 
-async def site_killed(lab: Lab, watch: Watch) -> Figure:
-    """kill -9 of every process of the primary's site."""
-    site = await lab.primary_site(SERVICE)
-
-    async def fault() -> None:
-        lab.kill_site(site)
-
-    figure = await _measured(lab, watch, "primary site killed", fault, watch.wait_for_writes)
-    lab.start_site(site)
-    return figure
-
-
-async def switchover(lab: Lab, watch: Watch) -> Figure:
-    """A planned move of one service, with an idle checkpoint."""
-
-    async def fault() -> None:
-        await lab.ask_until_accepted(SERVICE, "switchover")
-
-    async def end() -> None:
-        await lab.wait_for_phase(SERVICE, "ALONE", "ARMING", "PROTECTED")
-
-    await _checkpoint(lab)
-    return await _measured(lab, watch, "planned switchover", fault, end)
-
-
-async def no_controller(lab: Lab, watch: Watch) -> Figure:
-    """The controller and all brokers dead for a minute; before it, a quiet minute."""
-    await asyncio.sleep(QUIET_S)
-
-    async def fault() -> None:
-        await lab.kill_controller()
-        await lab.kill_brokers()
-
-    async def minute() -> None:
-        await asyncio.sleep(QUIET_S)
-
-    return await _measured(lab, watch, "controller and brokers killed", fault, minute)
-
-
-async def controller_back(lab: Lab, watch: Watch) -> Figure:
-    """What `no_controller` killed is started again, on the very processors that the engines use."""
-
-    async def start() -> None:
-        await lab.start_brokers()
-        lab.controller.start()
-
-    async def whole() -> None:
-        await lab.wait_until_whole(SERVICE)
-
-    return await _measured(lab, watch, "controller and brokers back", start, whole)
-
-
-async def busy(lab: Lab, watch: Watch) -> Figure:
-    """Ten minutes with every processor kept busy by other work."""
-    burners = [
-        Child(f"burner {n}", watch.directory / f"burner-{n}.out", ["-c", "while True: pass"])
-        for n in range(2)
-    ]
-
-    async def fault() -> None:
-        for burner in burners:
-            burner.start()
-
-    async def end() -> None:
-        await asyncio.sleep(BUSY_S)
-        for burner in burners:
-            await burner.end()
-        await lab.wait_until_whole(SERVICE)
-
-    return await _measured(lab, watch, "both cores busy for 10 minutes", fault, end)
-
-
-SCENARIOS: dict[str, tuple[str, tuple[Scenario, ...]]] = {
-    "engine": ("fast", (engine_killed,)),
-    "site": ("fast", (site_killed,)),
-    "switchover": ("fast", (switchover,)),
-    "no-controller": ("fast", (no_controller, controller_back)),
-    "busy": ("standard", (busy,)),
-}
-"""For each name the lease profile, and what is done one after the other in a run."""
+    @property
+    def title(self) -> str:
+        return f"{self.name}, {self.system.name} {self.system.profile}"
 
 
 def main() -> None:
+    options = _options()
+    if options.list:
+        print(_listing())
+        return
+    chosen = {name: SCENARIOS[name] for name in options.only}
+    skipped = {name: why for name, one in chosen.items() if (why := one.hindrance())}
+    batches = list(_batches({n: s for n, s in chosen.items() if n not in skipped}, options))
+    _say(
+        f"{sum(b.runs for b in batches)} runs: about {_minutes(sum(b.expected_s for b in batches))}"
+        f"; if every one failed, {_minutes(sum(b.bound_s for b in batches))} at most"
+    )
+    begun_at, load = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), os.getloadavg()[0]
+    try:
+        figures, failures = asyncio.run(_all(batches))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        # Everything that was started has been ended by now.
+        sys.exit("interrupted: no table was written")
+    rows = bench_table.rows_of(figures, failures)
+    report = Report(
+        begun_at=begun_at,
+        cores=os.cpu_count() or 0,
+        load=(load, os.getloadavg()[0]),
+        options=sys.argv[1:],
+        rows=rows,
+        ratios=bench_table.ratios_of(rows),
+        failures=failures,
+        skipped=skipped,
+        figures=figures,
+    )
+    print(bench_table.markdown(report))
+    if options.output:
+        bench_table.write(report, options.output)
+    sys.exit(1 if failures else 0)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lab.bench", description="Measure the main job.")
-    parser.add_argument("--runs", type=int, default=5, help="of each scenario (default 5)")
-    parser.add_argument("--only", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
-    parser.add_argument("--profile", default="", help="another lease profile than the scenario's")
-    options = parser.parse_args()
-    console = Console(stderr=True, highlight=False)
+    parser.add_argument("--runs", type=_count, default=3, help="of each scenario (default 3)")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument(
+        "--profile", nargs="+", choices=PROFILES, default=(), help="instead of the scenario's own"
+    )
+    parser.add_argument("--peer", choices=PEERS, default="", help="measure it beside Saling")
+    parser.add_argument("--output", type=Path, help="PREFIX: write PREFIX.md and PREFIX.json")
+    parser.add_argument("--list", action="store_true", help="name the scenarios and end")
+    return parser.parse_args()
+
+
+def _batches(scenarios: dict[str, Scenario], options: argparse.Namespace) -> Iterator[Batch]:
+    """Side by side: a scenario's batches follow each other, so that the machine is the same."""
+    for name, scenario in scenarios.items():
+        runs = min(options.runs, scenario.runs_at_most)
+        for profile in options.profile or scenario.profiles:
+            yield Batch(name, scenario, saling(profile), runs)
+        for system in systems_of(options.peer) if scenario.peers else ():
+            yield Batch(name, scenario, system, runs)
+
+
+async def _all(batches: list[Batch]) -> tuple[list[Figure], list[Failure]]:
+    task = asyncio.current_task()
+    assert task is not None
+    # Told to end, it ends everything that it started, as it does on Ctrl-C.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     figures: list[Figure] = []
-    for name in options.only:
-        profile, scenarios = SCENARIOS[name]
-        profile = options.profile or profile
-        figures += asyncio.run(_runs(console, scenarios, profile, options.runs))
-    console.print(_table(figures))
+    failures: list[Failure] = []
+    for batch in batches:
+        done, failed = await _batch(batch)
+        figures += done
+        failures += failed
+    return figures, failures
 
 
-async def _runs(
-    console: Console, scenarios: tuple[Scenario, ...], profile: str, runs: int
-) -> list[Figure]:
-    directory = Path(tempfile.mkdtemp(prefix="saling-"))
-    plan = Plan(directory, (Service(SERVICE, ("jabodetabek", "batam"), profile),))
-    figures = []
-    async with Lab(plan) as lab, Watch(lab, SERVICE) as watch:
-        for _ in range(runs):
-            await lab.wait_until_protected()
-            await watch.wait_for_writes()
-            for scenario in scenarios:
-                figure = await scenario(lab, watch)
-                figures.append(figure)
-                sys.stdout.write(msgspec.json.encode(figure).decode() + "\n")
-                sys.stdout.flush()
-                console.print(f"{figure.scenario}: no write for {figure.outage_s:.3f} s")
-    shutil.rmtree(directory, ignore_errors=True)
+async def _batch(batch: Batch) -> tuple[list[Figure], list[Failure]]:
+    """All runs of a batch on one ground, which a failed run leaves to a new one."""
+    figures: list[Figure] = []
+    failures: list[Failure] = []
+    run = 1
+    while run <= batch.runs:
+        with tempfile.TemporaryDirectory(prefix="saling-", ignore_cleanup_errors=True) as directory:
+            try:
+                async with AsyncExitStack() as stack:
+                    watch = await _ground(batch, Path(directory), stack)
+                    while run <= batch.runs:
+                        figures += await _run(batch, watch, run)
+                        run += 1
+            except Exception as error:  # noqa: BLE001 - a failed run of any kind is a result
+                reason = f"{type(error).__name__}: {error}"
+                system = batch.system
+                failures.append(Failure(system.name, system.profile, batch.name, run, reason))
+                _say(f"{batch.title}, run {run} failed: {reason}")
+                run += 1
+    return figures, failures
+
+
+async def _ground(batch: Batch, directory: Path, stack: AsyncExitStack) -> Watch[Ground]:
+    async with asyncio.timeout(START_LIMIT_S):
+        ground = await stack.enter_async_context(
+            batch.system.make(directory, batch.scenario.network)
+        )
+        return await stack.enter_async_context(Watch(ground, SERVICE))
+
+
+async def _run(batch: Batch, watch: Watch[Ground], run: int) -> list[Figure]:
+    async with asyncio.timeout(batch.limit_s):
+        await watch.lab.wait_until_whole(SERVICE)
+        await watch.wait_for_writes()
+        # A system that has just said that it is whole has just looked, and would look late again.
+        await asyncio.sleep(random.uniform(0, batch.system.look_s))
+        acts = await batch.scenario.do(watch)
+    figures = [_figure(batch, run, done) for done in acts]
+    for figure in figures:
+        _say(
+            f"{batch.title}, run {run} of {batch.runs}: {figure.incident}: "
+            f"no write for {figure.outage_s:.3f} s, {figure.acked_lost} lost"
+        )
     return figures
 
 
-async def _measured(
-    lab: Lab,
-    watch: Watch,
-    name: str,
-    fault: Callable[[], Awaitable[None]],
-    end: Callable[[], Awaitable[Any]],
-) -> Figure:
-    before = await lab.last_known(SERVICE)
-    done: Act = await act(watch, name, fault, end)
-    after = await lab.last_known(SERVICE)
+def _figure(batch: Batch, run: int, done: Act) -> Figure:
     return Figure(
-        scenario=name,
-        profile=lab.plan.service(SERVICE).profile,
+        system=batch.system.name,
+        profile=batch.system.profile,
+        scenario=batch.name,
+        incident=done.name,
+        run=run,
         outage_s=done.outage_s,
         promotion_s=done.promotion_s,
         acked_lost=done.acked_lost,
         two_writers_s=done.two_writers_s,
         lease_ttl_s=done.lease_ttl_s,
         noise_s=done.longest_gap_before_s,
-        failed_over=after["primary"] != before["primary"],
     )
 
 
-async def _checkpoint(lab: Lab) -> None:
-    connection = await lab.as_superuser(SERVICE, await lab.primary_site(SERVICE))
-    try:
-        await connection.execute("CHECKPOINT")
-    finally:
-        await connection.close(timeout=2)
+def _listing() -> str:
+    lines = []
+    for name, one in SCENARIOS.items():
+        needs = f" ({why})" if (why := one.hindrance()) else ""
+        what = (one.do.__doc__ or "").splitlines()[0]
+        lines.append(f"{name:15} {', '.join(one.profiles):15} {what}{needs}")
+    return "\n".join(lines)
 
 
-def _table(figures: list[Figure]) -> Table:
-    table = Table("scenario", "profile", "runs", "no write for", "promoted after", "acked lost",
-                  "two writers", "noise", "moved")  # fmt: skip
-    for name, profile in dict.fromkeys((f.scenario, f.profile) for f in figures):
-        these = [f for f in figures if (f.scenario, f.profile) == (name, profile)]
-        table.add_row(
-            name,
-            profile,
-            str(len(these)),
-            _spread([f.outage_s for f in these]),
-            _spread([f.promotion_s for f in these if f.promotion_s >= 0]),
-            str(max(f.acked_lost for f in these)),
-            f"{max(f.two_writers_s for f in these):.2f} s",
-            _spread([f.noise_s for f in these]),
-            f"{sum(f.failed_over for f in these)}/{len(these)}",
-        )
-    return table
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
 
 
-def _spread(values: list[float]) -> str:
-    """Minimum, median, maximum."""
-    if not values:
-        return "-"
-    return f"{min(values):.2f} / {statistics.median(values):.2f} / {max(values):.2f} s"
+def _minutes(span_s: float) -> str:
+    return f"{max(1, round(span_s / 60))} min"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

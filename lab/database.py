@@ -44,6 +44,14 @@ async def connect(address: str, login: Login, **more: Any) -> asyncpg.Connection
     )
 
 
+async def make_role(connection: asyncpg.Connection, name: str, password: str) -> None:
+    """A role that may log in and make tables, unless it is there already."""
+    if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
+        return
+    await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+    await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {name}")
+
+
 def outcome_of(error: Exception) -> Outcome:
     """Whether an error met while committing proves that nothing was committed.
 

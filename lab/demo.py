@@ -109,7 +109,7 @@ def _end_in_order_when_told() -> None:
             loop.add_signal_handler(number, task.cancel)
 
 
-async def _site_dies(stage: Stage, watch: Watch) -> Act:
+async def _site_dies(stage: Stage, watch: Watch[Lab]) -> Act:
     lab = watch.lab
     stage.title(f"Kill every process of {DEAD_SITE}, which is primary for {SERVICE}")
 
@@ -131,7 +131,7 @@ async def _site_dies(stage: Stage, watch: Watch) -> Act:
     return done
 
 
-async def _goes_home(stage: Stage, watch: Watch) -> Act:
+async def _goes_home(stage: Stage, watch: Watch[Lab]) -> Act:
     lab = watch.lab
     stage.title(f"Planned switchover of {SERVICE} home to {DEAD_SITE}")
 

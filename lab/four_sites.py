@@ -10,7 +10,8 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,17 +19,23 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from controller.broker import EmbeddedBroker, agent_account, controller_account
+from controller.broker import agent_account, controller_account
 from lab.api import Api, ApiError
+from lab.brokers import Broker
+from lab.database import Login, make_role
+from lab.freezing import freeze, thaw
 from lab.geography import ARBITER, ROUND_TRIPS_MS
 from lab.keys import LabKeys, make_keys
 from lab.links import Links
-from lab.plan import CLUSTER, Plan, agent_of, site_of, write_agent, write_topology
+from lab.namespaces import Namespaces
+from lab.network import Network
+from lab.plan import CLUSTER, Plan, agent_of, port_of, site_of, write_agent, write_topology
 from lab.processes import Child, end_all, kill_all, module, pids_of
 
 LOGIN = "lab"
 WAIT_S = 90.0
 LOOK_AGAIN_S = 0.05
+NETWORKS: dict[str, type[Links] | type[Namespaces]] = {"proxies": Links, "namespaces": Namespaces}
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, ApiError)
 
 Say = Callable[[str], None]
@@ -39,14 +46,17 @@ def silently(_text: str) -> None:
 
 
 class Lab:
-    """One lab. `async with Lab(plan) as lab:` starts it and leaves nothing behind."""
+    """One lab. `async with Lab(plan) as lab:` starts it and leaves nothing behind.
 
-    def __init__(self, plan: Plan, say: Say = silently) -> None:
-        self.plan = plan
+    `network` is one of NETWORKS; `namespaces` needs root, see `lab.namespaces.why_not`.
+    """
+
+    def __init__(self, plan: Plan, say: Say = silently, network: str = "proxies") -> None:
+        self.links: Network = NETWORKS[network](plan.directory / "links", ROUND_TRIPS_MS)
+        self.plan = plan = replace(plan, hosts=self.links.hosts)
         self.say = say
         self.api = Api(plan.address("controller"))
-        self.links = Links(plan.directory / "links", ROUND_TRIPS_MS)
-        self.brokers: list[EmbeddedBroker] = []
+        self.brokers: list[Broker] = []
         self.controller = Child(
             "controller",
             plan.directory / ARBITER / "controller.log",
@@ -90,13 +100,17 @@ class Lab:
         """Start everything, without waiting for the services."""
         self.plan.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.say("making keys and certificates")
-        self.keys = make_keys(self.plan.directory / "keys", self.plan.agents, {})
+        hosts = {agent_of(site): [host] for site, host in self.plan.hosts.items()}
+        named = {agent: hosts[agent] for agent in self.plan.agents if agent in hosts}
+        self.keys = make_keys(self.plan.directory / "keys", self.plan.agents, named)
         self.say("starting the links and the brokers")
         await self.links.start()
+        self._take_places()
         await self._start_brokers(self.keys)
         write_topology(self.plan, self.keys)
         for site in self.plan.sites:
             write_agent(self.plan, self.keys, site, await self._roads_from(site))
+        await self.links.door(ARBITER, port_of(self.plan.address("controller")))
         self.say("starting the controller and the agents")
         self.controller.start()
         for agent in self.agents.values():
@@ -147,6 +161,14 @@ class Lab:
     def start_site(self, site: str) -> None:
         self.agents[site].start()
 
+    async def freeze_site(self, site: str, also: Iterable[int] = ()) -> int:
+        """Every process of the site stands still, and these too; returns how many do."""
+        return await freeze(self.plan.site_directory(site), also)
+
+    def thaw_site(self, site: str, also: Iterable[int] = ()) -> None:
+        """All go on as if no time had passed."""
+        thaw(self.plan.site_directory(site), also)
+
     async def kill_agent(self, site: str) -> None:
         """The agent alone: its guards and engines live on."""
         await self.agents[site].end(signal.SIGKILL)
@@ -180,6 +202,11 @@ class Lab:
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def switch_over(self, service: str) -> None:
+        """Move a service as planned; return when its partner is primary. Raises TimeoutError."""
+        await self.ask_until_accepted(service, "switchover")
+        await self.wait_for_phase(service, "ALONE", "ARMING", "PROTECTED")
+
     # What is seen.
 
     async def services(self) -> dict[str, dict[str, Any]]:
@@ -194,6 +221,13 @@ class Lab:
         """The service explained, as last heard while the controller lived."""
         self._known.update(await self.services())
         return self._known[service]
+
+    async def decisions(self, service: str) -> list[dict[str, Any]]:
+        """What the controller decided, newest first; empty while it is down."""
+        try:
+            return await self.api.history(service)
+        except UNREACHABLE:
+            return []
 
     async def primary_site(self, service: str) -> str:
         """Where the primary stands, as last heard while the controller lived."""
@@ -248,7 +282,7 @@ class Lab:
 
     async def as_superuser(self, service: str, site: str) -> asyncpg.Connection:
         """A connection over the engine's own socket. Raises OSError while it is down."""
-        port = int(self.plan.engine(service, site).rpartition(":")[2])
+        port = port_of(self.plan.engine(service, site))
         return await asyncpg.connect(
             host=str(self.plan.run_directory(service, site) / "socket"),
             port=port,
@@ -258,19 +292,45 @@ class Lab:
             command_timeout=10,
         )
 
-    async def prepare_database(self, service: str) -> None:
-        """The lab's own role, which may make tables."""
+    def inside(self, place: str) -> tuple[str, ...]:
+        """What stands before a command that shall run in a place."""
+        return self.links.inside(place)
+
+    def login(self) -> Login:
+        """The lab's own role. Raises RuntimeError before the launch, which makes its password."""
         if self.keys is None:
             raise RuntimeError("the lab was not launched")
-        password = self.keys.database_password_file.read_text().strip()
+        return Login("postgres", LOGIN, str(self.keys.database_password_file))
+
+    async def prepare_database(self, service: str) -> None:
+        """The lab's own role, which may make tables."""
+        password = Path(self.login().password_file).read_text().strip()
+        for site in self.plan.service(service).sites:
+            await self._admit_clients(service, site)
         connection = await self.as_superuser(service, await self.primary_site(service))
         try:
-            known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN)
-            if not known:
-                await connection.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{password}'")
-                await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {LOGIN}")
+            await make_role(connection, LOGIN, password)
         finally:
             await connection.close(timeout=2)
+
+    async def _admit_clients(self, service: str, site: str) -> None:
+        """The lab's own role may come from elsewhere; initdb lets in this host alone."""
+        rules = self.plan.site_directory(site) / "data" / service / "pg_hba.conf"
+        ours = f"host postgres {LOGIN} all scram-sha-256\n"
+        if ours not in rules.read_text():
+            with rules.open("a") as file:
+                file.write(ours)
+            connection = await self.as_superuser(service, site)
+            try:
+                await connection.execute("SELECT pg_reload_conf()")
+            finally:
+                await connection.close(timeout=2)
+
+    def _take_places(self) -> None:
+        """The programs start in their places; known only now that the network stands."""
+        self.controller.inside = self.links.inside(ARBITER)
+        for site, agent in self.agents.items():
+            agent.inside = self.links.inside(site)
 
     async def _start_brokers(self, keys: LabKeys) -> None:
         accounts = [
@@ -279,13 +339,15 @@ class Lab:
         for name, party in keys.agents.items():
             accounts.append(agent_account(CLUSTER, name, party.password_file.read_text()))
         for number in range(self.plan.broker_count):
-            broker = EmbeddedBroker(
-                self.plan.directory / ARBITER / f"broker-{number}",
-                self.plan.address(f"broker {number}"),
-                accounts,
+            self.brokers.append(
+                Broker(
+                    self.plan.directory / ARBITER / f"broker-{number}",
+                    self.plan.address(f"broker {number}"),
+                    accounts,
+                    self.links.inside(ARBITER),
+                )
             )
-            self.brokers.append(broker)
-            await broker.start()
+        await self.start_brokers()
 
     async def _roads_from(self, site: str) -> dict[str, str]:
         """From every address elsewhere to the link by which this site reaches it."""

@@ -16,6 +16,12 @@ SITES: tuple[str, ...] = ("jabodetabek", "batam", "ikn", "labuan-bajo")
 ARBITER = "arbiter"
 """The failure domain of the controller and the broker: no data centre of a pair."""
 
+CLIENTS = "clients"
+"""Where the clients stand, in a network that has such a place: near to every data centre."""
+
+CLIENT_ROUND_TRIP_MS = 2.0
+"""Within a metropolis. Farther away, a client of one insert at a time would not reach its rate."""
+
 PAIRS: tuple[tuple[str, str], ...] = (("jabodetabek", "batam"), ("ikn", "labuan-bajo"))
 """Which sites back each other up."""
 

@@ -15,13 +15,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from lab.checks import NUMBERS_SQL, longest_gap, loss, overlap_of_probes
 from lab.database import Login
-from lab.four_sites import LOGIN, UNREACHABLE, Lab
+from lab.geography import CLIENTS
+from lab.ground import Ground
 from lab.prober import ProbedEngine, ProberSpec
 from lab.processes import Child, module
 from lab.records import Answer, Insert, Outcome, Probe, now_ms, read_inserts, read_probes
@@ -30,6 +31,8 @@ from lab.writer import Target, WriterSpec
 FIRST_WRITE_TIMEOUT_S = 30.0
 SETTLE_ACKED = 20
 LOOK_AGAIN_S = 0.05
+
+G = TypeVar("G", bound=Ground)
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -49,10 +52,10 @@ class Act(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Watch:
+class Watch(Generic[G]):
     """A writer and a prober on one service; both are processes of their own."""
 
-    lab: Lab
+    lab: G
     service: str
     directory: Path = field(init=False)
     quiet_since_ms: float = field(default_factory=now_ms, init=False)
@@ -64,21 +67,12 @@ class Watch:
         self.directory = self.lab.plan.directory / "watch" / self.service
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def __aenter__(self) -> Watch:
+    async def __aenter__(self) -> Watch[G]:
         sites = self.lab.plan.service(self.service).sites
-        plan, login = self.lab.plan, self._login()
-        writer = WriterSpec(
-            self.service, login, tuple(Target(s, plan.engine(self.service, s)) for s in sites)
-        )
-        prober = ProberSpec(
-            login,
-            tuple(ProbedEngine(self.service, s, plan.engine(self.service, s)) for s in sites),
-        )
-        for name, spec in (("writer", writer), ("prober", prober)):
-            (self.directory / f"{name}.json").write_bytes(msgspec.json.encode(spec))
-            child = Child(name, self.directory / f"{name}.out", self._arguments(name))
-            child.start()
-            self._children.append(child)
+        self.start_writer("writer", CLIENTS, sites)
+        for site in sites:
+            engine = ProbedEngine(self.service, site, self.lab.plan.engine(self.service, site))
+            self._start("prober", f"prober-{site}", site, ProberSpec(self.login, (engine,)))
         await self.wait_for_writes()
         return self
 
@@ -86,43 +80,68 @@ class Watch:
         for child in self._children:
             await child.end()
 
+    def start_writer(
+        self, name: str, place: str, sites: tuple[str, ...], first_n: int = 1
+    ) -> Child:
+        """A writer that stands in a place and looks for the primary in these sites.
+
+        It ends with this watch. Its log is `name`.jsonl; its numbers begin at `first_n`.
+        """
+        targets = tuple(Target(s, self.lab.plan.engine(self.service, s)) for s in sites)
+        spec = WriterSpec(self.service, self.login, targets, first_n=first_n)
+        return self._start("writer", name, place, spec)
+
     def inserts(self) -> list[Insert]:
         """What the writer tried since this watch began."""
-        lines = read_inserts(self.directory / "writer.jsonl")
+        return self.inserts_of("writer")
+
+    def inserts_of(self, name: str) -> list[Insert]:
+        """What one of its writers tried since this watch began."""
+        lines = read_inserts(self.directory / f"{name}.jsonl")
         return [line for line in lines if line.start_ms >= self.begun_ms]
 
     def probes(self) -> list[Probe]:
         """What the probers saw since this watch began."""
-        lines = read_probes(self.directory / "prober.jsonl")
+        logs = sorted(self.directory.glob("prober-*.jsonl"))
+        lines = [line for log in logs for line in read_probes(log)]
         return [line for line in lines if line.start_ms >= self.begun_ms]
 
-    async def wait_for_writes(self, count: int = SETTLE_ACKED) -> None:
+    async def wait_for_writes(
+        self, count: int = SETTLE_ACKED, wait_s: float = FIRST_WRITE_TIMEOUT_S
+    ) -> None:
         """Wait until this many further writes were acknowledged. Raises TimeoutError."""
         begun_ms = now_ms()
-        deadline = begun_ms + FIRST_WRITE_TIMEOUT_S * 1000
+        deadline = begun_ms + wait_s * 1000
         while now_ms() < deadline:
-            acked = [i for i in self.inserts() if _acked(i) and i.start_ms > begun_ms]
-            if len(acked) >= count:
+            if sum(acked(i) and i.start_ms > begun_ms for i in self.inserts()) >= count:
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
         words = "\n".join(f"{child.name}: {child.last_words(5)}" for child in self._children)
         raise TimeoutError(
             f"{self.service}: the writer got no {count} writes acknowledged within "
-            f"{FIRST_WRITE_TIMEOUT_S} s\n{words}"
+            f"{wait_s} s\n{words}"
         )
 
-    def _arguments(self, name: str) -> list[str]:
-        spec, log = self.directory / f"{name}.json", self.directory / f"{name}.jsonl"
-        return module(f"lab.{name}", "--spec", str(spec), "--log", str(log))
+    @property
+    def login(self) -> Login:
+        return self.lab.login()
 
-    def _login(self) -> Login:
-        if self.lab.keys is None:
-            raise RuntimeError("the lab was not launched")
-        return Login("postgres", LOGIN, str(self.lab.keys.database_password_file))
+    def _start(self, program: str, name: str, place: str, spec: msgspec.Struct) -> Child:
+        file, log = self.directory / f"{name}.json", self.directory / f"{name}.jsonl"
+        file.write_bytes(msgspec.json.encode(spec))
+        arguments = module(f"lab.{program}", "--spec", str(file), "--log", str(log))
+        output = self.directory / f"{name}.out"
+        child = Child(name, output, arguments, self.lab.inside(place))
+        child.start()
+        self._children.append(child)
+        return child
 
 
 async def act(
-    watch: Watch, name: str, fault: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[Any]]
+    watch: Watch[G],
+    name: str,
+    fault: Callable[[], Awaitable[None]],
+    end: Callable[[], Awaitable[Any]],
 ) -> Act:
     """Cause the fault, wait for the end, and measure what was between."""
     lab, service = watch.lab, watch.service
@@ -134,29 +153,31 @@ async def act(
     ended_ms = now_ms()
     inserts = watch.inserts()
     seen = await lab.last_known(service)
-    present = await _numbers(lab, service)
+    present = await numbers_at_primary(lab, service)
     told = [i for i in inserts if watch.quiet_since_ms <= i.start_ms and i.end_ms <= ended_ms]
     losses = loss(told, present)
     quiet_since_ms, watch.quiet_since_ms = watch.quiet_since_ms, ended_ms
     return Act(
         name=name,
         service=service,
-        outage_s=_seconds(longest_gap(inserts, begun_ms, ended_ms).length_ms),
+        outage_s=seconds(longest_gap(inserts, begun_ms, ended_ms).length_ms),
         promotion_s=_promotion_s(watch.probes(), old_site, begun_ms),
         acked_lost=len(losses.lost),
-        two_writers_s=_seconds(_two_writers_ms(watch, inserts, service)),
-        lease_ttl_s=_seconds(seen["lease_ttl_ms"]),
+        two_writers_s=seconds(two_writers_ms(watch.probes(), inserts, service, quiet_since_ms)),
+        lease_ttl_s=seconds(seen["lease_ttl_ms"]),
         longest_gap_before_s=_gap_before_s(inserts, quiet_since_ms, begun_ms),
         acked=losses.acked,
         timeline=await _timeline(lab, service, begun_wall_ms),
     )
 
 
-def _acked(insert: Insert) -> bool:
+def acked(insert: Insert) -> bool:
+    """Whether the client was told that it is committed."""
     return insert.outcome is Outcome.ACKED
 
 
-def _seconds(span_ms: float) -> float:
+def seconds(span_ms: float) -> float:
+    """To the millisecond."""
     return round(span_ms / 1000, 3)
 
 
@@ -166,35 +187,40 @@ def _promotion_s(probes: list[Probe], old_site: str, begun_ms: float) -> float:
         for probe in probes
         if probe.answer is Answer.COMMITTED and probe.site != old_site and probe.start_ms > begun_ms
     ]
-    return _seconds(min(ends) - begun_ms) if ends else -1.0
+    return seconds(min(ends) - begun_ms) if ends else -1.0
 
 
 def _gap_before_s(inserts: list[Insert], quiet_since_ms: float, begun_ms: float) -> float:
     """The longest gap without a fault before this one: how noisy the machine was."""
-    acks = [i.end_ms for i in inserts if _acked(i) and quiet_since_ms <= i.end_ms <= begun_ms]
+    acks = [i.end_ms for i in inserts if acked(i) and quiet_since_ms <= i.end_ms <= begun_ms]
     if len(acks) < 2:
         return 0.0
-    return _seconds(longest_gap(inserts, acks[0], acks[-1]).length_ms)
+    return seconds(longest_gap(inserts, acks[0], acks[-1]).length_ms)
 
 
-def _two_writers_ms(watch: Watch, inserts: list[Insert], service: str) -> float:
-    """By the probers' commits, and by the writer's own acknowledgements at two sites."""
-    by_probes = overlap_of_probes(watch.probes(), service).proven_ms
+def two_writers_ms(
+    probes: list[Probe], inserts: list[Insert], service: str, since_ms: float
+) -> float:
+    """By the probers' commits, and by the writers' own acknowledgements at two sites."""
     answers = [
-        Probe(service, i.site, i.n, i.start_ms, i.end_ms, Answer.COMMITTED)
+        Probe(
+            service,
+            i.site,
+            i.n,
+            i.start_ms,
+            i.end_ms,
+            Answer.COMMITTED if acked(i) else Answer.FAILED,
+        )
         for i in inserts
-        if _acked(i)
     ]
-    refusals = [
-        Probe(service, i.site, i.n, i.start_ms, i.end_ms, Answer.FAILED)
-        for i in inserts
-        if not _acked(i)
-    ]
-    by_writer = overlap_of_probes([*answers, *refusals], service).proven_ms
-    return max(by_probes, by_writer)
+    return max(
+        overlap_of_probes([one for one in seen if one.start_ms >= since_ms], service).proven_ms
+        for seen in (probes, answers)
+    )
 
 
-async def _numbers(lab: Lab, service: str) -> list[int]:
+async def numbers_at_primary(lab: Ground, service: str) -> list[int]:
+    """The rows of the lab's writers. Raises OSError while the primary is down."""
     connection = await lab.as_superuser(service, await lab.primary_site(service))
     try:
         return [row["n"] for row in await connection.fetch(NUMBERS_SQL)]
@@ -202,15 +228,12 @@ async def _numbers(lab: Lab, service: str) -> list[int]:
         await connection.close(timeout=2)
 
 
-async def _timeline(lab: Lab, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
-    """What the controller decided meanwhile; empty while it is down."""
-    try:
-        entries = [e for e in await lab.api.history(service) if e["at_ms"] >= begun_wall_ms - 1]
-    except UNREACHABLE:
-        return []
+async def _timeline(lab: Ground, service: str, begun_wall_ms: float) -> list[dict[str, Any]]:
+    """What was decided meanwhile."""
+    entries = [e for e in await lab.decisions(service) if e["at_ms"] >= begun_wall_ms - 1]
     return [
         {
-            "at_s": _seconds(entry["at_ms"] - begun_wall_ms),
+            "at_s": seconds(entry["at_ms"] - begun_wall_ms),
             "phase": entry["transition"]["to_phase"],
             "because": entry["transition"]["because"],
         }

@@ -56,12 +56,17 @@ class LabKeys:
 
 
 def make_keys(
-    directory: Path, agents: Sequence[str], addresses: Mapping[str, Sequence[str]]
+    directory: Path,
+    agents: Sequence[str],
+    addresses: Mapping[str, Sequence[str]],
+    *,
+    valid_days: int = VALID_DAYS,
 ) -> LabKeys:
     """Make all keys of a lab; `addresses` gives the IP addresses of each party's certificate.
 
-    A party without addresses gets 127.0.0.1. Raises FileExistsError where keys stand already,
-    and ValueError for a name given twice, an unknown one, or an address that is none.
+    A party without addresses gets 127.0.0.1. Certificates hold for `valid_days`. Raises
+    FileExistsError where keys stand already, and ValueError for a name given
+    twice, an unknown one, or an address that is none.
     """
     parties = (CONTROLLER, *agents)
     if len(set(parties)) != len(parties):
@@ -71,11 +76,12 @@ def make_keys(
         raise ValueError(f"addresses: no such agent: {', '.join(sorted(strangers))}")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _authority(authority_key)
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=valid_days)
+    authority = _authority(authority_key, until)
     authority_path = directory / "ca.crt"
     _write(authority_path, authority.public_bytes(serialization.Encoding.PEM), mode=0o644)
     made = {
-        name: _party(directory, name, addresses.get(name, ()), authority, authority_key)
+        name: _party(directory, name, addresses.get(name, ()), until, authority, authority_key)
         for name in parties
     }
     database_password = directory / "database.password"
@@ -93,12 +99,15 @@ def _party(
     directory: Path,
     name: str,
     addresses: Sequence[str],
+    until: datetime.datetime,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
 ) -> PartyKeys:
     tls_key = ec.generate_private_key(ec.SECP256R1())
     signing_key = ed25519.Ed25519PrivateKey.generate()
-    certificate = _certificate(name, addresses or ("127.0.0.1",), tls_key, authority, authority_key)
+    certificate = _certificate(
+        name, addresses or ("127.0.0.1",), until, tls_key, authority, authority_key
+    )
     keys = PartyKeys(
         name=name,
         certificate=directory / f"{name}.crt",
@@ -114,10 +123,10 @@ def _party(
     return keys
 
 
-def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _authority(key: ec.EllipticCurvePrivateKey, until: datetime.datetime) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "saling lab authority")])
     return (
-        _builder(name, name, key.public_key())
+        _builder(name, name, key.public_key(), until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -128,6 +137,7 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 def _certificate(
     name: str,
     addresses: Sequence[str],
+    until: datetime.datetime,
     key: ec.EllipticCurvePrivateKey,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
@@ -137,7 +147,7 @@ def _certificate(
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return (
-        _builder(subject, authority.subject, key.public_key())
+        _builder(subject, authority.subject, key.public_key(), until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(
@@ -153,7 +163,10 @@ def _certificate(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    until: datetime.datetime,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -164,7 +177,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         # A machine whose clock was set back a little must not find its keys not yet valid.
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .not_valid_after(until)
     )
 
 

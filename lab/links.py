@@ -19,29 +19,24 @@ import argparse
 import asyncio
 import contextlib
 import random
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Literal
 
 import msgspec
 
 from controller.broker import die_with_parent
+from lab.control import Answer, LinksError, ask, serve_requests
+from lab.network import Way
 from lab.relay import Connection, Road, State
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
-ASK_TIMEOUT_S = 10.0
 TRY_AGAIN_S = 0.02
-MAX_LINE_BYTES = 64 * 1024
-MAX_SOCKET_PATH_BYTES = 107
 
 Cut = Literal["silent", "reset"]
-
-
-class LinksError(Exception):
-    """The process of the links does not run, or refused what was asked."""
 
 
 class AddLink(msgspec.Struct, frozen=True, tag_field="do", tag="link", forbid_unknown_fields=True):
@@ -86,14 +81,6 @@ class Look(msgspec.Struct, frozen=True, tag_field="do", tag="look", forbid_unkno
 Request = AddLink | CutRoad | Degrade | Heal | Look
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`error` is empty when it was done."""
-
-    error: str = ""
-    listen: str = ""
-    connections: int = 0
-
-
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the process is started with: its control socket and (place, place, round trip ms)."""
 
@@ -118,6 +105,19 @@ class Links:
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
+
+    @property
+    def hosts(self) -> Mapping[str, str]:
+        """None is named: every place stands on loopback."""
+        return MappingProxyType({})
+
+    def inside(self, place: str) -> tuple[str, ...]:
+        """Everything stands in the present network already."""
+        del place
+        return ()
+
+    async def door(self, place: str, port: int) -> None:
+        """Loopback is one and the same everywhere."""
 
     @property
     def pid(self) -> int | None:
@@ -181,11 +181,14 @@ class Links:
         """Cut a road both ways, or silently from `one` to `other` alone."""
         await ask(self.control, CutRoad(one, other, mode, one_way))
 
-    async def isolate(self, site: str, mode: Cut = "silent") -> None:
-        """Cut a place from all others."""
-        for one, other in self._roads:
-            if site in (one, other):
-                await self.cut(one, other, mode)
+    async def isolate(self, site: str, mode: Cut = "silent", *, way: Way = "both") -> None:
+        """Cut a place from all others; one way only silently."""
+        for road in self._roads:
+            if site not in road:
+                continue
+            other = road[0] if road[1] == site else road[1]
+            one, end = (other, site) if way == "in" else (site, other)
+            await self.cut(one, end, mode, one_way=way != "both")
 
     async def degrade(
         self,
@@ -201,6 +204,13 @@ class Links:
         Each call replaces the last; a call without figures makes the road good again.
         """
         await ask(self.control, Degrade(one, other, bytes_s, hiccup_probability, hiccup_ms))
+
+    async def slow(self, one: str, other: str, *, extra_ms: float = 0.0, bytes_s: int = 0) -> None:
+        """From `one` to `other`: a delay on top, and a speed shared by all; 0 is no limit."""
+        certain = 1.0 if extra_ms else 0.0
+        await self.degrade(
+            one, other, bytes_s=bytes_s, hiccup_probability=certain, hiccup_ms=extra_ms
+        )
 
     async def heal(self, one: str = "", other: str = "") -> None:
         """Undo cuts and degradation of one road both ways, or of all roads."""
@@ -224,28 +234,6 @@ class Links:
             await asyncio.sleep(TRY_AGAIN_S)
         last = self.log_path.read_text(errors="replace").strip().splitlines()[-1:]
         raise LinksError(f"links ended with {process.returncode} at their start: {last}")
-
-
-async def ask(control: Path, request: Request) -> Answer:
-    """Ask the links' process for one thing. Raises LinksError, or TimeoutError."""
-    async with asyncio.timeout(ASK_TIMEOUT_S):
-        try:
-            reader, writer = await asyncio.open_unix_connection(control, limit=MAX_LINE_BYTES)
-        except OSError as error:
-            raise LinksError(f"links do not listen on {control}: {error}") from error
-        try:
-            writer.write(msgspec.json.encode(request) + b"\n")
-            line = await reader.readline()
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-    if not line:
-        raise LinksError(f"links ended while they were asked for {request}")
-    answer = msgspec.json.decode(line, type=Answer)
-    if answer.error:
-        raise LinksError(answer.error)
-    return answer
 
 
 class Switchboard:
@@ -327,32 +315,9 @@ class Switchboard:
 
 async def serve(spec: Spec) -> None:
     """Run the links until SIGTERM or SIGINT."""
-    if len(spec.control.encode()) > MAX_SOCKET_PATH_BYTES:
-        raise LinksError(
-            f"control: {spec.control} is longer than the {MAX_SOCKET_PATH_BYTES} bytes a unix "
-            "socket may have: give the lab a shorter directory"
-        )
     board = Switchboard(spec)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(ASK_TIMEOUT_S):
-                line = await reader.readline()
-            reply = await board.do(msgspec.json.decode(line, type=Request))
-        except (msgspec.DecodeError, ValueError, OSError) as error:
-            reply = Answer(error=str(error) or type(error).__name__)
-        writer.write(msgspec.json.encode(reply) + b"\n")
-        writer.close()
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = await asyncio.start_unix_server(answer, spec.control, limit=MAX_LINE_BYTES)
-    async with server:
-        await stop.wait()
+    await serve_requests(spec.control, Request, board.do)
     await board.close()
-    Path(spec.control).unlink(missing_ok=True)
 
 
 def main() -> None:

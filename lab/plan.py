@@ -1,7 +1,8 @@
 """What one lab consists of, and the configuration files that say so to its parts.
 
-Every engine, agent, broker and the controller listens on a loopback port of its own. Whoever
-speaks to another site goes through a link: the agents' `reach` and their brokers name it.
+Every engine, agent, broker and the controller listens on a port of its own: at its place's
+address where the network has one, on loopback where not. There, whoever speaks to another site
+goes through a link: the agents' `reach` and their brokers name it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lab.geography import ARBITER, PAIRS, SITES
 from lab.keys import LabKeys
 
 CLUSTER = "lab"
+LOOPBACK = "127.0.0.1"
 LOCATIONS = {
     "jabodetabek": (-6.37, 107.17),
     "batam": (1.19, 104.11),
@@ -43,6 +45,8 @@ class Service:
     protection: str = "async"
     tier: str = "strategis"
     loss_bound: str = "16MiB"
+    lease: Mapping[str, str] = field(default_factory=dict)
+    """Own numbers, in the words of the topology, instead of the profile's."""
 
 
 FOUR_SERVICES = (
@@ -62,6 +66,8 @@ class Plan:
     services: tuple[Service, ...] = FOUR_SERVICES
     broker_count: int = 2
     binaries: Path = field(default_factory=wheel_binaries)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """The IP address of each place that has one; the network says so."""
     ports: dict[str, str] = field(default_factory=dict)
     """What listens where: 'engine paspor batam', 'agent batam', 'broker 0', 'controller'."""
 
@@ -84,7 +90,8 @@ class Plan:
     def address(self, what: str) -> str:
         """host:port; chosen when first asked for."""
         if what not in self.ports:
-            self.ports[what] = f"127.0.0.1:{_free_port(self.ports.values())}"
+            host = self.hosts.get(_place_of(what), LOOPBACK)
+            self.ports[what] = f"{host}:{_free_port(self.ports.values())}"
         return self.ports[what]
 
     def engine(self, service: str, site: str) -> str:
@@ -103,6 +110,10 @@ class Plan:
 
     def agent_file(self, site: str) -> Path:
         return self.site_directory(site) / "agent.yaml"
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 def agent_of(site: str) -> str:
@@ -178,7 +189,9 @@ def write_agent(plan: Plan, keys: LabKeys, site: str, reach: Mapping[str, str]) 
         },
         "signing_key": str(party.signing_key),
         "controller_public_key": keys.controller.public_key,
-        "reach": {here: there for here, there in reach.items() if here not in brokers},
+        "reach": {
+            here: there for here, there in reach.items() if here not in brokers and here != there
+        },
         "services": [_local_service(plan, keys, s, site) for s in plan.services_at(site)],
     }
     _write(plan.agent_file(site), document)
@@ -201,7 +214,7 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
         "tier": service.tier,
         "protection": service.protection,
         "loss_bound": service.loss_bound,
-        "lease_profile": service.profile,
+        **({"lease": dict(service.lease)} if service.lease else {"lease_profile": service.profile}),
         "databases": ["postgres"],
         "replicas": [
             {"site": site, "priority": number, "address": plan.engine(service.name, site)}
@@ -229,12 +242,18 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
+def _place_of(what: str) -> str:
+    """Where it listens. The controller's API asks for no token, so it stays on loopback."""
+    kind, *names = what.split()
+    return {"engine": names[-1:], "agent": names[-1:], "broker": [ARBITER]}.get(kind, [""])[0]
+
+
 def _free_port(taken: Any) -> int:
     """A port that nobody listens on and that this lab has not given away yet."""
     ports = {address.rpartition(":")[2] for address in taken}
     while True:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((LOOPBACK, 0))
             port: int = probe.getsockname()[1]
         if str(port) not in ports:
             return port

@@ -21,12 +21,24 @@ LOOK_AGAIN_S = 0.01
 
 
 class Child:
-    """One program of the lab, with its output in a file."""
+    """One program of the lab, by default this Python, with its output in a file.
 
-    def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
+    `inside` stands before its command line when it starts: what brings it into another network.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        arguments: list[str],
+        inside: tuple[str, ...] = (),
+        *,
+        program: str = sys.executable,
+    ) -> None:
         self.name = name
         self.log = log
-        self._arguments = arguments
+        self.inside = inside
+        self._command = [program, *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +59,7 @@ class Child:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *self._arguments],
+                [*self.inside, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

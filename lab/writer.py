@@ -41,6 +41,8 @@ class WriterSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login: Login
     targets: tuple[Target, ...]
     rate_per_s: float = 100.0
+    first_n: int = 1
+    """Writers of one service count from starts far apart."""
 
     def __post_init__(self) -> None:
         if not self.targets:
@@ -132,7 +134,8 @@ async def run(spec: WriterSpec, log_path: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    first_n = next_n(line.n for line in read_inserts(log_path))
+    used = (line.n for line in read_inserts(log_path))
+    first_n = max(next_n(used), spec.first_n)
     log = Log(log_path)
     try:
         await Writer(spec, log, first_n).run(stop)

@@ -125,11 +125,19 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     """As a grantor: the highest position that the primary proved to it; 0 when none."""
     primary_position_age_ms: Natural = 0
     primary_rate_bytes_s: Natural = 0
+    log_taken: bool = False
+    """As a backup: all that the fenced primary's log holds is here."""
 
     doing: Text = ""
     problem: Text = ""
     unfit: Text = ""
     """As a backup: what does not match its upstream, so that it is not trusted to take over."""
+    renewal_gap_p999_ms: Natural = 0
+    """p99.9 of the time between two extensions of its lease; 0 when too few were seen."""
+    kill_p999_ms: Natural = 0
+    """p99.9 of the time that ending its engine took; 0 when too few were seen."""
+    quarantine: Text = ""
+    """What this copy wrote as an old primary and nobody else has: figures, and where it is."""
     start_nonce: Nonce = ""
     """Not empty while only an Order that echoes it may make this replica writable."""
 
@@ -141,7 +149,7 @@ class Report(Struct, frozen=True, tag="report"):
     replicas: Annotated[tuple[ReplicaReport, ...], Meta(max_length=256)]
 
 
-class LeaseTerms(Struct, frozen=True):
+class LeaseTerms(Struct, frozen=True, omit_defaults=True):
     """The numbers of a lease; config refuses those that break the safety rule."""
 
     ttl_ms: Natural
@@ -149,6 +157,8 @@ class LeaseTerms(Struct, frozen=True):
     fence_budget_ms: Natural
     restart_budget_ms: Natural
     drain_budget_ms: Natural
+    handover_budget_ms: Natural = 0
+    """How long a promotion may wait for the rest of the log of a fenced primary that is heard."""
 
 
 class Partner(Struct, frozen=True):
@@ -183,6 +193,8 @@ class Assignment(Struct, frozen=True, omit_defaults=True):
     may_grant: bool = False
     countdown: bool = False
     """No lease is extended any more: prove that you commit, or promise that you do not."""
+    take_log: bool = False
+    """Backup, in a countdown: the primary has promised not to write; take the rest of its log."""
     sync: bool = False
     create: bool = False
     """The service has no data anywhere yet: this replica makes it."""

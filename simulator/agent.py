@@ -81,6 +81,11 @@ class Process:
         """Do something in this life; late while the process is paused."""
         self.kernel.after(delay_ms, lambda: self._awake(do))
 
+    @property
+    def awake(self) -> bool:
+        """Whether it answers now."""
+        return self.alive and self.kernel.now_ms >= self.paused_until_ms
+
     def _awake(self, do: Callable[[], None]) -> None:
         if not self.alive:
             return

@@ -24,6 +24,7 @@ DURATIONS_MS = {
     JobKind.FOLLOW: (10, 80),
     JobKind.DRAIN: (30, 500),
     JobKind.SET_SYNC: (5, 40),
+    JobKind.TAKE_LOG: (40, 400),
 }
 JOB_FAILS = 0.02
 

@@ -60,6 +60,7 @@ class Faults(Watch):
             "corner": self._corner,
             "storm": lambda: world.network.storm(STORM, self._until_ms()),
             **{kind.value: self._operator(kind) for kind in Kind},
+            "maintenance": self._maintenance,
         }
         kernel.at(begin_ms, self._strike_again)
 
@@ -200,8 +201,25 @@ class Faults(Watch):
     def _operator(self, kind: Kind) -> Callable[[], None]:
         return lambda: self._ask(kind)
 
-    def _ask(self, kind: Kind) -> None:
-        service, controller = self._service(), self._world.controller
+    def _maintenance(self) -> None:
+        """The backup's host is patched: announced, stopped too soon or in time, or never."""
+        service, kernel = self._service(), self._kernel
+        record = self._world.controller.store.records[service.uid]
+        host = self._world.host(record.backup)
+        self._ask(Kind.BEGIN_MAINTENANCE, service)
+        if kernel.chance(0.7):
+            kernel.after(kernel.between(0, 3000), lambda: self._crash_in_time(host))
+            kernel.after(3000 + self._duration_ms(), host.boot)
+        if kernel.chance(0.3):
+            end_ms = self._duration_ms()
+            kernel.after(end_ms, lambda: self._ask(Kind.END_MAINTENANCE, service))
+
+    def _crash_in_time(self, host: Host) -> None:
+        if self._kernel.now_ms < self._end_ms:
+            host.crash()
+
+    def _ask(self, kind: Kind, service: Service | None = None) -> None:
+        service, controller = service or self._service(), self._world.controller
         state = controller.state
         if state is None:
             return
@@ -213,5 +231,6 @@ class Faults(Watch):
             Requested(
                 f"request-{self._requests}", kind, service.uid, "an operator", "a test",
                 epoch=view.record.epoch, loss_bytes=known + self._kernel.between(0, 1),
+                for_ms=self._kernel.between(1, 40_000),
             )
         )  # fmt: skip

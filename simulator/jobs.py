@@ -15,6 +15,9 @@ from simulator.service import Service
 Done = Callable[[str, int], None]
 """Told the error, or nothing, and where the log ended."""
 
+Refusal = Callable[[str, int], str]
+"""Why the partner's agent does not give its log under a revision; empty when it does."""
+
 FLUSH_MS = 40
 
 
@@ -22,12 +25,18 @@ class Jobs:
     """Begins jobs for one life of one replica's agent."""
 
     def __init__(
-        self, kernel: Kernel, service: Service, agent: str, alive: Callable[[], bool]
+        self,
+        kernel: Kernel,
+        service: Service,
+        agent: str,
+        alive: Callable[[], bool],
+        refusal: Refusal,
     ) -> None:
         self._kernel = kernel
         self._service = service
         self._engine = service.engines[agent]
         self._alive = alive
+        self._refusal = refusal
 
     def begin(self, job: BeginJob, guard: Guard, done: Done) -> None:
         """Begin one; `done` is called when it is over, in this life or not."""
@@ -43,6 +52,8 @@ class Jobs:
                 self._promote(job, guard, done)
             case JobKind.FOLLOW | JobKind.SET_SYNC:
                 self._configure(job, guard, done)
+            case JobKind.TAKE_LOG:
+                self._take_log(job, guard, done)
             case JobKind.DRAIN:
                 self._drain(guard, done)
 
@@ -137,6 +148,19 @@ class Jobs:
             elif job.kind is JobKind.SET_SYNC and engine.writable:
                 engine.set_sync(job.sync_with)
             return ""
+
+        self._later(job.kind, guard, over, done)
+
+    def _take_log(self, job: BeginJob, guard: Guard, done: Done) -> None:
+        engine, run = self._engine, self._engine.run
+        engine.upstream = ""
+
+        def over() -> str:
+            if job.upstream is None or engine.run != run or engine.role is not Role.STANDBY:
+                return "no standby runs, or it has no partner"
+            if why := self._refusal(job.upstream.agent, job.revision):
+                return why
+            return self._service.hand_over_log(job.upstream.engine_address, engine)
 
         self._later(job.kind, guard, over, done)
 

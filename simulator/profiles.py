@@ -20,6 +20,7 @@ HOST_FAULTS = {
 }
 NET_FAULTS = {"cut_one_way": 4, "cut_both": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
+MAINTENANCE = {"maintenance": 3, "maintenance-begin": 1, "maintenance-end": 1}
 
 
 class Profile(Struct, frozen=True):
@@ -44,7 +45,7 @@ PROFILES = {
         Profile(
             "everything",
             {
-                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
+                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS, **MAINTENANCE,
                 "controller_pause": 2, "engine_shared": 1,
             },
             "every fault anywhere, and operators at bad moments",
@@ -68,15 +69,16 @@ PROFILES = {
             "the primary loses its grantors one after the other",
         ),
         Profile(
-            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
-            "operators switch over, fail over, approve, pause and resume",
+            "operators",
+            {**OPERATORS, **MAINTENANCE, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators switch over, fail over, approve, pause, resume, and patch backups",
         ),
         Profile(
             "hub", HUB_FAULTS, "the controller and the broker alone fail",
             must_not_fence="I6", swarm=False,
         ),
         Profile(
-            "backup", {**HOST_FAULTS, "isolate": 4},
+            "backup", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4},
             "the backup's site alone fails", where="backup", must_not_fence="I7",
         ),
         Profile(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from agents.core import actions as act
 from agents.core import events as ev
+from agents.core import handover
 from agents.core.actions import Action
 from agents.core.invariants import InvariantBroken
-from agents.core.model import Durable, Permit, Replica
+from agents.core.model import Durable, JobKind, Permit, Replica
 from agents.core.observation import Observation, Probe
 from agents.core.step import begin, step
 from protocol.messages import Role
@@ -48,7 +49,7 @@ class Runner:
         self._queue: deque[ev.Event] = deque()
         self._busy = False
         self._engine = service.engines[name]
-        self._jobs = Jobs(self._kernel, service, name, lambda: process.alive)
+        self._jobs = Jobs(self._kernel, service, name, lambda: process.alive, self._refusal)
         self._changed_ms = -1
         """When the engine last changed as far as is known: what was seen before is stale."""
         self._disk_failed = False
@@ -211,8 +212,18 @@ class Runner:
         self._changed_ms = self._kernel.now_ms
         said = error or "done"
         self._kernel.tell(self._host.site, f"{self.service.name}: {job.kind.value}: {said}")
+        if job.kind is JobKind.TAKE_LOG and not error:
+            self._host.watch.took_log(self._kernel.now_ms, self.service.name, job.revision)
         self.feed(ev.JobEnded(job.id, job.kind, error, position))
         self._look()
+
+    def _refusal(self, partner: str, revision: int) -> str:
+        """What the partner's agent answers when it is asked for the rest of its log."""
+        process = self._host.wires.hosts[partner].process
+        if process is None or not process.awake:
+            return f"the agent {partner} does not answer"
+        asked = process.runners[self.service.uid].settled
+        return handover.refusal(asked, self._host.site, revision)
 
     def _observe(self) -> None:
         self._look()

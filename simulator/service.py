@@ -59,6 +59,16 @@ class Service:
             if copy.role is Role.STANDBY and self._addresses.get(copy.upstream) is source:
                 self._send_log(source, copy)
 
+    def hand_over_log(self, address: str, copy: Engine) -> str:
+        """Give a standby what the log there holds more; the error, or nothing."""
+        source = self._addresses.get(address)
+        if source is None or not self._network.open_both_ways(copy.site, source.site):
+            return f"{address} cannot be reached"
+        if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
+            return "that log is of another history"
+        copy.timeline, copy.position = source.timeline, source.position
+        return ""
+
     def _write(self) -> None:
         for engine in self._engines:
             engine.write(self.write_bytes)

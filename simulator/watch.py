@@ -32,6 +32,9 @@ class Watch:
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         """A guard ends a writable engine."""
 
+    def took_log(self, now_ms: int, service: str, revision: int) -> None:
+        """A backup has all of its fenced primary's log, under a revision."""
+
 
 class All(Watch):
     """Tells every checker, in their order."""
@@ -58,3 +61,7 @@ class All(Watch):
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         for checker in self._checkers:
             checker.fenced(now_ms, service, agent, reason)
+
+    def took_log(self, now_ms: int, service: str, revision: int) -> None:
+        for checker in self._checkers:
+            checker.took_log(now_ms, service, revision)

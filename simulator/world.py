@@ -25,8 +25,8 @@ from simulator.service import Service
 from simulator.watch import All, Broken, Watch
 
 PAIRS = (("alpha", "bravo"), ("charlie", "delta"))
-FAST = LeaseTerms(2000, 400, 300, 1000, 3000)
-STANDARD = LeaseTerms(6000, 1000, 500, 3000, 5000)
+FAST = LeaseTerms(2000, 400, 300, 1000, 3000, 1000)
+STANDARD = LeaseTerms(6000, 1000, 500, 3000, 5000, 3000)
 TIGHT = LeaseTerms(1000, 200, 200, 500, 1500)
 TERMS = (FAST, FAST, FAST, TIGHT, STANDARD)
 CALM = Weather(1, 30)

@@ -41,9 +41,13 @@ class BeginJob(Struct, frozen=True, tag="begin_job"):
     id: int
     kind: JobKind
     upstream: Partner | None = None
+    """PROMOTE: the partner whose copy will follow; else whom to follow or copy."""
     system_identifier: str = ""
     sync_with: str = ""
     """SET_SYNC and START_PRIMARY, PROMOTE: the agent whose copy commits wait for; empty: none."""
+    revision: int = 0
+    limit_ms: int = 0
+    """TAKE_LOG: under which revision the upstream is fenced, and how long this may take."""
 
 
 class BeginProbe(Struct, frozen=True, tag="begin_probe"):

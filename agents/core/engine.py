@@ -18,6 +18,7 @@ RECOVERY_BYTES_A_MS = 50_000
 START_MS = 300
 RESTART_WINDOW_MS = 60_000
 RESTARTS_AT_MOST = 3
+STARTS_BEFORE_MENDING = 3
 RETRY_FIRST_MS = 200
 RETRY_LAST_MS = 5_000
 
@@ -42,13 +43,15 @@ def end_job(
 ) -> Replica:
     """What is known after a job."""
     sync_with = replica.job.sync_with if replica.job else ""
+    if kind is JobKind.TAKE_LOG and replica.job and not error:
+        replica = replace(replica, log_taken_revision=replica.job.revision)
     if kind is JobKind.DRAIN and not _is_current(replica):
         # The drain of an earlier revision: nothing is released by it any more.
         position_bytes = 0
     replica = replace(replica, job=None, doing="")
     if error:
         return _failed(replica, kind, error, now_ms)
-    replica = replace(replica, failures=0, retry_after_ms=0, problem="")
+    replica = replace(replica, failures=0, failed_kind=None, retry_after_ms=0, problem="")
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.SET_SYNC):
         replica = replace(replica, sync_with=sync_with, sync_set_ms=now_ms, sync_from_bytes=0)
     return _succeeded(replica, kind, position_bytes, now_ms)
@@ -105,6 +108,12 @@ def _problem(replica: Replica, assignment: Assignment) -> str:
             "the data directory holds files that are no database; they are never touched: "
             "empty it, or name another directory in the agent's configuration"
         )
+    if replica.durable.adopted_standby and assignment.goal is not Goal.BACKUP:
+        return (
+            "adopted as a standby, yet ordered to be the primary while the real one may be "
+            f"writing elsewhere: give that one priority 1 of service {replica.service} in the "
+            "controller's file, and the controller a new store for it"
+        )
     if is_own_copy(replica):
         return ""
     if not assignment.system_identifier:
@@ -128,7 +137,8 @@ def _primary_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish
             return JobKind.START_PRIMARY, None
         return JobKind.START_STANDBY, None
     if seen.role is Role.STANDBY:
-        return (JobKind.PROMOTE, None) if writes else None
+        # The partner is named so that its slot stands before the new reign.
+        return (JobKind.PROMOTE, assignment.partner) if writes else None
     if writes and replica.sync_with != _sync_with(assignment):
         return JobKind.SET_SYNC, None
     return None
@@ -140,11 +150,21 @@ def _backup_wish(replica: Replica, assignment: Assignment, _now_ms: int) -> Wish
         return None
     if seen.disk in (Disk.EMPTY, Disk.PARTIAL):
         return JobKind.SEED, partner
-    if replica.durable.diverged:
+    if replica.durable.diverged or seen.stranded or _does_not_start(replica):
         return JobKind.REJOIN, partner
     if seen.role is Role.DOWN:
         return JobKind.START_STANDBY, partner
+    if assignment.take_log:
+        taken = replica.log_taken_revision == assignment.revision
+        return None if taken else (JobKind.TAKE_LOG, partner)
     return (JobKind.FOLLOW, partner) if seen.upstream != partner.engine_address else None
+
+
+def _does_not_start(replica: Replica) -> bool:
+    """A copy may refuse to start because its log leads elsewhere: then it has to be mended."""
+    is_down = replica.observation.role is Role.DOWN
+    gave_up = replica.failures >= STARTS_BEFORE_MENDING
+    return is_down and gave_up and replica.failed_kind is JobKind.START_STANDBY
 
 
 def _drain_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish | None:
@@ -182,16 +202,25 @@ def _begin(
         doing=kind.value.replace("_", " "),
         drain_begun_ms=now_ms if kind is JobKind.DRAIN else replica.drain_begun_ms,
     )
-    begin = BeginJob(number, kind, upstream, assignment.system_identifier, _sync_with(assignment))
+    begin = BeginJob(
+        number,
+        kind,
+        upstream,
+        assignment.system_identifier,
+        _sync_with(assignment),
+        assignment.revision,
+        assignment.terms.handover_budget_ms,
+    )
     return replica, [begin]
 
 
 def _failed(replica: Replica, kind: JobKind, error: str, now_ms: int) -> Replica:
-    failures = replica.failures + 1
+    failures = replica.failures + 1 if kind is replica.failed_kind else 1
     pause_ms = min(RETRY_FIRST_MS * 2 ** min(failures - 1, 10), RETRY_LAST_MS)
     replica = replace(
         replica,
         failures=failures,
+        failed_kind=kind,
         retry_after_ms=now_ms + pause_ms,
         problem=f"could not {kind.value.replace('_', ' ')}: {error}",
     )
@@ -202,9 +231,11 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
     seen, durable = replica.observation, replica.durable
     match kind:
         case JobKind.CREATE | JobKind.SEED:
+            # What was made or copied just now holds nothing of its own.
             seen = Observation(disk=Disk.DATA, clean=True)
+            durable = replace(durable, diverged=False)
         case JobKind.REJOIN:
-            seen = replace(seen, role=Role.DOWN, upstream="")
+            seen = replace(seen, role=Role.DOWN, upstream="", stranded="")
             durable = replace(durable, diverged=False)
         case JobKind.START_STANDBY:
             seen = replace(seen, role=Role.STANDBY)
@@ -213,7 +244,7 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
         case JobKind.DRAIN:
             seen = replace(seen, role=Role.DOWN, clean=True)
             replica = replace(replica, drained_bytes=position_bytes)
-        case JobKind.FOLLOW | JobKind.SET_SYNC:
+        case JobKind.FOLLOW | JobKind.SET_SYNC | JobKind.TAKE_LOG:
             pass
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE):
         replica = replace(replica, probing=False, probe_begun_ms=now_ms - RESTART_WINDOW_MS)

@@ -33,6 +33,9 @@ class Durable(Struct, frozen=True):
     """This copy was writable since it last followed another: it may hold what nobody else has."""
     ttl_ceiling_ms: int = 0
     """The longest lease that this replica ever granted."""
+    adopted_standby: bool = False
+    """It was taken over as a standby, while a primary that Saling does not run yet was writing:
+    never writable before an Order has made it a backup."""
 
 
 class Lease(Struct, frozen=True):
@@ -62,6 +65,7 @@ class JobKind(StrEnum):
     FOLLOW = "follow"
     DRAIN = "drain"
     SET_SYNC = "set_sync"
+    TAKE_LOG = "take_log"
 
 
 class Job(Struct, frozen=True):
@@ -104,7 +108,8 @@ class Replica(Struct, frozen=True):
     retry_after_ms: int = 0
     """No job is begun again before this, after one failed."""
     failures: int = 0
-    """How many jobs failed in a row."""
+    """How many jobs of `failed_kind` failed in a row."""
+    failed_kind: JobKind | None = None
     problem: str = ""
     doing: str = ""
 
@@ -153,6 +158,8 @@ class Replica(Struct, frozen=True):
     primary_illness: str = ""
     illness_heard_ms: int = NEVER_MS
     refused_revision: int = 0
+    log_taken_revision: int = 0
+    """As a backup: under this revision it took all that the fenced primary's log holds."""
     sync_with: str | None = None
     """Whose copy commits wait for; None when this life does not know yet."""
     sync_set_ms: int = 0

@@ -36,6 +36,8 @@ class Observation(Struct, frozen=True):
     """Standby: connected to its upstream and receiving."""
     upstream: str = ""
     """Standby: the address it follows, as it was given to `follow`."""
+    stranded: str = ""
+    """Standby: why it can never follow its upstream again as it is; empty when it may."""
     lag_ms: int = 0
     sync_active: bool = False
     """Primary: commits wait for the backup, and the backup is there."""

@@ -115,6 +115,7 @@ def _durable(durable: Durable, order: Assignment) -> Durable:
         mode=_mode(order),
         stopped_revision=order.revision if stops else durable.stopped_revision,
         ttl_ceiling_ms=ceiling_ms,
+        adopted_standby=durable.adopted_standby and order.goal is not Goal.BACKUP,
     )
 
 

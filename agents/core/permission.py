@@ -1,8 +1,9 @@
 """Whether this replica may be writable, and until when. Everything else follows from it.
 
 It may, when all of this holds: its goal is to be primary; an Order of this very start said
-so; it has not promised under this revision to be fenced, nor given its lease back; and
-either its mode is ALONE, or a lease is live with the time to fence still before its end.
+so; it has not promised under this revision to be fenced, nor given its lease back; if it was
+adopted as a standby, an Order has made it a backup since; and either its mode is ALONE, or a
+lease is live with the time to fence still before its end.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def lease_end_ms(replica: Replica) -> int:
 def allowed(replica: Replica) -> bool:
     """Whether nothing but the lack of a lease could forbid to write."""
     assignment, durable = reigning(replica), replica.durable
-    if assignment is None or not replica.fresh:
+    if assignment is None or not replica.fresh or durable.adopted_standby:
         return False
     promised = max(durable.fenced_revision, durable.released_revision)
     return promised < assignment.revision and is_own_copy(replica)

@@ -45,6 +45,7 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         primary_position_bytes=replica.heard_position_bytes,
         primary_position_age_ms=_age(replica.heard_position_bytes, now_ms - replica.heard_ms),
         primary_rate_bytes_s=replica.heard_rate_bytes_s,
+        log_taken=revision > 0 and replica.log_taken_revision == revision,
         doing=replica.doing,
         problem=_problem(replica),
         start_nonce=replica.start_nonce,
@@ -70,6 +71,7 @@ def urgent(told: ReplicaReport) -> tuple[object, ...]:
         told.promise_left_ms == 0,
         told.refused_revision,
         told.primary_heard,
+        told.log_taken,
         bool(told.primary_illness),
         told.start_nonce,
     )
@@ -109,4 +111,6 @@ def _age(position_bytes: int, age_ms: int) -> int:
 def _problem(replica: Replica) -> str:
     if not replica.disk_ok:
         return "the state directory cannot be written: nothing is granted until it can"
+    if replica.observation.stranded:
+        return f"not eligible, for it cannot follow: {replica.observation.stranded}"
     return replica.problem

@@ -12,7 +12,8 @@ rest come one after the other. Positions are bytes in the engine's log.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -61,15 +62,58 @@ class Return(StrEnum):
     RESEEDED = "reseeded"
 
 
+class Quarantined(Struct, frozen=True):
+    """What an old primary wrote and its upstream never had, kept before it was undone."""
+
+    path: Path
+    transactions: int | None
+    """Committed, without Saling's own probes; None when they could not be counted."""
+    bytes: int
+    text: str
+    """One sentence with the figures and the path."""
+
+
 class Rejoined(Struct, frozen=True):
     """`diverged_bytes`: log of its own that the upstream never had. `old_copy`: kept aside."""
 
     how: Return
     diverged_bytes: int = 0
     old_copy: Path | None = None
+    quarantine: Quarantined | None = None
+
+
+class Aside(Struct, frozen=True):
+    """What stands beside a copy."""
+
+    quarantines: tuple[Quarantined, ...] = ()
+    old_copies: tuple[Path, ...] = ()
+    """`forget_old_copy` removes them."""
+    kept_copies: tuple[Path, ...] = ()
+    """Copies that may hold what nobody else has: only a human removes them."""
+
+
+class LogPoint(Struct, frozen=True):
+    """From where a standby needs the log of its dead upstream, and of which history it is.
+
+    `begin_bytes`: what lies between it and `received_bytes` is here already, and is compared.
+    """
+
+    system_identifier: str
+    timeline: int
+    begin_bytes: int
+    received_bytes: int
 
 
 OnProgress = Callable[[Progress], None]
+LogSource = Callable[[LogPoint], contextlib.AbstractAsyncContextManager[AsyncIterator[bytes]]]
+"""Opens the rest of the upstream's log from a point on."""
+Turn = Callable[[], contextlib.AbstractAsyncContextManager[None]]
+"""Entered for as long as a copy is taken over the network: may wait for another's to end."""
+
+
+def at_once() -> contextlib.AbstractAsyncContextManager[None]:
+    """A turn that never waits."""
+    return contextlib.nullcontext()
 
 
 class Engine(Protocol):
@@ -84,7 +128,7 @@ class Engine(Protocol):
     async def create(self) -> str:
         """Make a new database, stopped; returns its system identifier. Only where nothing is."""
 
-    async def seed(self, upstream: Upstream, on_progress: OnProgress) -> None:
+    async def seed(self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once) -> None:
         """Copy the upstream, stopped. Never over data; what was never finished is made anew."""
 
     async def start_standby(self, upstream: Upstream | None) -> None:
@@ -99,6 +143,18 @@ class Engine(Protocol):
     async def follow(self, upstream: Upstream | None) -> None:
         """Let the running standby follow another upstream, or none, without a restart."""
 
+    async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
+        """What this fenced copy's log holds from a point on: how many bytes, and the bytes.
+
+        EngineError when the point is not on this copy's history.
+        """
+
+    async def take_log(self, source: LogSource) -> int:
+        """Let the running standby's log go on with the rest of its dead upstream's; its new end.
+
+        It follows nobody afterwards. EngineError when that log is of another history.
+        """
+
     async def drain(self, timeout_ms: int) -> int:
         """Stop a primary in order: its last position. A backup that has it lacks nothing.
 
@@ -111,8 +167,22 @@ class Engine(Protocol):
     async def kill(self) -> int:
         """The fence: returns when no process is left, with the milliseconds that took."""
 
-    async def rejoin(self, upstream: Upstream, on_progress: OnProgress) -> Rejoined:
-        """Make the stopped copy of an old primary one that can follow the upstream."""
+    async def rejoin(
+        self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once
+    ) -> Rejoined:
+        """Make the stopped copy one that can follow the upstream.
+
+        What it wrote and the upstream never had is in quarantine before anything is undone.
+        """
+
+    async def stranded(self, upstream: Upstream) -> str:
+        """Why the running standby can never follow again as it is; empty when it may.
+
+        EngineBusy when the upstream does not answer: then nothing is known.
+        """
+
+    async def aside(self) -> Aside:
+        """What was put beside the copy and is still there."""
 
     async def forget_old_copy(self) -> None:
         """Remove what `rejoin` or `seed` kept aside. Only while the new copy streams."""
@@ -121,7 +191,13 @@ class Engine(Protocol):
         """Let commits wait for the standby of this application name, or for none."""
 
     async def ensure_slot(self, name: str) -> None:
-        """A place to read from for the backup, on a primary; made anew when it was lost."""
+        """A place to read from for the backup; made anew when it was lost.
+
+        Also on a standby that is about to be promoted: then no log is lost in between.
+        """
+
+    async def other_slots(self, name: str) -> tuple[str, ...]:
+        """On a primary: slots of Saling's that hold log for others, each with how much."""
 
     async def upkeep(self) -> None:
         """Take up files of the host that changed, and what a primary's roles lack.

@@ -4,10 +4,11 @@
     <data>.seeding     a copy that is being made; never finished: made anew
     <data>.creating    the same for a new database
     <data>.rewinding   a mark: pg_rewind was at work, the copy is not whole until it is gone
-    <data>.old-<n>     an earlier copy, kept until its owner lets it go
+    <data>.old-<n>     an earlier copy, which held nothing that is not elsewhere too
+    <data>.kept-<n>    an earlier copy that may hold what nobody else has: never removed here
 
 A copy at rest always holds standby.signal, so that whoever starts it gets a standby.
-Nothing here removes a copy of a database but `remove_old_copies` and what was never finished.
+Nothing here removes a copy of a database but `remove` and what was never finished.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 
 from agents.core.observation import Disk
 from agents.engines.base import EngineError
-from agents.engines.pg_settings import without_our_names
+from agents.engines.pg_settings import PostgresConfig, without_our_names
+
+OLD, KEPT = "old", "kept"
 
 
 class Directory:
@@ -72,26 +75,38 @@ class Directory:
         """The finished copy becomes the data directory, which is absent or empty."""
         (made / "standby.signal").touch()
         sync(made)
+        # A mark that outlived the copy it spoke of would condemn this one.
+        self.rewound()
         with contextlib.suppress(FileNotFoundError):
             self.data.rmdir()
         made.rename(self.data)
         sync(self.data.parent)
 
-    def move_aside(self) -> Path:
-        """The present copy becomes <data>.old-<n>; returns where it is now."""
-        number = 1 + max((int(path.suffix[5:]) for path in self.old_copies()), default=0)
-        aside = _beside(self.data, f"old-{number}")
+    def move_aside(self, for_good: bool = False) -> Path:
+        """The present copy becomes <data>.old-<n>, or .kept-<n>; returns where it is now."""
+        kind = KEPT if for_good else OLD
+        taken = (int(path.suffix.rpartition("-")[2]) for path in self._aside(kind))
+        aside = _beside(self.data, f"{kind}-{1 + max(taken, default=0)}")
         self.data.rename(aside)
         sync(self.data.parent)
         self.rewound()
         return aside
 
     def old_copies(self) -> list[Path]:
-        found = self.data.parent.glob(f"{self.data.name}.old-*")
-        return [path for path in found if path.suffix[5:].isdigit()]
+        """What held nothing that is not elsewhere too."""
+        return self._aside(OLD)
 
-    def remove_old_copies(self) -> None:
-        for copy in self.old_copies():
+    def kept_copies(self) -> list[Path]:
+        """What only a human removes."""
+        return self._aside(KEPT)
+
+    def _aside(self, kind: str) -> list[Path]:
+        found = self.data.parent.glob(f"{self.data.name}.{kind}-*")
+        return sorted(path for path in found if path.suffix.rpartition("-")[2].isdigit())
+
+    def remove(self, copies: list[Path]) -> None:
+        """Only of what `old_copies` names."""
+        for copy in copies:
             shutil.rmtree(copy)
 
     def rewinding(self) -> None:
@@ -129,15 +144,35 @@ class Directory:
         if dead:
             pid_file.unlink()
 
-    def prepare(self) -> None:
+    def prepare(self, config: PostgresConfig) -> None:
         """Before a start: what another site's copy or ALTER SYSTEM would bring in is undone."""
-        self._rewrite("postgresql.auto.conf", without_our_names)
+        for directory in config.client_sockets:
+            self._forget_dead_socket(directory / f".s.PGSQL.{config.port}")
+        rewrite(self.data / "postgresql.auto.conf", without_our_names)
 
-    def _rewrite(self, name: str, change: Callable[[str], str]) -> None:
-        path = self.data / name
-        old = path.read_text() if path.exists() else ""
-        if (new := change(old)) != old:
-            write_whole(path, new)
+    def _forget_dead_socket(self, socket: Path) -> None:
+        """Only when no process of the engine is left: the lock of its socket may be believed."""
+        lock = socket.with_name(f"{socket.name}.lock")
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            if lock.read_text().splitlines()[1] == str(self.data):
+                socket.unlink(missing_ok=True)
+                lock.unlink()
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Write the file anew if the change changes it."""
+    old = path.read_text() if path.exists() else ""
+    if (new := change(old)) != old:
+        write_whole(path, new)
+
+
+def write_if_other(path: Path, text: str) -> bool:
+    """Write it if it is not so already; whether it was written."""
+    with contextlib.suppress(OSError):
+        if path.read_text() == text:
+            return False
+    write_whole(path, text)
+    return True
 
 
 def _is_zombie(pid: str) -> bool:
@@ -157,15 +192,6 @@ def write_whole(path: Path, text: str) -> None:
         os.fsync(descriptor)
     part.replace(path)
     sync(path.parent)
-
-
-def rewrite(path: Path, text: str) -> bool:
-    """Write it if it is not so already; whether it was written."""
-    with contextlib.suppress(OSError):
-        if path.read_text() == text:
-            return False
-    write_whole(path, text)
-    return True
 
 
 def sync(directory: Path) -> None:

@@ -1,12 +1,14 @@
-"""Our own pg_hba.conf, outside the data directory: our lines, then the DBA's file, unchanged.
+"""Our own pg_hba.conf and pg_ident.conf, outside the data directory: our lines, then the DBA's.
 
-PostgreSQL 16 and later include the DBA's file; 15 knows no include, so there its text is copied
-in, at each start and whenever it changed. A copy or a rewind brings the data directory of another
-site, never this file.
+His files are never edited. PostgreSQL 16 and later include them; 15 knows no include, so there
+their text is copied in, at each start and whenever it changed. A copy or a rewind brings the data
+directory of another site, never these files.
 """
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from pathlib import Path
 
@@ -19,31 +21,43 @@ from agents.engines.pg_roles import (
 )
 from agents.engines.pg_settings import PostgresConfig
 
-HEAD = "# Written by Saling; edits are lost. The DBA's rules are in the file below."
+HEAD = "# Written by Saling; edits are lost. The DBA's lines are in the file below."
+IDENT_MAP = "saling"
 
 
 def hba_text(config: PostgresConfig, major: int) -> str:
     """The whole file. OSError when the DBA's cannot be read."""
-    dba = config.dba_hba or config.data / "pg_hba.conf"
-    return "\n".join([HEAD, *our_rules(config), *_theirs(dba, major)]) + "\n"
+    return "\n".join([HEAD, *our_rules(config), *_theirs(config.dba_hba, major)]) + "\n"
+
+
+def ident_text(config: PostgresConfig, major: int) -> str:
+    """The same for pg_ident.conf: the agent's user, and nobody else, may be ours."""
+    return "\n".join([HEAD, *our_names(), *_theirs(config.dba_ident, major)]) + "\n"
 
 
 def our_rules(config: PostgresConfig) -> list[str]:
     """Who may come as one of our roles; everything else about them is refused."""
+    # A socket of our own stands in a directory that only the agent's user can enter.
+    local = f"peer map={IDENT_MAP}" if config.client_sockets else "trust"
     kind = "hostssl" if config.tls else "host"
     method = "scram-sha-256"
     if config.tls and config.tls.certificate:
         method += " clientcert=verify-ca"
     ours = ",".join((SUPERUSER, *LESSER_USERS))
     return [
-        # The socket stands in a directory that only the agent's user can enter.
-        f"local all {SUPERUSER} trust",
-        f"local postgres {PROBE_USER} trust",
+        f"local all {SUPERUSER} {local}",
+        f"local postgres {PROBE_USER} {local}",
         f"{kind} replication {REPLICATION_USER} all {method}",
-        f"{kind} postgres {REWIND_USER} all {method}",
+        f"{kind} all {REWIND_USER} all {method}",
         f"local all,replication {ours} reject",
         f"host all,replication {ours} all reject",
     ]
+
+
+def our_names() -> list[str]:
+    """The agent's own user on this host, as two of our roles."""
+    os_user = pwd.getpwuid(os.geteuid()).pw_name
+    return [f"{IDENT_MAP} {os_user} {role}" for role in (SUPERUSER, PROBE_USER)]
 
 
 def _theirs(dba: Path, major: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 
@@ -26,6 +27,7 @@ from agents.guard_engine import EngineLock
 
 LOOK_LIMIT_MS = 500
 POLL_S = 0.005
+SHOW_CHANGEABLE = "SELECT " + ", ".join(f"current_setting('{name}')" for name in CHANGEABLE)
 RELOAD_LIMIT_MS = 3000
 LEFTOVER_LIMIT_MS = 5000
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
@@ -175,10 +177,21 @@ class Server:
                 )
             await asyncio.sleep(POLL_S)
 
+    async def until_receiver_gone(self, timeout_ms: int) -> None:
+        """Until nothing is received from an upstream any more. EngineBusy when time is up."""
+        sql = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)"
+        until_ms = now_ms() + timeout_ms
+        while not (await self._asked(sql))[0]:
+            if now_ms() > until_ms:
+                raise EngineBusy(f"{self._config.service}: its receiver goes on, {timeout_ms} ms")
+            await asyncio.sleep(POLL_S)
+
     async def _in_force(self) -> list[str]:
-        sql = "SELECT " + ", ".join(f"current_setting('{name}')" for name in CHANGEABLE)
+        return list(await self._asked(SHOW_CHANGEABLE))
+
+    async def _asked(self, sql: str) -> Any:
         try:
-            return list(await self.looking.row(sql, timeout_ms=LOOK_LIMIT_MS))
+            return await self.looking.row(sql, timeout_ms=LOOK_LIMIT_MS)
         except NO_ANSWER as error:
             raise EngineBusy(f"{self._config.service}: does not answer ({error!r})") from None
 

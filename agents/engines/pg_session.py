@@ -183,14 +183,16 @@ async def connect_lesser(config: PostgresConfig) -> asyncpg.Connection | None:
 
 
 @contextlib.asynccontextmanager
-async def upstream_session(config: PostgresConfig, address: str) -> AsyncIterator[Any]:
+async def upstream_session(
+    config: PostgresConfig, address: str, database: str = "postgres"
+) -> AsyncIterator[Any]:
     """A session of saling_rewind at another host. TimeoutError, OSError, asyncpg's errors."""
     host, _, port = address.rpartition(":")
     connection = await asyncpg.connect(
         host=host.strip("[]"),
         port=int(port),
         user=REWIND_USER,
-        database="postgres",
+        database=database,
         password=read_passwords(config).rewind,
         ssl=_verifying(config.tls) if config.tls else "prefer",
         timeout=CONNECT_LIMIT_S,

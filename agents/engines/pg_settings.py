@@ -9,6 +9,7 @@ so our names are taken out of it before each start. Our pg_hba.conf is in `pg_hb
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,9 +38,10 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600;
     `rewind_password_file` that of `saling_rewind`, the same if left out.
     `seed_rate_kib_s`: at most this fast, 32 to 1048576; None for no limit.
-    `settings`: further `-c` settings. `dba_config`, `dba_hba`: the DBA's postgresql.conf and
-    pg_hba.conf, if not in the data directory. `tls`: an upstream is believed by its certificate
-    only, and others must come over TLS too.
+    `settings`: further `-c` settings. `dba_config`: the DBA's file, if not in the data directory;
+    his pg_hba.conf and pg_ident.conf stand beside it. `client_sockets`: further directories where
+    clients of this host find the server. `tls`: an upstream is believed by its certificate only,
+    and others must come over TLS too.
     """
 
     service: str
@@ -52,9 +54,28 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     seed_rate_kib_s: int | None = None
     settings: Mapping[str, str] = {}
     dba_config: Path | None = None
-    dba_hba: Path | None = None
     rewind_password_file: Path | None = None
     tls: UpstreamTls | None = None
+    client_sockets: tuple[Path, ...] = ()
+    quarantine: str = "wal"
+    """What is kept of an old primary that diverged: wal, or data_directory for all of it."""
+    quarantine_directory: Path | None = None
+    """Beside the data directory if left out."""
+
+    @property
+    def quarantine_root(self) -> Path:
+        return self.quarantine_directory or self.data.with_name(f"{self.data.name}.quarantine")
+
+    @property
+    def dba_hba(self) -> Path:
+        return self._beside_dba_config("pg_hba.conf")
+
+    @property
+    def dba_ident(self) -> Path:
+        return self._beside_dba_config("pg_ident.conf")
+
+    def _beside_dba_config(self, name: str) -> Path:
+        return (self.dba_config.parent if self.dba_config else self.data) / name
 
     @property
     def host(self) -> str:
@@ -77,6 +98,10 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
         return self.run / "pg_hba.conf"
 
     @property
+    def ident_file(self) -> Path:
+        return self.run / "pg_ident.conf"
+
+    @property
     def passfile(self) -> Path:
         return self.run / "passfile"
 
@@ -95,6 +120,14 @@ def check(config: PostgresConfig) -> None:
     socket = config.sockets / f".s.PGSQL.{config.port}"
     if len(str(socket)) > SOCKET_PATH_LIMIT:
         raise EngineError(f"run: {socket} is too long for a socket; choose a shorter directory")
+    for directory in config.client_sockets:
+        if "," in str(directory) or '"' in str(directory):
+            raise EngineError(f"client_socket_directories: {directory}: no commas, no quotes")
+    if config.client_sockets and os.geteuid() == 0:
+        raise EngineError(
+            "client_socket_directories: the agent runs as root, whom PostgreSQL cannot tell from"
+            " other users on a socket that all may open; run it as the owner of the data"
+        )
     bound = {"max_slot_wal_keep_size": config.max_slot_wal_keep_size}
     for name, value in {**bound, **config.settings}.items():
         if refused := refusal(name, value):
@@ -121,8 +154,15 @@ def read_secret(name: str, file: Path) -> str:
 def argv(config: PostgresConfig, major: int) -> list[str]:
     """How the server is started. Holds no secret: everybody may read it."""
     server = str(config.binaries / "postgres")
-    files = ("-c", f"config_file={config.config_file}", "-c", f"hba_file={config.hba_file}")
-    return [server, "-D", str(config.data), *files, *settings_given(config, major)]
+    files = {
+        "config_file": config.config_file,
+        "hba_file": config.hba_file,
+        "ident_file": config.ident_file,
+        # The DBA's file may name another, and would be believed.
+        "data_directory": config.data,
+    }
+    given = [part for name, path in files.items() for part in ("-c", f"{name}={path}")]
+    return [server, "-D", str(config.data), *given, *settings_given(config, major)]
 
 
 def settings_given(config: PostgresConfig, major: int) -> list[str]:
@@ -144,8 +184,11 @@ def owned_settings(config: PostgresConfig, major: int) -> dict[str, str]:
     owned = {
         "listen_addresses": config.host,
         "port": str(config.port),
-        "unix_socket_directories": str(config.sockets),
-        "unix_socket_permissions": "0700",
+        "unix_socket_directories": ",".join(map(str, (config.sockets, *config.client_sockets))),
+        # Our own socket's directory is closed to others in any case.
+        "unix_socket_permissions": "0777" if config.client_sockets else "0700",
+        # In a PID namespace it would say 1, which outside is the host's own first process.
+        "external_pid_file": "",
         "cluster_name": config.service,
         "hot_standby": "on",
         "wal_log_hints": "on",

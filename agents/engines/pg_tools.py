@@ -13,12 +13,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from agents.engines.base import EngineBusy, EngineError
+from agents.engines.pg_pulse import working
 from agents.engines.pg_wal import parse_lsn
 from agents.guard_engine import EngineLock
 from agents.guard_wire import Refusal
 
 SUPPORTED = range(15, 19)
 TAIL_BYTES = 4000
+READ_BYTES = 65536
 END_LIMIT_S = 5
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -42,6 +44,8 @@ class ControlData(Struct, frozen=True):
     redo_bytes: int
     segment_bytes: int
     recovery_end_bytes: int
+    backup_start_bytes: int = 0
+    """Not 0 while a copy has not yet read all the log that makes it whole."""
 
     @property
     def clean(self) -> bool:
@@ -79,15 +83,19 @@ class Tools:
         stdin: bytes = b"",
         env: dict[str, str] | None = None,
         on_line: Callable[[str], None] | None = None,
+        on_work: Callable[[], None] | None = None,
     ) -> str:
-        """What it wrote, errors included. ToolFailed, or EngineBusy when time is up."""
+        """What it wrote, errors included. ToolFailed, or EngineBusy when time is up.
+
+        `on_work` is called now and then while it works, though it writes nothing.
+        """
         lock = self._take_lock()
         try:
             process = await self._spawn(tool, *arguments, lock=lock, env=env)
         finally:
             os.close(lock)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), working(process.pid, on_work):
                 said = await _read(process, stdin, on_line)
                 code = await process.wait()
         except TimeoutError:
@@ -101,6 +109,10 @@ class Tools:
     def idle(self) -> bool:
         """No program started here, or by an agent before us, works on the data directory."""
         return self._lock.free()
+
+    def need_idle(self) -> None:
+        """EngineBusy while a program of an agent before us works there; it is ended."""
+        os.close(self._take_lock())
 
     def _take_lock(self) -> int:
         """The program inherits it: one that outlived its agent is ended before the next runs."""
@@ -170,13 +182,16 @@ async def _read(
     with contextlib.suppress(OSError):
         process.stdin.write(stdin)
         process.stdin.close()
-    said = b""
-    while chunk := await process.stdout.read(8192):
-        # Progress overwrites its line: a carriage return ends one as well.
-        for line in re.split(rb"[\r\n]+", chunk):
-            if on_line and line:
-                on_line(line.decode(errors="replace"))
+    said, part = b"", b""
+    while chunk := await process.stdout.read(READ_BYTES):
         said = (said + chunk)[-16 * TAIL_BYTES :]
+        if on_line:
+            # Progress overwrites its line: a carriage return ends one as well.
+            *lines, part = re.split(rb"[\r\n]+", part + chunk)
+            for line in filter(None, lines):
+                on_line(line.decode(errors="replace"))
+    if on_line and part:
+        on_line(part.decode(errors="replace"))
     return said.decode(errors="replace")
 
 
@@ -198,4 +213,5 @@ def _parse_control_data(said: str) -> ControlData:
         redo_bytes=parse_lsn(value["Latest checkpoint's REDO location"]),
         segment_bytes=int(value["Bytes per WAL segment"]),
         recovery_end_bytes=parse_lsn(value["Minimum recovery ending location"]),
+        backup_start_bytes=parse_lsn(value["Backup start location"]),
     )

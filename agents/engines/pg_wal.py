@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
 
 PAGE_BYTES = 8192
 SHORT_HEADER_BYTES, LONG_HEADER_BYTES = 24, 40
+RECORD_HEADER_BYTES, CRC_AT_BYTES = 24, 20
+RECORD_AT_MOST_BYTES = 1020 * 1024 * 1024
+CASTAGNOLI = 0x82F63B78
+"""The polynomial of CRC-32C, its bits reversed."""
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _PAGE_HEADER = struct.Struct("<HHIQ")
 
@@ -24,6 +29,14 @@ class Fork(Struct, frozen=True):
 
     timeline: int
     end_bytes: int
+
+
+class Segment(Struct, frozen=True):
+    """One file of the log, which begins at `begin_bytes`."""
+
+    path: Path
+    timeline: int
+    begin_bytes: int
 
 
 def parse_lsn(text: str) -> int:
@@ -36,11 +49,37 @@ def format_lsn(position: int) -> str:
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
-def segment_file(data: Path, timeline: int, position: int, segment_bytes: int) -> Path:
-    """The file that holds the position."""
+def segment_name(timeline: int, position: int, segment_bytes: int) -> str:
+    """The name of the file that holds the position."""
     per_id = 0x100000000 // segment_bytes
     number = position // segment_bytes
-    return data / "pg_wal" / f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+    return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+
+
+def segment_file(data: Path, timeline: int, position: int, segment_bytes: int) -> Path:
+    """The file that holds the position."""
+    return data / "pg_wal" / segment_name(timeline, position, segment_bytes)
+
+
+def segments(data: Path, segment_bytes: int) -> list[Segment]:
+    """What stands in the log, oldest first; files that wait to be used again are left out."""
+    per_id = 0x100000000 // segment_bytes
+    found = []
+    for path in (data / "pg_wal").iterdir():
+        name = path.name.removesuffix(".partial")
+        if not _SEGMENT.fullmatch(name):
+            continue
+        timeline, high, low = (int(name[at : at + 8], 16) for at in (0, 8, 16))
+        begin = (high * per_id + low) * segment_bytes
+        if _begins_at(path, begin):
+            found.append(Segment(path, timeline, begin))
+    return sorted(found, key=lambda segment: (segment.begin_bytes, segment.timeline))
+
+
+def _begins_at(path: Path, position: int) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_PAGE_HEADER.size)
+    return len(head) == _PAGE_HEADER.size and _PAGE_HEADER.unpack(head)[3] == position
 
 
 def record_end(data: Path, timeline: int, start: int, segment_bytes: int) -> int:
@@ -100,6 +139,13 @@ def last_timeline(data: Path) -> int:
     return max((int(name[:8], 16) for name in names if _SEGMENT.fullmatch(name)), default=0)
 
 
+def timeline_at(data: Path, position: int, segment_bytes: int) -> int:
+    """The highest timeline whose segment holds the position; 0 when none is there."""
+    wanted = segment_file(data, 1, position, segment_bytes).name[8:]
+    names = (path.name for path in (data / "pg_wal").glob(f"*{wanted}"))
+    return max((int(name[:8], 16) for name in names if _SEGMENT.fullmatch(name)), default=0)
+
+
 def parse_history(text: str) -> list[Fork]:
     """The content of a .history file: the timelines before it, oldest first."""
     forks = []
@@ -115,3 +161,67 @@ def own_history(data: Path, timeline: int) -> list[Fork]:
     if timeline == 1:
         return []
     return parse_history((data / "pg_wal" / f"{timeline:08X}.history").read_text())
+
+
+def record_stands(files: Iterable[Path], position: int, segment_bytes: int) -> bool:
+    """Whether a whole record begins at the position, or behind the page's header there.
+
+    `files`: the segment of the position, under each timeline that may have written it. A page
+    is written anew when its segment is used again: what stands in a page that says so, and whose
+    checksum fits, is no remnant. PostgreSQL's own recovery stops by the same signs.
+    """
+    return any(_stands_in(file, position, segment_bytes) for file in files)
+
+
+def _stands_in(file: Path, position: int, segment_bytes: int) -> bool:
+    timeline = int(file.name[:8], 16)
+    data = file.parent.parent
+    if position % PAGE_BYTES == 0:
+        position += SHORT_HEADER_BYTES if position % segment_bytes else LONG_HEADER_BYTES
+    try:
+        head = _read(data, timeline, position, 8, segment_bytes)
+        length = int.from_bytes(head[:4], "little")
+        if not RECORD_HEADER_BYTES <= length <= RECORD_AT_MOST_BYTES:
+            return False
+        record = _read(data, timeline, position, length, segment_bytes)
+    except (OSError, ValueError):
+        return False
+    checked = record[RECORD_HEADER_BYTES:] + record[:CRC_AT_BYTES]
+    return _crc32c(checked) == int.from_bytes(record[CRC_AT_BYTES:RECORD_HEADER_BYTES], "little")
+
+
+def _read(data: Path, timeline: int, position: int, length: int, segment_bytes: int) -> bytes:
+    """Bytes of the log without the headers of pages. ValueError where a page stands elsewhere."""
+    found = b""
+    while len(found) < length:
+        if position % PAGE_BYTES == 0:
+            position += SHORT_HEADER_BYTES if position % segment_bytes else LONG_HEADER_BYTES
+        page = position - position % PAGE_BYTES
+        if not _page_is_written(data, timeline, page, segment_bytes):
+            raise ValueError(f"{format_lsn(page)}: nothing is written there")
+        wanted = min(length - len(found), page + PAGE_BYTES - position)
+        with segment_file(data, timeline, position, segment_bytes).open("rb") as file:
+            file.seek(position % segment_bytes)
+            found += file.read(wanted)
+        position += wanted
+    return found
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (CASTAGNOLI if crc & 1 else 0)
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC_TABLE = _crc_table()
+
+
+def _crc32c(content: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF

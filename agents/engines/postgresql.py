@@ -5,17 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import AsyncIterator
 
 import asyncpg
 
 from agents.core.observation import Disk, Observation, Probe
-from agents.engines import pg_copy
-from agents.engines.base import Engine, EngineBusy, EngineError, OnProgress, Rejoined, Upstream
+from agents.engines import pg_copy, pg_handover, pg_quarantine, pg_rejoin
+from agents.engines.base import (
+    Aside,
+    Engine,
+    EngineBusy,
+    EngineError,
+    LogPoint,
+    LogSource,
+    OnProgress,
+    Rejoined,
+    Turn,
+    Upstream,
+    at_once,
+)
 from agents.engines.pg_compare import mismatches
-from agents.engines.pg_directory import Directory, rewrite, write_whole
-from agents.engines.pg_hba import hba_text
+from agents.engines.pg_directory import Directory, write_if_other, write_whole
+from agents.engines.pg_hba import hba_text, ident_text
 from agents.engines.pg_roles import passfile_text, read_passwords
-from agents.engines.pg_server import LOOK_LIMIT_MS, NOT_ACCEPTING, Server, guard_errors
+from agents.engines.pg_running import need_none_else
+from agents.engines.pg_server import (
+    LOOK_LIMIT_MS,
+    NO_ANSWER,
+    NOT_ACCEPTING,
+    Server,
+    guard_errors,
+)
 from agents.engines.pg_session import Look, change, look, probe, provision
 from agents.engines.pg_settings import (
     Changeable,
@@ -25,12 +45,14 @@ from agents.engines.pg_settings import (
     read_back,
     render,
 )
+from agents.engines.pg_stranded import why_stranded
 from agents.engines.pg_tools import ControlData, Tools
 from agents.engines.pg_wal import record_end, written_end
 from agents.guard_client import now_ms
 from protocol.messages import Role
 
 STANDBY_START_LIMIT_MS = 3000
+RECEIVER_LIMIT_MS = 2000
 
 
 class PostgreSQL(Engine):
@@ -50,6 +72,7 @@ class PostgreSQL(Engine):
         """Also mends what a dead agent left: a copy at rest is always a standby."""
         disk = self._directory.disk()
         if not await self._server.runs():
+            need_none_else(self.config.data)
             return await self._observe_down(disk)
         try:
             seen = await look(self._server.looking, LOOK_LIMIT_MS)
@@ -111,24 +134,43 @@ class PostgreSQL(Engine):
             await self._tools.major()
             return await pg_copy.create(self._tools, self._directory, self.config)
 
-    async def seed(self, upstream: Upstream, on_progress: OnProgress) -> None:
+    async def seed(self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once) -> None:
         """Copy the upstream, stopped. EngineBusy while its slot is not there yet."""
         async with self._working:
             await self._server.need_gone()
             await self._tools.major()
             self._write_passfile()
             parts = (self._tools, self._directory, self.config)
-            await pg_copy.seed(*parts, upstream, on_progress)
+            await pg_copy.seed(*parts, upstream, on_progress, turn)
 
-    async def rejoin(self, upstream: Upstream, on_progress: OnProgress) -> Rejoined:
+    async def rejoin(
+        self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once
+    ) -> Rejoined:
         """Make the stopped copy able to follow the upstream, which is a primary by now."""
         async with self._working:
             await self._server.need_gone()
             self._directory.need_data()
             await self._need_version()
             self._write_passfile()
-            parts = (self._tools, self._directory, self.config)
-            return await pg_copy.rejoin(*parts, upstream, on_progress)
+            parts = pg_rejoin.Parts(self._tools, self._directory, self.config)
+            return await pg_rejoin.rejoin(parts, upstream, on_progress, turn)
+
+    async def stranded(self, upstream: Upstream) -> str:
+        """From the upstream's own files and the position that this standby has replayed."""
+        seen = await self._server.looked()
+        if not seen.standby or seen.streaming:
+            return ""
+        size = (await self._control_data()).segment_bytes
+        return await why_stranded(self.config, upstream, seen, size)
+
+    async def aside(self) -> Aside:
+        """What stands beside the data directory, and in the quarantine."""
+        root, service = self.config.quarantine_root, self.config.service
+        return Aside(
+            quarantines=tuple(await asyncio.to_thread(pg_quarantine.all_in, root, service)),
+            old_copies=tuple(self._directory.old_copies()),
+            kept_copies=tuple(self._directory.kept_copies()),
+        )
 
     async def forget_old_copy(self) -> None:
         """Remove what was kept aside. EngineBusy while the new copy does not stream."""
@@ -137,7 +179,9 @@ class PostgreSQL(Engine):
                 return
             if not (await self._server.looked()).streaming:
                 raise EngineBusy(f"{self.config.data}: streams nothing yet, the old copy stays")
-            await asyncio.to_thread(self._directory.remove_old_copies)
+            copies = self._directory.old_copies()
+        # It may take minutes, and a promotion must not wait for it.
+        await asyncio.to_thread(self._directory.remove, copies)
 
     async def start_standby(self, upstream: Upstream | None) -> None:
         """Returns when it answers, or after 3 s of replaying; `observe` tells which."""
@@ -221,6 +265,43 @@ class PostgreSQL(Engine):
                 f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {quoted})",
             )
 
+    async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
+        """Of a copy that is fenced: dead, or a standby. Waits for nothing that is going on."""
+        self._directory.need_data()
+        control = await self._tools.control_data()
+        data, size = self.config.data, control.segment_bytes
+        identifier = control.system_identifier
+        end = await asyncio.to_thread(pg_handover.end_of_log, data, identifier, point, size)
+        return end - point.begin_bytes, pg_handover.read_log(data, point, end, size)
+
+    async def take_log(self, source: LogSource) -> int:
+        """What it received before, and what comes now, is replayed before any promotion."""
+        async with self._working:
+            await self._server.reload(read_back(self.config).following(self.config, None))
+            await self._server.until_receiver_gone(RECEIVER_LIMIT_MS)
+            seen = await self._server.looked()
+            if not seen.standby:
+                raise EngineError(f"{self.config.service}: is no standby, so it takes no log")
+            data, size = self.config.data, (await self._control_data()).segment_bytes
+            point = pg_handover.end_of_standby(data, seen.system_identifier, seen.position, size)
+            async with source(point) as chunks:
+                return await pg_handover.write_log(data, point, chunks, size)
+
+    async def other_slots(self, name: str) -> tuple[str, ...]:
+        """Names with how much log each holds back; slots that are not Saling's are the DBA's."""
+        try:
+            row = await self._server.looking.row(
+                "SELECT array_agg(slot_name || ' ('"
+                " || pg_size_pretty(pg_current_wal_lsn() - restart_lsn) || ')' ORDER BY 1)"
+                " FROM pg_replication_slots WHERE slot_name <> $1 AND NOT temporary"
+                " AND starts_with(slot_name, 'saling_') AND restart_lsn IS NOT NULL",
+                name,
+                timeout_ms=LOOK_LIMIT_MS,
+            )
+        except NO_ANSWER as error:
+            raise EngineBusy(f"{self.config.service}: does not answer ({error!r})") from None
+        return tuple(row[0] or ())
+
     async def drain(self, timeout_ms: int) -> int:
         """Stop in order; the end of the shutdown's record. EngineBusy if it did not end so."""
         async with self._working:
@@ -261,6 +342,7 @@ class PostgreSQL(Engine):
         await self._need_version()
         if not self._tools.idle():
             raise EngineBusy(f"{self.config.data}: a program of PostgreSQL still works on it")
+        need_none_else(self.config.data)
         with guard_errors():
             status = await self.guard.ensure_running()
         await self._server.need_gone()
@@ -278,16 +360,18 @@ class PostgreSQL(Engine):
             left.unlink()
         self._write_passfile()
         await self._write_hba()
-        await asyncio.to_thread(self._directory.prepare)
+        await asyncio.to_thread(self._directory.prepare, self.config)
         write_whole(self.config.config_file, render(self.config, values))
 
     def _write_passfile(self) -> None:
         self.config.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        rewrite(self.config.passfile, passfile_text(read_passwords(self.config)))
+        write_if_other(self.config.passfile, passfile_text(read_passwords(self.config)))
 
     async def _write_hba(self) -> bool:
         text = hba_text(self.config, await self._tools.major())
-        return rewrite(self.config.hba_file, text)
+        ident = ident_text(self.config, await self._tools.major())
+        changed = write_if_other(self.config.hba_file, text)
+        return write_if_other(self.config.ident_file, ident) or changed
 
 
 def _running(seen: Look, disk: Disk) -> Observation:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from config.validate import validate as judge
-from controller.cli import views
+from controller.cli import absence, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.moves import Manner, Wish, approve, move
@@ -195,6 +195,65 @@ def resume(
     with answers(output):
         body = {"by": _asker(by), "reason": reason}
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
+
+
+maintenance = typer.Typer(
+    help="Announce that the host of a backup is patched or rebooted: no alarm, no takeover.",
+    no_args_is_help=True,
+)
+app.add_typer(maintenance, name="maintenance")
+Place = Annotated[
+    str | None, typer.Argument(metavar="[AGENT|SITE]", help="All services with their backup there.")
+]
+Only = Annotated[str | None, typer.Option("--service", help="One service, whose backup is meant.")]
+
+
+@maintenance.command("begin")
+def begin_maintenance(
+    lasts: Annotated[str, typer.Option("--for", help="For how long, such as 90m or 2h.")],
+    reason: Annotated[str, typer.Option(help="Why, for the history.")],
+    place: Place = None,
+    service: Only = None,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Patience = 60.0,
+    by: By = None,
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Announce it, and wait until the backup may be stopped. Refused where a primary stands."""
+    with answers(output):
+        plan = absence.Plan(place, service, _asker(by), reason, absence.read_time(lasts))
+        manner = Manner(True, dry_run, not no_wait, timeout, output)
+        raise typer.Exit(absence.begin(Client(controller, token_file), plan, manner))
+
+
+@maintenance.command("end")
+def end_maintenance(
+    place: Place = None,
+    service: Only = None,
+    by: By = None,
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """End it before its time; the pair is armed again once the backup follows."""
+    with answers(output):
+        plan = absence.Plan(place, service, _asker(by), reason)
+        raise typer.Exit(absence.end(Client(controller, token_file), plan, output))
+
+
+@maintenance.command("list")
+def list_maintenance(
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What is announced, by whom, for how long still."""
+    with answers(output):
+        absence.show(Client(controller, token_file), output)
 
 
 @app.command()

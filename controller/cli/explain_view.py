@@ -8,9 +8,11 @@ from rich.text import Text
 
 from controller.cli.figures import duration, size
 from controller.cli.history_view import print_lines
+from controller.cli.status_view import maintenance_line
 from controller.core.explain import CopyView, Explanation, Way
 from controller.core.model import Phase
 from controller.stores.base import HistoryLine
+from protocol.messages import ReplicaReport
 
 FAILOVER_TARGETS = (Phase.COUNTDOWN, Phase.DRAINING, Phase.PROMOTING)
 
@@ -54,8 +56,13 @@ def _print_head(console: Console, service: Explanation) -> None:
     console.print(head)
     console.print(Text(f"Why: {service.because}"))
     console.print(Text(f"Advice: {service.advice}", style="bold"))
+    for text in service.warnings:
+        console.print(Text(f"Warning: {text}", style="yellow"))
     if service.paused:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
+    if service.maintenance:
+        told = maintenance_line(service.phase, service.maintenance)
+        console.print(Text(told, style="yellow"))
     if service.operation:
         console.print(Text(f"Under way: operation {service.operation}"))
 
@@ -108,8 +115,13 @@ def _copy_cells(copy: CopyView) -> tuple[str, ...]:
         engine += ", writable"
     elif report.streaming:
         engine += ", streaming"
-    doing = "; ".join(filter(None, (report.doing, report.problem, report.illness)))
+    doing = "; ".join(filter(None, _states(report)))
     return copy.agent, copy.site, heard, engine, str(report.position_bytes), doing
+
+
+def _states(report: ReplicaReport) -> tuple[str, ...]:
+    quarantine = f"quarantine: {report.quarantine}" if report.quarantine else ""
+    return report.doing, report.problem, report.illness, quarantine
 
 
 def _print_ways(console: Console, title: str, ways: list[Way]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from controller.core.conditions import megabytes
+from controller.core.facts import megabytes
 
 UNKNOWN = "unknown"
 

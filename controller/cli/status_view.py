@@ -9,7 +9,8 @@ from rich.text import Text
 from controller.cli.figures import UNKNOWN, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.wire import AgentView, SiteView, StateView
-from controller.core.explain import Explanation
+from controller.core.explain import Explanation, MaintenanceView
+from controller.core.maintenance import left
 from controller.core.model import Phase
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
@@ -22,7 +23,7 @@ WATCHED_STATES = ("active",)
 def degraded(state: StateView) -> bool:
     """Whether anything is not as it should be."""
     return bool(
-        any(not well(service) for service in state.services)
+        any(not (well(service) or announced(service)) for service in state.services)
         or state.store.broken_records
         or not state.store.up
         or not all(broker.connected for broker in state.brokers)
@@ -33,6 +34,12 @@ def degraded(state: StateView) -> bool:
 def well(service: Explanation) -> bool:
     """Whether the service would be taken over by itself."""
     return service.protected and not service.paused
+
+
+def announced(service: Explanation) -> bool:
+    """Whether nothing but an announced maintenance of the backup is in the way of that."""
+    maintenance = service.maintenance
+    return maintenance is not None and maintenance.as_announced and not service.paused
 
 
 def silent(service: Explanation) -> bool:
@@ -60,10 +67,13 @@ def headline(state: StateView) -> Text:
     """How many are protected, and is the controller fine."""
     total = len(state.services) + len(state.store.broken_records)
     safe = sum(1 for service in state.services if well(service))
+    planned = sum(1 for service in state.services if announced(service))
     text = Text()
     text.append(f"{safe} of {total} services protected", style="green" if safe == total else "")
-    if safe < total:
-        text.append(f", {total - safe} NOT", style="bold red")
+    if planned:
+        text.append(f", {planned} in maintenance", style="yellow")
+    if safe + planned < total:
+        text.append(f", {total - safe - planned} NOT", style="bold red")
     connected = sum(broker.connected for broker in state.brokers)
     fine = state.store.up and connected == len(state.brokers) and not state.controller.rule_errors
     text.append(" | controller ")
@@ -79,22 +89,32 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
     """A row each with the sentence why below it; the unprotected ones stand first."""
     if not services:
         return [Text("no services are declared")]
-    ranked = sorted(services, key=lambda one: (well(one), one.phase != Phase.HELD))
+    ranked = sorted(services, key=lambda one: (well(one), announced(one), one.phase != Phase.HELD))
     rows = [_cells(service) for service in ranked]
     widths = _widths([HEADS, *rows], width)
     parts: list[RenderableType] = [Text(_line(HEADS, widths), style="underline")]
     for service, row in zip(ranked, rows, strict=True):
         parts.append(_row(service, _line(row, widths)))
         parts.append(_below(service.because, "dim" if well(service) else ""))
+        if service.maintenance:
+            parts.append(_below(maintenance_line(service.phase, service.maintenance), "yellow"))
         if service.paused:
             parts.append(_below(f"automatic failover is PAUSED {service.paused}", "yellow"))
         if silent(service):
             parts.append(
                 _below(f"{service.primary} was last heard to commit {_ago(service)}", "yellow")
             )
+        parts += [_below(text, "yellow") for text in service.warnings]
         if not service.protected:
             parts.append(_below(f"> {service.advice}", "bold"))
     return parts
+
+
+def maintenance_line(phase: str, maintenance: MaintenanceView) -> str:
+    """`ALONE (maintenance of batam-1, 40 min left), by siti: kernel patches`."""
+    rest = left(maintenance.left_ms)
+    why = f": {maintenance.reason}" if maintenance.reason else ""
+    return f"{phase} (maintenance of {maintenance.agent}, {rest}), by {maintenance.by}{why}"
 
 
 def _troubles(state: StateView) -> list[RenderableType]:
@@ -132,7 +152,10 @@ def _site(site: SiteView, state: StateView, longest: int) -> RenderableType:
     elif heard == len(agents):
         text.append("heard", style="green")
     else:
-        text.append("NOT HEARD" if not heard else f"{heard} of {len(agents)} heard", "bold red")
+        told = "NOT HEARD" if not heard else f"{heard} of {len(agents)} heard"
+        unheard = [agent.id for agent in agents if not agent.up]
+        planned = set(unheard) <= agents_in_maintenance(state)
+        text.append(f"{told}, in maintenance" if planned else told, "" if planned else "bold red")
     text.append("  " + ", ".join(_agent(agent) for agent in agents))
     return text
 
@@ -150,15 +173,28 @@ def _pairs(state: StateView) -> list[RenderableType]:
         mine = [by_name[name] for name in pair.services if name in by_name]
         safe = sum(1 for service in mine if well(service))
         text = Text(f"pair {' <-> '.join(pair.sites)}  ")
+        planned = sum(1 for service in mine if announced(service))
         style = "green" if safe == len(mine) else "bold red"
-        text.append(f"{safe} of {len(mine)} protected", style=style)
+        text.append(
+            f"{safe} of {len(mine)} protected",
+            style="yellow" if planned and safe + planned == len(mine) else style,
+        )
+        if planned:
+            text.append(f", {planned} in maintenance", style="yellow")
         parts.append(text)
     return parts
 
 
 def _watched_agents(state: StateView) -> list[AgentView]:
+    """Those whose silence is a fault: not where it is announced, or nothing is expected."""
     watched = {site.id for site in state.sites if site.state in WATCHED_STATES}
-    return [agent for agent in state.agents if agent.site in watched]
+    planned = agents_in_maintenance(state)
+    return [a for a in state.agents if a.site in watched and a.id not in planned]
+
+
+def agents_in_maintenance(state: StateView) -> set[str]:
+    """Whose absence is announced and not overdue."""
+    return {s.maintenance.agent for s in state.services if s.maintenance and announced(s)}
 
 
 def _cells(service: Explanation) -> tuple[str, ...]:

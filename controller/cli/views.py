@@ -15,6 +15,7 @@ from controller.cli.explain_view import print_explanation
 from controller.cli.history_view import print_lines
 from controller.cli.output import Output, data_console, print_json
 from controller.cli.status_view import (
+    announced,
     degraded,
     headline,
     narrowed,
@@ -134,8 +135,10 @@ def _picture(raw: Any, service: str | None, width: int) -> RenderableType:
 
 def _verdict(raw: Any, service: str | None) -> Exit:
     state = _state(raw)
-    bad = degraded(state) if service is None else not well(_one(state, service))
-    return Exit.DEGRADED if bad else Exit.OK
+    if service is None:
+        return Exit.DEGRADED if degraded(state) else Exit.OK
+    one = _one(state, service)
+    return Exit.OK if well(one) or announced(one) else Exit.DEGRADED
 
 
 def _chosen(raw: Any, service: str | None) -> Any:

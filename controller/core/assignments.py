@@ -1,10 +1,17 @@
-"""What each phase orders each replica to be: a pure function of the record."""
+"""What each phase orders each replica to be: the record decides, and little that was seen."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from controller.core.model import HeldFor, Phase, Protection, Record, ReplicaSpec, ServiceSpec
+from controller.core.model import (
+    HeldFor,
+    Phase,
+    Protection,
+    Record,
+    ReplicaSpec,
+    ServiceState,
+)
 from protocol.messages import CONTROLLER, Assignment, Goal, Mode, Partner, Right
 
 
@@ -51,10 +58,9 @@ def controller_grants(record: Record) -> bool:
     return order is not None and not order.countdown
 
 
-def assignment_for(
-    spec: ServiceSpec, record: Record, agent: str, term: int, start_nonce: str
-) -> Assignment | None:
+def assignment_for(service: ServiceState, agent: str, term: int) -> Assignment | None:
     """The assignment of one replica; None when the phase orders nothing."""
+    spec, record = service.spec, service.record
     order, replica = phase_order(record), spec.replica(agent)
     if order is None or replica is None:
         return None
@@ -77,10 +83,17 @@ def assignment_for(
         system_identifier=known_id,
         may_grant=order.backup_grants and not is_primary,
         countdown=order.countdown,
+        take_log=order.countdown and not is_primary and _log_is_wanted(service),
         sync=is_primary and _sync(record, order),
         create=is_primary and not known_id,
-        start_nonce=start_nonce,
+        start_nonce=service.echoes.get(agent, ""),
     )
+
+
+def _log_is_wanted(service: ServiceState) -> bool:
+    """The log of a primary that is fenced, and known to be, can be taken whole."""
+    wanted = service.record.terms.handover_budget_ms > 0
+    return wanted and service.fenced_since_ms >= 0
 
 
 def _partner(replica: ReplicaSpec) -> Partner:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.core.events import Kind
+from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, Protection
 from controller.core.view import View
 from protocol.messages import Mode, Role
@@ -34,56 +35,6 @@ class Condition:
     def sentence(self, view: View) -> str:
         """What is the case now, in words."""
         return (self.yes if self.test(view) else self.no).format(**facts(view))
-
-
-def facts(view: View) -> dict[str, str]:
-    """The figures that sentences may name."""
-    record, primary = view.record, view.primary
-    backup = view.backup
-    return {
-        "service": record.service,
-        "primary": record.primary,
-        "backup": record.backup or "no backup",
-        "epoch": str(record.epoch),
-        "silence": f"{view.silence_ms / 1000:.1f} s",
-        "threshold": f"{silence_ms(record.terms) / 1000:.1f} s",
-        "promise_left": f"{view.own_promise_left_ms / 1000:.1f} s",
-        "backup_promise_left": f"{(backup.promise_left_ms if backup else 0) / 1000:.1f} s",
-        "loss": megabytes(view.loss_bytes),
-        "accepted_loss": megabytes(view.accepted_loss_bytes),
-        "lag": megabytes(view.lag_bytes),
-        "unheard": f"{view.unheard_ms(record.backup) / 1000:.1f} s",
-        "illness": (primary.illness if primary else "") or "none",
-        "heard_revision": str(view.service.heard_revision),
-        "revision": str(record.revision),
-        "paused": record.paused or "not paused",
-        "request": _request(view),
-        "operation": record.operation.id if record.operation else "none",
-        "system_identifier": primary.system_identifier if primary else "",
-        "backup_doing": _doing(view),
-        "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
-    }
-
-
-def megabytes(count: int | None) -> str:
-    """A size for people."""
-    if count is None:
-        return "an unknown amount"
-    return f"{count / 1048576:.2f} MiB" if count >= 10240 else f"{count} bytes"
-
-
-def _request(view: View) -> str:
-    request = view.request
-    return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
-
-
-def _doing(view: View) -> str:
-    backup = view.backup
-    if backup is None:
-        return f"not heard for {view.unheard_ms(view.record.backup) / 1000:.1f} s"
-    words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
-    unfit = f"unfit: {backup.unfit}" if backup.unfit else ""
-    return ", ".join([*words, *filter(None, (backup.doing, backup.problem, unfit))])
 
 
 def _asked(kind: Kind) -> Condition:
@@ -325,6 +276,18 @@ fence_certain = Condition(
     "nobody can be writing in epoch {epoch}",
     "{primary} may still be writing: neither is it proved fenced nor have all leases run out "
     "(controller {promise_left}, {backup} {backup_promise_left})",
+)
+log_settled = Condition(
+    "log_settled",
+    lambda v: not v.waits_for_log,
+    "nothing more of {primary}'s log is waited for",
+    "{primary} is fenced and its host lives: {backup} takes the rest of its log first",
+)
+log_taken = Condition(
+    "log_taken",
+    lambda v: v.log_taken,
+    "{backup} has the whole log of {primary}",
+    "{backup} does not have the whole log of {primary}",
 )
 loss_bearable = Condition(
     "loss_bearable",

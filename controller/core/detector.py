@@ -1,4 +1,4 @@
-"""Whether the backup follows, with patience in both directions.
+"""Whether the backup follows, with patience in both directions; since when there is a fence.
 
 One bad report does not make a backup lost and one good report does not make it trusted:
 the table of phases looks at since when it has been so. Missing reports count against it.
@@ -24,6 +24,14 @@ def watch_backup(service: ServiceState, now_ms: int) -> ServiceState:
     if (ailing_ms, following_ms) == (service.ailing_since_ms, service.following_since_ms):
         return service
     return replace(service, ailing_since_ms=ailing_ms, following_since_ms=following_ms)
+
+
+def watch_fence(service: ServiceState, now_ms: int) -> ServiceState:
+    """Note when the primary was first seen fenced. It stays so for this revision: a promise."""
+    primary = View(service, now_ms).primary_now
+    if service.fenced_since_ms >= 0 or primary is None or not primary.fenced:
+        return service
+    return replace(service, fenced_since_ms=now_ms)
 
 
 def _since(already_ms: int, now_ms: int) -> int:

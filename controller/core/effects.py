@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
+from controller.core import maintenance
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, Operation
+from controller.core.model import Approval, HeldFor, Maintenance, Operation
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -45,6 +48,7 @@ def promote(view: View) -> dict[str, Any]:
         "backup": record.primary,
         "approval": None,
         "last_word": None,
+        "held_for": HeldFor.NOTHING,
     }
 
 
@@ -63,7 +67,8 @@ def release(_view: View) -> dict[str, Any]:
 
 
 def hold(reason: HeldFor) -> Effect:
-    return lambda _view: {"held_for": reason, "approval": None}
+    # A maintenance ends with it: what a store says that may be an older copy is announced no more.
+    return lambda _view: {"held_for": reason, "approval": None, "maintenance": None}
 
 
 def adopt(view: View) -> dict[str, Any]:
@@ -107,6 +112,32 @@ def pause(view: View) -> dict[str, Any]:
 
 def resume(_view: View) -> dict[str, Any]:
     return {"paused": ""}
+
+
+def begin_maintenance(view: View) -> dict[str, Any]:
+    """Announced once more, it counts anew; that the backup went away is not forgotten."""
+    request, record = view.request, view.record
+    if request is None:
+        return {}
+    away = record.maintenance is not None and record.maintenance.away
+    announced = Maintenance(record.backup, request.by, request.reason, request.for_ms, away=away)
+    return {**release(view), "maintenance": announced}
+
+
+def count_maintenance(view: View) -> dict[str, Any]:
+    """Write down how much of the time is over."""
+    spent_ms = maintenance.spent_ms(view.service, view.now_ms)
+    announced = view.record.maintenance
+    return {"maintenance": replace(announced, spent_ms=spent_ms) if announced else None}
+
+
+def note_away(view: View) -> dict[str, Any]:
+    counted = count_maintenance(view)["maintenance"]
+    return {"maintenance": replace(counted, away=True) if counted else None}
+
+
+def end_maintenance(_view: View) -> dict[str, Any]:
+    return {"maintenance": None}
 
 
 def _operation(view: View, kind: Kind) -> Operation:

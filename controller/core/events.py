@@ -42,6 +42,8 @@ class Kind(StrEnum):
     APPROVE = "approve"
     PAUSE = "pause"
     RESUME = "resume"
+    BEGIN_MAINTENANCE = "maintenance-begin"
+    END_MAINTENANCE = "maintenance-end"
 
 
 class Requested(Struct, frozen=True, tag="requested"):
@@ -56,6 +58,10 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Approve: the epoch that the approval is for."""
     loss_bytes: int = -1
     """Approve: the loss that is accepted."""
+    agent: str = ""
+    """Begin a maintenance: whose absence is announced; the backup's where it is empty."""
+    for_ms: int = 0
+    """Begin a maintenance: for how long."""
     dry_run: bool = False
 
 

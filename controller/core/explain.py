@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from controller.core.conditions import facts, primary_proves
+from config.timeliness import late_renewals, slow_fence
+from controller.core import maintenance
+from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
+from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import Row, rows_from
 from controller.core.view import View
@@ -46,6 +49,23 @@ class CopyView(Struct, frozen=True):
     report: ReplicaReport | None
 
 
+class MaintenanceView(Struct, frozen=True):
+    """The announced absence of the backup, as it stands now."""
+
+    agent: str
+    by: str
+    reason: str
+    for_ms: int
+    left_ms: int
+    """Negative once it is overdue."""
+    away: bool
+    """Whether the backup was seen to go away."""
+    may_stop: bool
+    """The primary knows that it stands alone: the backup may be stopped now."""
+    as_announced: bool
+    """Nothing else is the matter: the time is not over, and the primary commits."""
+
+
 class Explanation(Struct, frozen=True):
     """Everything about one service that an engineer wants at 3 a.m."""
 
@@ -76,6 +96,9 @@ class Explanation(Struct, frozen=True):
     copies: tuple[CopyView, ...]
     ways: tuple[Way, ...]
     advice: str
+    warnings: tuple[str, ...] = ()
+    """What works and may not do so in time, each with its mend."""
+    maintenance: MaintenanceView | None = None
 
 
 def explain(service: ServiceState, now_ms: int) -> Explanation:
@@ -111,7 +134,21 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         copies=tuple(_copy(service, agent.agent, agent.site, now_ms) for agent in spec.replicas),
         ways=tuple(_way(row, view) for row in rows_from(record.phase)),
         advice=_advice(view),
+        warnings=_warnings(view),
+        maintenance=_maintenance(view),
     )
+
+
+def _warnings(view: View) -> tuple[str, ...]:
+    """By the measurements of the agents that are heard."""
+    terms, texts = view.record.terms, []
+    if view.primary is not None:
+        gap_ms = view.primary.renewal_gap_p999_ms
+        texts.append(late_renewals(view.record.primary, gap_ms, terms))
+    for agent, told in ((view.record.primary, view.primary), (view.record.backup, view.backup)):
+        if told is not None:
+            texts.append(slow_fence(agent, told.kill_p999_ms, terms))
+    return tuple(filter(None, texts))
 
 
 def protected(service: ServiceState, now_ms: int) -> bool:
@@ -119,6 +156,23 @@ def protected(service: ServiceState, now_ms: int) -> bool:
     view = View(service, now_ms)
     heard = primary_proves(view) and view.backup is not None
     return view.record.phase is Phase.PROTECTED and heard
+
+
+def _maintenance(view: View) -> MaintenanceView | None:
+    announced = view.record.maintenance
+    if announced is None:
+        return None
+    left_ms = maintenance.left_ms(view.service, view.now_ms)
+    return MaintenanceView(
+        agent=announced.agent,
+        by=announced.by,
+        reason=announced.reason,
+        for_ms=announced.for_ms,
+        left_ms=left_ms,
+        away=announced.away,
+        may_stop=primary_acknowledged_alone(view),
+        as_announced=left_ms > 0 and primary_proves(view),
+    )
 
 
 def _copy(service: ServiceState, agent: str, site: str, now_ms: int) -> CopyView:
@@ -164,6 +218,15 @@ UNHEARD_ADVICE = (
     "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
     "whether it writes."
 )
+MAINTENANCE_ADVICE = (
+    "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
+    "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
+    "ends it before."
+)
+OVERDUE_ADVICE = (
+    "The maintenance of {backup} is {maintenance_left}: bring {backup} back ({backup_doing}), or "
+    "announce more time: `saling maintenance begin --service {service} --for TIME --reason TEXT`."
+)
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
     "--loss-bytes {loss_bytes} --reason TEXT`.",
@@ -183,6 +246,8 @@ def _advice(view: View) -> str:
         text = PAUSED_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
+    if record.maintenance is not None:
+        text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
     if (record.phase in (Phase.ALONE, Phase.ARMING) or ill) and view.primary is None:
         text = UNHEARD_ADVICE

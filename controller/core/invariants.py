@@ -6,9 +6,8 @@ rather than act on it.
 
 from __future__ import annotations
 
-from controller.core.model import LEASED_PHASES, Phase, Record
+from controller.core.model import LEASED_PHASES, HeldFor, Phase, Record
 
-MAY_PROMOTE = (Phase.COUNTDOWN, Phase.DRAINING)
 NO_WAY_BACK = (Phase.PROMOTING, Phase.ROUTING)
 
 
@@ -24,7 +23,7 @@ def check_change(old: Record, new: Record) -> None:
     _demand(new.primary != new.backup, old, new, "primary and backup must differ")
     promotes = new.phase is Phase.PROMOTING and old.phase is not Phase.PROMOTING
     if promotes:
-        _demand(old.phase in MAY_PROMOTE, old, new, "only COUNTDOWN and DRAINING may promote")
+        _demand(_may_promote(old), old, new, "only where no lease is granted may one promote")
         _demand(new.epoch == old.epoch + 1, old, new, "a promotion takes the next epoch")
         _demand(new.primary == old.backup, old, new, "only the backup may be promoted")
     elif old.phase is not Phase.HELD:
@@ -33,9 +32,18 @@ def check_change(old: Record, new: Record) -> None:
     if old.phase in NO_WAY_BACK:
         forward = new.phase in (*NO_WAY_BACK, Phase.ALONE, Phase.HELD)
         _demand(forward, old, new, "after the swap there is no way back")
+    if new.maintenance is not None:
+        of_backup = new.phase is Phase.ALONE and new.maintenance.agent == new.backup
+        _demand(of_backup, old, new, "only a backup whose primary stands alone is in maintenance")
     if new.phase is Phase.PROTECTED:
         leased = old.phase in (*LEASED_PHASES, Phase.ARMING)
         _demand(leased, old, new, "only a primary that wants a lease becomes PROTECTED")
+
+
+def _may_promote(old: Record) -> bool:
+    """In DRAINING leases are granted, but the primary gave its own back before."""
+    held_for_loss = old.phase is Phase.HELD and old.held_for is HeldFor.LOSS
+    return held_for_loss or old.phase in (Phase.COUNTDOWN, Phase.DRAINING)
 
 
 def _demand(holds: bool, old: Record, new: Record, rule: str) -> None:

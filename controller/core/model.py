@@ -100,6 +100,19 @@ class Approval(Struct, frozen=True):
     reason: str = ""
 
 
+class Maintenance(Struct, frozen=True):
+    """The announced absence of the backup: while it lasts the pair is not armed."""
+
+    agent: str
+    by: str
+    reason: str
+    for_ms: int
+    spent_ms: int = 0
+    """How much of the time was over when this was written; the rest is counted from then on."""
+    away: bool = False
+    """Whether the backup was seen to go away since."""
+
+
 class Record(Struct, frozen=True):
     """The one record of a service. Every change is a new revision, swapped in the store."""
 
@@ -125,6 +138,8 @@ class Record(Struct, frozen=True):
     operation: Operation | None = None
     last_word: LastWord | None = None
     approval: Approval | None = None
+    maintenance: Maintenance | None = None
+    """Only in ALONE, and only of the backup."""
 
     @property
     def mode(self) -> Mode:
@@ -171,12 +186,16 @@ class ServiceState(Struct, frozen=True):
     """Since when the backup is not seen to follow; -1 while it does."""
     following_since_ms: int
     """Since when the backup is seen to follow closely; -1 while it does not."""
+    fenced_since_ms: int
+    """When the primary was first seen fenced under the present revision; -1 before."""
     heard_revision: int
     """The highest revision that any agent named."""
     ordered_ms: int
     """When the replicas were last told their assignments."""
     echoes: dict[str, str]
     """Start nonces that an Order may echo: the store was read after their Report."""
+    maintenance_ms: int = 0
+    """When this life took up the record's maintenance, or last wrote down its time."""
 
 
 class State(Struct, frozen=True):

@@ -5,12 +5,17 @@ taken. Each row carries its operator's sentence, which is stored with the record
 everywhere. The diagram in docs/phases.md is generated from this table.
 
 Why there is never a second writer: a row may lead to PROMOTING only from a phase in which
-nobody is granted a lease (COUNTDOWN), once every promise has run out or the primary has
-promised under this very revision not to write; or from DRAINING, once the primary has
-promised the same and stopped. ALONE, ARMING and HELD for illness, in which the primary
+nobody is granted a lease (COUNTDOWN, or HELD for a loss, which orders the same), once every
+promise has run out or the primary has promised under this very revision not to write; or from
+DRAINING, once the primary has promised the same and stopped. Waiting for the rest of a fenced
+primary's log only delays that. ALONE, ARMING and HELD for illness, in which the primary
 writes without a lease, have no row to COUNTDOWN. The only way from them to PROTECTED is a
 primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
 and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
+
+A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
+ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
+ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
 """
 
 from __future__ import annotations
@@ -20,15 +25,20 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from controller.core import conditions as c
-from controller.core.conditions import Condition, facts, held_for
+from controller.core import maintenance_conditions as m
+from controller.core.conditions import Condition, held_for
 from controller.core.effects import (
     Effect,
     adopt,
     approve,
     begin_failover,
+    begin_maintenance,
     begin_switchover,
+    count_maintenance,
+    end_maintenance,
     hold,
     learn_identity,
+    note_away,
     nothing_else,
     pause,
     promote,
@@ -38,6 +48,7 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
+from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, Record
 from controller.core.view import View
 
@@ -82,6 +93,12 @@ class Row:
 P = Phase
 SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)
 """The phases that a pause or new settings may change without disturbing an operation."""
+
+MAINTENANCE = (
+    "a maintenance of {backup} for {asked_for} was announced by {request}; {primary} stands alone: "
+    "while {backup} is away nobody can take over {service}, and what it commits stands only at "
+    "{primary}"
+)
 
 TABLE: tuple[Row, ...] = (
     *(
@@ -174,7 +191,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "loss_too_large", P.COUNTDOWN, P.HELD,
-        (c.fence_certain, c.backup_stands, Condition(
+        (c.fence_certain, c.backup_stands, c.log_settled, Condition(
             "loss_unbearable", lambda v: not c.loss_bearable(v), c.loss_bearable.no,
             c.loss_bearable.yes,
         )),
@@ -184,7 +201,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
-        (c.fence_certain, c.backup_stands, c.loss_bearable),
+        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {loss} at most: "
         "{backup} becomes primary",
         promote,
@@ -214,8 +231,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         "backup_ready", P.ALONE, P.ARMING,
         (
-            c.primary_acknowledged_alone, c.primary_proves, c.backup_stands, c.backup_follows,
-            c.backup_fit,
+            m.not_announced, c.primary_acknowledged_alone, c.primary_proves, c.backup_stands,
+            c.backup_follows, c.backup_fit,
         ),
         "{backup} follows {primary} closely; {primary} is asked to take a lease from it",
         rearm,
@@ -239,6 +256,50 @@ TABLE: tuple[Row, ...] = (
         "backup_lost_in_arming", P.ARMING, P.ALONE, (c.backup_lost, c.primary_heard),
         "{backup} is lost again ({backup_doing}); {primary} stands alone",
         release,
+    ),
+    # The planned absence of a backup: announced, noticed, over by itself or by an operator.
+    *(
+        Row("maintenance", phase, P.ALONE, (m.asked_begin, m.names_backup, *also), MAINTENANCE,
+            begin_maintenance)
+        for phase, also in (
+            (P.PROTECTED, (c.primary_proves,)), (P.ARMING, (c.primary_heard,)), (P.ALONE, ())
+        )
+    ),
+    Row(
+        "maintenance_ended", P.ALONE, P.ALONE, (m.asked_end, m.announced),
+        "the maintenance of {backup} was ended by {request}; {primary} stands alone until {backup} "
+        "follows it",
+        end_maintenance,
+    ),
+    Row(
+        "maintenance_over", P.ALONE, P.ALONE, (m.announced, m.was_away, m.backup_is_back),
+        "{backup} is back from its maintenance and follows; the pair is armed again",
+        end_maintenance,
+    ),
+    Row(
+        "maintenance_ran_out", P.ALONE, P.ALONE, (m.announced, m.time_is_over, m.backup_is_back),
+        "the {maintenance_for} of the maintenance of {backup} are over and it follows; the pair is "
+        "armed again",
+        end_maintenance,
+    ),
+    Row(
+        "maintenance_overdue", P.ALONE, P.ALONE,
+        (m.announced, m.time_is_over, m.overdue_is_new),
+        "the maintenance of {backup} ({maintenance_by}) is overdue: its {maintenance_for} are over "
+        "and it does not follow ({backup_doing}); {primary} stands alone",
+        count_maintenance,
+    ),
+    Row(
+        "maintenance_away", P.ALONE, P.ALONE,
+        (m.announced, m.was_not_away, c.backup_lost, c.primary_heard),
+        "{backup} is away for its maintenance ({maintenance_by}); {primary} stands alone, and the "
+        "pair is armed again by itself when {backup} is back",
+        note_away,
+    ),
+    Row(
+        "maintenance_counted", P.ALONE, P.ALONE, (m.announced, m.quarter_is_over),
+        "of the {maintenance_for} of the maintenance of {backup} {maintenance_spent} are over",
+        count_maintenance, aside=True,
     ),
     # HELD: an operator decides, or what was missing comes back by itself.
     Row(
@@ -273,6 +334,13 @@ TABLE: tuple[Row, ...] = (
         (held_for(HeldFor.LOSS), c.primary_present),
         "{primary} is back with all its data; nothing was moved, the pair is armed anew",
         rearm, GIVEN_UP,
+    ),
+    Row(
+        "log_arrived", P.HELD, P.PROMOTING,
+        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken),
+        "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
+        "primary",
+        promote,
     ),
     Row(
         "loss_approved", P.HELD, P.COUNTDOWN,

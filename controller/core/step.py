@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from controller.core import leases
+from controller.core import leases, maintenance_conditions
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
-from controller.core.detector import watch_backup
+from controller.core.detector import watch_backup, watch_fence
 from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
 from controller.core.invariants import check_change
 from controller.core.model import (
@@ -109,9 +109,11 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         reign_proven_ms=-1,
         ailing_since_ms=-1,
         following_since_ms=-1,
+        fenced_since_ms=-1,
         heard_revision=0,
         ordered_ms=now_ms,
         echoes={},
+        maintenance_ms=now_ms,
     )
 
 
@@ -234,7 +236,10 @@ def _refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
             f"{event.kind.value} is possible in {' and '.join(phases)}; {record.service} is in "
             f"{record.phase.value}: {record.because}"
         )
-        return Answer(event.id, False, text, (f"{record.service} must be in {phases[0]}",))
+        missing = [f"{record.service} must be in {phases[0]}"]
+        if record.maintenance is not None:
+            missing.append(maintenance_conditions.not_announced.sentence(view))
+        return Answer(event.id, False, text, tuple(missing))
     unmet = min((row.unmet(view) for row in rows), key=len)
     return Answer(event.id, False, f"{event.kind.value} of {record.service} is refused", unmet)
 
@@ -242,7 +247,8 @@ def _refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:
     actions: list[Action] = []
     for uid in uids:
-        state = _put(state, watch_backup(state.services[uid], now_ms))
+        service = watch_backup(state.services[uid], now_ms)
+        state = _put(state, watch_fence(service, now_ms))
         state, more = _settle(state, uid, now_ms)
         actions += more
     return state, actions
@@ -282,6 +288,8 @@ def _enter(view: View, new: Record) -> ServiceState:
     service, old = view.service, view.record
     if new.phase is not old.phase:
         service = replace(service, entered_ms=view.now_ms)
+    if new.maintenance != old.maintenance:
+        service = replace(service, maintenance_ms=view.now_ms)
     if new.epoch != old.epoch or new.primary != old.primary:
         service = replace(
             service,
@@ -294,7 +302,7 @@ def _enter(view: View, new: Record) -> ServiceState:
             ailing_since_ms=-1,
             following_since_ms=-1,
         )
-    return replace(service, record=new, ordered_ms=view.now_ms)
+    return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
 
 
 def _transition(view: View, row: Row, new: Record) -> Transition:
@@ -323,11 +331,14 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
 
 
 def _order_is_due(view: View) -> bool:
-    """Whether an agent that is heard has not taken the present revision for a while."""
+    """Whether an agent must be told something new, or has not taken it for a while."""
+    if view.waits_for_log and view.service.fenced_since_ms > view.service.ordered_ms:
+        return True
     if view.now_ms - view.service.ordered_ms < ORDER_AGAIN_MS:
         return False
     heard = [r for r in (view.primary, view.backup) if r is not None]
-    return any(report.revision < view.record.revision for report in heard)
+    behind = any(report.revision < view.record.revision for report in heard)
+    return behind or view.waits_for_log
 
 
 def _remind(state: State, service: ServiceState, agent: str) -> list[Action]:
@@ -345,9 +356,7 @@ def _orders(state: State, service: ServiceState, agents: list[str]) -> list[Acti
     made = [
         (
             agent,
-            assignment_for(
-                service.spec, service.record, agent, state.term, service.echoes.get(agent, "")
-            ),
+            assignment_for(service, agent, state.term),
         )
         for agent in agents
     ]

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from controller.core import loss
 from controller.core.events import Requested
-from controller.core.model import LastWord, Record, Seen, ServiceSpec, ServiceState
+from controller.core.model import (
+    LastWord,
+    Protection,
+    Record,
+    Seen,
+    ServiceSpec,
+    ServiceState,
+)
 from protocol.messages import ReplicaReport, Role
 from protocol.windows import silence_ms
 
@@ -91,7 +98,7 @@ class View:
     @property
     def loss_bytes(self) -> int | None:
         """What a failover now would lose, at most; None when that cannot be known."""
-        return loss.estimate_bytes(self.service, self.last_word)
+        return 0 if self.log_taken else loss.estimate_bytes(self.service, self.last_word)
 
     @property
     def accepted_loss_bytes(self) -> int:
@@ -105,6 +112,21 @@ class View:
         approval = self.record.approval
         expired = self.in_phase_ms > APPROVAL_GOOD_FOR_MS
         return approval is not None and approval.epoch == self.record.epoch and not expired
+
+    @property
+    def log_taken(self) -> bool:
+        """Whether the backup has all that the fenced primary's log holds."""
+        backup = self.backup_now
+        return self.service.fenced_since_ms >= 0 and backup is not None and backup.log_taken
+
+    @property
+    def waits_for_log(self) -> bool:
+        """Whether the rest of the primary's log may still come: it is fenced, its host lives, and
+        the time for it is not over. In sync mode the backup has all that was acknowledged."""
+        since_ms, budget_ms = self.service.fenced_since_ms, self.record.terms.handover_budget_ms
+        in_time = since_ms >= 0 and self.now_ms - since_ms < budget_ms
+        wanted = self.record.protection is Protection.ASYNC and not self.log_taken
+        return in_time and wanted and self.primary_now is not None
 
     @property
     def lag_bytes(self) -> int | None:

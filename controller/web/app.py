@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
 from controller.web.desk import Desk, Problem
@@ -40,7 +41,7 @@ def create_app(
     )
     orders = Orders(desk)
     reading = _Reading(desk, version, render_metrics)
-    kinds = "switchover|failover|approve|pause|resume"
+    kinds = "|".join(Kind)
     app.add_routes(
         [
             web.get("/healthz", reading.healthz),

@@ -28,7 +28,13 @@ ETAG = re.compile(r'"([0-9]{1,19})"')
 
 Person = Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE)]
 Reason = Annotated[str, Meta(max_length=500, pattern=LINE)]
+Time = Annotated[int, Meta(ge=60_000, le=30 * 24 * 3_600_000)]
+"""From a minute to 30 days: a backup that is away for longer is lost, not in maintenance."""
+
 Natural = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+NEED_REASON = (Kind.FAILOVER, Kind.APPROVE, Kind.BEGIN_MAINTENANCE)
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +46,10 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     """Only while the service is in this epoch."""
     loss_bytes: Natural | None = None
     """Approve: the loss that is accepted."""
+    agent: Annotated[str, Meta(max_length=63, pattern=LINE)] = ""
+    """Maintenance: whose absence is announced; the backup's where it is left out."""
+    for_ms: Time | None = None
+    """Maintenance: for how long."""
     dry_run: bool = False
 
 
@@ -62,14 +72,14 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             f"the body is not understood: {error}",
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, dry_run",
+            "reason, epoch, loss_bytes, agent, for_ms, dry_run",
         ) from None
     _check_wish(wish, kind)
     return wish
 
 
 def _check_wish(wish: Wish, kind: Kind) -> None:
-    if kind in (Kind.FAILOVER, Kind.APPROVE) and not wish.reason.strip() and not wish.dry_run:
+    if kind in NEED_REASON and not wish.reason.strip() and not wish.dry_run:
         raise Problem(
             422, f"{kind.value} without a reason", "body: reason", "say why, for the history"
         )
@@ -86,6 +96,21 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
             f"{kind.value} takes no loss_bytes",
             "body: loss_bytes",
             "leave it out; a loss beyond the bound is accepted by approve",
+        )
+    begins = kind is Kind.BEGIN_MAINTENANCE
+    if begins and wish.for_ms is None:
+        raise Problem(
+            422,
+            "a maintenance without an end",
+            "body: for_ms",
+            "say for how many milliseconds, a minute to 30 days; who forgets it is reminded then",
+        )
+    if not begins and (wish.agent or wish.for_ms is not None):
+        raise Problem(
+            422,
+            f"{kind.value} takes neither agent nor for_ms",
+            "body: agent, for_ms",
+            "leave them out",
         )
 
 

@@ -182,6 +182,8 @@ class _Work:
             reason=wish.reason,
             epoch=wish.epoch or 0,
             loss_bytes=-1 if wish.loss_bytes is None else wish.loss_bytes,
+            agent=wish.agent,
+            for_ms=wish.for_ms or 0,
             dry_run=wish.dry_run,
         )
         try:

@@ -1,4 +1,5 @@
-"""I4: an async service loses no more than its bound, or than an operator approved."""
+"""I4: an async service loses no more than its bound, or than an operator approved; and nothing
+when the backup had taken the whole log of its fenced primary."""
 
 from __future__ import annotations
 
@@ -16,16 +17,26 @@ class LossBounded(Watch):
         self._bounds = bounds
         """Of the async services: the bound in bytes, and the client's bytes a second."""
         self._accepted: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._whole: set[tuple[str, int]] = set()
+        """The reigns that began with the whole log of the one before."""
+
+    def took_log(self, now_ms: int, service: str, revision: int) -> None:
+        self._taken[service] = revision
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         if old is None or new.phase is not Phase.PROMOTING or new.service not in self._bounds:
             return
         approved = old.approval.loss_bytes if old.approval else 0
+        if self._taken.get(new.service) == old.revision:
+            self._whole.add((new.service, new.epoch))
         self._accepted[new.service] = max(self._bounds[new.service][0], approved)
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes or service not in self._bounds:
             return
+        if (service, epoch) in self._whole:
+            raise Broken("I4", f"{service}: lost {lost_bytes} bytes, though it had the whole log")
         accepted = self._accepted.get(service, 0)
         blur = self._bounds[service][1] * BLUR_MS // 1000
         if lost_bytes > accepted + blur:

@@ -207,7 +207,8 @@ class ScriptedController:
 
     async def _speak(self, client: aiomqtt.Client) -> None:
         while True:
-            for agent, assignment in self.orders.items():
+            # A test may add an order while this waits for the broker.
+            for agent, assignment in tuple(self.orders.items()):
                 report = self.reports.get(agent)
                 nonce = report.start_nonce if report else ""
                 told = msgspec.structs.replace(assignment, start_nonce=nonce)
@@ -251,6 +252,10 @@ async def controller(broker: EmbeddedBroker, keys: LabKeys) -> AsyncIterator[Scr
     made = ScriptedController(broker, keys)
     task = asyncio.create_task(made.run())
     yield made
+    print("".join(f"last report of {agent}: {said}\n" for agent, said in made.reports.items()))
+    if task.done():
+        # It ends when it is told alone: whoever waited for its orders waited in vain.
+        await task
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
         await task

@@ -16,7 +16,7 @@ from agents.core.actions import BeginJob
 from agents.core.events import EngineExited, GuardState, JobEnded, Probed
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Observation, Probe, ProbeKind
-from agents.engines.base import EngineBusy, EngineError
+from agents.engines.base import EngineBusy, EngineError, LogSource
 from agents.guard_client import (
     EngineExit,
     GuardBusy,
@@ -28,11 +28,16 @@ from agents.jobs import Fresh, Jobs, Wiring, slot_name
 from agents.keeper import Keeper
 from agents.mailbox import Seen
 from agents.metrics import Metrics
+from agents.turns import Turns
 from agents.watch import Watch
 from protocol.messages import Partner, Role
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
 PARTNER = Partner("ikn-1", "10.0.0.1:8701", "10.0.0.1:5432", "")
+
+
+def no_log(service: str, partner: Partner, revision: int) -> LogSource:
+    raise AssertionError("no log is taken here")
 
 
 class FakeEngine:
@@ -79,7 +84,10 @@ class FakeEngine:
         self.did.append("kill")
         return 0
 
-    async def rejoin(self, upstream: Any, on_progress: Any) -> None:
+    async def ensure_slot(self, name: str) -> None:
+        await self._do(f"slot {name}")
+
+    async def rejoin(self, upstream: Any, on_progress: Any, turn: Any) -> None:
         await self._do(f"rejoin {upstream.address} {upstream.slot} {upstream.application_name}")
 
     async def drain(self, timeout_ms: int) -> int:
@@ -155,9 +163,11 @@ async def carried_out(
 ) -> tuple[JobEnded, Fresh]:
     told: list[Any] = []
     fresh = Fresh()
-    wiring = Wiring("batam-1", "saling_replication", lambda a: a.replace("10.0.0.1", "127.0.0.1"))
+    wiring = Wiring(
+        "batam-1", "saling_replication", lambda a: a.replace("10.0.0.1", "127.0.0.1"), no_log
+    )
     async with asyncio.TaskGroup() as group:
-        Jobs("paspor", engine, wiring, told.append, fresh, metrics, group).begin(job, 5000)  # type: ignore[arg-type]
+        Jobs("paspor", engine, wiring, told.append, fresh, metrics, group, Turns()).begin(job, 5000)  # type: ignore[arg-type]
         assert fresh.busy
     return told[-1], fresh
 
@@ -216,9 +226,9 @@ async def test_a_probe_that_hangs_ends_in_a_timeout(
     told: list[Any] = []
     engine = FakeEngine()
     engine.probe_takes.clear()
-    wiring = Wiring("batam-1", "u", lambda a: a)
+    wiring = Wiring("batam-1", "u", lambda a: a, no_log)
     async with asyncio.TaskGroup() as group:
-        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group)  # type: ignore[arg-type]
+        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group, Turns())  # type: ignore[arg-type]
         jobs.begin_probe(20)
     assert isinstance(told[0], Probed)
     assert told[0].probe.kind is ProbeKind.TIMEOUT
@@ -228,9 +238,9 @@ async def test_a_probe_of_an_engine_that_is_gone_tells_nothing(metrics: Metrics)
     told: list[Any] = []
     engine = FakeEngine()
     engine.probe_takes.clear()
-    wiring = Wiring("batam-1", "u", lambda a: a)
+    wiring = Wiring("batam-1", "u", lambda a: a, no_log)
     async with asyncio.TaskGroup() as group:
-        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group)  # type: ignore[arg-type]
+        jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group, Turns())  # type: ignore[arg-type]
         jobs.begin_probe(10_000)
         await asyncio.sleep(0)
         jobs.forget_probe()

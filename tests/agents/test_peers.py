@@ -19,6 +19,7 @@ from agents.core.model import Durable, Lease, Permit, Replica
 from agents.core.observation import Observation
 from agents.core.step import begin
 from agents.desk import Desk
+from agents.log_server import LogServer
 from agents.metrics import Metrics
 from agents.peer_client import PeerClient, client_context
 from agents.peers import Board, PeerServer, server_context
@@ -75,6 +76,7 @@ class Grantor:
             board,
             Refusals(self.metrics),
             self.metrics,
+            LogServer({}, self.replicas.get),
             lambda: NOW_MS,
         )
         self.context = server_context(tls_of(keys, AWAY))

@@ -104,7 +104,8 @@ class RealAgent:
             connection.terminate()
 
     def log(self) -> str:
-        return self.file.with_suffix(".log").read_text()[-5000:]
+        file = self.file.with_suffix(".log")
+        return file.read_text()[-5000:] if file.exists() else "(it was not started)"
 
 
 @pytest.fixture
@@ -113,6 +114,7 @@ async def home(
 ) -> AsyncIterator[RealAgent]:
     agent = RealAgent(configure(HOME, f"{broker.host}:{broker.port}", binaries))
     yield agent
+    print(f"log of {HOME}:\n{agent.log()}")
     await agent.stop_everything()
 
 
@@ -122,6 +124,7 @@ async def away(
 ) -> AsyncIterator[RealAgent]:
     agent = RealAgent(configure(AWAY, f"{broker.host}:{broker.port}", binaries))
     yield agent
+    print(f"log of {AWAY}:\n{agent.log()}")
     await agent.stop_everything()
 
 

@@ -61,7 +61,7 @@ class Bench:
         self.fresh.guarded = True
         self.reports = 0
         engine = cast(Engine, self.engine)
-        wiring = Wiring("batam-1", "saling_replication", lambda a: f"via-{a}")
+        wiring = Wiring("batam-1", "saling_replication", lambda a: f"via-{a}", cast(Any, None))
         self.fitness = Fitness(
             "paspor", engine, wiring, lambda: self.replica, self.fresh, self._report
         )

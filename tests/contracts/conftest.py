@@ -131,6 +131,16 @@ class Site:
         finally:
             connection.terminate()
 
+    async def script(self, statements: str) -> None:
+        """Several statements, in one session."""
+        connection = await asyncpg.connect(
+            host=str(self.config.sockets), port=self.config.port, user="saling", database="postgres"
+        )
+        try:
+            await connection.execute(statements)
+        finally:
+            connection.terminate()
+
     async def observed(self, **wanted: object) -> Observation:
         """The first observation in which all of this holds."""
         last: list[Observation] = []

@@ -132,8 +132,10 @@ async def test_where_rewinding_is_impossible_the_old_copy_is_kept_until_the_new_
 ) -> None:
     await pair.primary.sql("CREATE TABLE t AS SELECT 77777 AS i")
     await pair.fail_over()
-    shutil.rmtree(pair.primary.config.data / "pg_wal")
-    (pair.primary.config.data / "pg_wal").mkdir()
+    await pair.primary.engine.start_primary(30_000)
+    await pair.primary.engine.kill()
+    # So looks a copy that was made and never caught up: rewinding it would not be sound.
+    (pair.primary.config.data / "backup_label").touch()
     upstream = pair.backup.upstream("a", pair.identifier)
     came = await pair.primary.engine.rejoin(upstream, ignore)
     assert came.how is Return.RESEEDED
@@ -145,6 +147,19 @@ async def test_where_rewinding_is_impossible_the_old_copy_is_kept_until_the_new_
     await pair.stream_back()
     await pair.primary.engine.forget_old_copy()
     assert not came.old_copy.exists()
+
+
+async def test_a_copy_whose_log_is_lost_is_replaced_and_left_to_a_human(pair: Pair) -> None:
+    await pair.fail_over()
+    shutil.rmtree(pair.primary.config.data / "pg_wal")
+    (pair.primary.config.data / "pg_wal").mkdir()
+    came = await pair.primary.engine.rejoin(pair.backup.upstream("a", pair.identifier), ignore)
+    assert came.how is Return.RESEEDED
+    assert came.old_copy == pair.primary.config.data.with_name("data.kept-1")
+    await pair.stream_back()
+    await pair.primary.engine.forget_old_copy()
+    assert (came.old_copy / "PG_VERSION").exists()
+    assert (await pair.primary.engine.aside()).kept_copies == (came.old_copy,)
 
 
 async def test_a_half_rewound_copy_is_never_started_and_never_removed(pair: Pair) -> None:

@@ -22,7 +22,7 @@ def config(tmp_path: Path) -> PostgresConfig:
         binaries=Path("/bin"),
         listen="127.0.0.1:5432",
         password_file=tmp_path / "password",
-        dba_hba=tmp_path / "their hba.conf",
+        dba_config=tmp_path / "their files" / "postgresql.conf",
     )
 
 
@@ -39,7 +39,7 @@ def test_for_postgresql_15_the_dbas_text_is_copied_behind_our_rules(
     config: PostgresConfig,
 ) -> None:
     assert hba_text(config, 15).splitlines()[-1] == f"# there is no {config.dba_hba}"
-    assert config.dba_hba
+    config.dba_hba.parent.mkdir()
     config.dba_hba.write_text(THEIRS)
     assert hba_text(config, 15).rstrip().endswith(THEIRS.rstrip())
     assert config.dba_hba.read_text() == THEIRS
@@ -66,4 +66,4 @@ def test_with_tls_nobody_replicates_in_the_clear(config: PostgresConfig) -> None
     assert "hostssl replication saling_replication all scram-sha-256" in rules
     shown = UpstreamTls(authority=Path("/ca"), certificate=Path("/c"), key=Path("/k"))
     rules = our_rules(replace(config, tls=shown))
-    assert "hostssl postgres saling_rewind all scram-sha-256 clientcert=verify-ca" in rules
+    assert "hostssl all saling_rewind all scram-sha-256 clientcert=verify-ca" in rules

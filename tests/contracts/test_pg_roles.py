@@ -49,7 +49,6 @@ COMING = [
     ("saling", "tcp", "postgres"),
     ("saling_probe", "tcp", "postgres"),
     ("saling_replication", "tcp", "postgres"),
-    ("saling_rewind", "tcp", "template1"),
     ("saling_replication", "socket", "postgres"),
     ("saling_rewind", "socket", "postgres"),
     ("saling_probe", "socket", "template1"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
-from controller.core.model import Operation, State, Transition
+from controller.core.model import Maintenance, Operation, State, Transition
 from controller.core.step import begin, found
 from controller.link import Counts
 from controller.metrics import Metrics
@@ -67,6 +69,10 @@ def lines(metrics: Metrics) -> list[str]:
         'saling_services{phase="ALONE"} 2.0',
         'saling_services{phase="HELD"} 0.0',
         'saling_service_protected{service="paspor"} 0.0',
+        'saling_service_maintenance{service="paspor"} 0.0',
+        'saling_service_maintenance_overdue{service="paspor"} 0.0',
+        'saling_agent_maintenance{agent="batam-1"} 0.0',
+        'saling_site_maintenance{site="batam"} 0.0',
         'saling_service_lease_ttl_seconds{service="paspor"} 2.0',
         'saling_site_up{site="batam"} 1.0',
         'saling_site_up{site="jabodetabek"} 0.0',
@@ -86,6 +92,34 @@ def lines(metrics: Metrics) -> list[str]:
 )
 def test_each_fact_is_shown_as_a_number(metrics: Metrics, line: str) -> None:
     assert line in lines(metrics)
+
+
+@pytest.mark.parametrize(("after_ms", "overdue"), [(60_000, False), (3_700_000, True)])
+def test_a_maintenance_is_told_apart_from_a_loss_until_it_is_overdue(
+    status: Status, after_ms: int, overdue: bool
+) -> None:
+    service = status.state.services["paspor"]
+    announced = Maintenance("batam-1", "siti", "kernel patches", 3_600_000)
+    now_ms = service.maintenance_ms + after_ms
+    patched = structs.replace(
+        service,
+        record=structs.replace(service.record, maintenance=announced),
+        proven_once=True,
+        proven_ms=now_ms,
+    )
+    services = {**status.state.services, "paspor": patched}
+    state = structs.replace(status.state, services=services)
+    one = Metrics("1.2.3")
+    one.watch(lambda: replace(status, state=state, now_ms=now_ms), Counts)
+    shown = lines(one)
+    planned = float(not overdue)
+    assert f'saling_service_maintenance{{service="paspor"}} {planned}' in shown
+    assert f'saling_service_maintenance_overdue{{service="paspor"}} {1 - planned}' in shown
+    assert f'saling_agent_maintenance{{agent="batam-1"}} {planned}' in shown
+    assert f'saling_site_maintenance{{site="batam"}} {planned}' in shown
+    assert 'saling_site_maintenance{site="jabodetabek"} 0.0' in shown
+    left_s = (3_600_000 - after_ms) / 1000
+    assert f'saling_service_maintenance_left_seconds{{service="paspor"}} {left_s}' in shown
 
 
 def test_a_move_is_counted_where_it_ends_with_its_reason(metrics: Metrics) -> None:

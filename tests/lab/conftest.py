@@ -18,9 +18,9 @@ STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
 PRIMARY, PARTNER = FAST.sites
 
 
-def make_lab(services: tuple[Service, ...], broker_count: int = 2) -> Lab:
+def make_lab(services: tuple[Service, ...], broker_count: int = 2, network: str = "proxies") -> Lab:
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
-    return Lab(Plan(directory, services, broker_count))
+    return Lab(Plan(directory, services, broker_count), network=network)
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +29,19 @@ def services() -> tuple[Service, ...]:
     return (FAST,)
 
 
+@pytest.fixture(scope="module")
+def network() -> str:
+    """What stands between the places of the module's lab; a module may say otherwise."""
+    return "proxies"
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(services: tuple[Service, ...]) -> AsyncIterator[Lab]:
+async def pair(services: tuple[Service, ...], network: str) -> AsyncIterator[Lab]:
     """Two real sites and the controller's domain."""
-    lab = make_lab(services)
+    lab = make_lab(services, network=network)
     async with lab:
         yield lab
-    import os
-
-    if not os.environ.get("KEEP"):
-        shutil.rmtree(lab.plan.directory, ignore_errors=True)
+    shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

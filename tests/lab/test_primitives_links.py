@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.links import AddLink, Links, LinksError, ask
+from lab.control import LinksError, ask
+from lab.links import AddLink, Links
+from lab.network import Way
 
 WAIT_S = 30.0
 ROUND_TRIP_MS = 40.0
@@ -209,6 +211,28 @@ async def test_other_roads_are_not_touched(links: Links, echo: Echo) -> None:
     stream[1].write(b"x")
     assert await silent(stream)
     stream[1].close()
+
+
+@pytest.mark.parametrize(("way", "heard"), [("in", b""), ("out", b"out")])
+async def test_a_place_can_be_made_deaf_or_mute(links: Links, way: Way, heard: bytes) -> None:
+    got = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            got.extend(data)
+            writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        stream = await connect(await links.link("batam", "ikn", target))
+        await say(stream, b"x")
+        got.clear()
+        await links.isolate("ikn", way=way)
+        stream[1].write(b"out")
+        assert await silent(stream)
+        assert bytes(got) == heard
+        stream[1].close()
 
 
 async def test_a_slow_road_takes_its_time_and_is_fast_again_when_healed(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from protocol.messages import (
     CONTROLLER,
     Ask,
@@ -23,7 +27,7 @@ from protocol.messages import (
 )
 
 CLUSTER = "pdn"
-TERMS = LeaseTerms(2000, 400, 300, 1000, 3000)
+TERMS = LeaseTerms(2000, 400, 300, 1000, 3000, 1500)
 
 
 def header(sender: str = "batam-1", sequence: int = 7, incarnation: str = "life-1") -> Header:
@@ -63,9 +67,13 @@ REPORT = Report(
             primary_position_bytes=50331648,
             primary_position_age_ms=120,
             primary_rate_bytes_s=4096,
+            log_taken=True,
             doing="seeding 43 %",
             problem="none",
             unfit="max_connections",
+            renewal_gap_p999_ms=431,
+            kill_p999_ms=38,
+            quarantine="12 transactions are kept in /var/lib/saling/q",
             start_nonce="3-9f.0",
         ),
     ),
@@ -92,6 +100,7 @@ ORDER = Order(
             system_identifier="7301234567890123456",
             may_grant=True,
             countdown=True,
+            take_log=True,
             sync=True,
             create=True,
             start_nonce="3-9f.0",
@@ -134,3 +143,38 @@ GRANT = Grant(
     ),
 )
 SAMPLES: dict[str, Message] = {"report": REPORT, "order": ORDER, "renew": RENEW, "grant": GRANT}
+
+ADDED = {
+    "ReplicaReport": (
+        "log_taken",
+        "unfit",
+        "renewal_gap_p999_ms",
+        "kill_p999_ms",
+        "quarantine",
+    ),
+    "Assignment": ("take_log",),
+    "LeaseTerms": ("handover_budget_ms",),
+}
+"""What came after the first record of version 1, by message: it has a default."""
+
+
+def as_first_recorded(value: Any) -> Any:
+    """A sample as it was before anything was added."""
+    if isinstance(value, tuple):
+        return tuple(as_first_recorded(item) for item in value)
+    if not isinstance(value, msgspec.Struct):
+        return value
+    added = ADDED.get(type(value).__name__, ())
+    kept = {
+        field.name: as_first_recorded(getattr(value, field.name))
+        for field in msgspec.structs.fields(value)
+        if field.name not in added
+    }
+    return type(value)(**kept)
+
+
+RECORDED: dict[tuple[str, str], Message] = {
+    **{("v1", kind): as_first_recorded(message) for kind, message in SAMPLES.items()},
+    **{("v1-extended", kind): message for kind, message in SAMPLES.items()},
+}
+"""By the folder and the name of the fixture."""

@@ -9,21 +9,22 @@ import pytest
 
 from protocol.messages import Ask, Message, Renew
 from protocol.topics import KIND_OF
-from tests.protocol.samples import SAMPLES, header
+from tests.protocol.samples import RECORDED, SAMPLES, header
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-@pytest.mark.parametrize("kind", sorted(SAMPLES))
-def test_a_recorded_message_of_version_1_is_understood_whole(kind: str) -> None:
-    raw = (FIXTURES / "v1" / f"{kind}.json").read_bytes()
-    assert msgspec.json.decode(raw, type=type(SAMPLES[kind])) == SAMPLES[kind]
+@pytest.mark.parametrize(("folder", "kind"), sorted(RECORDED))
+def test_a_recorded_message_is_understood_whole(folder: str, kind: str) -> None:
+    sample = RECORDED[folder, kind]
+    raw = (FIXTURES / folder / f"{kind}.json").read_bytes()
+    assert msgspec.json.decode(raw, type=type(sample)) == sample
 
 
-@pytest.mark.parametrize("kind", sorted(SAMPLES))
-def test_this_version_still_writes_what_version_1_recorded(kind: str) -> None:
-    raw = (FIXTURES / "v1" / f"{kind}.json").read_bytes().strip()
-    assert msgspec.json.encode(SAMPLES[kind]) == raw
+@pytest.mark.parametrize(("folder", "kind"), sorted(RECORDED))
+def test_this_version_still_writes_what_was_recorded(folder: str, kind: str) -> None:
+    raw = (FIXTURES / folder / f"{kind}.json").read_bytes().strip()
+    assert msgspec.json.encode(RECORDED[folder, kind]) == raw
 
 
 def test_every_kind_of_message_has_a_recorded_fixture() -> None:

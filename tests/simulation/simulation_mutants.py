@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.core import engine, grantor, holder, permission, reporting
+from agents.core import engine, grantor, handover, holder, permission, reporting
 from agents.core import step as agent_step
 from agents.core.model import Lease, Replica
-from controller.core import conditions, leases, loss, phases, view
+from controller.core import assignments, conditions, leases, loss, phases, view
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
 from protocol.messages import Assignment, Mode, Right
@@ -44,6 +44,12 @@ def _always(patch: Patch, condition: Condition) -> None:
 
 def _true(condition: Condition) -> Condition:
     return replace(condition, test=lambda _view: True)
+
+
+def log_is_taken_before_the_fence(patch: Patch) -> None:
+    """A backup takes the log of a primary that may still write, and believes that it is whole."""
+    patch.setattr(handover, "refusal", lambda _replica, _agent, _revision: "")
+    patch.setattr(assignments, "_log_is_wanted", lambda _service: True)
 
 
 def no_leader_amnesia(patch: Patch) -> None:
@@ -208,6 +214,7 @@ MUTANTS = (
     Mutant("fence_promised_for_ever", fence_promised_for_ever, (*WRITERS, "I3"), "operators"),
     Mutant("mode_told_early", mode_told_before_the_guard_keeps_it, WRITERS, "crashes"),
     Mutant("any_loss_is_bearable", any_loss_is_bearable, ("I4",), "corner"),
+    Mutant("log_is_taken_before_the_fence", log_is_taken_before_the_fence, ("I4",), "crashes"),
     Mutant("sync_is_not_waited_for", sync_is_not_waited_for, ("I3",)),
     Mutant("released_without_the_log", released_without_the_log, ("I3",), "network"),
     Mutant("standby_forgets_that_it_diverged", standby_forgets_that_it_diverged, ("I11",)),

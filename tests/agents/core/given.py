@@ -47,7 +47,7 @@ from protocol.messages import (
 A, B = "jabodetabek-1", "batam-1"
 UID = "u-paspor"
 SYSTEM = "7301"
-TERMS = LeaseTerms(2000, 400, 300, 1000, 3000)
+TERMS = LeaseTerms(2000, 400, 300, 1000, 3000, 1000)
 PARTNERS = {
     A: Partner(A, "10.0.0.1:8701", "10.0.0.1:5432", "ka"),
     B: Partner(B, "10.0.0.2:8701", "10.0.0.2:5432", "kb"),

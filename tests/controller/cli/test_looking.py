@@ -219,3 +219,14 @@ def test_validate_needs_no_controller_and_hands_on_the_verdict(
 def test_version_is_told_without_a_controller(saling: Saling) -> None:
     assert saling("version").out.startswith("saling ")
     assert "version" in json.loads(saling("version", "-o", "json").out)
+
+
+def test_status_and_explain_show_what_may_not_come_in_time(stub: Stub, saling: Saling) -> None:
+    late = (
+        "renewals of jabodetabek-1 come late: p99.9 is 310 ms, TTL/8 is 250 ms; "
+        "choose profile standard or free the machine"
+    )
+    stub.state = given.state(given.service(warnings=[late]))
+    for words in (("status",), ("explain", "paspor")):
+        shown = " ".join(saling(*words).out.split())
+        assert late in shown

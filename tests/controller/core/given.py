@@ -25,7 +25,7 @@ from protocol.messages import Ask, Header, LeaseTerms, Mode, Renew, ReplicaRepor
 A, B = "jabodetabek-1", "batam-1"
 UID = "paspor"
 NOW = 1_000_000
-TERMS = LeaseTerms(2000, 400, 300, 1000, 3000)
+TERMS = LeaseTerms(2000, 400, 300, 1000, 3000, 1000)
 SYSTEM = "7301"
 
 

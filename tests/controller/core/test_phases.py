@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from controller.core import diagram
-from controller.core.conditions import facts
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, LastWord, Phase, Protection
+from controller.core.facts import facts
+from controller.core.model import (
+    Approval,
+    HeldFor,
+    LastWord,
+    Maintenance,
+    Phase,
+    Protection,
+)
 from controller.core.phases import TABLE, Row, first_row, rows_from
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
-from tests.controller.core.given import NOW, Given, backup_report, primary_report
+from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -32,8 +40,26 @@ def newly_sync(phase: Phase) -> Given:
     return given.seen(spec=replace(given.spec, protection=Protection.SYNC))
 
 
+def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
+    """The engine is dead, its agent has promised not to write, and every grantor has stopped."""
+    told = primary_report(role=Role.DOWN, writable=False, fenced=True)
+    return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
+
+
 def restored_and_asked(phase: Phase, kind: Kind) -> Given:
     return Given(phase, held_for=HeldFor.RESTORED).asked(kind)
+
+
+def maintained(spent_ms: int, **changes: object) -> Given:
+    """A backup whose maintenance of an hour was announced, so much of it ago."""
+    announced = Maintenance(B, "siti", "kernel patches", 3_600_000)
+    given = Given(P.ALONE, maintenance=replace(announced, **changes))
+    return given.seen(maintenance_ms=NOW - spent_ms, following_since_ms=-1)
+
+
+def maintenance_asked(phase: Phase) -> Given:
+    given = Given(phase).primary(primary_report(mode=Mode.NONE))
+    return given.asked(Kind.BEGIN_MAINTENANCE, for_ms=3_600_000)
 
 
 # For every row a situation in which it is the first that fires.
@@ -87,6 +113,20 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_lost_in_arming", P.ARMING): lambda: (
         Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)
     ),
+    **{
+        ("maintenance", phase): partial(maintenance_asked, phase)
+        for phase in (P.PROTECTED, P.ARMING, P.ALONE)
+    },
+    ("maintenance_ended", P.ALONE): lambda: maintained(60_000).asked(Kind.END_MAINTENANCE),
+    ("maintenance_over", P.ALONE): lambda: maintained(60_000, away=True).seen(
+        following_since_ms=NOW - 10_000
+    ),
+    ("maintenance_ran_out", P.ALONE): lambda: maintained(3_600_000).seen(
+        following_since_ms=NOW - 10_000
+    ),
+    ("maintenance_overdue", P.ALONE): lambda: maintained(3_600_000),
+    ("maintenance_away", P.ALONE): lambda: maintained(60_000).backup(backup_report(), 9000),
+    ("maintenance_counted", P.ALONE): lambda: maintained(900_000),
     ("store_restored_in_hold", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.LOSS).seen(
         heard_revision=11
     ),
@@ -98,6 +138,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("adopted", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ADOPTION),
     ("well_again", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.ILLNESS),
     ("primary_back_in_hold", P.HELD): lambda: Given(P.HELD, held_for=HeldFor.LOSS),
+    ("log_arrived", P.HELD): lambda: fenced(Given(P.HELD, held_for=HeldFor.LOSS), log_taken=True),
     ("loss_approved", P.HELD): lambda: (
         Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0))
         .stopped()
@@ -136,8 +177,11 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
         assert first_row(Given(phase).view()) is None
 
 
-def test_only_countdown_and_draining_lead_to_promoting() -> None:
-    assert {r.source for r in TABLE if r.target is P.PROMOTING} == {P.COUNTDOWN, P.DRAINING}
+def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
+    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
+    from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
+    assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
@@ -294,3 +338,42 @@ def test_when_the_primary_dies_an_unfit_backup_is_better_than_none() -> None:
     told = backup_report(stopped=True, promise_left_ms=0, primary_heard=False, unfit="x")
     row = first_row(Given(P.COUNTDOWN).stopped().backup(told).view())
     assert row is not None and row.target is P.PROMOTING
+
+
+LOST = LastWord(10**9, 0, 0)
+
+
+def test_a_promotion_waits_for_the_log_of_a_fenced_primary_that_is_heard() -> None:
+    assert first_row(fenced(Given(P.COUNTDOWN, terms=TERMS)).view()) is None
+
+
+def test_with_the_whole_log_there_is_no_loss_to_wait_for() -> None:
+    given = fenced(Given(P.COUNTDOWN, last_word=LOST), log_taken=True)
+    row = first_row(given.view())
+    assert row is not None
+    assert row.name == "fence_certain"
+    assert given.view().loss_bytes == 0
+
+
+def test_the_wait_for_the_log_ends_with_its_budget() -> None:
+    late = NOW - TERMS.handover_budget_ms
+    row = first_row(fenced(Given(P.COUNTDOWN, last_word=LOST), late).view())
+    assert row is not None
+    assert row.name == "loss_too_large"
+
+
+def test_nobody_waits_for_the_log_of_a_host_that_is_not_heard() -> None:
+    row = first_row(fenced(Given(P.COUNTDOWN)).primary(None).view())
+    assert row is not None
+    assert row.name == "fence_certain"
+
+
+def test_nobody_waits_for_the_log_in_sync_mode() -> None:
+    row = first_row(fenced(Given(P.COUNTDOWN)).sync().view())
+    assert row is not None
+    assert row.name == "fence_certain"
+
+
+def test_a_log_that_was_taken_under_another_revision_does_not_count() -> None:
+    given = fenced(Given(P.COUNTDOWN, last_word=LOST), revision=9, log_taken=True)
+    assert given.view().loss_bytes != 0

@@ -1,0 +1,58 @@
+"""The figures that sentences about a service may name, as people read them."""
+
+from __future__ import annotations
+
+from controller.core import maintenance
+from controller.core.view import View
+from protocol.windows import silence_ms
+
+
+def facts(view: View) -> dict[str, str]:
+    """The figures that sentences may name."""
+    record, primary = view.record, view.primary
+    backup = view.backup
+    return {
+        "service": record.service,
+        "primary": record.primary,
+        "backup": record.backup or "no backup",
+        "epoch": str(record.epoch),
+        "silence": f"{view.silence_ms / 1000:.1f} s",
+        "threshold": f"{silence_ms(record.terms) / 1000:.1f} s",
+        "promise_left": f"{view.own_promise_left_ms / 1000:.1f} s",
+        "backup_promise_left": f"{(backup.promise_left_ms if backup else 0) / 1000:.1f} s",
+        "loss": megabytes(view.loss_bytes),
+        "accepted_loss": megabytes(view.accepted_loss_bytes),
+        "lag": megabytes(view.lag_bytes),
+        "unheard": f"{view.unheard_ms(record.backup) / 1000:.1f} s",
+        "illness": (primary.illness if primary else "") or "none",
+        "heard_revision": str(view.service.heard_revision),
+        "revision": str(record.revision),
+        "paused": record.paused or "not paused",
+        "request": _request(view),
+        "operation": record.operation.id if record.operation else "none",
+        "system_identifier": primary.system_identifier if primary else "",
+        "backup_doing": _doing(view),
+        "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
+        **maintenance.facts(view),
+    }
+
+
+def megabytes(count: int | None) -> str:
+    """A size for people."""
+    if count is None:
+        return "an unknown amount"
+    return f"{count / 1048576:.2f} MiB" if count >= 10240 else f"{count} bytes"
+
+
+def _request(view: View) -> str:
+    request = view.request
+    return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
+
+
+def _doing(view: View) -> str:
+    backup = view.backup
+    if backup is None:
+        return f"not heard for {view.unheard_ms(view.record.backup) / 1000:.1f} s"
+    words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
+    unfit = f"unfit: {backup.unfit}" if backup.unfit else ""
+    return ", ".join([*words, *filter(None, (backup.doing, backup.problem, unfit))])

@@ -1,0 +1,126 @@
+"""What is seen from within a site while nobody else can see it: a client of its own, its guard.
+
+The writer stands in the site and never leaves its engine. The guard is asked for its deadline
+over its unix socket, which no cut touches; the lease ends one fence budget after it. All times
+are milliseconds of the boot-time clock, which all sites of a machine share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from config.leases import PROFILES
+from lab.four_sites import Lab
+from lab.geography import SITES
+from lab.incident import Watch, acked
+from lab.processes import Child
+from lab.records import Answer, Insert, now_ms
+
+FAR_APART = 1_000_000_000
+"""Between the numbers of two writers of one service."""
+FIRST_WRITE_TIMEOUT_S = 30.0
+GUARD_TIMEOUT_S = 0.5
+LOOK_AGAIN_S = 0.05
+
+
+@dataclass
+class Witness:
+    """A writer in one site, and the last deadline that its guard was given, while it is open."""
+
+    watch: Watch[Lab]
+    site: str
+    deadline_ms: float = field(default=0.0, init=False)
+    """0 while the guard has never been seen to hold a lease."""
+    begun_ms: float = field(default_factory=now_ms, init=False)
+    _writer: Child = field(init=False)
+    _asking: asyncio.Task[None] = field(init=False)
+
+    async def __aenter__(self) -> Witness:
+        first_n = FAR_APART * (1 + SITES.index(self.site))
+        self._writer = self.watch.start_writer(self._name, self.site, (self.site,), first_n)
+        self._asking = asyncio.create_task(self._ask(), name=f"witness of {self.site}")
+        try:
+            await self._wait_for_writes()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    @property
+    def pid(self) -> int:
+        """The writer's process."""
+        return self._writer.pid
+
+    def inserts(self) -> list[Insert]:
+        """What the writer in the site tried since this witness was called."""
+        lines = self.watch.inserts_of(self._name)
+        return [line for line in lines if line.start_ms >= self.begun_ms]
+
+    def lease_end_ms(self) -> float:
+        """When the last lease ended that the guard was told of, as its holder counts."""
+        profile = self.watch.lab.plan.service(self.watch.service).profile
+        return self.deadline_ms + PROFILES[profile].fence_budget_ms
+
+    def last_acked_ms(self, until_ms: float) -> float:
+        """The last acknowledgement before this, that any client got from this site's engine."""
+        inserts = [*self.inserts(), *self.watch.inserts()]
+        ends = [i.end_ms for i in inserts if acked(i) and i.site == self.site]
+        ends += [
+            probe.end_ms
+            for probe in self.watch.probes()
+            if probe.answer is Answer.COMMITTED and probe.site == self.site
+        ]
+        return max((end for end in ends if end < until_ms), default=0.0)
+
+    @property
+    def _name(self) -> str:
+        return f"inside-{self.site}"
+
+    async def _wait_for_writes(self) -> None:
+        while now_ms() < self.begun_ms + FIRST_WRITE_TIMEOUT_S * 1000:
+            if self.deadline_ms and any(acked(i) for i in self.inserts()):
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
+        raise TimeoutError(
+            f"{self.site}: no write of a client inside was acknowledged under a lease within "
+            f"{FIRST_WRITE_TIMEOUT_S} s\n{self._writer.last_words(5)}"
+        )
+
+    async def _end(self) -> None:
+        self._asking.cancel()
+        await asyncio.gather(self._asking, return_exceptions=True)
+        await self._writer.end()
+
+    async def _ask(self) -> None:
+        run = self.watch.lab.plan.run_directory(self.watch.service, self.site)
+        while True:
+            # A guard that is frozen, or begins anew, says nothing; the next answer counts.
+            with contextlib.suppress(OSError, ValueError):
+                async with asyncio.timeout(GUARD_TIMEOUT_S):
+                    self.deadline_ms = max(self.deadline_ms, await _deadline_ms(run))
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def _deadline_ms(run: Path) -> float:
+    """What the guard holds now; 0 without a lease. Raises OSError, ValueError."""
+    reader, writer = await asyncio.open_unix_connection(run / "guard.sock")
+    with contextlib.closing(writer):
+        writer.write(b'{"id": 1, "request": "status"}\n')
+        while line := await reader.readline():
+            answer = json.loads(line)
+            if answer.get("id") == 1:
+                return float(answer.get("deadline_ms") or 0)
+    return 0.0

@@ -1,0 +1,122 @@
+"""The benchmark's command: what it would run, and what becomes of runs that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import bench
+from lab.bench_systems import System
+from lab.incident import Act
+from lab.scenarios import SCENARIOS, Scenario
+
+
+def batches(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[bench.Batch]:
+    monkeypatch.setattr(sys, "argv", ["lab.bench", *words])
+    options = bench._options()
+    chosen = {name: SCENARIOS[name] for name in options.only}
+    return list(bench._batches(chosen, options))
+
+
+def done(name: str) -> Act:
+    return Act(
+        name=name,
+        service="paspor",
+        outage_s=0.1,
+        promotion_s=-1,
+        acked_lost=0,
+        two_writers_s=0,
+        lease_ttl_s=2,
+        longest_gap_before_s=0,
+        acked=1,
+        timeline=[],
+    )
+
+
+def test_defaults_run_every_scenario_in_its_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [(name, p) for name, one in SCENARIOS.items() for p in one.profiles]
+    assert [(b.name, b.system.profile) for b in batches(monkeypatch)] == wanted
+
+
+def test_long_scenarios_are_run_less_often_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    (busy,) = batches(monkeypatch, "--runs", "9", "--only", "busy")
+    (engine,) = batches(monkeypatch, "--runs", "9", "--only", "engine", "--profile", "fast")
+    assert (busy.runs, engine.runs) == (1, 9)
+
+
+def test_every_run_ends_in_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(batch.run_s < batch.limit_s < 30 * 60 for batch in batches(monkeypatch))
+
+
+def test_a_listing_names_every_scenario_and_what_it_does() -> None:
+    lines = bench._listing().splitlines()
+    assert [line.split()[0] for line in lines] == list(SCENARIOS)
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+@pytest.mark.parametrize("words", [("--runs", "0"), ("--only", "nothing"), ("--profile", "odd")])
+def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, words: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        batches(monkeypatch, *words)
+    assert refusal.value.code == 2
+
+
+async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grounds = []
+
+    class Grounds:
+        async def wait_until_whole(self, _service: str) -> None:
+            pass
+
+    class Watched:
+        def __init__(self, lab: Any, _service: str) -> None:
+            self.lab = lab
+
+        async def __aenter__(self) -> Watched:
+            return self
+
+        async def __aexit__(self, *_exc: object) -> None:
+            pass
+
+        async def wait_for_writes(self) -> None:
+            pass
+
+    @asynccontextmanager
+    async def make(directory: Path, _network: str) -> AsyncIterator[Any]:
+        grounds.append(directory)
+        yield Grounds()
+        grounds.append(directory)
+
+    runs = iter([None, "the engine is gone", None])
+
+    async def do(_watch: Any) -> list[Act]:
+        if problem := next(runs):
+            raise RuntimeError(problem)
+        return [done("one"), done("two")]
+
+    monkeypatch.setattr(bench, "Watch", Watched)
+    system = System("saling", "fast", 2.0, 0.0, make)
+    figures, failures = await bench._batch(bench.Batch("odd", Scenario(do, run_s=1), system, 3))
+    assert [(f.run, f.incident) for f in figures] == [
+        (r, i) for r in (1, 3) for i in ("one", "two")
+    ]
+    assert [(f.run, f.reason) for f in failures] == [(2, "RuntimeError: the engine is gone")]
+    assert len(set(grounds)) == 2 and not any(directory.exists() for directory in grounds)
+
+
+def test_an_interrupted_benchmark_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(_batches: list[bench.Batch]) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(bench, "_all", interrupted)
+    monkeypatch.setattr(sys, "argv", ["lab.bench", "--only", "engine", "--profile", "fast"])
+    with pytest.raises(SystemExit, match="interrupted: no table was written"):
+        bench.main()

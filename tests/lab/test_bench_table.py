@@ -1,0 +1,96 @@
+"""The benchmark's table says what every run came to, and drops none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from lab.bench_table import Failure, Figure, Report, markdown, ratios_of, rows_of, write
+
+ENGINE = "engine killed"
+
+
+def figure(outage_s: float, system: str = "saling", **more: object) -> Figure:
+    one = Figure(
+        system=system,
+        profile="fast" if system == "saling" else "default",
+        scenario="engine",
+        incident=ENGINE,
+        run=1,
+        outage_s=outage_s,
+        promotion_s=-1,
+        acked_lost=0,
+        two_writers_s=0,
+        lease_ttl_s=2,
+        noise_s=0.01,
+    )
+    return msgspec.structs.replace(one, **more)
+
+
+def failure(scenario: str = "engine") -> Failure:
+    return Failure("saling", "fast", scenario, 4, "TimeoutError: it never came back\nmore words")
+
+
+def report(figures: list[Figure], failures: list[Failure]) -> Report:
+    rows = rows_of(figures, failures)
+    return Report(
+        begun_at="2026-01-01T00:00:00Z",
+        cores=2,
+        load=(0.5, 3.0),
+        options=[],
+        rows=rows,
+        ratios=ratios_of(rows),
+        failures=failures,
+        skipped={"cut": "it needs root"},
+        figures=figures,
+    )
+
+
+def test_a_row_has_the_spread_of_its_runs_and_the_worst_of_its_losses() -> None:
+    runs = [figure(0.3), figure(0.1, acked_lost=2), figure(0.2, two_writers_s=0.5, promotion_s=1)]
+    (row,) = rows_of(runs, [])
+    assert row.outage is not None
+    assert (row.outage.min_s, row.outage.median_s, row.outage.max_s) == (0.1, 0.2, 0.3)
+    assert (row.measured, row.moved, row.acked_lost, row.two_writers_s) == (3, 1, 2, 0.5)
+    assert row.promotion is not None and row.promotion.median_s == 1
+
+
+def test_a_run_that_failed_is_counted_in_its_row() -> None:
+    (row,) = rows_of([figure(0.3)], [failure()])
+    assert (row.measured, row.failed) == (1, 1)
+
+
+def test_a_scenario_that_only_failed_is_a_row_without_figures() -> None:
+    first, second = rows_of([figure(0.3)], [failure("site")])
+    assert (first.scenario, first.failed) == ("engine", 0)
+    assert (second.incident, second.measured, second.failed) == ("site", 0, 1)
+    assert second.outage is None
+
+
+def test_systems_of_one_scenario_stand_beside_each_other() -> None:
+    runs = [figure(1), figure(1, scenario="site", incident="site killed"), figure(1, "patroni")]
+    assert [row.system for row in rows_of(runs, [])] == ["saling", "patroni", "saling"]
+
+
+def test_a_ratio_is_the_peers_median_over_ours() -> None:
+    runs = [figure(0.2), figure(0.2), figure(0.9), figure(5, "patroni")]
+    (ratio,) = ratios_of(rows_of(runs, []))
+    assert (ratio.incident, ratio.peer, ratio.times) == (ENGINE, "patroni", 25.0)
+
+
+def test_the_text_names_what_failed_and_what_was_not_run() -> None:
+    text = markdown(report([figure(0.2), figure(5, "patroni")], [failure()]))
+    assert "engine, saling fast, run 4: TimeoutError: it never came back" in text
+    assert "more words" not in text
+    assert "2 cores, load 0.5 at the begin and 3.0 at the end." in text
+    assert "- cut: it needs root" in text
+    assert f"| {ENGINE} | patroni default | saling fast | 25 |" in text
+
+
+def test_both_files_are_written_and_read_back(tmp_path: Path) -> None:
+    made = report([figure(0.2)], [failure()])
+    write(made, tmp_path / "new" / "bench")
+    read = msgspec.json.decode((tmp_path / "new" / "bench.json").read_bytes(), type=Report)
+    assert read == made
+    assert (tmp_path / "new" / "bench.md").read_text() == markdown(made)

@@ -1,0 +1,125 @@
+"""A peer stands on the same ground as Saling: its files, its places, its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.bench_systems import PEERS, systems_of
+from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.peers.install import LOCK
+from lab.peers.patroni import Patroni, _below, proxies
+from lab.peers.patroni_files import TIMINGS, Timing, etcd_command, write_patroni
+from lab.peers.places import ProxyPlaces
+from lab.plan import ENGINE_SETTINGS, Plan, Service
+
+SITES = ("jabodetabek", "batam")
+PORT = 7421
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(tmp_path, (Service("paspor", SITES),), binaries=tmp_path)
+
+
+def test_a_peer_is_measured_by_default_and_as_tight_as_it_may_be() -> None:
+    assert [s.profile for peer in PEERS for s in systems_of(peer)] == ["default", "tightest"]
+    assert systems_of("") == ()
+
+
+@pytest.mark.parametrize("timing", TIMINGS, ids=lambda timing: timing.name)
+def test_patroni_would_not_change_what_it_is_set_to(timing: Timing) -> None:
+    assert timing.loop_wait_s + 2 * timing.retry_timeout_s <= timing.ttl_s
+    assert timing.ttl_s >= 20 and timing.loop_wait_s >= 1 and timing.retry_timeout_s >= 3
+
+
+def test_a_members_file_gives_its_engine_what_saling_gives_its_own(plan: Plan) -> None:
+    file = write_patroni(plan, proxies(plan), "paspor", "batam", TIMINGS[0], "secret")
+    assert file.stat().st_mode & 0o077 == 0
+    read = yaml.safe_load(file.read_text())
+    settings = read["bootstrap"]["dcs"]["postgresql"]
+    assert settings["parameters"].items() >= ENGINE_SETTINGS.items()
+    assert settings["use_pg_rewind"] is True
+    assert read["bootstrap"]["dcs"]["synchronous_mode"] is False
+    assert [h.partition(".")[0] for h in read["etcd3"]["hosts"]] == [
+        "batam",
+        "jabodetabek",
+        ARBITER,
+    ]
+
+
+def test_etcd_has_a_member_in_both_sites_and_at_the_arbiters(plan: Plan) -> None:
+    commands = [
+        etcd_command(Path("etcd"), plan, proxies(plan), place) for place in (*SITES, ARBITER)
+    ]
+    clusters = {command[command.index("--initial-cluster") + 1] for command in commands}
+    assert len(clusters) == 1
+    assert re.findall(r"([a-z]+)=", clusters.pop()) == [*SITES, ARBITER]
+
+
+def test_patroni_takes_one_service_alone(tmp_path: Path) -> None:
+    two = (Service("paspor", SITES), Service("pajak", SITES))
+    with pytest.raises(ValueError, match="one, not 2"):
+        Patroni(Plan(tmp_path, two, binaries=tmp_path), TIMINGS[0])
+
+
+async def test_each_place_reaches_another_by_a_road_of_its_own(tmp_path: Path) -> None:
+    """The names are the same everywhere, and what stands behind them is not."""
+    ports = dict.fromkeys((*SITES, ARBITER), (PORT,))
+    places = ProxyPlaces(tmp_path, ROUND_TRIPS_MS, ports)
+    heard: list[str] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readline()).decode())
+        writer.write(b"yes\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(hear, places.address("batam"), PORT)
+    try:
+        await places.open()
+        seen = {}
+        for place in (*SITES, ARBITER):
+            lines = (tmp_path / "hosts" / place).read_text().splitlines()
+            seen[place] = next(one.split()[0] for one in lines if one.endswith(" batam.lab"))
+            reader, writer = await asyncio.open_connection(seen[place], PORT)
+            writer.write(place.encode() + b"\n")
+            assert await asyncio.wait_for(reader.readline(), 10) == b"yes\n"
+            writer.close()
+        assert seen["batam"] == places.address("batam")
+        assert len(set(seen.values())) == 3
+        assert heard == [f"{place}\n" for place in (*SITES, ARBITER)]
+    finally:
+        await places.close()
+        server.close()
+        await server.wait_closed()
+
+
+def test_what_descends_from_a_process_is_found() -> None:
+    nested = (
+        "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        try:
+            assert _below([parent.pid]) == [child]
+        finally:
+            subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(child)], check=True)
+            parent.kill()
+
+
+def test_the_peers_packages_are_locked_by_hash() -> None:
+    text = LOCK.read_text()
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert "://" not in text and any(entry.startswith("patroni==") for entry in entries)
+    assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
