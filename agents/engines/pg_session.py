@@ -188,20 +188,37 @@ async def upstream_session(
 ) -> AsyncIterator[Any]:
     """A session of saling_rewind at another host. TimeoutError, OSError, asyncpg's errors."""
     host, _, port = address.rpartition(":")
-    connection = await asyncpg.connect(
-        host=host.strip("[]"),
-        port=int(port),
-        user=REWIND_USER,
-        database=database,
-        password=read_passwords(config).rewind,
-        ssl=_verifying(config.tls) if config.tls else "prefer",
-        timeout=CONNECT_LIMIT_S,
-        server_settings={"application_name": "saling"},
-    )
+
+    async def connected(by: ssl.SSLContext | bool) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=host.strip("[]"),
+            port=int(port),
+            user=REWIND_USER,
+            database=database,
+            password=read_passwords(config).rewind,
+            ssl=by,
+            timeout=CONNECT_LIMIT_S,
+            server_settings={"application_name": "saling"},
+        )
+
+    try:
+        connection = await connected(_verifying(config.tls) if config.tls else _unverified())
+    except ConnectionError as error:
+        if config.tls or "rejected SSL" not in str(error):
+            raise
+        connection = await connected(False)
     try:
         yield connection
     finally:
         connection.terminate()
+
+
+def _unverified() -> ssl.SSLContext:
+    """TLS where it can be had. Not the driver's own `prefer`, which reads the home directory."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _verifying(tls: UpstreamTls) -> ssl.SSLContext:
