@@ -51,7 +51,7 @@ async def measure_fences(
         data=directory / "data",
         run=directory / "run",
         binaries=binaries,
-        listen=Plan(directory, ()).address("engine"),
+        listen=Plan(directory, ()).address("engine fences alone"),
         password_file=password,
         settings=ENGINE_SETTINGS,
     )

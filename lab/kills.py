@@ -9,7 +9,8 @@ SIGKILL. `both` is agent and guard at once. An agent is started again at once or
 by chance. After each kill this must hold, or the exit status is 1:
 
 - no write that the old life of the engine acknowledged came later than the lease's end (the
-  deadline that the guard held, and the fence's budget), nor after its last process was gone;
+  deadline that the guard held, and the fence's budget); with a dead agent, its last process was
+  gone by then;
 - the engine is back, and both writers commit, within a bounded time;
 - in the end every acknowledged row is there, and after `saling-agent stop` no process and no
   shared memory is left.
@@ -29,6 +30,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -45,6 +47,7 @@ from lab.noise import Noise, Noises, shown, spread_of
 
 SAY_EVERY = 25
 INSIDE = "SALING_LAB_PLAIN"
+Say = Callable[[Kill], None]
 
 
 def main() -> None:
@@ -98,7 +101,7 @@ async def _run(options: argparse.Namespace, directory: Path, console: Console) -
     wrong: list[str] = []
     if options.kills:
         async with Noises(directory) as noises:
-            result = await kill_many(options, directory / "kills", binaries, console)
+            result = await _kill(options, directory / "kills", binaries)
             noise = await noises.end()
         wrong = result.wrong
         console.print(_kill_table(result, options), _noise(noise))
@@ -114,22 +117,31 @@ async def _run(options: argparse.Namespace, directory: Path, console: Console) -
     return wrong
 
 
-async def kill_many(
-    options: argparse.Namespace, directory: Path, binaries: Path, console: Console
-) -> Result:
-    """The kills, one after the other, and what they proved."""
+async def _kill(options: argparse.Namespace, directory: Path, binaries: Path) -> Result:
     directory.mkdir()
     async with LoneAgent(directory, PROFILES[options.profile], binaries) as lone:
         status = await lone.status()
         if status is None or status.isolation != options.isolation:
             raise RuntimeError(f"isolation is not {options.isolation} here: {status}")
-        async with Killer(lone, options.seed) as killer:
-            for number in range(1, options.kills + 1):
-                await killer.kill(options.who[killer.random.randrange(len(options.who))])
-                sys.stdout.write(msgspec.json.encode(killer.kills[-1]).decode() + "\n")
-                if number % SAY_EVERY == 0:
-                    console.print(f"{number} kills, {len(killer.wrong)} wrong")
-            return await killer.finish()
+        return await kill_many(lone, options.who, options.kills, options.seed, _write)
+
+
+async def kill_many(
+    lone: LoneAgent, who: tuple[str, ...], count: int, seed: int, say: Say
+) -> Result:
+    """The kills, one after the other, and what they proved. Raises TimeoutError."""
+    async with Killer(lone, seed) as killer:
+        for number in range(1, count + 1):
+            await killer.kill(who[killer.random.randrange(len(who))])
+            say(killer.kills[-1])
+            if number % SAY_EVERY == 0:
+                sys.stderr.write(f"{number} kills, {len(killer.wrong)} wrong\n")
+        return await killer.finish()
+
+
+def _write(kill: Kill) -> None:
+    sys.stdout.write(msgspec.json.encode(kill).decode() + "\n")
+    sys.stdout.flush()
 
 
 def _kill_table(result: Result, options: argparse.Namespace) -> Table:

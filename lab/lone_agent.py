@@ -54,6 +54,7 @@ SOCKET_DATABASE = "sockets"
 """The writer over the socket has a database of its own, for each counts its own numbers."""
 LOOK_AGAIN_S = 0.01
 ORDER_EVERY_S = 0.25
+STOP_LIMIT_S = 30.0
 
 
 class Grantor:
@@ -148,8 +149,24 @@ class LoneAgent:
         self.grantor: Grantor
         self._broker: EmbeddedBroker
         self._granting: asyncio.Task[None]
+        self._started: contextlib.AsyncExitStack
 
     async def __aenter__(self) -> LoneAgent:
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._started = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self._started.aclose()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """What was started ends in the opposite order, also when the start fails half-way."""
         keys = make_keys(self.directory / "keys", (agent_of(SITE),), {})
         broker = self.plan.address("broker 0")
         write_agent(self.plan, keys, SITE, {broker: broker})
@@ -159,28 +176,29 @@ class LoneAgent:
         engine = engine_of(local)
         identifier = await engine.create()
         await engine.close()
-        self.guard = GuardClient(local.socket_directory, local.data_directory)
-        await self._start_granting(keys, identifier)
+        await self._start_granting(stack, keys, identifier)
+        stack.push_async_callback(end_all, self.plan.site_directory(SITE))
+        stack.push_async_callback(self.agent.end, signal.SIGKILL)
         self.agent.start()
+        self.guard = GuardClient(local.socket_directory, local.data_directory)
+        stack.push_async_callback(self.guard.close)
         await self.until_writable("")
         await self._prepare_database()
-        return self
 
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        await self.guard.close()
-        await self.agent.end(signal.SIGKILL)
-        await end_all(self.plan.site_directory(SITE))
-        self._granting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
+    async def _stop_granting(self) -> None:
+        """Raises TimeoutError. Until Python 3.12 a cancel that meets an answer may get lost."""
+        end_ms = now_ms() + STOP_LIMIT_S * 1000
+        while not self._granting.done():
+            if now_ms() > end_ms:
+                raise TimeoutError(f"the grantor does not end within {STOP_LIMIT_S:.0f} s")
+            self._granting.cancel()
+            await asyncio.wait({self._granting}, timeout=1)
+        if not self._granting.cancelled():
             await self._granting
-        await self._broker.stop()
 
-    async def _start_granting(self, keys: LabKeys, identifier: str) -> None:
+    async def _start_granting(
+        self, stack: contextlib.AsyncExitStack, keys: LabKeys, identifier: str
+    ) -> None:
         name = agent_of(SITE)
         accounts = [
             controller_account(CLUSTER, "controller", keys.controller.password_file.read_text()),
@@ -189,6 +207,7 @@ class LoneAgent:
         self._broker = EmbeddedBroker(
             self.directory / "broker", self.plan.address("broker 0"), accounts
         )
+        stack.push_async_callback(self._broker.stop)
         await self._broker.start()
         assignment = Assignment(
             service=SERVICE,
@@ -206,6 +225,7 @@ class LoneAgent:
         )
         self.grantor = Grantor(self._broker, keys, assignment)
         self._granting = asyncio.create_task(self.grantor.run(), name="grantor")
+        stack.push_async_callback(self._stop_granting)
 
     async def stop_in_order(self) -> list[int]:
         """`saling-agent stop`; the processes that are left after it. Raises RuntimeError."""

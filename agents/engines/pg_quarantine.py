@@ -195,6 +195,8 @@ def told(place: Path, report: Report) -> Quarantined:
         what = f"transactions not counted ({report.not_counted})"
     else:
         what = f"{report.transactions} transactions"
+        if report.not_counted:
+            what = f"at least {what} ({report.not_counted})"
     return Quarantined(
         path=place,
         transactions=report.transactions,

@@ -36,7 +36,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """Committed after the fork, without Saling's own probes; null where not counted."""
     own_probes: int = 0
     not_counted: str = ""
-    """Why the transactions are not known."""
+    """Why the transactions are not known, or not all of them."""
     first_commit: str = ""
     last_commit: str = ""
     relations: tuple[Relation, ...] = ()
@@ -71,6 +71,8 @@ def _head(report: Report) -> list[str]:
     counted = "not counted: " + report.not_counted
     if report.transactions is not None:
         counted = f"{report.transactions} (and {report.own_probes} of Saling's own probes)"
+        if report.not_counted:
+            counted = f"at least {counted}: {report.not_counted}"
     span = "none"
     if report.first_commit:
         span = f"{report.first_commit} to {report.last_commit}"

@@ -32,6 +32,8 @@ class ToolFailed(EngineError):
     def __init__(self, tool: str, code: int, said: str) -> None:
         super().__init__(f"{tool} ended with {code}: {said.strip()[-600:]}")
         self.said = said
+        self.killed = code < 0
+        """By a signal: it says nothing of what it worked on."""
 
 
 class ControlData(Struct, frozen=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from agents.engines.base import EngineError
+from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_lineage import Span
 from agents.engines.pg_tools import ToolFailed, Tools
 from agents.engines.pg_wal import Segment, format_lsn, parse_lsn
@@ -63,7 +63,8 @@ async def count(
     """Count what the spans hold. `probe`: database/file of the probe's table, or nothing.
 
     Reads from the first segment of each timeline, for a transaction may have begun before the
-    fork. `on_record` is told positions now and then. EngineError when the log cannot be read.
+    fork. `on_record` is told positions now and then. EngineError when the log cannot be read,
+    EngineBusy when the program was killed: a count that stopped short is none.
     """
     counter = Counter(probe)
     for span in spans:
@@ -81,6 +82,8 @@ async def count(
                 on_line=lambda line: on_record(counter.take(line)),
             )
         except ToolFailed as failure:
+            if failure.killed:
+                raise EngineBusy(f"the log was not read to its end: {failure}") from None
             # It ends so wherever the log ends, for nothing marks the end.
             if not _END_OF_LOG.search(failure.said):
                 raise EngineError(f"the log cannot be read: {failure}") from None

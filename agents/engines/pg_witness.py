@@ -124,4 +124,10 @@ def _with_end(report: Report, wanted: Wanted, counted: Counted) -> Report:
     except (OSError, ValueError):
         end = counted.last_record_bytes
     fork = wanted.divergence.fork_bytes
-    return replace(report, end=format_lsn(end), bytes=max(0, end - fork))
+    report = replace(report, end=format_lsn(end), bytes=max(0, end - fork))
+    beyond = [s for s in wanted.log_files() if s.begin_bytes >= end + size]
+    if beyond:
+        # A record that came in part may reach into one more segment, but not beyond.
+        missing = f"log after {format_lsn(end)} is there and could not be read"
+        report = replace(report, not_counted=missing)
+    return report

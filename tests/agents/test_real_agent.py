@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+import yaml
 
 from agents.guard_client import GuardClient, GuardGone, now_ms
 from config.agent import AgentConfig
@@ -87,7 +88,7 @@ class RealAgent:
         async with aiohttp.ClientSession(connector=connector) as http, http.get(url) as answer:
             return answer.status, await answer.json()
 
-    async def write(self) -> None:
+    async def write(self, *statements: str) -> None:
         service = self.config.services[0]
         port = service.listen.rpartition(":")[2]
         connection = await asyncpg.connect(
@@ -99,9 +100,16 @@ class RealAgent:
         )
         try:
             await connection.execute("CREATE TABLE IF NOT EXISTS t (x int)", timeout=5)
-            await connection.execute("INSERT INTO t VALUES (1)", timeout=5)
+            for statement in statements or ("INSERT INTO t VALUES (1)",):
+                await connection.execute(statement, timeout=30)
         finally:
             connection.terminate()
+
+    def set_for_service(self, **more: object) -> None:
+        """Changes the service's entry in its file, before it starts."""
+        content = yaml.safe_load(self.file.read_text())
+        content["services"][0].update(more)
+        self.file.write_text(yaml.safe_dump(content))
 
     def log(self) -> str:
         file = self.file.with_suffix(".log")
@@ -233,6 +241,50 @@ async def test_a_drained_primary_hands_over_all_it_has_and_comes_back_as_the_bac
     )
     assert await connection.fetchval("SELECT count(*) FROM t") == 2
     connection.terminate()
+
+
+async def test_a_diverged_copy_and_one_whose_log_is_gone_come_home_without_a_hand(
+    home: RealAgent, away: RealAgent, controller: Any, orders: Any, until: Until
+) -> None:
+    orders.addresses = {HOME: home.addresses, AWAY: away.addresses}
+    reports, little = controller.reports, {"min_wal_size": "32MB", "max_wal_size": "64MB"}
+    away.set_for_service(settings={"max_slot_wal_keep_size": "32MB", **little})
+    await home.start()
+    await away.start()
+    controller.orders[HOME] = orders.make(Goal.PRIMARY, Right.ALONE, 1, create=True)
+    await until(lambda: HOME in reports and reports[HOME].writable, "home writes alone")
+    known = {"system_identifier": reports[HOME].system_identifier}
+    controller.orders[HOME] = orders.make(Goal.PRIMARY, Right.ALONE, 2, **known)
+    controller.orders[AWAY] = orders.make(Goal.BACKUP, Right.ALONE, 2, **known)
+    await until(lambda: AWAY in reports and reports[AWAY].streaming, "away streams")
+
+    # Against the rules, both are told to write: what home commits now, nobody else has.
+    new = {**known, "epoch": 2, "primary": AWAY}
+    moved = orders.make(Goal.PRIMARY, Right.ALONE, 3, **new, partner=orders.partner(HOME))
+    controller.orders[AWAY] = moved
+    await until(lambda: reports[AWAY].writable, "away writes")
+    await home.write(*[f"INSERT INTO t VALUES ({number})" for number in range(9)])
+    controller.orders[HOME] = orders.make(
+        Goal.BACKUP, Right.ALONE, 3, **new, partner=orders.partner(AWAY)
+    )
+    await until(lambda: reports[HOME].streaming, "home follows")
+    await until(lambda: "10 transactions, " in reports[HOME].quarantine, "nine rows and a table")
+
+    # Home is away while away writes more than its slot may keep.
+    await home.stop_everything()
+    await away.write("CREATE TABLE filler (i int)")
+    for _ in range(10):
+        await away.write("INSERT INTO filler VALUES (1)", "SELECT pg_switch_wal()", "CHECKPOINT")
+    log = away.config.services[0].data_directory / "pg_wal"
+    assert sum(file.stat().st_size for file in log.glob("0*")) <= (64 + 32 + 32) * 2**20
+    known_reports = len(controller.said)
+    await home.start()
+    await until(
+        lambda: any("has removed the log" in r.problem for r in controller.said[known_reports:]),
+        "home says why it is not eligible",
+    )
+    await until(lambda: reports[HOME].streaming, "home was copied anew and follows")
+    assert list(home.config.services[0].data_directory.parent.glob("data.old-*"))
 
 
 async def test_a_killed_guard_ends_its_engine_and_the_agent_starts_both_again(

@@ -46,6 +46,13 @@ def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
             "services[0].socket_directory",
             "at most 107",
         ),
+        (
+            {"services.0.quarantine_directory": "paspor/data/q"},
+            "services[0].quarantine_directory",
+            "lies in the data directory",
+        ),
+        ({"services.0.quarantine": "all"}, "services[0].quarantine", "one of the choices"),
+        ({"services.0.old_copies": "no"}, "services[0].old_copies", "one of the choices"),
         ({"services.0.seed_rate": "32MiB"}, "services[0].seed_rate", "a size a second"),
         (
             {"services.0.settings": {"max_connections": 300}},

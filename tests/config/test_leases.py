@@ -20,7 +20,7 @@ def terms(**changes: int) -> LeaseTerms:
 def test_named_profiles_have_their_published_numbers() -> None:
     """ttl, renew, fence, restart, drain and handover of each, in milliseconds."""
     assert {name: msgspec.structs.astuple(p) for name, p in PROFILES.items()} == {
-        "fast": (2000, 400, 300, 1000, 3000, 1000),
+        "fast": (2000, 400, 500, 1000, 3000, 1000),
         "standard": (6000, 1000, 500, 3000, 5000, 3000),
         "patient": (30_000, 4000, 1000, 10_000, 15_000, 10_000),
     }

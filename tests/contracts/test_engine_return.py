@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agents.core.observation import Disk
 from agents.engines import pg_quarantine
-from agents.engines.base import EngineError, Progress, Quarantined, Return
+from agents.engines.base import EngineBusy, EngineError, Progress, Quarantined, Return
 from agents.engines.pg_report import Report, read_report
 from agents.engines.pg_tools import ENVIRONMENT
 from agents.engines.pg_waldump import find_waldump
@@ -291,3 +291,20 @@ async def test_without_pg_waldump_the_log_is_kept_and_the_report_says_what_is_mi
     assert "not installed" in report.not_counted
     assert report.files
     assert find_waldump(pair.primary.config.binaries, 0) is not None
+
+
+async def test_a_count_that_was_cut_short_is_no_count_and_is_made_again(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await diverge(pair)
+    dying = tmp_path / "pg_waldump"
+    dying.write_text("#!/bin/sh\nkill -9 $$\n")
+    dying.chmod(0o755)
+    tmp_path.chmod(0o755)
+    upstream = pair.backup.upstream("a", pair.identifier)
+    with monkeypatch.context() as patched:
+        patched.setattr("agents.engines.pg_witness.find_waldump", lambda *_: dying)
+        with pytest.raises(EngineBusy, match="not read to its end"):
+            await pair.primary.engine.rejoin(upstream, ignore)
+    assert (await pair.primary.engine.observe()).disk is Disk.DATA
+    assert (await rejoined(pair)).transactions == 7

@@ -130,6 +130,8 @@ class DebianPair:
         for name in self.names.values():
             await end_all(Path("/var/lib/postgresql/15") / name)
             await run("pg_dropcluster", "15", name, "--stop")
+            # It leaves what it did not make itself, such as our file in conf.d.
+            await asyncio.to_thread(shutil.rmtree, Path("/etc/postgresql/15") / name, True)
             for left in Path("/var/lib/postgresql/15").glob(f"{name}*"):
                 left.unlink() if left.is_file() else shutil.rmtree(left)
         await self.lab.remove()

@@ -185,4 +185,5 @@ def _report(name: str) -> ReplicaReport:
         mode=Mode.LEASED,
         writable=True,
         position_bytes=123456789,
+        quarantine="12 transactions are kept in /q",
     )

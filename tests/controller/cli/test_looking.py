@@ -134,6 +134,7 @@ def test_explain_says_what_holds_what_must_happen_and_what_was_decided(
     assert "no operator asks" not in run.out
     assert "loses at most 0.02 MiB (bound 16.00 MiB), takes at most 3.5 s" in run.out
     assert "switchover paspor-42 by sri (a new rack): done" in run.out
+    assert "quarantine: 12 transactions are kept" in " ".join(run.out.split())
 
 
 def test_explain_works_while_the_store_is_down(stub: Stub, saling: Saling) -> None:
