@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.durable import DurableError, DurableFile, begin_life, prepare_directory
 from agents.engines.base import EngineError
-from agents.engines.pg_settings import PostgresConfig
+from agents.engines.pg_settings import PostgresConfig, UpstreamTls
 from agents.engines.postgresql import PostgreSQL
 from agents.guard_client import GuardError
 from agents.metrics import Metrics
@@ -87,7 +87,16 @@ def postgres_config(service: LocalService) -> PostgresConfig:
         settings=settings,
         dba_config=service.config_directory and service.config_directory / "postgresql.conf",
         client_sockets=service.client_socket_directories or (),
+        rewind_password_file=_absolute(service.rewind_password_file),
+        tls=_upstream_tls(service),
     )
+
+
+def _upstream_tls(service: LocalService) -> UpstreamTls | None:
+    tls = service.upstream_tls
+    if tls is None:
+        return None
+    return UpstreamTls(tls.authority.absolute(), _absolute(tls.certificate), _absolute(tls.key))
 
 
 def _absolute(path: Path | None) -> Path | None:

@@ -8,10 +8,18 @@ from collections.abc import Iterator
 
 from agents.assembly import major_of, postgres_config
 from agents.core.observation import Disk
+from agents.doctor_engine import running_findings
 from agents.engines.base import EngineError
 from agents.engines.pg_directory import Directory
+from agents.engines.pg_roles import (
+    PROBE_USER,
+    REPLICATION_USER,
+    REWIND_USER,
+    SUPERUSER,
+    rights_sql,
+)
 from agents.engines.pg_running import running_server
-from agents.engines.pg_settings import PROBE_SQL, REPLICATION_USER, SUPERUSER, PostgresConfig, check
+from agents.engines.pg_settings import PostgresConfig, check
 from agents.engines.pg_tools import SUPPORTED, Tools
 from agents.findings import Finding, fail, ok, warn
 from agents.guard_client import GuardClient, GuardError
@@ -21,21 +29,14 @@ from config.values import split_address
 TOOLS = ("postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata")
 
 GRANTS = (
-    f"CREATE ROLE {SUPERUSER} SUPERUSER LOGIN;  -- over the local socket only, as pg_hba.conf says",
+    "-- in database postgres of the primary, as a superuser; one that Saling creates has them",
+    f"CREATE ROLE {SUPERUSER} SUPERUSER LOGIN;  -- over the local socket only",
     f"CREATE ROLE {REPLICATION_USER} LOGIN REPLICATION PASSWORD '...';",
-    f"GRANT pg_checkpoint TO {REPLICATION_USER};",
-    *(
-        f"GRANT EXECUTE ON FUNCTION pg_catalog.{name} TO {REPLICATION_USER};"
-        for name in (
-            "pg_ls_dir(text, boolean, boolean)",
-            "pg_stat_file(text, boolean)",
-            "pg_read_binary_file(text)",
-            "pg_read_binary_file(text, bigint, bigint, boolean)",
-        )
-    ),
-    *PROBE_SQL,
+    f"CREATE ROLE {REWIND_USER} LOGIN PASSWORD '...';",
+    f"CREATE ROLE {PROBE_USER} LOGIN;  -- over the local socket only",
+    *rights_sql(),
 )
-"""In database postgres of a cluster that Saling takes over; one it creates has them."""
+"""What a cluster that Saling takes over needs; passwords are those of the agent's files."""
 
 
 async def engine_findings(service: LocalService) -> list[Finding]:
@@ -50,7 +51,7 @@ async def engine_findings(service: LocalService) -> list[Finding]:
     findings = await _programs(what, config)
     findings += await _data(what, config)
     findings += await _engine_port(what, service, guard)
-    return findings
+    return [*findings, *await running_findings(what, config)]
 
 
 async def _programs(what: str, config: PostgresConfig) -> list[Finding]:

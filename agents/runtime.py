@@ -37,6 +37,7 @@ from agents.peers import Board, PeerServer
 from agents.refusals import Refusals
 from agents.stranded import Stranded
 from agents.turns import Turns
+from agents.upkeep import Fitness, Upkeep
 from agents.voice import Voice, is_controller
 from agents.watch import SlotKeeper, Watch
 from agents.worker import Worker
@@ -88,6 +89,7 @@ class Unit:
         parts: Parts,
         group: asyncio.TaskGroup,
         turns: Turns,
+        report_soon: Callable[[], None],
     ) -> None:
         config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
         engine = local.engine
@@ -110,21 +112,26 @@ class Unit:
         self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
         removes = config.service(name).old_copies == "remove"
         self.aside = AsideKeeper(name, engine, lambda: worker.replica, fresh, metrics, removes)
+        self.upkeep = Upkeep(name, engine, lambda: worker.replica, fresh)
+        self.fitness = Fitness(name, engine, wiring, lambda: worker.replica, fresh, report_soon)
         worker.connect(self.keeper, self.jobs)
-        for part in (self.keeper, self.watch, self.slots, self.stranded, self.aside, worker):
+        slow = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness)
+        for part in (self.keeper, self.watch, *slow, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""
         told = report(self.worker.settled, at_ms)
         slots = self.slots.problem or self.slots.others
-        beside = (self.worker.problem, self.keeper.problem, self.watch.problem, slots)
+        urgent = (self.worker.problem, self.keeper.problem, self.watch.problem)
+        beside = (*urgent, slots, self.upkeep.problem)
         problem = told.problem or next((text for text in beside if text), "")
         assignment = self.worker.settled.durable.assignment
         self.timings.under(assignment.terms if assignment else None)
         return replace(
             told,
             problem=problem[:PROBLEM_AT_MOST],
+            unfit=self.fitness.unfit,
             renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
             kill_p999_ms=self.timings.kill_p999_ms,
             quarantine=self.aside.quarantine[:PROBLEM_AT_MOST],
@@ -212,7 +219,9 @@ class Agent:
                 parts.metrics,
                 now_ms,
             )
-            self._units[name] = Unit(name, local, worker, fresh, parts, group, turns)
+            self._units[name] = Unit(
+                name, local, worker, fresh, parts, group, turns, self.report_soon
+            )
         group.create_task(self._link.run(), name="link")
         listen = parts.config.listen
         serving = self._server.run(listen, parts.server_tls, self.ready)

@@ -17,7 +17,6 @@ MIB = 2**20
 
 SettingName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$")]
 SettingValue = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
-RoleName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 
 class Tls(Declared):
@@ -26,6 +25,14 @@ class Tls(Declared):
     certificate: FilePath
     key: FilePath
     authority: FilePath
+
+
+class UpstreamTls(Declared):
+    """How an engine believes its upstream's, and what it shows of itself there."""
+
+    authority: FilePath
+    certificate: FilePath | None = None
+    key: FilePath | None = None
 
 
 class LocalService(Declared):
@@ -40,8 +47,11 @@ class LocalService(Declared):
     socket_directory: FilePath
     binaries: FilePath | None = None
     """Directory of postgres and pg_basebackup; found by the agent if left out."""
-    replication_user: RoleName = "saling_replication"
+    replication_user: Literal["saling_replication"] = "saling_replication"
     replication_password_file: FilePath
+    rewind_password_file: FilePath | None = None
+    """Of saling_rewind; the replication role's if left out."""
+    upstream_tls: UpstreamTls | None = None
     config_directory: FilePath | None = None
     """Where the DBA's postgresql.conf, pg_hba.conf and pg_ident.conf stand, as in Debian's layout;
     the data directory if left out."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from config.agent import AgentConfig
+from config.enginesettings import refusal
 from config.problems import Loc
 from config.reader import Document
 from protocol.messages import CONTROLLER
@@ -48,6 +49,17 @@ def check_agent(document: Document, config: AgentConfig) -> None:
                 f"{SOCKET_PATH_AT_MOST_BYTES} can be",
                 "choose a shorter directory, such as /run/saling",
             )
+        tls = service.upstream_tls
+        if tls and (tls.certificate is None) != (tls.key is None):
+            document.add(
+                ("services", index, "upstream_tls"),
+                "",
+                "a certificate needs its key, and a key its certificate",
+                "give both `certificate` and `key`, or neither",
+            )
+        for name, value in service.settings.items():
+            if refused := refusal(name, value):
+                document.add(("services", index, "settings", name), value, *refused)
 
 
 def unique(document: Document, what: str, found: Iterable[tuple[Loc, str]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from config.agent import AgentConfig
+from config.agent import AgentConfig, LocalService
 from config.brokers import Broker
 from config.problems import Loc, Problem, Severity, path_text, shown
 from config.topology import Topology
@@ -45,9 +45,23 @@ def check_agent_files(config: AgentConfig, base: Path, file: Path) -> tuple[Prob
     ]
     named += broker_files(config.brokers)
     for index, service in enumerate(config.services):
-        loc = ("services", index, "replication_password_file")
-        named.append((loc, service.replication_password_file, True))
+        named += service_files(("services", index), service)
     return check(named, base, file)
+
+
+def service_files(loc: Loc, service: LocalService) -> list[Named]:
+    """The files that one engine's entry names."""
+    named: list[Named] = [
+        ((*loc, "replication_password_file"), service.replication_password_file, True),
+        ((*loc, "rewind_password_file"), service.rewind_password_file, True),
+    ]
+    if tls := service.upstream_tls:
+        named += [
+            ((*loc, "upstream_tls", "authority"), tls.authority, False),
+            ((*loc, "upstream_tls", "certificate"), tls.certificate, False),
+            ((*loc, "upstream_tls", "key"), tls.key, True),
+        ]
+    return named
 
 
 def broker_files(brokers: tuple[Broker, ...]) -> list[Named]:

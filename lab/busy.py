@@ -11,7 +11,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from agents.engines.pg_settings import SUPERUSER
+from agents.engines.pg_roles import SUPERUSER
 from lab.database import ERRORS, Login, connect
 from lab.processes import Child, module
 

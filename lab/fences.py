@@ -12,7 +12,8 @@ from pathlib import Path
 
 import asyncpg
 
-from agents.engines.pg_settings import SUPERUSER, PostgresConfig
+from agents.engines.pg_roles import SUPERUSER
+from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
 from agents.guard_client import Fence, GuardEvent
 from agents.guard_client import now_ms as guard_now_ms

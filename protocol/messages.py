@@ -130,6 +130,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
 
     doing: Text = ""
     problem: Text = ""
+    unfit: Text = ""
+    """As a backup: what does not match its upstream, so that it is not trusted to take over."""
     renewal_gap_p999_ms: Natural = 0
     """p99.9 of the time between two extensions of its lease; 0 when too few were seen."""
     kill_p999_ms: Natural = 0

@@ -110,7 +110,7 @@ def steps(plan: Plan, seen: Seen) -> tuple[str, ...]:
         return rest if seen.stopped else ()
     if plan.step is Step.PREPARE:
         return (
-            "create or mend the roles saling and saling_replication and the table saling.probe",
+            "create or mend Saling's roles and the table saling.probe",
             f"create the slot {plan.slot}, which keeps log from now on",
             f"put Saling's block on top of {seen.facts.settings['hba_file']}, and reload",
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 from agents.adoption.facts import Facts, Follower
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.remote import Upstream
-from agents.engines.pg_settings import REPLICATION_USER, settings_given
+from agents.engines.pg_roles import REPLICATION_USER, REWIND_USER
+from agents.engines.pg_settings import settings_given
 from agents.engines.pg_tools import SUPPORTED
 from agents.findings import Finding, fail, ok, warn
 
@@ -76,8 +77,8 @@ def _files(plan: Plan, facts: Facts) -> Iterator[Finding]:
     wanted = {
         "data_directory": engine.data,
         "config_file": engine.dba_config or engine.data / "postgresql.conf",
-        "hba_file": engine.hba_file,
-        "ident_file": engine.ident_file,
+        "hba_file": engine.dba_hba,
+        "ident_file": engine.dba_ident,
     }
     wrong = [name for name, path in wanted.items() if not _same(facts.settings[name], path)]
     if not wrong:
@@ -177,7 +178,7 @@ def standby_findings(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[Fi
 def _upstream_findings(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[Finding]:
     what, where = "primary", plan.primary_address
     if primary.problem:
-        text = f"{where} as {REPLICATION_USER}: {primary.problem}"
+        text = f"{where} as {REWIND_USER}: {primary.problem}"
         yield fail(what, text, f"{_prepare_mend()}; both hosts need the same password file")
     elif primary.standby:
         yield fail(what, f"{where} is a standby itself", "correct the primary's address or roles")
@@ -187,7 +188,7 @@ def _upstream_findings(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[
     elif not primary.slot:
         yield fail(what, f"{where} has no slot {plan.slot} that keeps log", _prepare_mend())
     else:
-        yield ok(what, f"{where} lets {REPLICATION_USER} in and keeps log in slot {plan.slot}")
+        yield ok(what, f"{where} lets {REWIND_USER} in and keeps log in slot {plan.slot}")
 
 
 def _narrower(plan: Plan, facts: Facts, primary: Upstream) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
+from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_running import Running
-from agents.engines.pg_settings import REPLICATION_USER, SUPERUSER
 from agents.engines.pg_wal import parse_lsn
 
 CONNECT_LIMIT_S = 10.0
@@ -77,7 +77,7 @@ class Facts(Struct, frozen=True):
     @property
     def prepared(self) -> bool:
         """Saling's roles and its probe's table are there."""
-        return {SUPERUSER, REPLICATION_USER} <= self.roles and self.probe_table
+        return {SUPERUSER, *LESSER_USERS} <= self.roles and self.probe_table
 
 
 @asynccontextmanager

@@ -85,7 +85,7 @@ def file_findings(plan: Plan, facts: Facts) -> Iterator[Finding]:
     """What the DBA's settings name can be used by an engine under Saling's guard."""
     if facts.settings["ssl"] == "on":
         yield from _key(plan, Path(facts.settings["ssl_key_file"]))
-    hba = plan.engine.hba_file
+    hba = plan.engine.dba_hba
     for path in (hba, hba.parent):
         if not os.access(path, os.W_OK):
             mend = f"chown {_name(os.geteuid())} {path}"
@@ -102,7 +102,7 @@ def _key(plan: Plan, key: Path) -> Iterator[Finding]:
         return
     if owner == os.geteuid() or not namespaces_allowed():
         return
-    own = plan.engine.hba_file.parent / "server.key"
+    own = plan.engine.dba_hba.parent / "server.key"
     yield fail(
         "ssl_key_file",
         f"{key} belongs to {_name(owner)}: under the guard PostgreSQL takes only its own user's",

@@ -6,23 +6,27 @@ Everything may be done again. The standby gets roles and table by replication.
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from agents.adoption.facts import AdoptError, Facts
+from agents.engines.base import EngineError
 from agents.engines.pg_directory import rewrite
-from agents.engines.pg_settings import (
+from agents.engines.pg_roles import (
+    PROBE_USER,
     REPLICATION_USER,
+    REWIND_USER,
     SUPERUSER,
-    PostgresConfig,
-    creation_sql,
-    read_password,
-    with_our_hba,
+    provision_sql,
+    read_passwords,
 )
+from agents.engines.pg_settings import PostgresConfig
 
-CREATE = f"CREATE ROLE {REPLICATION_USER} "
+HBA_BEGIN = "# BEGIN SALING (for the adoption; your own rules go below)"
+HBA_END = "# END SALING"
 
 
 async def provision(
@@ -32,7 +36,11 @@ async def provision(
 
     Raises AdoptError, and may be run again.
     """
-    for statement in provision_sql(read_password(config), facts.roles):
+    try:
+        statements = provision_sql(read_passwords(config)).splitlines()
+    except EngineError as error:
+        raise AdoptError(str(error)) from None
+    for statement in statements:
         await _do(connection, statement)
     if slot:
         await _do(
@@ -52,25 +60,23 @@ async def provision(
     await _do(connection, "SELECT pg_reload_conf()")
 
 
-def provision_sql(password: str, roles: frozenset[str]) -> list[str]:
-    """The statements of a new database, for one in which some may have been done before."""
-    given = [line for line in creation_sql(password).splitlines() if line]
-    if REPLICATION_USER in roles:
-        # Its password becomes the one of the file, which the partner's host has too.
-        given = [line.replace(CREATE, f"ALTER ROLE {REPLICATION_USER} ") for line in given]
-    verb = "ALTER" if SUPERUSER in roles else "CREATE"
-    return [f"{verb} ROLE {SUPERUSER} SUPERUSER LOGIN", *given]
-
-
 def with_entry_rules(hba: str, superuser: str) -> str:
-    """Our block for a server that Saling does not run yet.
+    """Our block on top for a server that Saling does not run yet, in place of an older one.
 
-    Its sockets may be open to all users of the host, so our superuser may not come in by them,
-    unless the DBA's own has the same name.
+    Its sockets may be open to all users of the host, so our roles may not come in by them,
+    unless the DBA's own superuser has the same name.
     """
-    if superuser == SUPERUSER:
-        return with_our_hba(hba, "# The DBA's rules below say who may be saling on a socket.")
-    return with_our_hba(hba, f"local all {SUPERUSER} reject")
+    rest = re.sub(r"# BEGIN SALING.*?# END SALING\n", "", hba, flags=re.S)
+    ours = [SUPERUSER, PROBE_USER] if superuser != SUPERUSER else [PROBE_USER]
+    block = [
+        HBA_BEGIN,
+        f"local all {','.join(ours)} reject",
+        f"host all {SUPERUSER},{PROBE_USER} all reject",
+        f"host replication {REPLICATION_USER} all scram-sha-256",
+        f"host all {REWIND_USER} all scram-sha-256",
+        HBA_END,
+    ]
+    return "\n".join(block) + "\n" + rest
 
 
 async def _do(connection: Any, statement: str, *arguments: object) -> None:

@@ -1,16 +1,19 @@
-"""The primary as the standby's host will reach it: as the replication role, over the network."""
+"""The primary as the standby's host will reach it: as saling_rewind, over the network."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import asyncpg
 from msgspec import Struct
 
-from agents.engines.pg_settings import REPLICATION_USER, PostgresConfig, read_password
-from config.values import split_address
+from agents.engines.base import EngineError
+from agents.engines.pg_session import upstream_session
+from agents.engines.pg_settings import PostgresConfig
 
 LIMIT_S = 10.0
+REFUSED = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, EngineError)
 _ASK = """
 SELECT pg_is_in_recovery() AS standby,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
@@ -41,24 +44,9 @@ class Upstream(Struct, frozen=True):
 
 async def ask_primary(config: PostgresConfig, address: str, slot: str) -> Upstream:
     """Never raises for a server that does not answer or does not let us in."""
-    host, port = split_address(address)
     try:
-        connection = await asyncpg.connect(
-            host=host.strip("[]"),
-            port=port,
-            user=REPLICATION_USER,
-            database="postgres",
-            password=read_password(config),
-            ssl=config.sslmode,
-            timeout=LIMIT_S,
-            command_timeout=LIMIT_S,
-        )
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        async with asyncio.timeout(LIMIT_S), upstream_session(config, address) as connection:
+            row = dict(await connection.fetchrow(_ASK, slot, ROOM))
+    except REFUSED as error:
         return Upstream(problem=str(error) or f"no answer in {LIMIT_S:.0f} s")
-    try:
-        row = dict(await connection.fetchrow(_ASK, slot, ROOM))
-        return Upstream(**{**row, "room": dict(pair.split("=") for pair in row["room"])})
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return Upstream(problem=str(error) or f"no answer in {LIMIT_S:.0f} s")
-    finally:
-        connection.terminate()
+    return Upstream(**{**row, "room": dict(pair.split("=") for pair in row["room"])})

@@ -6,8 +6,8 @@ Errors:
       EngineBusy      it did not work now: the same call may succeed later
 
 Nothing here decides. Every call that may make the copy writable asks the guard, which refuses
-without a lease. `observe`, `probe` and `kill` may run beside any other call; the rest come one
-after the other. Positions are bytes in the engine's log.
+without a lease. `observe`, `probe`, `upkeep`, `unfit` and `kill` may run beside any other call; the
+rest come one after the other. Positions are bytes in the engine's log.
 """
 
 from __future__ import annotations
@@ -198,6 +198,18 @@ class Engine(Protocol):
 
     async def other_slots(self, name: str) -> tuple[str, ...]:
         """On a primary: slots of Saling's that hold log for others, each with how much."""
+
+    async def upkeep(self) -> None:
+        """Take up files of the host that changed, and what a primary's roles lack.
+
+        Every few seconds, beside any other call; never in the way of one.
+        """
+
+    async def unfit(self, upstream: Upstream) -> tuple[str, ...]:
+        """What of the running standby does not match its upstream, a sentence each.
+
+        Beside any other call. EngineBusy while it cannot be told.
+        """
 
     async def close(self) -> None:
         """Let go of connections. The engine and its guard go on."""

@@ -11,14 +11,8 @@ import re
 from agents.core.observation import Disk
 from agents.engines.base import EngineBusy, EngineError, OnProgress, Progress, Turn, Upstream
 from agents.engines.pg_directory import Directory
-from agents.engines.pg_settings import (
-    SUPERUSER,
-    PostgresConfig,
-    conninfo,
-    creation_sql,
-    settings_given,
-)
-from agents.engines.pg_settings import read_password as password_of
+from agents.engines.pg_roles import SUPERUSER, provision_sql, read_passwords
+from agents.engines.pg_settings import PostgresConfig, conninfo, settings_given
 from agents.engines.pg_tools import ToolFailed, Tools
 from agents.engines.pg_upstream import ask
 
@@ -50,7 +44,7 @@ async def create(tools: Tools, directory: Directory, config: PostgresConfig) -> 
         *settings_given(config, await tools.major()),
         "postgres",
         timeout_s=INITDB_LIMIT_S,
-        stdin=creation_sql(password_of(config)).encode(),
+        stdin=provision_sql(read_passwords(config)).encode(),
     )
     identifier = (await tools.control_data_of(made)).system_identifier
     await asyncio.to_thread(directory.put_in_place, made)

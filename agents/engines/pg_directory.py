@@ -15,20 +15,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from agents.core.observation import Disk
 from agents.engines.base import EngineError
-from agents.engines.pg_settings import (
-    PostgresConfig,
-    local_rule,
-    with_our_hba,
-    with_our_ident,
-    without_our_names,
-)
+from agents.engines.pg_settings import PostgresConfig, without_our_names
 
 OLD, KEPT = "old", "kept"
 
@@ -152,14 +145,9 @@ class Directory:
             pid_file.unlink()
 
     def prepare(self, config: PostgresConfig) -> None:
-        """Before a start: what another site's files or ALTER SYSTEM would bring in is undone."""
-        local = local_rule(config)
-        rewrite(config.hba_file, lambda text: with_our_hba(text, local))
-        if config.client_sockets:
-            os_user = pwd.getpwuid(os.geteuid()).pw_name
-            rewrite(config.ident_file, lambda text: with_our_ident(text, os_user))
-            for directory in config.client_sockets:
-                self._forget_dead_socket(directory / f".s.PGSQL.{config.port}")
+        """Before a start: what another site's copy or ALTER SYSTEM would bring in is undone."""
+        for directory in config.client_sockets:
+            self._forget_dead_socket(directory / f".s.PGSQL.{config.port}")
         rewrite(self.data / "postgresql.auto.conf", without_our_names)
 
     def _forget_dead_socket(self, socket: Path) -> None:
@@ -176,6 +164,15 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     old = path.read_text() if path.exists() else ""
     if (new := change(old)) != old:
         write_whole(path, new)
+
+
+def write_if_other(path: Path, text: str) -> bool:
+    """Write it if it is not so already; whether it was written."""
+    with contextlib.suppress(OSError):
+        if path.read_text() == text:
+            return False
+    write_whole(path, text)
+    return True
 
 
 def _is_zombie(pid: str) -> bool:

@@ -16,6 +16,7 @@ import asyncio
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.engines.base import (
     EngineBusy,
@@ -38,6 +39,7 @@ from agents.engines.pg_lineage import (
     is_written,
     lineage_on_disk,
 )
+from agents.engines.pg_roles import REWIND_USER
 from agents.engines.pg_settings import PostgresConfig, conninfo
 from agents.engines.pg_tools import ControlData, ToolFailed, Tools
 from agents.engines.pg_upstream import Remote, ask, missing_log
@@ -170,7 +172,7 @@ async def _rewind(
     await asyncio.to_thread(directory.make_primary)
     directory.forget_dead_server()
     watched = Watched(on_progress)
-    source = f"{conninfo(parts.config, upstream)} dbname=postgres"
+    source = f"{conninfo(parts.config, replace(upstream, user=REWIND_USER))} dbname=postgres"
     dba = parts.config.dba_config
     # Where the DBA's file stands elsewhere, the data directory has none for its crash recovery.
     settings = [f"--config-file={dba}"] if dba else []

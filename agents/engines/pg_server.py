@@ -47,9 +47,10 @@ class Server:
         self._config = config
         self._lock = EngineLock(str(config.data.resolve()), str(config.run.resolve()))
         self.guard = GuardClient(config.run, config.data, isolation)
-        self.looking = Session(config)
-        self.probing = Session(config)
+        self.looking = Session(config, lesser=True)
+        self.probing = Session(config, lesser=True)
         self.changing = Session(config)
+        self.tending = Session(config)
 
     async def status(self) -> GuardStatus | None:
         """None when no guard lives."""
@@ -196,7 +197,7 @@ class Server:
 
     def cut(self) -> None:
         """Drop all connections without a goodbye."""
-        for session in (self.looking, self.probing, self.changing):
+        for session in (self.looking, self.probing, self.changing, self.tending):
             session.cut()
 
     async def close(self) -> None:

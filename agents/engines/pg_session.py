@@ -7,6 +7,9 @@ agent. What failed or came late is cut off at once, for a frozen server answers 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -14,7 +17,19 @@ from msgspec import Struct
 
 from agents.core.observation import Probe, ProbeKind
 from agents.engines.base import EngineBusy, EngineError
-from agents.engines.pg_settings import SUPERUSER, PostgresConfig
+from agents.engines.pg_roles import (
+    IS_EQUIPPED,
+    LACKING,
+    PROBE_USER,
+    REWIND_USER,
+    SUPERUSER,
+    VERIFIERS,
+    Passwords,
+    fits,
+    provision_sql,
+    read_passwords,
+)
+from agents.engines.pg_settings import PostgresConfig, UpstreamTls
 from agents.engines.pg_wal import parse_lsn
 
 SHARED_CODES = {
@@ -27,6 +42,8 @@ SHARED_CODES = {
     "42703": "the probe's table is another",
 }
 TIMEOUT_CODES = {"57014"}
+CONNECT_LIMIT_S = 10
+TEND_LIMIT_MS = 5000
 
 LOOK = """
 WITH at AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby)
@@ -69,6 +86,14 @@ COMMIT
 """
 
 
+LESSER_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+
+
 class Look(Struct, frozen=True):
     """One row of LOOK. Positions are bytes."""
 
@@ -85,10 +110,15 @@ class Look(Struct, frozen=True):
 
 
 class Session:
-    """One connection, made when needed, cut off when something failed."""
+    """One connection, made when needed, cut off when something failed.
 
-    def __init__(self, config: PostgresConfig) -> None:
+    `lesser`: as saling_probe where it can do what it is for, else as the superuser: in a copy of
+    an older version, or when no connections are left but the superuser's own.
+    """
+
+    def __init__(self, config: PostgresConfig, lesser: bool = False) -> None:
         self._config = config
+        self._lesser = lesser
         self._connection: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
 
@@ -110,7 +140,8 @@ class Session:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._config)
+            lesser = await connect_lesser(self._config) if self._lesser else None
+            self._connection = lesser or await connect(self._config)
         return self._connection
 
     def cut(self) -> None:
@@ -120,17 +151,81 @@ class Session:
             self._connection = None
 
 
-async def connect(config: PostgresConfig) -> asyncpg.Connection:
-    """A session of the superuser over the socket, which stands in a directory of mode 0700."""
+async def connect(
+    config: PostgresConfig, user: str = SUPERUSER, database: str = "postgres"
+) -> asyncpg.Connection:
+    """A session over the socket, which stands in a directory of mode 0700."""
     return await asyncpg.connect(
         host=str(config.sockets),
         port=config.port,
-        user=SUPERUSER,
-        database="postgres",
+        user=user,
+        database=database,
         ssl=False,
         statement_cache_size=20,
         server_settings={"application_name": "saling", "jit": "off", "search_path": "pg_catalog"},
     )
+
+
+async def connect_lesser(config: PostgresConfig) -> asyncpg.Connection | None:
+    """A session of saling_probe; None where that role is not let in or lacks a right."""
+    connection: asyncpg.Connection | None = None
+    try:
+        connection = await connect(config, PROBE_USER)
+        if await connection.fetchval(IS_EQUIPPED):
+            lesser, connection = connection, None
+            return lesser
+    except LESSER_REFUSED:
+        return None
+    finally:
+        if connection is not None:
+            connection.terminate()
+    return None
+
+
+@contextlib.asynccontextmanager
+async def upstream_session(
+    config: PostgresConfig, address: str, database: str = "postgres"
+) -> AsyncIterator[Any]:
+    """A session of saling_rewind at another host. TimeoutError, OSError, asyncpg's errors."""
+    host, _, port = address.rpartition(":")
+
+    async def connected(by: ssl.SSLContext | bool) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=host.strip("[]"),
+            port=int(port),
+            user=REWIND_USER,
+            database=database,
+            password=read_passwords(config).rewind,
+            ssl=by,
+            timeout=CONNECT_LIMIT_S,
+            server_settings={"application_name": "saling"},
+        )
+
+    try:
+        connection = await connected(_verifying(config.tls) if config.tls else _unverified())
+    except ConnectionError as error:
+        if config.tls or "rejected SSL" not in str(error):
+            raise
+        connection = await connected(False)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+def _unverified() -> ssl.SSLContext:
+    """TLS where it can be had. Not the driver's own `prefer`, which reads the home directory."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _verifying(tls: UpstreamTls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.authority)
+    if tls.certificate and tls.key:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context
 
 
 async def look(session: Session, timeout_ms: int) -> Look:
@@ -183,3 +278,20 @@ async def change(session: Session, sql: str, *, timeout_ms: int = 10_000) -> Non
         if str(error.sqlstate).startswith(("53", "55", "57", "08")):
             raise EngineBusy(f"{sql}: {error}") from None
         raise EngineError(f"{sql}: {error}") from None
+
+
+async def provision(session: Session, passwords: Passwords) -> None:
+    """Give a primary's roles what they lack, and these passwords. EngineBusy, EngineError."""
+    sql = provision_sql(passwords)
+    try:
+        if (await session.row("SELECT pg_is_in_recovery()", timeout_ms=TEND_LIMIT_MS))[0]:
+            return
+        lacking = (await session.row(LACKING, timeout_ms=TEND_LIMIT_MS))[0]
+        replication, rewind = await session.row(VERIFIERS, timeout_ms=TEND_LIMIT_MS)
+    except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        raise EngineBusy(f"roles cannot be looked at: {error or 'no answer in time'}") from None
+    fit = fits(replication, passwords.replication) and fits(rewind, passwords.rewind)
+    if lacking or not fit:
+        # A backup that is away must not hold this up: it is what lets the backup in.
+        begin = "BEGIN READ WRITE; SET LOCAL synchronous_commit = 'local';"
+        await change(session, f"{begin}\n{sql}COMMIT", timeout_ms=TEND_LIMIT_MS)

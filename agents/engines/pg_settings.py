@@ -4,14 +4,11 @@ What never changes while it runs is given as `-c` arguments, which beat every fi
 change without a restart (whom to follow, whom to wait for) stands in our own postgresql.conf,
 outside the data directory, so that pg_rewind and pg_basebackup cannot bring in another site's:
 it includes the DBA's file first and our lines last. Only postgresql.auto.conf is read later,
-so our names are taken out of it before each start. Of pg_hba.conf a marked block is ours.
+so our names are taken out of it before each start. Our pg_hba.conf is in `pg_hba.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import os
 import re
 from collections.abc import Mapping
@@ -21,25 +18,30 @@ from msgspec import Struct
 
 from agents.engines.base import EngineError, Upstream
 from agents.guard_client import SOCKET_PATH_LIMIT
+from config.enginesettings import CHANGED_RUNNING, WITHIN_BOUNDS, refusal
 
-SUPERUSER = "saling"
-REPLICATION_USER = "saling_replication"
-CHANGEABLE = ("primary_conninfo", "primary_slot_name", "synchronous_standby_names")
-HBA_BEGIN = "# BEGIN SALING (kept by Saling; your own rules go below)"
-HBA_END = "# END SALING"
-IDENT_MAP = "saling"
-SCRAM_ROUNDS = 4096
+CHANGEABLE = tuple(CHANGED_RUNNING)
+
+
+class UpstreamTls(Struct, frozen=True):
+    """How this host's engine checks its upstream's, and what it shows of itself."""
+
+    authority: Path
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 class PostgresConfig(Struct, frozen=True, kw_only=True):
     """Where one copy lives. `data` and `run` are absolute; `listen` is host:port.
 
     `run` holds the guard's and the engine's sockets, our settings and the log; mode 0700.
-    `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600.
+    `password_file` holds the password of `saling_replication`, in one line of ASCII, mode 0600;
+    `rewind_password_file` that of `saling_rewind`, the same if left out.
     `seed_rate_kib_s`: at most this fast, 32 to 1048576; None for no limit.
     `settings`: further `-c` settings. `dba_config`: the DBA's file, if not in the data directory;
     his pg_hba.conf and pg_ident.conf stand beside it. `client_sockets`: further directories where
-    clients of this host find the server.
+    clients of this host find the server. `tls`: an upstream is believed by its certificate only,
+    and others must come over TLS too.
     """
 
     service: str
@@ -50,9 +52,10 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     password_file: Path
     max_slot_wal_keep_size: str = "4GB"
     seed_rate_kib_s: int | None = None
-    sslmode: str = "prefer"
     settings: Mapping[str, str] = {}
     dba_config: Path | None = None
+    rewind_password_file: Path | None = None
+    tls: UpstreamTls | None = None
     client_sockets: tuple[Path, ...] = ()
     quarantine: str = "wal"
     """What is kept of an old primary that diverged: wal, or data_directory for all of it."""
@@ -64,11 +67,11 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
         return self.quarantine_directory or self.data.with_name(f"{self.data.name}.quarantine")
 
     @property
-    def hba_file(self) -> Path:
+    def dba_hba(self) -> Path:
         return self._beside_dba_config("pg_hba.conf")
 
     @property
-    def ident_file(self) -> Path:
+    def dba_ident(self) -> Path:
         return self._beside_dba_config("pg_ident.conf")
 
     def _beside_dba_config(self, name: str) -> Path:
@@ -89,6 +92,14 @@ class PostgresConfig(Struct, frozen=True, kw_only=True):
     @property
     def config_file(self) -> Path:
         return self.run / "postgresql.conf"
+
+    @property
+    def hba_file(self) -> Path:
+        return self.run / "pg_hba.conf"
+
+    @property
+    def ident_file(self) -> Path:
+        return self.run / "pg_ident.conf"
 
     @property
     def passfile(self) -> Path:
@@ -117,43 +128,59 @@ def check(config: PostgresConfig) -> None:
             "client_socket_directories: the agent runs as root, whom PostgreSQL cannot tell from"
             " other users on a socket that all may open; run it as the owner of the data"
         )
-    if not config.max_slot_wal_keep_size.strip() or config.max_slot_wal_keep_size.startswith("-"):
-        raise EngineError(
-            "max_slot_wal_keep_size: must be a bound, or a lost backup fills the primary's disk"
-        )
-    read_password(config)
+    bound = {"max_slot_wal_keep_size": config.max_slot_wal_keep_size}
+    for name, value in {**bound, **config.settings}.items():
+        if refused := refusal(name, value):
+            raise EngineError(f"settings: {name} = {value}: {refused[0]}; {refused[1]}")
+    read_secret("password_file", config.password_file)
+    if config.rewind_password_file:
+        read_secret("rewind_password_file", config.rewind_password_file)
 
 
-def read_password(config: PostgresConfig) -> str:
-    """The replication password. EngineError when it is missing, open to others, or not ASCII."""
+def read_secret(name: str, file: Path) -> str:
+    """A password. EngineError when it is missing, open to others, or not ASCII."""
     try:
-        mode, text = config.password_file.stat().st_mode, config.password_file.read_text("ascii")
+        mode, text = file.stat().st_mode, file.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"password_file: {config.password_file}: {error}") from None
+        raise EngineError(f"{name}: {file}: {error}") from None
     password = text.rstrip("\n")
     if mode & 0o077:
-        raise EngineError(f"password_file: {config.password_file} is open to others: chmod 0600")
+        raise EngineError(f"{name}: {file} is open to others: chmod 0600")
     if not password or not password.isprintable():
-        raise EngineError(f"password_file: {config.password_file}: one line, not empty, is needed")
+        raise EngineError(f"{name}: {file}: one line, not empty, is needed")
     return password
 
 
 def argv(config: PostgresConfig, major: int) -> list[str]:
     """How the server is started. Holds no secret: everybody may read it."""
     server = str(config.binaries / "postgres")
-    files = {"config_file": config.config_file}
-    if config.dba_config:
-        # His file names a data directory and these files too: ours are the ones that we prepare.
-        files["data_directory"] = config.data
-        files["hba_file"], files["ident_file"] = config.hba_file, config.ident_file
+    files = {
+        "config_file": config.config_file,
+        "hba_file": config.hba_file,
+        "ident_file": config.ident_file,
+        # The DBA's file may name another, and would be believed.
+        "data_directory": config.data,
+    }
     given = [part for name, path in files.items() for part in ("-c", f"{name}={path}")]
     return [server, "-D", str(config.data), *given, *settings_given(config, major)]
 
 
 def settings_given(config: PostgresConfig, major: int) -> list[str]:
-    """The -c arguments. A new copy is finished with them too: its control file remembers some,
-    and a standby does not start with less.
+    """The -c arguments but the files. A new copy is finished with them too: its control file
+    remembers some, and a standby does not start with less.
     """
+    given = {
+        **{name: usual for name, (usual, _, _) in WITHIN_BOUNDS.items()},
+        "max_slot_wal_keep_size": config.max_slot_wal_keep_size,
+        **config.settings,
+        # What is ours stays ours, whatever a caller let through.
+        **owned_settings(config, major),
+    }
+    return [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+
+
+def owned_settings(config: PostgresConfig, major: int) -> dict[str, str]:
+    """What nobody else sets; `config.enginesettings.AT_START` has the reason for each."""
     owned = {
         "listen_addresses": config.host,
         "port": str(config.port),
@@ -163,31 +190,21 @@ def settings_given(config: PostgresConfig, major: int) -> list[str]:
         # In a PID namespace it would say 1, which outside is the host's own first process.
         "external_pid_file": "",
         "cluster_name": config.service,
-        "wal_level": "replica",
         "hot_standby": "on",
         "wal_log_hints": "on",
         "track_commit_timestamp": "on",
-        "max_wal_senders": "10",
-        "max_replication_slots": "10",
-        "max_slot_wal_keep_size": config.max_slot_wal_keep_size,
         "wal_sender_timeout": "5s",
         "wal_receiver_timeout": "5s",
         "wal_receiver_status_interval": "1s",
         "wal_retrieve_retry_interval": "200ms",
         "recovery_target_timeline": "latest",
-        # A recovery target of the DBA's must never make a standby writable by itself.
         "recovery_target_action": "shutdown",
-        # One flush of the file system instead of one a file: a crash recovery starts at once.
         "recovery_init_sync_method": "syncfs",
-        # A crash ends the engine, so that the agent decides, under its lease, what comes next.
         "restart_after_crash": "off",
     }
     if major == 15:
-        # Gone in later versions: a file that makes a standby writable without asking anybody.
         owned["promote_trigger_file"] = ""
-    # A later -c wins: what is ours stays ours.
-    pairs = {**config.settings, **owned}.items()
-    return [part for name, value in pairs for part in ("-c", f"{name}={value}")]
+    return owned
 
 
 def conninfo(config: PostgresConfig, upstream: Upstream) -> str:
@@ -199,11 +216,20 @@ def conninfo(config: PostgresConfig, upstream: Upstream) -> str:
         "user": upstream.user,
         "passfile": str(config.passfile),
         "application_name": upstream.application_name,
-        "sslmode": config.sslmode,
         "connect_timeout": "3",
         "tcp_user_timeout": "5000",
+        **_tls_words(config.tls),
     }
     return " ".join(f"{name}={_libpq_quoted(value)}" for name, value in words.items())
+
+
+def _tls_words(tls: UpstreamTls | None) -> dict[str, str]:
+    if tls is None:
+        return {"sslmode": "prefer"}
+    words = {"sslmode": "verify-full", "sslrootcert": str(tls.authority)}
+    if tls.certificate and tls.key:
+        words |= {"sslcert": str(tls.certificate), "sslkey": str(tls.key)}
+    return words
 
 
 def address_of(conninfo_text: str) -> str:
@@ -259,73 +285,7 @@ def read_back(config: PostgresConfig) -> Changeable:
     return Changeable(*plain)
 
 
-def local_rule(config: PostgresConfig) -> str:
-    """How our superuser proves itself on a socket: a directory that only we may enter does."""
-    way = f"peer map={IDENT_MAP}" if config.client_sockets else "trust"
-    return f"local all {SUPERUSER} {way}"
-
-
-def with_our_ident(text: str, os_user: str) -> str:
-    """A pg_ident.conf that lets the agent's user, and nobody else, be our superuser."""
-    rest = re.sub(f"{re.escape(HBA_BEGIN)}.*?{re.escape(HBA_END)}\n", "", text, flags=re.S)
-    return f"{HBA_BEGIN}\n{IDENT_MAP} {os_user} {SUPERUSER}\n{HBA_END}\n{rest}"
-
-
-def with_our_hba(text: str, local: str = f"local all {SUPERUSER} trust") -> str:
-    """A pg_hba.conf with our block on top, in place of an older one."""
-    rest = re.sub(f"{re.escape(HBA_BEGIN)}.*?{re.escape(HBA_END)}\n", "", text, flags=re.S)
-    ours = [
-        HBA_BEGIN,
-        local,
-        f"host all {SUPERUSER} all reject",
-        f"host replication {REPLICATION_USER} all scram-sha-256",
-        f"host postgres {REPLICATION_USER} all scram-sha-256",
-        HBA_END,
-    ]
-    return "\n".join(ours) + "\n" + rest
-
-
 def without_our_names(auto_conf: str) -> str:
     """postgresql.auto.conf without what would beat our file."""
     names = "|".join(CHANGEABLE)
     return re.sub(rf"^\s*(?:{names})\s*=.*\n?", "", auto_conf, flags=re.M | re.I)
-
-
-def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores instead of the password, so that no log ever holds that."""
-    salt = os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, SCRAM_ROUNDS)
-    client = hmac.digest(salted, b"Client Key", "sha256")
-    server = hmac.digest(salted, b"Server Key", "sha256")
-    stored, salt64, server64 = (
-        base64.b64encode(part).decode() for part in (hashlib.sha256(client).digest(), salt, server)
-    )
-    return f"SCRAM-SHA-256${SCRAM_ROUNDS}:{salt64}${stored}:{server64}"
-
-
-def creation_sql(password: str) -> str:
-    """Roles and the probe's table, one statement a line, for a single-user server."""
-    user = REPLICATION_USER
-    functions = (
-        "pg_ls_dir(text, boolean, boolean)",
-        "pg_stat_file(text, boolean)",
-        "pg_read_binary_file(text)",
-        "pg_read_binary_file(text, bigint, bigint, boolean)",
-    )
-    return "\n".join(
-        [
-            f"CREATE ROLE {user} LOGIN REPLICATION PASSWORD '{scram_verifier(password)}';",
-            f"GRANT pg_checkpoint TO {user};",
-            *(f"GRANT EXECUTE ON FUNCTION pg_catalog.{name} TO {user};" for name in functions),
-            *PROBE_SQL,
-            "",
-        ]
-    )
-
-
-PROBE_SQL = (
-    "CREATE SCHEMA IF NOT EXISTS saling;",
-    "CREATE TABLE IF NOT EXISTS saling.probe"
-    " (service text PRIMARY KEY, number bigint NOT NULL, at timestamptz NOT NULL)"
-    " WITH (fillfactor = 50);",
-)

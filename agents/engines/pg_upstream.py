@@ -1,4 +1,4 @@
-"""The upstream as it says itself, asked as the replication role over the network.
+"""The upstream as it says itself, asked as saling_rewind over the network.
 
 Errors: EngineBusy when it cannot be reached, EngineError when it refuses for good.
 """
@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from agents.engines.base import EngineBusy, EngineError, Upstream
 from agents.engines.pg_lineage import Span, lineage
+from agents.engines.pg_session import upstream_session
 from agents.engines.pg_settings import PostgresConfig
-from agents.engines.pg_settings import read_password as password_of
 from agents.engines.pg_wal import Fork, format_lsn, parse_history, parse_lsn, segment_name
 
 SQL_LIMIT_S = 10
@@ -47,22 +47,10 @@ async def connected(
     database: str = "postgres",
 ) -> AsyncIterator[Any]:
     """A connection for at most so long."""
-    host, _, port = upstream.address.rpartition(":")
     try:
         async with asyncio.timeout(limit_s):
-            connection = await asyncpg.connect(
-                host=host.strip("[]"),
-                port=int(port),
-                user=upstream.user,
-                database=database,
-                password=password_of(config),
-                ssl=config.sslmode,
-                timeout=SQL_LIMIT_S,
-            )
-            try:
+            async with upstream_session(config, upstream.address, database) as connection:
                 yield connection
-            finally:
-                connection.terminate()
     except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
         raise EngineBusy(f"{upstream.address}: cannot be reached ({error!r})") from None
     except asyncpg.PostgresError as error:

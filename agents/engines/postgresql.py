@@ -24,7 +24,10 @@ from agents.engines.base import (
     Upstream,
     at_once,
 )
-from agents.engines.pg_directory import Directory, write_whole
+from agents.engines.pg_compare import mismatches
+from agents.engines.pg_directory import Directory, write_if_other, write_whole
+from agents.engines.pg_hba import hba_text, ident_text
+from agents.engines.pg_roles import passfile_text, read_passwords
 from agents.engines.pg_running import need_none_else
 from agents.engines.pg_server import (
     LOOK_LIMIT_MS,
@@ -33,15 +36,13 @@ from agents.engines.pg_server import (
     Server,
     guard_errors,
 )
-from agents.engines.pg_session import Look, change, look, probe
+from agents.engines.pg_session import Look, change, look, probe, provision
 from agents.engines.pg_settings import (
-    REPLICATION_USER,
     Changeable,
     PostgresConfig,
     address_of,
     check,
     read_back,
-    read_password,
     render,
 )
 from agents.engines.pg_stranded import why_stranded
@@ -236,6 +237,21 @@ class PostgreSQL(Engine):
         async with self._working:
             await self._server.reload(read_back(self.config).waiting_for(name))
 
+    async def upkeep(self) -> None:
+        """Take up passwords and rules that changed; roles as well while it is a primary."""
+        if self._working.locked() or not await self._server.runs():
+            return
+        passwords = read_passwords(self.config)
+        self._write_passfile()
+        if await self._write_hba():
+            with guard_errors():
+                await self.guard.signal("SIGHUP")
+        await provision(self._server.tending, passwords)
+
+    async def unfit(self, upstream: Upstream) -> tuple[str, ...]:
+        """What keeps the running standby from being trusted with the service."""
+        return await mismatches(self.config, upstream.address)
+
     async def ensure_slot(self, name: str) -> None:
         """A slot of this name that keeps log from now on."""
         async with self._working:
@@ -343,13 +359,19 @@ class PostgreSQL(Engine):
         for left in self.config.sockets.iterdir():
             left.unlink()
         self._write_passfile()
+        await self._write_hba()
         await asyncio.to_thread(self._directory.prepare, self.config)
         write_whole(self.config.config_file, render(self.config, values))
 
     def _write_passfile(self) -> None:
         self.config.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        escaped = read_password(self.config).replace("\\", "\\\\").replace(":", "\\:")
-        write_whole(self.config.passfile, f"*:*:*:{REPLICATION_USER}:{escaped}\n")
+        write_if_other(self.config.passfile, passfile_text(read_passwords(self.config)))
+
+    async def _write_hba(self) -> bool:
+        text = hba_text(self.config, await self._tools.major())
+        ident = ident_text(self.config, await self._tools.major())
+        changed = write_if_other(self.config.hba_file, text)
+        return write_if_other(self.config.ident_file, ident) or changed
 
 
 def _running(seen: Look, disk: Disk) -> Observation:

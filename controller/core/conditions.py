@@ -252,6 +252,12 @@ backup_follows = Condition(
     "{backup} streams, {lag} behind",
     "{backup} does not follow closely ({backup_doing}; {lag} behind)",
 )
+backup_fit = Condition(
+    "backup_fit",
+    lambda v: v.backup is not None and not v.backup.unfit,
+    "{backup} has what {primary} needs",
+    "{backup} is not fit to take over: {unfit}",
+)
 backup_lost = Condition(
     "backup_lost",
     _backup_lost,

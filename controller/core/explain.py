@@ -202,6 +202,10 @@ PAUSED_ADVICE = (
     "Automatic failover is paused ({paused}): if {primary} falls silent, nothing is moved until "
     "`saling resume {service}` or `saling failover {service}`."
 )
+UNFIT_ADVICE = (
+    "If {primary} falls silent, {backup} takes over all the same, but it is not fit: {unfit}. Mend "
+    "this first; until then no switchover is done."
+)
 SILENT_ADVICE = (
     "{primary} has proved no commit for {silence}: its lease runs out, or has, and then nobody "
     "writes. {paused_advice}"
@@ -236,6 +240,8 @@ HELD_ADVICE = {
 def _advice(view: View) -> str:
     record = view.record
     text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
+    if record.phase is Phase.PROTECTED and view.backup and view.backup.unfit:
+        text = UNFIT_ADVICE
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):

@@ -32,6 +32,7 @@ def facts(view: View) -> dict[str, str]:
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
+        "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
         **maintenance.facts(view),
     }
 
@@ -53,4 +54,5 @@ def _doing(view: View) -> str:
     if backup is None:
         return f"not heard for {view.unheard_ms(view.record.backup) / 1000:.1f} s"
     words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
-    return ", ".join([*words, *filter(None, (backup.doing, backup.problem))])
+    unfit = f"unfit: {backup.unfit}" if backup.unfit else ""
+    return ", ".join([*words, *filter(None, (backup.doing, backup.problem, unfit))])

@@ -119,7 +119,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "switchover", P.PROTECTED, P.DRAINING,
-        (c.asked_switchover, c.primary_proves, c.backup_follows),
+        (c.asked_switchover, c.primary_proves, c.backup_follows, c.backup_fit),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
@@ -232,7 +232,7 @@ TABLE: tuple[Row, ...] = (
         "backup_ready", P.ALONE, P.ARMING,
         (
             m.not_announced, c.primary_acknowledged_alone, c.primary_proves, c.backup_stands,
-            c.backup_follows,
+            c.backup_follows, c.backup_fit,
         ),
         "{backup} follows {primary} closely; {primary} is asked to take a lease from it",
         rearm,
@@ -240,8 +240,17 @@ TABLE: tuple[Row, ...] = (
     # ARMING: the primary writes without a lease until it holds one of the new backup.
     Row(
         "armed", P.ARMING, P.PROTECTED,
-        (c.primary_acknowledged_lease, c.backup_stands),
+        (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit),
         "{primary} writes under a lease and {backup} may take over",
+    ),
+    Row(
+        "backup_unfit_in_arming", P.ARMING, P.ALONE,
+        (c.primary_heard, Condition(
+            "backup_unfit", lambda v: v.backup is not None and bool(v.backup.unfit),
+            c.backup_fit.no, c.backup_fit.yes,
+        )),
+        "{backup} is not fit to take over ({unfit}); {primary} stands alone",
+        release,
     ),
     Row(
         "backup_lost_in_arming", P.ARMING, P.ALONE, (c.backup_lost, c.primary_heard),

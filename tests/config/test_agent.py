@@ -64,7 +64,7 @@ def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
             "services[0].settings.a b",
             "pattern",
         ),
-        ({"services.0.replication_user": "x; drop"}, "services[0].replication_user", "pattern"),
+        ({"services.0.replication_user": "x; drop"}, "services[0].replication_user", "choices"),
         ({"version": 7}, "version", "newer Saling"),
     ],
 )

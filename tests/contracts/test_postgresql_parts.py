@@ -24,7 +24,6 @@ from agents.engines.pg_settings import (
     conninfo,
     read_back,
     render,
-    with_our_hba,
     without_our_names,
 )
 from agents.engines.pg_wal import (
@@ -149,6 +148,8 @@ def test_the_upstream_is_told_from_its_words(config: PostgresConfig) -> None:
 
 def test_no_secret_and_no_foreign_setting_beats_ours(config: PostgresConfig) -> None:
     config = msgspec.structs.replace(config, settings={"port": "1", "work_mem": "8MB"})
+    with pytest.raises(EngineError, match="port = 1: this setting is Saling's own"):
+        check(config)
     words = argv(config, 18)
     assert not any("swordfish" in word for word in words)
     assert [word for word in words if word.startswith("port=")] == ["port=5432"]
@@ -161,13 +162,6 @@ def test_no_setting_makes_a_standby_writable_by_itself(config: PostgresConfig) -
     assert words.index("recovery_target_action=shutdown") > 0
     assert words.index("promote_trigger_file=") > 0
     assert not any(word in words for word in ("recovery_target_action=promote", "/tmp/go"))
-
-
-def test_our_rules_stand_first_and_once(tmp_path: Path) -> None:
-    once = with_our_hba("host all all 10.0.0.0/8 scram-sha-256\n")
-    assert once.startswith("# BEGIN SALING")
-    assert once.endswith("host all all 10.0.0.0/8 scram-sha-256\n")
-    assert with_our_hba(once) == once
 
 
 def test_alter_system_keeps_all_but_our_names() -> None:

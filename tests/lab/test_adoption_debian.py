@@ -180,12 +180,16 @@ async def test_a_debian_pair_is_adopted_and_its_own_files_rules_and_sockets_go_o
 
     # The DBA's conf.d, rules and shared socket are as before.
     assert pair.psql(HOME, "SHOW work_mem") == "5MB"
-    assert pair.psql(HOME, "SHOW hba_file") == str(pair.etc(HOME) / "pg_hba.conf")
+    theirs = str(pair.etc(HOME) / "pg_hba.conf")
+    assert f"# copied from {theirs}" in Path(pair.psql(HOME, "SHOW hba_file")).read_text()
     assert pair.psql(HOME, "SHOW external_pid_file") == ""
-    # On that socket only the agent's own user can be Saling's superuser.
-    assert pair.psql(HOME, "SELECT current_user", user="saling") == "saling"
-    with pytest.raises(AssertionError, match="Peer authentication failed"):
-        pair.psql(HOME, "SELECT 1", *("runuser", "-u", "nobody", "--"), user="saling")
+    # On that socket only the agent's own user can be one of Saling's roles; it probes as such.
+    for role in ("saling", "saling_probe"):
+        assert pair.psql(HOME, "SELECT current_user", user=role) == role
+        with pytest.raises(AssertionError, match="Peer authentication failed"):
+            pair.psql(HOME, "SELECT 1", *("runuser", "-u", "nobody", "--"), user=role)
+    probing = "SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'saling_probe'"
+    assert pair.psql(HOME, probing) == "t"
     # Debian's own tool does not start a second one.
     with pytest.raises(AssertionError, match="disabled"):
         pair.ctl(HOME, "start")

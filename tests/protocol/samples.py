@@ -70,6 +70,7 @@ REPORT = Report(
             log_taken=True,
             doing="seeding 43 %",
             problem="none",
+            unfit="max_connections",
             renewal_gap_p999_ms=431,
             kill_p999_ms=38,
             quarantine="12 transactions are kept in /var/lib/saling/q",
@@ -144,7 +145,13 @@ GRANT = Grant(
 SAMPLES: dict[str, Message] = {"report": REPORT, "order": ORDER, "renew": RENEW, "grant": GRANT}
 
 ADDED = {
-    "ReplicaReport": ("log_taken", "renewal_gap_p999_ms", "kill_p999_ms", "quarantine"),
+    "ReplicaReport": (
+        "log_taken",
+        "unfit",
+        "renewal_gap_p999_ms",
+        "kill_p999_ms",
+        "quarantine",
+    ),
     "Assignment": ("take_log",),
     "LeaseTerms": ("log_budget_ms",),
 }

@@ -13,8 +13,9 @@ from agents.adoption.checks import primary_findings, server_findings, standby_fi
 from agents.adoption.facts import Facts, Follower
 from agents.adoption.host import file_findings
 from agents.adoption.plan import Part, Plan, Step
-from agents.adoption.provision import provision_sql, with_entry_rules
+from agents.adoption.provision import with_entry_rules
 from agents.adoption.remote import Upstream
+from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_settings import PostgresConfig
 from agents.findings import Finding, Level
 from agents.guard_engine import namespaces_allowed
@@ -46,7 +47,7 @@ FACTS = Facts(
     position=100 * 2**20,
     sender_host="",
     sender_port=0,
-    roles=frozenset({"postgres", "saling", "saling_replication"}),
+    roles=frozenset({"postgres", SUPERUSER, *LESSER_USERS}),
     probe_table=True,
     logical_slots=0,
     slots=1,
@@ -196,16 +197,8 @@ def test_a_key_of_another_user_is_refused_where_the_engine_has_a_user_namespace(
     assert "install -o" in finding.mend
 
 
-def test_roles_are_made_once_and_mended_afterwards() -> None:
-    first = provision_sql("secret", frozenset())
-    again = provision_sql("secret", frozenset({"saling", "saling_replication"}))
-    assert [line.split(" ROLE")[0] for line in first[:2]] == ["CREATE", "CREATE"]
-    assert [line.split(" ROLE")[0] for line in again[:2]] == ["ALTER", "ALTER"]
-    assert not any("secret" in line for line in (*first, *again))
-    assert first[2:] == again[2:]
-
-
-def test_nobody_becomes_saling_on_the_sockets_of_the_old_server() -> None:
+def test_nobody_becomes_one_of_ours_on_the_sockets_of_the_old_server() -> None:
     rules = with_entry_rules("local all all trust\n", "postgres")
-    assert rules.index("local all saling reject") < rules.index("local all all trust")
-    assert "local all saling" not in with_entry_rules("", "saling")
+    assert rules.index("local all saling,saling_probe reject") < rules.index("local all all trust")
+    assert "local all saling_probe reject" in with_entry_rules("", "saling")
+    assert with_entry_rules(rules, "postgres") == rules

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from agents.engines.base import EngineError
+from agents.engines.pg_hba import hba_text, ident_text, our_rules
 from agents.engines.pg_running import need_none_else, running_server
-from agents.engines.pg_settings import PostgresConfig, argv, local_rule, with_our_ident
+from agents.engines.pg_settings import PostgresConfig, argv
 
 LINES = "{pid}\n{data}\n1700000000\n5433\n/sockets\nlocalhost\n  1 2\nready   \n"
 
@@ -54,20 +56,28 @@ def config(**changes: object) -> PostgresConfig:
 def test_the_dbas_directory_is_used_and_what_it_says_of_places_is_overruled() -> None:
     words = argv(config(dba_config=Path("/etc/pg/postgresql.conf")), 15)
     assert "data_directory=/data" in words
-    assert "hba_file=/etc/pg/pg_hba.conf" in words
-    assert "ident_file=/etc/pg/pg_ident.conf" in words
+    assert "hba_file=/run/paspor/pg_hba.conf" in words
+    assert "ident_file=/run/paspor/pg_ident.conf" in words
+    given = config(dba_config=Path("/etc/pg/postgresql.conf"))
+    assert 'include_if_exists "/etc/pg/pg_hba.conf"' in hba_text(given, 16)
+    assert 'include_if_exists "/etc/pg/pg_ident.conf"' in ident_text(given, 16)
     assert "external_pid_file=" in words
-    assert not any(word.startswith("hba_file") for word in argv(config(), 15))
 
 
 def test_where_others_may_open_the_socket_only_the_agents_user_is_superuser() -> None:
-    assert local_rule(config()) == "local all saling trust"
+    assert "local all saling trust" in our_rules(config())
     shared = config(client_sockets=(Path("/var/run/postgresql"),))
-    assert local_rule(shared) == "local all saling peer map=saling"
+    rules = our_rules(shared)
+    assert rules[:2] == [
+        "local all saling peer map=saling",
+        "local postgres saling_probe peer map=saling",
+    ]
+    assert not any("trust" in rule for rule in rules)
     words = argv(shared, 15)
     assert "unix_socket_directories=/run/paspor/socket,/var/run/postgresql" in words
     assert "unix_socket_permissions=0777" in words
-    once = with_our_ident("theirs root postgres\n", "postgres")
-    assert "\nsaling postgres saling\n" in once
-    assert once.endswith("theirs root postgres\n")
-    assert with_our_ident(once, "postgres") == once
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert ident_text(shared, 16).splitlines()[1:3] == [
+        f"saling {user} saling",
+        f"saling {user} saling_probe",
+    ]

@@ -100,6 +100,9 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .seen(entered_ms=NOW - 9000, proven_ms=NOW - 9500)
     ),
     ("promoted", P.PROMOTING): lambda: Given(P.PROMOTING),
+    ("backup_unfit_in_arming", P.ARMING): lambda: Given(P.ARMING).backup(
+        backup_report(unfit="max_connections")
+    ),
     ("routed", P.ROUTING): lambda: Given(P.ROUTING),
     ("first_copy", P.ALONE): lambda: Given(P.ALONE, system_identifier=""),
     ("backup_ready", P.ALONE): lambda: Given(P.ALONE).primary(primary_report(mode=Mode.ALONE)),
@@ -304,6 +307,37 @@ def test_what_the_primary_may_have_added_since_its_last_word_counts() -> None:
 def test_the_diagram_in_the_docs_is_fresh() -> None:
     stored = Path(__file__).parents[3] / "docs" / "phases.md"
     assert stored.read_text() == diagram.markdown(), "run `make docs`"
+
+
+def test_an_unfit_backup_is_not_armed() -> None:
+    given = Given(P.ALONE).primary(primary_report(mode=Mode.ALONE))
+    row = first_row(given.view())
+    assert row is not None and row.name == "backup_ready"
+    assert first_row(given.backup(backup_report(unfit="max_connections")).view()) is None
+
+
+def test_a_backup_that_turns_out_unfit_ends_the_arming_even_after_the_acknowledgement() -> None:
+    told = backup_report(unfit="max_connections: 30 here, 100 at the upstream")
+    row = first_row(Given(P.ARMING).primary(primary_report(mode=Mode.LEASED)).backup(told).view())
+    assert row is not None
+    assert (row.name, row.target) == ("backup_unfit_in_arming", P.ALONE)
+
+
+def test_a_backup_that_becomes_unfit_keeps_its_service_protected_but_is_moved_to_by_nobody() -> (
+    None
+):
+    given = Given(P.PROTECTED).backup(backup_report(unfit="max_connections"))
+    assert first_row(given.view()) is None
+    assert first_row(given.asked(Kind.SWITCHOVER).view()) is None
+
+
+def test_when_the_primary_dies_an_unfit_backup_is_better_than_none() -> None:
+    told = backup_report(primary_heard=False, streaming=False, unfit="max_connections")
+    row = first_row(Given(P.PROTECTED).silent().backup(told).view())
+    assert row is not None and row.target is P.COUNTDOWN
+    told = backup_report(stopped=True, promise_left_ms=0, primary_heard=False, unfit="x")
+    row = first_row(Given(P.COUNTDOWN).stopped().backup(told).view())
+    assert row is not None and row.target is P.PROMOTING
 
 
 LOST = LastWord(10**9, 0, 0)
