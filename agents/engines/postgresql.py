@@ -156,9 +156,12 @@ class PostgreSQL(Engine):
             return await pg_rejoin.rejoin(parts, upstream, on_progress, turn)
 
     async def stranded(self, upstream: Upstream) -> str:
-        """From the upstream's own files and the position that this standby has replayed."""
+        """From the upstream's own files and the position that this standby has replayed.
+
+        That it streams says nothing: it seems so for a moment whenever it tries in vain.
+        """
         seen = await self._server.looked()
-        if not seen.standby or seen.streaming:
+        if not seen.standby:
             return ""
         size = (await self._control_data()).segment_bytes
         return await why_stranded(self.config, upstream, seen, size)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agents.core.observation import Disk
 from agents.engines import pg_quarantine
-from agents.engines.base import EngineBusy, EngineError, Progress, Quarantined, Return
+from agents.engines.base import EngineBusy, EngineError, Progress, Quarantined, Rejoined, Return
 from agents.engines.pg_report import Report, read_report
 from agents.engines.pg_tools import ENVIRONMENT
 from agents.engines.pg_waldump import find_waldump
@@ -193,6 +193,7 @@ async def test_a_standby_that_replayed_past_the_fork_is_stranded_and_mended(
     await third.observed(streaming=True)
     await pair.caught_up()
     await pair.backup.engine.follow(None)
+    await pair.backup.observed(streaming=False)
     await pair.primary.sql("CREATE TABLE late ()")
     await Pair(pair.primary, third, pair.identifier).caught_up()
     await pair.primary.engine.kill()
@@ -243,7 +244,17 @@ async def test_a_backup_that_was_away_until_its_log_was_gone_is_copied_anew(
     await until(told, "the backup knows that it can never follow")
     assert "has removed the log after" in await told()
     await backup.engine.stop(30_000)
-    came = await backup.engine.rejoin(upstream, ignore)
+    returns: list[Rejoined] = []
+
+    async def comes_back() -> bool:
+        # The primary's next checkpoint may take a slot that was only about to be lost: its agent
+        # makes it anew, and the job is tried again.
+        await primary.engine.ensure_slot("saling_b")
+        returns.append(await backup.engine.rejoin(upstream, ignore))
+        return True
+
+    await until(comes_back, "it is copied anew")
+    [came] = returns
     assert (came.how, came.quarantine) == (Return.RESEEDED, None)
     assert came.old_copy is not None
     await backup.engine.start_standby(upstream)
