@@ -7,7 +7,6 @@ goes through a link: the agents' `reach` and their brokers name it.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +17,9 @@ import yaml
 from lab.binaries import wheel_binaries
 from lab.geography import ARBITER, PAIRS, SITES
 from lab.keys import LabKeys
+from lab.ports import LOOPBACK, free_port
 
 CLUSTER = "lab"
-LOOPBACK = "127.0.0.1"
 LOCATIONS = {
     "jabodetabek": (-6.37, 107.17),
     "batam": (1.19, 104.11),
@@ -91,7 +90,7 @@ class Plan:
         """host:port; chosen when first asked for."""
         if what not in self.ports:
             host = self.hosts.get(_place_of(what), LOOPBACK)
-            self.ports[what] = f"{host}:{_free_port(self.ports.values())}"
+            self.ports[what] = f"{host}:{free_port()}"
         return self.ports[what]
 
     def engine(self, service: str, site: str) -> str:
@@ -246,14 +245,3 @@ def _place_of(what: str) -> str:
     """Where it listens. The controller's API asks for no token, so it stays on loopback."""
     kind, *names = what.split()
     return {"engine": names[-1:], "agent": names[-1:], "broker": [ARBITER]}.get(kind, [""])[0]
-
-
-def _free_port(taken: Any) -> int:
-    """A port that nobody listens on and that this lab has not given away yet."""
-    ports = {address.rpartition(":")[2] for address in taken}
-    while True:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-        if str(port) not in ports:
-            return port

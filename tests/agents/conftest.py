@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib.util
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,6 +18,7 @@ import yaml
 
 from controller.broker import EmbeddedBroker, agent_account, controller_account
 from lab.keys import LabKeys, make_keys
+from lab.ports import free_address
 from protocol.messages import (
     Assignment,
     Goal,
@@ -43,12 +43,6 @@ PATIENCE_S = 60.0
 TERMS = LeaseTerms(
     ttl_ms=6000, renew_ms=300, fence_budget_ms=300, restart_budget_ms=1000, drain_budget_ms=5000
 )
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from agents.refusals import Refusals
 from config.brokers import Broker
 from controller.broker import Account, EmbeddedBroker, agent_account, controller_account
 from lab.keys import LabKeys
+from lab.ports import free_address
 from protocol.messages import Goal, Grant, Header, Order, Report, Right
 from protocol.sealing import Signer
 from protocol.topics import topic
@@ -80,12 +80,6 @@ async def second(directory: Path, keys: LabKeys) -> AsyncIterator[EmbeddedBroker
     await made.start()
     yield made
     await made.stop()
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 async def publish(broker: EmbeddedBroker, keys: LabKeys, *payloads: bytes, **more: Any) -> None:

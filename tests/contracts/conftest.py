@@ -8,7 +8,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -22,6 +21,7 @@ from agents.engines.base import EngineBusy, Progress, Upstream
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
 from agents.guard_client import GuardError, now_ms
+from lab.ports import free_address
 from protocol.messages import Role
 
 VERSIONS = (15, 16, 17, 18)
@@ -56,12 +56,6 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
     """Wait for a condition, never for a time."""
     end = time.monotonic() + PATIENCE_S
@@ -86,7 +80,7 @@ class Site:
             password.touch(0o600)
             password.write_text("correct horse: battery\\staple\n")
         self.name = name
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = free_address()
         self.config = PostgresConfig(
             service="orders",
             data=root / name / "data",

@@ -17,6 +17,7 @@ import pytest
 
 from controller.broker import Account, EmbeddedBroker
 from lab.keys import LabKeys, make_keys
+from lab.ports import free_address
 from protocol.messages import Order, Report
 from protocol.topics import topic
 from tests.contracts.brokers import (
@@ -36,7 +37,6 @@ from tests.contracts.brokers import (
     report,
     until,
 )
-from tests.controller.cluster import free_address
 
 pytestmark = pytest.mark.broker
 NO_MOSQUITTO = "there is no mosquitto here: install Debian's package mosquitto"

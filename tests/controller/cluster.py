@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.loader import load_topology
 from config.topology import Topology
+from lab.ports import free_address
 from protocol.messages import Ask, Header, Renew, ReplicaReport, Report, Role
 from protocol.sealing import Signer
 
@@ -66,13 +66,6 @@ class Cluster:
         """A question for a lease, with a proof."""
         facts: dict[str, Any] = {"revision": 1, "epoch": 1, "proven": True} | more
         return Ask(service=service, service_uid=service, nonce=nonce, **facts)
-
-
-def free_address() -> str:
-    """A port of loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def write_key(path: Path) -> str:

@@ -26,6 +26,7 @@ from controller.broker import (
     controller_account,
     subjects,
 )
+from lab.ports import free_address
 
 PASSWORD = "p4ssword-of-these-tests-only"
 WAIT_S = 20.0
@@ -37,12 +38,6 @@ ACCOUNTS = (
     agent_account("c1", "ikn-1", PASSWORD),
     Account("nobody", PASSWORD, publish=(), subscribe=()),
 )
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def client(broker: EmbeddedBroker, username: str, **more: object) -> aiomqtt.Client:

@@ -11,7 +11,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -35,6 +34,7 @@ from lab.compose import (
     RUN,
     make,
 )
+from lab.ports import free_port
 from lab.processes import end_all, kill_all
 from tests.docker.images import Image, of_service
 
@@ -60,7 +60,7 @@ class Containers:
         for agent in AGENTS:
             wanted += [(agent, AGENT_PORT), (agent, FIRST_ENGINE_PORT)]
             wanted += [(agent, FIRST_ENGINE_PORT + 1)]
-        self.ports = dict(zip(wanted, _free_ports(len(wanted)), strict=True))
+        self.ports = {one: free_port() for one in wanted}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
 
     def here(self, name: str, text: str) -> str:
@@ -181,17 +181,6 @@ async def _start_broker(made: Containers) -> None:
     file.write_text(f"user {user}\n{text}")
     assert MOSQUITTO is not None
     await made.start(BROKER, [MOSQUITTO, "-c", str(file)], dict(os.environ))
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 async def test_controller_and_agents_run_as_their_containers_would(containers: Containers) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from lab.checks import (
 )
 from lab.database import Login
 from lab.links import Links
+from lab.ports import free_port
 from lab.prober import ProbedEngine, ProberSpec
 from lab.records import (
     Answer,
@@ -71,12 +72,6 @@ async def run(*command: str) -> None:
     )
     output, _ = await asyncio.wait_for(process.communicate(), WAIT_S)
     assert process.returncode == 0, output.decode()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -199,11 +194,13 @@ async def engines(tmp_path: Path) -> AsyncIterator[Callable[[str], Engine]]:
         shutil.rmtree(engine.directory, ignore_errors=True)
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool], log: Path) -> None:
     """Logs grow by another process's hand, so that they can only be looked at again."""
-    async with asyncio.timeout(WAIT_S):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    end = time.monotonic() + WAIT_S
+    while not holds():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {WAIT_S} s; the last of {log}: {log.read_bytes()[-1000:]!r}")
+        await asyncio.sleep(0.05)
 
 
 def acked(log: Path, site: str) -> list[Insert]:
@@ -230,9 +227,9 @@ async def test_a_takeover_is_measured_over_a_link_with_streaming_replication(
     engine_list = tuple(ProbedEngine("kas", site, engine.address) for site, engine in sites)
     await clients.start("lab.writer", WriterSpec("kas", LOGIN, targets), writes)
     await clients.start("lab.prober", ProberSpec(LOGIN, engine_list), probed)
-    await until(lambda: len(acked(writes, "batam")) > 50)
-    await until(lambda: len(answers(probed, "batam", Answer.COMMITTED)) > 10)
-    await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > 10)
+    await until(lambda: len(acked(writes, "batam")) > 50, writes)
+    await until(lambda: len(answers(probed, "batam", Answer.COMMITTED)) > 10, probed)
+    await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > 10, probed)
     behind = "SELECT count(*) FROM lab_writes"
     async with asyncio.timeout(WAIT_S):
         while (await new.query(behind))[0][0] < 50:  # noqa: ASYNC110 - a real copy catches up
@@ -240,16 +237,16 @@ async def test_a_takeover_is_measured_over_a_link_with_streaming_replication(
 
     await links.cut("batam", "ikn")
     last_heard = len(acked(writes, "batam"))
-    await until(lambda: len(acked(writes, "batam")) > last_heard + 20)
+    await until(lambda: len(acked(writes, "batam")) > last_heard + 20, writes)
     old_commits = await old.commits()
     event_ms = now_ms()
     await old.end(signal.SIGQUIT)
-    await until(lambda: bool(answers(probed, "batam", Answer.DOWN)))
+    await until(lambda: bool(answers(probed, "batam", Answer.DOWN)), probed)
     asked = len(answers(probed, "ikn", Answer.STANDBY))
-    await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > asked + 1)
+    await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > asked + 1, probed)
     await new.query("SELECT pg_promote()")
-    await until(lambda: len(acked(writes, "ikn")) > 20)
-    await until(lambda: len(answers(probed, "ikn", Answer.COMMITTED)) > 5)
+    await until(lambda: len(acked(writes, "ikn")) > 20, writes)
+    await until(lambda: len(answers(probed, "ikn", Answer.COMMITTED)) > 5, probed)
     await clients.stop()
 
     inserts = read_inserts(writes)
@@ -277,10 +274,10 @@ async def test_two_writable_copies_are_seen_by_probers_and_by_commit_timestamps(
     sites = (("batam", one), ("ikn", other))
     engine_list = tuple(ProbedEngine("kas", site, engine.address) for site, engine in sites)
     await clients.start("lab.prober", ProberSpec(LOGIN, engine_list), probed)
-    await until(lambda: len(answers(probed, "batam", Answer.COMMITTED)) > 3)
-    await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > 3)
+    await until(lambda: len(answers(probed, "batam", Answer.COMMITTED)) > 3, probed)
+    await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > 3, probed)
     await other.query("SELECT pg_promote()")
-    await until(lambda: len(answers(probed, "ikn", Answer.COMMITTED)) > 10)
+    await until(lambda: len(answers(probed, "ikn", Answer.COMMITTED)) > 10, probed)
     await clients.stop()
     await one.query("CREATE TABLE lab_writes (n bigint)")
     await other.query("CREATE TABLE lab_writes (n bigint)")
@@ -301,17 +298,17 @@ async def test_a_killed_engine_and_a_killed_writer_never_make_a_number_come_twic
     log = tmp_path / "writer.log"
     spec = WriterSpec("kas", LOGIN, (Target("batam", engine.address),), rate_per_s=200)
     writer = await clients.start("lab.writer", spec, log)
-    await until(lambda: len(acked(log, "batam")) > 20)
+    await until(lambda: len(acked(log, "batam")) > 20, log)
     assert engine.process is not None
     await engine.end(signal.SIGKILL)
     await engine.start()
     so_far = len(acked(log, "batam"))
-    await until(lambda: len(acked(log, "batam")) > so_far + 20)
+    await until(lambda: len(acked(log, "batam")) > so_far + 20, log)
     os.kill(writer, signal.SIGKILL)
     await clients.processes.pop().wait()
     await clients.start("lab.writer", spec, log)
     so_far = len(acked(log, "batam"))
-    await until(lambda: len(acked(log, "batam")) > so_far + 20)
+    await until(lambda: len(acked(log, "batam")) > so_far + 20, log)
     await clients.stop()
 
     inserts = read_inserts(log)
@@ -331,12 +328,12 @@ async def test_an_engine_behind_a_silent_cut_is_given_up_in_time_and_found_again
     address = await links.link("ikn", "batam", engine.address)
     log = tmp_path / "writer.log"
     await clients.start("lab.writer", WriterSpec("kas", LOGIN, (Target("batam", address),)), log)
-    await until(lambda: len(acked(log, "batam")) > 5)
+    await until(lambda: len(acked(log, "batam")) > 5, log)
     await links.cut("batam", "ikn")
-    await until(lambda: bool(unknown(log)))
+    await until(lambda: bool(unknown(log)), log)
     await links.heal()
     so_far = len(acked(log, "batam"))
-    await until(lambda: len(acked(log, "batam")) > so_far + 5)
+    await until(lambda: len(acked(log, "batam")) > so_far + 5, log)
     await clients.stop()
     assert unknown(log)[0].end_ms - unknown(log)[0].start_ms >= 999
     assert "TimeoutError" in unknown(log)[0].reason

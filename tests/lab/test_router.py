@@ -19,6 +19,7 @@ import pytest
 from lab.control import LinksError
 from lab.namespaces import Namespaces, why_not
 from lab.netns import Place, within
+from lab.ports import free_port
 from lab.processes import ROOT
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -191,9 +192,7 @@ async def test_a_fast_road_carries_a_bulk_transfer(net: Namespaces) -> None:
 
 
 async def test_a_door_leads_to_a_place_that_is_cut_off(net: Namespaces) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     listener = tcp(net, "batam")
     listener.bind(("127.0.0.1", port))
 
@@ -225,7 +224,9 @@ from lab.namespaces import Namespaces
 async def main():
     net = Namespaces(Path(sys.argv[1]), {("batam", "ikn"): 1.0})
     await net.start()
-    inner = subprocess.Popen([*net.inside("batam"), "setsid", "sleep", "600"])
+    stands = ["setsid", "sh", "-c", "echo in; exec sleep 600"]
+    inner = subprocess.Popen([*net.inside("batam"), *stands], stdout=subprocess.PIPE)
+    inner.stdout.readline()  # one that is still on its way in is in no place yet
     print(net.router.pid, inner.pid, flush=True)
     await asyncio.sleep(600)
 
@@ -246,7 +247,7 @@ def test_all_that_stands_in_a_place_ends_with_the_lab_however_it_ends(tmp_path: 
     owner.wait()
     until = time.monotonic() + WAIT_S
     while any(_lives(pid) for pid in pids):
-        assert time.monotonic() < until, f"of {pids} some live on"
+        assert time.monotonic() < until, f"these live on: {[p for p in pids if _lives(p)]}"
         time.sleep(0.02)
 
 
