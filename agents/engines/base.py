@@ -167,6 +167,9 @@ class Engine(Protocol):
     async def kill(self) -> int:
         """The fence: returns when no process is left, with the milliseconds that took."""
 
+    async def end_processes(self) -> int:
+        """The same past the guard, for one that is gone or stands still."""
+
     async def rejoin(
         self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once
     ) -> Rejoined:

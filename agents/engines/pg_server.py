@@ -29,6 +29,7 @@ LOOK_LIMIT_MS = 500
 POLL_S = 0.005
 SHOW_CHANGEABLE = "SELECT " + ", ".join(f"current_setting('{name}')" for name in CHANGEABLE)
 RELOAD_LIMIT_MS = 3000
+GUARD_KILL_LIMIT_MS = 1000
 LEFTOVER_LIMIT_MS = 5000
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 NOT_ACCEPTING = (
@@ -106,12 +107,13 @@ class Server:
         self.cut()
         with guard_errors():
             try:
-                return await self.guard.kill()
-            except GuardGone:
-                return await self._kill_leftovers()
+                return await self.guard.kill(GUARD_KILL_LIMIT_MS)
+            except (GuardGone, GuardBusy):
+                return await self.end_processes()
 
-    async def _kill_leftovers(self) -> int:
-        """The guard died: without namespaces some of its engine's processes may go on."""
+    async def end_processes(self) -> int:
+        """The same past the guard, by the lock that every process of the engine holds."""
+        self.cut()
         started_ms = now_ms()
         while not self._lock.free():
             self._lock.kill_holders()

@@ -327,6 +327,10 @@ class PostgreSQL(Engine):
         """The fence. Waits for nothing else that is going on."""
         return await self._server.kill()
 
+    async def end_processes(self) -> int:
+        """Kill whatever runs on the data, and ask no guard."""
+        return await self._server.end_processes()
+
     async def close(self) -> None:
         """Let go of connections. The engine and its guard go on."""
         await self._server.close()

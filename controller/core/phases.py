@@ -337,7 +337,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "log_arrived", P.HELD, P.PROMOTING,
-        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken),
+        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
         promote,
