@@ -10,7 +10,7 @@ from controller.cli.figures import duration, size
 from controller.cli.history_view import print_lines
 from controller.cli.status_view import maintenance_line
 from controller.core.explain import CopyView, Explanation, Way
-from controller.core.model import Phase
+from controller.core.model import HeldFor, Phase
 from controller.stores.base import HistoryLine
 from protocol.messages import ReplicaReport
 
@@ -73,7 +73,7 @@ def _print_figures(console: Console, service: Explanation) -> None:
     lines = (
         ("primary", f"{service.primary}, last commit proved to the controller {proof}"),
         ("lease", lease if service.lease_left_ms else f"none reported ({service.phase})"),
-        ("backup", f"{service.backup or 'none'}, {size(service.lag_bytes)} behind"),
+        ("backup", f"{service.backup or 'none'}, {_behind(service)}"),
         (
             "failover now",
             f"loses at most {size(service.loss_bytes)} (bound {size(service.loss_bound_bytes)}), "
@@ -93,6 +93,13 @@ def _print_figures(console: Console, service: Explanation) -> None:
     for name, text in lines:
         table.add_row(Text(name), Text(text))
     console.print(table)
+
+
+def _behind(service: Explanation) -> str:
+    if service.held_for == HeldFor.LOSS:
+        bound = size(service.loss_bound_bytes)
+        return f"held for a loss of {size(service.loss_bytes)} at most (bound {bound})"
+    return f"{size(service.lag_bytes)} behind"
 
 
 def _print_copies(console: Console, service: Explanation) -> None:

@@ -11,7 +11,7 @@ from controller.cli.history_view import phase_style
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.core.explain import Explanation, MaintenanceView
 from controller.core.maintenance import left
-from controller.core.model import Phase
+from controller.core.model import HeldFor, Phase
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
 GAP = "  "
@@ -202,6 +202,9 @@ def _cells(service: Explanation) -> tuple[str, ...]:
     if service.lease_left_ms:
         lease = f"{duration(service.lease_left_ms)} / {duration(service.lease_ttl_ms)}"
     lag = UNKNOWN if service.lag_bytes is None else size(service.lag_bytes)
+    if service.held_for == HeldFor.LOSS:
+        # How far the backup was behind when both were heard last is not what it waits for.
+        lag = f"loss {size(service.loss_bytes)}"
     return (
         service.service,
         service.phase,

@@ -50,6 +50,8 @@ class Answer(Struct, frozen=True, tag="answer"):
     unmet: tuple[str, ...] = ()
     """What would have to be true for it, a sentence each."""
     operation_id: str = ""
+    conflict: bool = False
+    """Not accepted because another operation of the service is under way."""
 
 
 Action = Swap | SendOrder | SendGrant | ReadRecord | Answer

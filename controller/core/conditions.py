@@ -313,6 +313,7 @@ not_paused = Condition(
     "automatic failover is on",
     "automatic failover is paused ({paused}); `saling resume {service}` turns it on",
 )
+is_paused = Condition("is_paused", lambda v: bool(v.record.paused), not_paused.no, not_paused.yes)
 drain_overdue = Condition(
     "drain_overdue",
     lambda v: v.in_phase_ms >= 2 * v.record.terms.drain_budget_ms,

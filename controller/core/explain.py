@@ -15,6 +15,7 @@ from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import Row, rows_from
+from controller.core.refusal import doing
 from controller.core.view import View
 from protocol.messages import ReplicaReport
 from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
@@ -218,6 +219,10 @@ UNHEARD_ADVICE = (
     "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
     "whether it writes."
 )
+DEAD_ADVICE = (
+    "The agent {primary} is heard, but its engine proves no commit ({primary_doing}): mend it "
+    "there. Nobody else has all that was committed, so nobody else may take over."
+)
 MAINTENANCE_ADVICE = (
     "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
     "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
@@ -251,8 +256,12 @@ def _advice(view: View) -> str:
     ill = record.held_for is HeldFor.ILLNESS
     if (record.phase in (Phase.ALONE, Phase.ARMING) or ill) and view.primary is None:
         text = UNHEARD_ADVICE
+    elif record.phase in (Phase.ALONE, Phase.ARMING) and not primary_proves(view):
+        text = DEAD_ADVICE
     loss = view.loss_bytes
-    return text.format(**facts(view), loss_bytes=0 if loss is None else loss)
+    return text.format(
+        **facts(view), loss_bytes=0 if loss is None else loss, primary_doing=doing(view.primary)
+    )
 
 
 def _silent_advice(view: View) -> str:

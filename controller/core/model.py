@@ -226,3 +226,6 @@ class Transition(Struct, frozen=True):
     outage_ms: int = -1
     """Between the last commit proved by the old primary and the first by the new one."""
     loss_bytes: int = -1
+    by: str = ""
+    """Which operator asked for this very change; empty when none did."""
+    reason: str = ""

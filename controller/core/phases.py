@@ -315,7 +315,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         "restored_accepted", P.HELD, P.HELD,
         (c.asked_approve, held_for(HeldFor.RESTORED), c.approval_names_epoch, c.both_heard),
-        "an operator accepts what the agents know; both replicas must take this revision first",
+        "what the agents know is accepted by {request}; both replicas must take this revision "
+        "first",
         adopt,
     ),
     Row(
@@ -345,7 +346,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "loss_approved", P.HELD, P.COUNTDOWN,
         (c.asked_approve, held_for(HeldFor.LOSS), c.approval_fits),
-        "an operator accepts a loss of {loss}; the failover goes on",
+        "a loss of {loss} is accepted by {request}; the failover goes on",
         approve,
     ),
     # What changes no phase.
@@ -374,7 +375,7 @@ TABLE: tuple[Row, ...] = (
     ),
     *(
         Row(
-            "unpaused", phase, phase, (c.asked_resume,),
+            "unpaused", phase, phase, (c.asked_resume, c.is_paused),
             "automatic failover was turned on again by {request}", resume, aside=True,
         )
         for phase in SETTLED

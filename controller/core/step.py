@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from controller.core import leases, maintenance_conditions
+from controller.core import leases
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
 from controller.core.detector import watch_backup, watch_fence
-from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
 from controller.core.invariants import check_change
 from controller.core.model import (
     Operation,
@@ -27,7 +27,8 @@ from controller.core.model import (
     State,
     Transition,
 )
-from controller.core.phases import TABLE, Row, first_row, rows_from
+from controller.core.phases import Row, first_row
+from controller.core.refusal import refuse, rows_for
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -210,10 +211,13 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
     view = View(service, now_ms, event)
-    rows = [row for row in rows_from(service.record.phase) if _asks_for(row, event)]
+    rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
+    if row is None and event.kind is Kind.RESUME and not service.record.paused:
+        text = f"automatic failover of {service.record.service} is on already"
+        return state, [Answer(event.id, True, text)]
     if row is None:
-        return state, [_refuse(view, event, rows)]
+        return state, [refuse(state, view, event, rows)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     state, actions = _take_row(state, view, row)
@@ -222,26 +226,6 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     state, more = _settle_all(state, [event.service_uid], now_ms)
     answer = Answer(event.id, True, row.sentence(view), (), operation)
     return state, [*actions, *more, answer]
-
-
-def _asks_for(row: Row, event: Requested) -> bool:
-    return any(condition.name == f"asked_for_{event.kind.value}" for condition in row.when)
-
-
-def _refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
-    record = view.record
-    if not rows:
-        phases = sorted({row.source.value for row in TABLE if _asks_for(row, event)})
-        text = (
-            f"{event.kind.value} is possible in {' and '.join(phases)}; {record.service} is in "
-            f"{record.phase.value}: {record.because}"
-        )
-        missing = [f"{record.service} must be in {phases[0]}"]
-        if record.maintenance is not None:
-            missing.append(maintenance_conditions.not_announced.sentence(view))
-        return Answer(event.id, False, text, tuple(missing))
-    unmet = min((row.unmet(view) for row in rows), key=len)
-    return Answer(event.id, False, f"{event.kind.value} of {record.service} is refused", unmet)
 
 
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:
@@ -327,6 +311,8 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
         outcome=row.outcome if operation else "",
         outage_ms=view.now_ms - view.service.reign_proven_ms if known_outage else -1,
         loss_bytes=loss_bytes if loss_bytes is not None else (0 if ends_reign else -1),
+        by=view.request.by if view.request else "",
+        reason=view.request.reason if view.request else "",
     )
 
 

@@ -133,7 +133,15 @@ class Orders:
                 "look at the history; if it is still wanted, send it with a new key",
             )
         reply = await work.do()
-        log.info("answered an operator", key=key, kind=work.kind.value, status=reply.status)
+        log.info(
+            "answered an operator",
+            key=key,
+            kind=work.kind.value,
+            services=work.names,
+            by=work.wish.by,
+            reason=work.wish.reason,
+            status=reply.status,
+        )
         kept = msgspec.json.encode(reply) if reply.status in FINAL else b""
         await self._desk.settle(key, kept)
         return reply
@@ -154,9 +162,14 @@ class _Work:
         self._desk = desk
         self.kind = kind
         self._services = services
-        self._wish = wish
+        self.wish = wish
         self._revision = revision
         self._single = single
+
+    @property
+    def names(self) -> str:
+        """The service that is meant, or `all`."""
+        return self._services[0].spec.name if self._single else "all"
 
     async def do(self) -> Reply:
         """Ask the rules. Raises Problem only where nothing was asked."""
@@ -173,7 +186,7 @@ class _Work:
         return _reply(412 if refused else 200, body)
 
     async def _ask(self, service: ServiceState) -> Reply:
-        wish = self._wish
+        wish = self.wish
         event = Requested(
             id=uuid.uuid4().hex,
             kind=self.kind,
@@ -198,6 +211,9 @@ class _Work:
         return self._answered(service.spec.name, answer)
 
     def _answered(self, name: str, answer: Answer) -> Reply:
+        if answer.conflict:
+            mend = "wait until it has ended: `saling history` says when; then look again"
+            return _reply(409, ProblemBody(answer.text, "service", mend))
         if not answer.accepted:
             return _reply(
                 412, {"service": name, "refused": answer.text, "unmet": list(answer.unmet)}
@@ -209,7 +225,7 @@ class _Work:
                 "accepted": True,
                 "text": answer.text,
                 "operation": answer.operation_id,
-                "dry_run": self._wish.dry_run,
+                "dry_run": self.wish.dry_run,
             },
         )
 

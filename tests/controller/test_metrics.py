@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -51,7 +53,7 @@ def metrics(status: Status) -> Metrics:
     return one
 
 
-def ended(kind: str, by: str, outcome: str, **more: int) -> Transition:
+def ended(kind: str, by: str, outcome: str, **more: Any) -> Transition:
     operation = Operation("paspor-9", kind, by)
     return Transition(
         "paspor", "paspor", 9, 3, 2, "ROUTING", "ALONE", "", "a", "b", operation, outcome, **more

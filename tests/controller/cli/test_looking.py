@@ -231,3 +231,11 @@ def test_status_and_explain_show_what_may_not_come_in_time(stub: Stub, saling: S
     for words in (("status",), ("explain", "paspor")):
         shown = " ".join(saling(*words).out.split())
         assert late in shown
+
+
+def test_a_service_held_for_a_loss_shows_that_loss_and_no_lag(stub: Stub, saling: Saling) -> None:
+    stub.state = given.state(given.held() | {"lag_bytes": 0})
+    assert "loss 20.00 MiB / 16.00 MiB" in saling("status").out
+    shown = saling("explain", "paspor").out
+    assert "held for a loss of 20.00 MiB at most (bound 16.00 MiB)" in shown
+    assert "0 bytes behind" not in shown

@@ -46,8 +46,8 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
     return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
 
 
-def restored_and_asked(phase: Phase, kind: Kind) -> Given:
-    return Given(phase, held_for=HeldFor.RESTORED).asked(kind)
+def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
+    return Given(phase, held_for=HeldFor.RESTORED, **changes).asked(kind)
 
 
 def maintained(spent_ms: int, **changes: object) -> Given:
@@ -149,7 +149,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
     **{
-        ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME)
+        ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
 }

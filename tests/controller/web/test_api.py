@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import structlog
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.model import Phase
@@ -333,3 +334,25 @@ async def test_reading_works_while_the_store_and_all_brokers_are_down(
         {"turning": True, "store": False, "broker": False},
     )
     assert turning.record().revision == 1
+
+
+async def test_of_two_switchovers_the_second_is_a_conflict_that_names_the_first(
+    client: Client, turning: Desk
+) -> None:
+    await turning.protect()
+    turning.healthy(Mode.LEASED)
+    _, first = await post(client, "services/paspor/switchover", BY)
+    status, second = await post(client, "services/paspor/switchover", BY, "k2")
+    assert status == 409
+    assert first["operation"] in second["error"]
+
+
+async def test_the_log_says_who_asked_what_of_which_service_and_why(client: Client) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await post(client, "services/paspor/pause", BY | {"reason": "a new rack"})
+        await post(client, "resume", BY, "k2")
+    told = [line for line in lines if line["event"] == "answered an operator"]
+    assert [(t["kind"], t["services"], t["by"], t["reason"]) for t in told] == [
+        ("pause", "paspor", "siti", "a new rack"),
+        ("resume", "all", "siti", ""),
+    ]
