@@ -1,12 +1,13 @@
 """The command `saling-agent`: runs the agent, examines its host, adopts, or stops everything.
 
 Exit status: 0 ended as told, 1 failed, 2 the configuration or the host does not allow to start,
-3 (doctor) only warnings, 4 (adopt) refused by a safety rule. Logs go to the standard error.
+3 (doctor) only warnings, 4 (adopt, stop) refused by a safety rule. Logs go to the standard error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -24,7 +25,7 @@ from agents.assembly import StartError, assemble
 from agents.doctor import Output, examine, show
 from agents.durable import DurableError, lock_directory, prepare_directory
 from agents.runtime import Agent
-from agents.stopping import StopError, stop_host
+from agents.stopping import PrimaryHere, StopError, stop_host
 from config.agent import AgentConfig
 from config.files import check_agent_files
 from config.loader import Loaded, load_agent
@@ -107,12 +108,21 @@ def adopt(
 
 
 @application.command()
-def stop(context: typer.Context, config: ConfigOption = None) -> None:
+def stop(
+    context: typer.Context,
+    config: ConfigOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Also a primary that writes: its service is down.")
+    ] = False,
+) -> None:
     """Stop the agent of this host, its engines and their guards, in order."""
     set_up_logs("text")
     loaded = _load(config or context.obj)
     try:
-        asyncio.run(stop_host(loaded.value, typer.echo))
+        asyncio.run(stop_host(loaded.value, typer.echo, primaries_too=yes))
+    except PrimaryHere as refusal:
+        typer.echo(f"refused: {refusal}", err=True)
+        raise typer.Exit(4) from None
     except StopError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -170,12 +180,27 @@ async def _run(config: AgentConfig) -> int:
         lock = lock_directory(config.state_directory)
         agent = Agent(assemble(config))
     except (StartError, DurableError, OSError) as error:
-        log.error("the agent cannot start", agent=config.agent, error=str(error))
+        log.error("the agent cannot start", agent=config.agent, **_start_problem(error, config))
         return 2
     try:
         return await _until_told(agent, config)
     finally:
         os.close(lock)
+
+
+def _start_problem(error: Exception, config: AgentConfig) -> dict[str, str]:
+    """What is wrong, where, and the mend. Errors of our own say all of it themselves."""
+    if not isinstance(error, OSError):
+        return {"error": str(error)}
+    path = error.filename or config.state_directory
+    mend = {
+        errno.ENOSPC: "make room on its disk",
+        errno.EDQUOT: "raise the quota of the agent's user, or make room",
+        errno.EROFS: "mount its file system for writing",
+        errno.EACCES: "give it to the agent's user",
+        errno.EPERM: "give it to the agent's user",
+    }.get(error.errno or 0, "see to the directory and its disk; `saling-agent doctor` says more")
+    return {"error": f"{path}: {error.strerror or error}", "mend": mend}
 
 
 async def _until_told(agent: Agent, config: AgentConfig) -> int:

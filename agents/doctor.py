@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import getpass
 import os
 import resource
 import shutil
@@ -116,8 +117,17 @@ def _print_table(findings: list[Finding]) -> None:
 
 def _state(config: AgentConfig) -> Iterator[Finding]:
     what, directory = "state directory", config.state_directory
+    if not directory.exists():
+        yield _absent(config)
+        return
+    owner, user = _owner(directory), _agents_user(config)
+    if os.geteuid() == 0 and user and user != owner:
+        yield fail(
+            what,
+            f"{directory}: belongs to {owner}; the agent runs as the owner of the data, {user}",
+            f"chown -R {user}: {directory}",
+        )
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _try_to_write(directory / ".doctor")
     except OSError as error:
         yield fail(
@@ -140,6 +150,34 @@ def _state(config: AgentConfig) -> Iterator[Finding]:
         )
     yield ok(what, f"{directory}: can be written and flushed")
     yield from _durable_files(config)
+
+
+def _absent(config: AgentConfig) -> Finding:
+    """The agent makes it when it starts, where its user may; a check makes nothing."""
+    what, directory = "state directory", config.state_directory
+    above = next(parent for parent in directory.absolute().parents if parent.exists())
+    root = os.geteuid() == 0
+    if not root and os.access(above, os.W_OK | os.X_OK):
+        return ok(what, f"{directory}: absent; the agent makes it when it starts")
+    user = _agents_user(config) or ("USER" if root else getpass.getuser())
+    mend = f"as root: install -d -m 700 -o {user} {directory}"
+    if user == "USER":
+        mend += ", with the user that runs the agent and owns the data for USER"
+    found = "absent" if root else f"absent, and {getpass.getuser()} may not write in {above}"
+    return (warn if root else fail)(what, f"{directory}: {found}", mend)
+
+
+def _agents_user(config: AgentConfig) -> str:
+    """Who owns the data that stands already; empty when there is none, or nobody's name fits."""
+    owners = (_owner(service.data_directory) for service in config.services)
+    return next(filter(None, owners), "")
+
+
+def _owner(directory: Path) -> str:
+    try:
+        return directory.owner()
+    except (OSError, KeyError):
+        return ""
 
 
 def _try_to_write(path: Path) -> None:

@@ -194,7 +194,8 @@ def _replace(path: Path, content: Struct) -> None:
     try:
         _write_flushed(fresh, msgspec.json.encode(file))
         fresh.replace(path)
-    except OSError:
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write names no file by itself
         # A full disk is not helped by the rest of what did not fit.
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)

@@ -7,12 +7,13 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from typing import NamedTuple
 
 from agents.assembly import engine_of
 from agents.durable import running_agent
 from agents.engines.base import EngineError
 from agents.engines.postgresql import PostgreSQL
-from agents.guard_client import GuardBusy, GuardError, GuardGone
+from agents.guard_client import GuardBusy, GuardClient, GuardError, GuardGone
 from config.agent import AgentConfig, LocalService
 
 AGENT_LIMIT_S = 10.0
@@ -27,13 +28,62 @@ class StopError(Exception):
     """Something did not end; the text names it and the mend."""
 
 
-async def stop_host(config: AgentConfig, say: Say) -> None:
-    """Returns when nothing of this agent runs. Raises StopError naming all that did not end."""
+class PrimaryHere(StopError):
+    """A copy on this host may write: stopping it would be a failover that nobody planned."""
+
+
+async def stop_host(config: AgentConfig, say: Say, primaries_too: bool = False) -> None:
+    """Returns when nothing of this agent runs. Raises StopError naming all that did not end.
+
+    Raises PrimaryHere, and does nothing, where a primary may write, unless `primaries_too`.
+    """
+    stand = await asyncio.gather(*(_stand(service) for service in config.services))
+    primaries = [one.name for one, how in zip(config.services, stand, strict=True) if how.writable]
+    if primaries and not primaries_too:
+        raise PrimaryHere(_move_first(config, primaries))
+    if running_agent(config.state_directory) is None and not any(how.runs for how in stand):
+        say(f"nothing of agent {config.agent} runs on this host")
+        return
     await stop_agent(config, say)
     outcomes = await asyncio.gather(*(_stop_service(service, say) for service in config.services))
     problems = [problem for problem in outcomes if problem]
     if problems:
         raise StopError("; ".join(problems))
+
+
+def _move_first(config: AgentConfig, primaries: list[str]) -> str:
+    moves = "; ".join(f"saling switchover {name}" for name in primaries)
+    return (
+        f"the primary of {', '.join(primaries)} writes on {config.agent}: to stop it is an outage "
+        f"that ends with a failover at best; move it first: {moves}; or stop it all the same with "
+        "--yes; nothing was stopped"
+    )
+
+
+class _Stand(NamedTuple):
+    """Whether anything of a service runs here, and whether it may write."""
+
+    runs: bool
+    writable: bool
+
+
+async def _stand(service: LocalService) -> _Stand:
+    try:
+        guard = GuardClient(service.socket_directory.absolute(), service.data_directory.absolute())
+    except GuardError:
+        # Stopping says what is wrong with it.
+        return _Stand(True, False)
+    try:
+        status = await guard.status()
+    except GuardGone:
+        # What a dead guard left over is ended by every stop, and says nothing if there is nothing.
+        return _Stand((service.data_directory / "postmaster.pid").exists(), False)
+    except (GuardError, TimeoutError):
+        return _Stand(True, False)
+    finally:
+        await guard.close()
+    leased = status.permission == "leased" and (status.deadline_ms or 0) > status.now_ms
+    return _Stand(True, status.engine is not None and (leased or status.permission == "alone"))
 
 
 async def stop_agent(config: AgentConfig, say: Say) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from config import crosscheck
 from config.agent import AgentConfig
@@ -21,6 +21,9 @@ from config.sketch import sketch
 from config.topology import Service, Topology
 
 Value = TypeVar("Value")
+
+ONLY_TOPOLOGY = frozenset({"controller", "sites", "pairs", "agents"})
+"""Keys that no agent's file has."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,13 @@ def load_agent(path: Path | str) -> Loaded[AgentConfig]:
 def topology_of(document: Document) -> Loaded[Topology]:
     """The topology in a document that was read before. Raises ConfigError."""
     check_version(document)
+    if "agent" in document.data and not ONLY_TOPOLOGY & set(document.data):
+        refuse_kind(
+            document,
+            "this is an agent's file, not a topology",
+            "name the file with sites, pairs, agents and services, such as "
+            "config/example/four-sites.yaml",
+        )
     topology = build(document, Topology)
     crosscheck.check_entries(document, sketch(document.data))
     if topology is None or has_errors(document):
@@ -62,12 +72,24 @@ def topology_of(document: Document) -> Loaded[Topology]:
 def agent_of(document: Document) -> Loaded[AgentConfig]:
     """The agent's configuration in a document that was read before. Raises ConfigError."""
     check_version(document)
+    if "agent" not in document.data and ONLY_TOPOLOGY & set(document.data):
+        refuse_kind(
+            document,
+            "this is a topology, the controller's file, not an agent's",
+            "name the agent's own file, such as config/example/agent.yaml",
+        )
     config = build(document, AgentConfig)
     if config is not None:
         check_agent(document, config)
     if config is None or has_errors(document):
         raise ConfigError(in_order(document))
     return Loaded(config, document.file, in_order(document))
+
+
+def refuse_kind(document: Document, message: str, mend: str) -> NoReturn:
+    """The other kind of file: naming each of its keys as wrong would help nobody."""
+    document.add((), "", message, mend)
+    raise ConfigError(in_order(document))
 
 
 def check_version(document: Document) -> None:

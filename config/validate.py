@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.files import check_agent_files, check_files
-from config.loader import agent_of, topology_of
+from config.loader import ONLY_TOPOLOGY, agent_of, topology_of
 from config.problems import ConfigError, Problem, Severity
 from config.reader import Document, read
 
@@ -93,7 +93,7 @@ def kind_of(document: Document) -> str:
     """Which kind of file this is, by the keys that only one of the kinds has."""
     if "agent" in document.data:
         return AGENT
-    if {"controller", "sites", "pairs", "agents"} & set(document.data):
+    if ONLY_TOPOLOGY & set(document.data):
         return TOPOLOGY
     document.add(
         (),

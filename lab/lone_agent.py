@@ -232,7 +232,7 @@ class LoneAgent:
         stop = Child(
             "stop",
             self.directory / "stop.log",
-            module("agents.daemon", "stop", "--config", str(self.plan.agent_file(SITE))),
+            module("agents.daemon", "stop", "--yes", "--config", str(self.plan.agent_file(SITE))),
         )
         stop.start()
         await stop.gone()

@@ -102,7 +102,44 @@ async def test_stop_with_nothing_running_is_no_error(
     configure: Callable[..., Path], binaries: Path
 ) -> None:
     file = configure(HOME, "127.0.0.1:1", binaries)
-    assert (await command("stop", "--config", str(file)))[0] == 0
+    code, said, _ = await command("stop", "--config", str(file))
+    assert code == 0
+    assert f"nothing of agent {HOME} runs" in said
+
+
+async def test_doctor_makes_no_state_directory_and_says_who_must(
+    configure: Callable[..., Path], tmp_path: Path
+) -> None:
+    state = tmp_path / "state" / "agent"
+    file = configure(HOME, "127.0.0.1:1", state_directory=str(state))
+    findings = await examine(file)
+    told = [f for f in findings if f.what == "state directory"]
+    assert not state.parent.exists()
+    assert len(told) == 1
+    if os.geteuid() == 0:
+        assert told[0].level is Level.WARN
+        assert f"install -d -m 700 -o USER {state}" in told[0].mend
+    else:
+        assert "the agent makes it when it starts" in told[0].found
+
+
+async def test_a_state_directory_that_cannot_be_names_its_path_and_the_mend(
+    configure: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    place = tmp_path / "file" / "state"
+    file = configure(HOME, "127.0.0.1:1", services=[], state_directory=str(place))
+    code, _, wrong = await command("--config", str(file))
+    assert code == 2
+    assert str(place) in wrong
+    assert "saling-agent doctor" in wrong
+
+
+async def test_a_topology_is_not_taken_for_an_agents_file() -> None:
+    code, _, wrong = await command("--config", str(ROOT / "config/example/four-sites.yaml"))
+    assert code == 2
+    assert wrong.count("error:") == 1
+    assert "this is a topology" in wrong
 
 
 @pytest.mark.broker

@@ -125,3 +125,15 @@ def test_a_second_agent_on_one_state_directory_is_refused(tmp_path: Path) -> Non
         lock_directory(state)
     os.close(lock)
     assert running_agent(state) is None
+
+
+def test_a_disk_that_is_full_is_told_with_the_file_that_did_not_fit(
+    file: DurableFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("agents.durable.os.write", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        file.create()
+    assert raised.value.filename == str(file.path)

@@ -63,7 +63,7 @@ class RealAgent:
         return await asyncio.wait_for(self._process.wait(), 30)
 
     async def stop_everything(self) -> None:
-        stopped = await self.command("stop", wait=True)
+        stopped = await self.command("stop", "--yes", wait=True)
         if self._process is not None:
             await asyncio.wait_for(self._process.wait(), 30)
         assert stopped.returncode == 0, self.log()
@@ -148,6 +148,9 @@ async def test_agent_stands_alone_then_is_leased_survives_its_own_death_and_is_f
     await until(lambda: HOME in reports and reports[HOME].writable, "home writes alone")
     assert reports[HOME].mode is Mode.ALONE
     assert reports[HOME].service_uid == "paspor-2026"
+    await home.write()
+    assert (await home.command("stop", wait=True)).returncode == 4
+    assert "move it first: saling switchover paspor" in home.log()
     await home.write()
     system = reports[HOME].system_identifier
     status, said = await home.status_of("/primary")
