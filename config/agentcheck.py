@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from config.agent import AgentConfig
 from config.enginesettings import refusal
-from config.problems import Loc
+from config.problems import Loc, path_text
 from config.reader import Document
+from config.sketch import entries
 from protocol.messages import CONTROLLER
 
 SOCKET_PATH_AT_MOST_BYTES = 107
@@ -30,8 +31,17 @@ def check_agent(document: Document, config: AgentConfig) -> None:
     unique(document, "address to listen on", listens)
     directories: list[tuple[Loc, str]] = [(("state_directory",), str(config.state_directory))]
     directories += [(("services", i, "data_directory"), str(s.data_directory)) for i, s in services]
-    unique(document, "directory", directories)
+    unique(document, "directory", [(loc, os.path.normpath(path)) for loc, path in directories])
+    sockets = [(("services", i, "socket_directory"), str(s.socket_directory)) for i, s in services]
+    unique(document, "socket directory", [(loc, os.path.normpath(path)) for loc, path in sockets])
     for index, service in services:
+        if os.path.normpath(service.data_directory) == "/":
+            document.add(
+                ("services", index, "data_directory"),
+                "/",
+                "this is the whole file system, and a copy made anew replaces the directory",
+                "name a directory for this database alone",
+            )
         place = service.quarantine_directory
         if place is not None and place.is_relative_to(service.data_directory):
             document.add(
@@ -57,9 +67,18 @@ def check_agent(document: Document, config: AgentConfig) -> None:
                 "a certificate needs its key, and a key its certificate",
                 "give both `certificate` and `key`, or neither",
             )
-        for name, value in service.settings.items():
-            if refused := refusal(name, value):
-                document.add(("services", index, "settings", name), value, *refused)
+
+
+def check_settings(document: Document) -> None:
+    """Notes every engine setting that cannot be, even where another entry is malformed."""
+    said = {problem.path for problem in document.problems}
+    for index, service in entries(document.data, "services"):
+        settings = service.get("settings") if isinstance(service, dict) else None
+        for name, value in (settings if isinstance(settings, dict) else {}).items():
+            loc: Loc = ("services", index, "settings", name)
+            refused = None if path_text(loc) in said else refusal(name, str(value))
+            if refused:
+                document.add(loc, value, *refused)
 
 
 def unique(document: Document, what: str, found: Iterable[tuple[Loc, str]]) -> None:

@@ -12,7 +12,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from config import crosscheck
 from config.agent import AgentConfig
-from config.agentcheck import check_agent
+from config.agentcheck import check_agent, check_settings
 from config.model import SCHEMA_VERSION
 from config.problems import ConfigError, Problem, Severity
 from config.reader import Document, read
@@ -79,6 +79,7 @@ def agent_of(document: Document) -> Loaded[AgentConfig]:
             "name the agent's own file, such as config/example/agent.yaml",
         )
     config = build(document, AgentConfig)
+    check_settings(document)
     if config is not None:
         check_agent(document, config)
     if config is None or has_errors(document):

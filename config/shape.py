@@ -38,6 +38,9 @@ def note(document: Document, model: type[Model], detail: ErrorDetails, said: set
     loc: Loc = tuple(
         part for part in detail["loc"] if not str(part).startswith(FORM) and part != "[key]"
     )
+    if detail["type"] == "default_factory_not_called":
+        # It follows from another complaint, which says what is wrong.
+        return
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, Refused) and cause.key:
         loc = (*loc, cause.key)
@@ -85,8 +88,12 @@ def explain(model: type[Model], detail: ErrorDetails, loc: Loc) -> tuple[str, st
         return "this is not one of the choices", f"use {expected}"
     if kind in WANTED:
         return WANTED[kind]
-    if kind in {"too_short", "too_long"}:
-        return detail["msg"], "correct the number of entries"
+    if kind == "string_pattern_mismatch" and detail["loc"][-1] == "[key]":
+        mend = "use small letters, digits and underscores, such as work_mem or auto_explain.log_wal"
+        return "this is no name of a setting", mend
+    if kind in BOUNDS:
+        message, mend = BOUNDS[kind]
+        return message.format(**context), mend.format(**context)
     return detail["msg"], "correct the value; config/schema says what is allowed"
 
 
@@ -100,6 +107,19 @@ WANTED = {
     "finite_number": ("this is no finite number", "write a plain number"),
 }
 """What to say when a value is of another kind than the one that is wanted."""
+
+
+BOUNDS = {
+    "string_pattern_mismatch": ("a character that cannot stand here", "write it on one line"),
+    "string_too_short": ("shorter than {min_length} characters", "write a longer one"),
+    "string_too_long": ("longer than {max_length} characters", "write a shorter one"),
+    "too_short": ("at least {min_length} of them are wanted", "add what is missing"),
+    "too_long": ("at most {max_length} of them can be", "take some out"),
+    "greater_than_equal": ("less than {ge}", "give {ge} or more"),
+    "greater_than": ("not above {gt}", "give more than {gt}"),
+    "less_than_equal": ("more than {le}", "give {le} or less"),
+}
+"""What to say when a value is outside its bounds, with the bounds that it has."""
 
 
 @cache

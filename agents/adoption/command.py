@@ -59,7 +59,10 @@ def adopt(config: AgentConfig, asked: Asked) -> int:
     """Carry it out or say what would be done; the exit status."""
     try:
         plan = _plan(config, asked)
-    except (ConfigError, Unplanned, EngineError) as error:
+    except ConfigError as error:
+        typer.echo(str(error), err=True)  # each of its findings says that it is an error
+        return 2
+    except (Unplanned, EngineError) as error:
         typer.echo(f"error: {error}", err=True)
         return USAGE
     try:

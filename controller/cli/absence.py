@@ -24,7 +24,7 @@ from controller.cli.status_view import narrowed
 from controller.cli.wire import Accepted, StateView, read
 from controller.core.events import Kind
 from controller.core.explain import Explanation
-from controller.core.maintenance import left, span
+from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS, left, span
 
 LOOK_AGAIN_S = 0.2
 
@@ -51,11 +51,18 @@ class Target:
 def read_time(text: str) -> int:
     """`90m` in milliseconds. Raises CommandFailed."""
     try:
-        return parse_duration(text)
+        for_ms = parse_duration(text)
     except Unreadable as fault:
         raise CommandFailed(
             f"--for {text[:40]!a}: {fault.message}; {fault.mend}", Exit.USAGE
         ) from None
+    if not FOR_LEAST_MS <= for_ms <= FOR_MOST_MS:
+        fault_text = "shorter than a minute" if for_ms < FOR_LEAST_MS else "longer than 30 days"
+        raise CommandFailed(
+            f"--for {text[:40]!a}: {fault_text}; give a minute to 30 days, such as 90m or 2h",
+            Exit.USAGE,
+        )
+    return for_ms
 
 
 def begin(client: Client, plan: Plan, manner: Manner) -> Exit:

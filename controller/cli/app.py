@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
 import sys
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
@@ -10,13 +12,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import rich_utils
 
 from config.validate import validate as judge
 from controller.cli import absence, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.moves import Manner, Wish, approve, move
-from controller.cli.output import Output, answers, data_console, print_json, say
+from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
 
 app = typer.Typer(
     name="saling",
@@ -305,11 +308,29 @@ def version(output: Form = Output.TABLE) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry of `saling`; ends the process."""
+    if NO_COLOR:
+        rich_utils.COLOR_SYSTEM = None
     try:
-        app(args=arguments, prog_name="saling")
+        try:
+            app(args=arguments, prog_name="saling")
+        finally:
+            sys.stdout.flush()
     except CommandFailed as error:
         say(error.text, "bold red" if error.code is Exit.REFUSED else "red")
         sys.exit(error.code)
+    except OSError as error:
+        _close_stdout()
+        if not isinstance(error, BrokenPipeError):
+            say(f"the answer could not be written: {error.strerror or error}", "red")
+        sys.exit(Exit.ERROR)
+
+
+def _close_stdout() -> None:
+    """What does not fit there is thrown away, so that the end of the process tries no more."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _asker(by: str | None) -> str:

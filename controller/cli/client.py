@@ -34,6 +34,8 @@ GATEWAY_TIMEOUT = 504
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ANSWER_BYTES_AT_MOST = 64 * 1024 * 1024
 READABLE_BY_OTHERS = 0o004
+PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+"""How OpenSSL names the answer of a server that speaks HTTP without TLS."""
 
 
 class Place(NamedTuple):
@@ -79,16 +81,22 @@ def read_token(file: Path | None) -> str:
     if file is None:
         return ""
     try:
+        if file.is_dir():
+            text = f"{file}: this is a directory; name the file in it that holds the token"
+            raise CommandFailed(text, Exit.USAGE)
         if file.stat().st_mode & READABLE_BY_OTHERS:
-            raise CommandFailed(f"{file}: everybody can read this token; run: chmod 600 {file}")
+            raise CommandFailed(
+                f"{file}: everybody can read this token; run: chmod 600 {file}", Exit.USAGE
+            )
         token = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandFailed(
             f"{file}: the token cannot be read ({error}); give a readable file with "
-            "--token-file or SALING_TOKEN_FILE"
+            "--token-file or SALING_TOKEN_FILE",
+            Exit.USAGE,
         ) from None
     if not token or not token.isprintable() or " " in token:
-        raise CommandFailed(f"{file}: holds no token; it must be one word on one line")
+        raise CommandFailed(f"{file}: holds no token; it must be one word on one line", Exit.USAGE)
     return token
 
 
@@ -154,6 +162,10 @@ class Client:
             connection.request(method, self.place.path + API + path, body, headers)
             answer = connection.getresponse()
             return Raw(answer.status, answer.read(ANSWER_BYTES_AT_MOST))
+        except ssl.SSLError as error:
+            if error.reason in PLAIN_HTTP:
+                raise CommandFailed(self._speaks_http(), Exit.USAGE) from None
+            raise BrokenConnection(_reason(error, timeout_s)) from None
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             raise BrokenConnection(_reason(error, timeout_s)) from None
         finally:
@@ -199,6 +211,14 @@ class Client:
                 f"{self.place.url} answered with status {raw.status} and no JSON: it is no "
                 "controller of Saling; check --controller or SALING_CONTROLLER"
             ) from None
+
+    def _speaks_http(self) -> str:
+        place = self.place
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        return (
+            f"--controller {place.url}: what listens there speaks plain HTTP, as the controller "
+            f"does without a proxy before it; give --controller http://{host}:{place.port}"
+        )
 
     def _unreachable(self, reason: str) -> str:
         return (

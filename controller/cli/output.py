@@ -16,6 +16,7 @@ from rich.text import Text
 from controller.cli.exits import CommandFailed
 
 WIDTH_WITHOUT_TERMINAL = 100
+NO_COLOR = bool(os.environ.get("NO_COLOR"))
 
 
 class Output(StrEnum):
@@ -65,8 +66,8 @@ def _console(stderr: bool) -> Console:
         file=stream,
         width=width,
         force_terminal=stream.isatty(),
-        color_system="auto" if stream.isatty() else None,
-        no_color="NO_COLOR" in os.environ,
+        # Without a colour system there is neither bold nor underline: NO_COLOR means none of it.
+        color_system="auto" if stream.isatty() and not NO_COLOR else None,
         highlight=False,
         markup=False,
         emoji=False,

@@ -16,6 +16,9 @@ SETTLE_LEASES = 5
 restart an engine shortly before the host."""
 
 MINUTE_MS = 60_000
+FOR_LEAST_MS = MINUTE_MS
+FOR_MOST_MS = 30 * 24 * 60 * MINUTE_MS
+"""A backup that is away for longer is lost, not in maintenance."""
 
 
 def spent_ms(service: ServiceState, now_ms: int) -> int:

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from controller.core.events import Kind
+from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS
 from controller.core.model import HeldFor, ServiceState
 from controller.status import Status
 from controller.web.desk import Problem
@@ -24,12 +25,12 @@ HISTORY_USUAL = 50
 
 LINE = r"^[^\x00-\x1f\x7f]*$"
 KEY = re.compile(r"[\x21-\x7e]{1,128}")
+BODY_KEY = re.compile(r" - at `\$\.([a-z_]+)`$")
 ETAG = re.compile(r'"([0-9]{1,19})"')
 
 Person = Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE)]
 Reason = Annotated[str, Meta(max_length=500, pattern=LINE)]
-Time = Annotated[int, Meta(ge=60_000, le=30 * 24 * 3_600_000)]
-"""From a minute to 30 days: a backup that is away for longer is lost, not in maintenance."""
+Time = Annotated[int, Meta(ge=FOR_LEAST_MS, le=FOR_MOST_MS)]
 
 Natural = Annotated[int, Meta(ge=0, le=2**62)]
 
@@ -67,6 +68,10 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
         wish = msgspec.json.decode(raw, type=Wish)
         json.loads(raw, object_pairs_hook=_unique)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError) and (key := BODY_KEY.search(str(error))):
+            text = BODY_KEY.sub("", str(error))
+            mend = "docs/http-api.md says under POST what each key takes"
+            raise Problem(422, text, f"body: {key[1]}", mend) from None
         raise Problem(
             422,
             f"the body is not understood: {error}",

@@ -70,7 +70,7 @@ AGENT: dict[str, Any] = {
             "engine": "postgresql",
             "data_directory": f"{name}/data",
             "listen": f"127.0.0.1:{port}",
-            "socket_directory": "/run/saling",
+            "socket_directory": f"/run/saling/{name}",
             "replication_password_file": "replication.password",
         }
         for name, port in (("paspor", 5432), ("pajak", 5433))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from config.loader import load_agent
-from config.problems import Problem
+from config.loader import load_agent, load_topology
+from config.problems import ConfigError, Problem
 from config.validate import Report
 
 Judge = Callable[[dict[str, Any] | str], Report]
@@ -51,6 +51,12 @@ def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
             "services[0].quarantine_directory",
             "lies in the data directory",
         ),
+        ({"services.0.data_directory": "/"}, "services[0].data_directory", "whole file system"),
+        (
+            {"services.0.socket_directory": "/run/saling/../saling/pajak"},
+            "services[1].socket_directory",
+            "duplicate socket directory",
+        ),
         ({"services.0.quarantine": "all"}, "services[0].quarantine", "one of the choices"),
         ({"services.0.old_copies": "no"}, "services[0].old_copies", "one of the choices"),
         ({"services.0.seed_rate": "32MiB"}, "services[0].seed_rate", "a size a second"),
@@ -62,7 +68,7 @@ def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
         (
             {"services.0.settings": {"a b": "x"}},
             "services[0].settings.a b",
-            "pattern",
+            "no name of a setting",
         ),
         ({"services.0.replication_user": "x; drop"}, "services[0].replication_user", "choices"),
         ({"version": 7}, "version", "newer Saling"),
@@ -92,3 +98,32 @@ def test_agent_files_come_out_with_defaults_and_absolute_paths(
     assert service.binaries is None
     assert got.reached("10.0.0.1:8701") == "127.0.0.1:9001"
     assert got.reached("10.0.0.2:8701") == "10.0.0.2:8701"
+
+
+def test_all_settings_of_a_service_are_judged_though_one_is_malformed(
+    judge: Judge, agent: Spoil
+) -> None:
+    settings = {"Bad-Name": "1", "port": 5, "wal_level": "minimal", "hba_file": "x", "a": "b\tc"}
+    report = judge(agent({"services.0.settings": settings}))
+    named = {problem.path.rpartition(".")[2] for problem in report.problems}
+    assert named == set(settings)
+    assert "pattern" not in report.text()
+
+
+def test_no_words_of_a_library_come_through(judge: Judge, topology: Spoil) -> None:
+    spoiled = {"services.0.name": "X X", "cluster.name": "", "journal.keep": 0, "pairs.0.sites": []}
+    text = judge(topology(spoiled)).text()
+    for words in ("default factory", "String should", "Input should", "Tuple should"):
+        assert words not in text
+    assert "services[0].name" in text
+    assert "services[0].uid" not in text
+
+
+def test_a_file_of_the_other_kind_is_one_error(tmp_path: Path, agent: Spoil) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(yaml.safe_dump(agent()), encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load_topology(file)
+    assert [problem.message for problem in raised.value.problems] == [
+        "this is an agent's file, not a topology"
+    ]

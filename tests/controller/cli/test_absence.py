@@ -130,7 +130,7 @@ def test_a_place_that_is_not_understood_is_a_usage_error(
     assert planning.asked == []
 
 
-@pytest.mark.parametrize("text", ["2", "two hours", "-2h", "", "2y"])
+@pytest.mark.parametrize("text", ["2", "two hours", "-2h", "", "2y", "30s", "31d"])
 def test_a_time_that_is_not_understood_is_a_usage_error(
     planning: Stub, saling: Saling, text: str
 ) -> None:

@@ -95,15 +95,18 @@ def test_a_token_file_that_is_unfit_is_told_with_its_mend(
     file.write_text(text)
     file.chmod(mode)
     run = saling("status", "--token-file", str(file))
-    assert run.code == 1
+    assert run.code == 2
     assert words in run.err and str(file) in run.err
     assert "s3cret" not in run.err
 
 
 def test_a_token_file_that_is_missing_is_told(saling: Saling, tmp_path: Path) -> None:
     run = saling("status", "--token-file", str(tmp_path / "absent"))
-    assert run.code == 1
+    assert run.code == 2
     assert "absent" in run.err and "SALING_TOKEN_FILE" in run.err
+    run = saling("status", "--token-file", str(tmp_path))
+    assert run.code == 2
+    assert "this is a directory" in run.err and "chmod" not in run.err
 
 
 def test_a_store_that_is_down_is_told_with_the_controllers_own_words(
@@ -130,3 +133,10 @@ def test_a_proxy_of_the_environment_is_not_used(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     assert saling("status").code == 0
+
+
+def test_https_to_a_controller_that_speaks_http_says_so(stub: Stub, saling: Saling) -> None:
+    run = saling("status", "--controller", stub.url.replace("http://", "https://"))
+    assert run.code == 2
+    assert "speaks plain HTTP" in run.err and stub.url in run.err
+    assert "firewall" not in run.err

@@ -73,7 +73,9 @@ def test_colours_appear_on_a_terminal_only_and_not_with_no_color(
     assert coloured.code == 0
     assert "\x1b[32m" in coloured.text
     plain = on_terminal([*command, "status"], {**environment, "NO_COLOR": "1"})
-    assert "\x1b[32m" not in plain.text and "paspor" in plain.text
+    assert ESCAPE not in plain.text and "paspor" in plain.text
+    helped = on_terminal([*command, "--help"], {**environment, "NO_COLOR": "1"})
+    assert ESCAPE not in helped.text and "switchover" in helped.text
     piped = subprocess.run(
         [*command, "status"], env=environment, capture_output=True, timeout=TIMEOUT_S, check=True
     )
@@ -161,3 +163,18 @@ def test_a_closed_pipe_ends_quietly(
     )
     assert b"services protected" in ended.stdout
     assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["status", "status --output json", "version"])
+def test_an_answer_that_cannot_be_written_ends_with_1_and_no_traceback(
+    stub: Stub, environment: dict[str, str], command: list[str], words: str
+) -> None:
+    ended = subprocess.run(
+        ["bash", "-c", f"{' '.join(command)} {words} > /dev/full"],
+        env=environment,
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.decode() == "the answer could not be written: No space left on device\n"
