@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -126,21 +127,37 @@ class DebianPair:
         }
 
     async def end(self) -> None:
-        await self.lab.stop()
-        for name in self.names.values():
-            await end_all(Path("/var/lib/postgresql/15") / name)
-            await run("pg_dropcluster", "15", name, "--stop")
-            # It leaves what it did not make itself, such as our file in conf.d.
-            await asyncio.to_thread(shutil.rmtree, Path("/etc/postgresql/15") / name, True)
-            for left in Path("/var/lib/postgresql/15").glob(f"{name}*"):
-                left.unlink() if left.is_file() else shutil.rmtree(left)
-        await self.lab.remove()
+        """Each step is taken whatever became of the one before it."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.lab.remove)
+            for name in self.names.values():
+                stack.push_async_callback(drop, name)
+            stack.push_async_callback(self.lab.stop)
+
+
+async def drop(name: str) -> None:
+    """Nothing of a cluster of this test is left afterwards."""
+    await end_all(Path("/var/lib/postgresql/15") / name)
+    await run("pg_dropcluster", "15", name, "--stop")
+    # It leaves what it did not make itself, such as our file in conf.d.
+    await asyncio.to_thread(shutil.rmtree, Path("/etc/postgresql/15") / name, True)
+    for left in Path("/var/lib/postgresql/15").glob(f"{name}*"):
+        left.unlink() if left.is_file() else shutil.rmtree(left)
+
+
+async def drop_what_killed_runs_left() -> None:
+    """A run that was killed could not: its clusters bear the number of a process that is gone."""
+    for left in Path("/etc/postgresql/15").glob("saling_test_*"):
+        pid = left.name.split("_")[2]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            await drop(left.name)
 
 
 @pytest.fixture
 async def pair() -> AsyncIterator[DebianPair]:
     if reason := missing():
         pytest.skip(reason)
+    await drop_what_killed_runs_left()
     made = DebianPair()
     try:
         await made.start()
