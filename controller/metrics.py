@@ -152,7 +152,7 @@ def _services(explained: list[Explanation]) -> Iterator[Metric]:
     )
     yield each(
         "saling_service_loss_estimate_bytes",
-        "What an unplanned failover would lose now, at most.",
+        "What an unplanned failover would lose now, as estimated.",
         lambda s: s.loss_bytes,
     )
     yield each(
