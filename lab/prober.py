@@ -113,6 +113,7 @@ class Prober:
             self._drop()
             failed = outcome_of(error) is Outcome.FAILED
             return (Answer.FAILED if failed else Answer.UNKNOWN), reason_of(error)
+        self._sent = False
         try:
             await connection.execute(TABLE_SQL)
         except ERRORS:

@@ -71,7 +71,7 @@ class Probe(msgspec.Struct, frozen=True, tag="probe", omit_defaults=True):
     answer: Answer
     reason: str = ""
     sent: bool = False
-    """Whether the commit was asked for: without an answer it may have been done."""
+    """Whether the commit was asked for: without an answer it may have been done, else not."""
 
 
 class Log:
