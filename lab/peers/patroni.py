@@ -197,7 +197,7 @@ class Patroni(Owned):
         return []
 
     async def wait_until_whole(self, service: str, wait_s: float = WAIT_S) -> None:
-        """Wait until one member leads and the other streams."""
+        """Wait until one member leads and the other streams in its timeline."""
         await self._wait(f"{service} to be whole", self._whole, wait_s)
 
     async def as_superuser(self, service: str, site: str) -> asyncpg.Connection:
@@ -256,7 +256,9 @@ class Patroni(Owned):
         site = await self.primary_site(self.service.name)
         members = (await self._look(site, "cluster")).get("members", [])
         states = sorted((m.get("role"), m.get("state")) for m in members)
-        return states == [("leader", "running"), ("replica", "streaming")]
+        # One that still has writes of its own streams for a moment, too, in vain.
+        timelines = {m.get("timeline") for m in members}
+        return states == [("leader", "running"), ("replica", "streaming")] and len(timelines) == 1
 
     async def _wait(self, what: str, holds: Callable[[], Any], wait_s: float = WAIT_S) -> None:
         deadline = asyncio.get_running_loop().time() + wait_s
