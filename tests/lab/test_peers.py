@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from lab.bench_systems import PEERS, systems_of
 from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.ground import Heard
 from lab.namespaces import why_not
 from lab.peers.install import LOCK
 from lab.peers.patroni import Patroni, namespaces, proxies
@@ -77,6 +79,48 @@ def test_patroni_takes_one_service_alone(tmp_path: Path) -> None:
     two = (Service("paspor", SITES), Service("pajak", SITES))
     with pytest.raises(ValueError, match="one, not 2"):
         Patroni(Plan(tmp_path, two, binaries=tmp_path), TIMINGS[0])
+
+
+async def test_of_two_members_that_say_they_lead_the_later_timeline_is_heard(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = Patroni(plan, TIMINGS[0])
+    says: dict[str, dict[str, Any]] = {}
+
+    async def look(site: str, _path: str) -> dict[str, Any]:
+        return says.get(site, {})
+
+    monkeypatch.setattr("lab.peers.patroni.HEAR_AGAIN_S", 0)
+    monkeypatch.setattr(peer, "_look", look)
+    assert await peer.heard("paspor") is None
+    says["jabodetabek"] = {"role": "primary", "state": "running", "timeline": 1}
+    assert await peer.heard("paspor") == Heard("jabodetabek", serving=True)
+    says["batam"] = {"role": "primary", "state": "running", "timeline": 2}
+    assert await peer.heard("paspor") == Heard("batam", serving=True)
+    assert await peer.primary_site("paspor") == "batam"
+
+
+@pytest.mark.parametrize(("timeline", "whole"), [(1, False), (2, True)])
+async def test_a_peer_is_whole_when_both_members_are_in_one_timeline(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, timeline: int, whole: bool
+) -> None:
+    peer = Patroni(plan, TIMINGS[0])
+    members = [
+        {"role": "leader", "state": "running", "timeline": 2},
+        {"role": "replica", "state": "streaming", "timeline": timeline},
+    ]
+
+    async def look(_site: str, _path: str) -> dict[str, Any]:
+        return {"members": members}
+
+    monkeypatch.setattr(peer, "_look", look)
+    assert await peer._whole() is whole
+
+
+async def test_what_patroni_does_not_tell_is_not_known(plan: Plan) -> None:
+    peer = Patroni(plan, TIMINGS[0])
+    assert await peer.lease_end_ms("paspor", "batam") is None
+    assert peer.quarantines("paspor", "batam") is None
 
 
 async def test_each_place_reaches_another_by_a_road_of_its_own(tmp_path: Path) -> None:
