@@ -204,6 +204,7 @@ def told(place: Path, report: Report) -> Quarantined:
         text=f"{what}, {report.bytes} bytes of log after {report.fork} of timeline "
         f"{report.old_timeline}, which {report.upstream} never had, are kept in {place}; see "
         "report.txt there",
+        whole=report.whole_log,
     )
 
 

@@ -3,6 +3,7 @@
     its log goes on along the upstream's    it follows as it is
       the upstream removed what it needs    copied anew, the old copy kept aside
     it wrote what the upstream never had    quarantine first, then pg_rewind
+      some of that log is gone              copied anew, the old copy kept for good
       that fails, or would not be sound     copied anew, the old copy kept aside
     it cannot be told                       copied anew, the old copy kept for good
 
@@ -36,9 +37,9 @@ from agents.engines.pg_lineage import (
     Span,
     divergence_of,
     files_of,
-    is_written,
     lineage_on_disk,
 )
+from agents.engines.pg_past import own_log
 from agents.engines.pg_roles import REWIND_USER
 from agents.engines.pg_settings import PostgresConfig, conninfo
 from agents.engines.pg_tools import ControlData, ToolFailed, Tools
@@ -92,9 +93,11 @@ async def rejoin(parts: Parts, upstream: Upstream, on_progress: OnProgress, turn
             return Rejoined(how=Return.FOLLOWS)
         return await _copy_anew(parts, upstream, on_progress, turn)
     kept = await keep(tools, config, compared.divergence, control, remote, upstream, on_progress)
-    if is_settled(directory, control) and await _rewind(parts, upstream, remote, on_progress):
+    # pg_rewind reads all of the copy's own log since the fork.
+    rewindable = compared.divergence.gone is None and is_settled(directory, control)
+    if rewindable and await _rewind(parts, upstream, remote, on_progress):
         return Rejoined(how=Return.REWOUND, diverged_bytes=kept.bytes, quarantine=kept)
-    return await _copy_anew(parts, upstream, on_progress, turn, kept)
+    return await _copy_anew(parts, upstream, on_progress, turn, kept, for_good=not kept.whole)
 
 
 async def _copy_anew(
@@ -105,7 +108,7 @@ async def _copy_anew(
     kept: Quarantined | None = None,
     for_good: bool = False,
 ) -> Rejoined:
-    """`for_good`: what it wrote cannot be told, so the old copy is left to a human."""
+    """`for_good`: what it wrote cannot be told, or not all, so a human gets the old copy."""
     directory = parts.directory
     await copy(parts.tools, directory, parts.config, upstream, on_progress, turn)
     old_copy = await asyncio.to_thread(directory.move_aside, for_good)
@@ -133,9 +136,7 @@ def compare(directory: Directory, control: ControlData, remote: Remote) -> Compa
     if not any(file.exists() for file in redo):
         return Compared()
     found = divergence_of(own, remote.lineage)
-    if found and not any(is_written(data, own, span, size) for span in found.spans):
-        found = None
-    return Compared(tuple(own), found)
+    return Compared(tuple(own), found and own_log(data, own, found, control))
 
 
 def is_settled(directory: Directory, control: ControlData) -> bool:
