@@ -14,7 +14,9 @@ never started nor rewound again, only replaced.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -75,17 +77,15 @@ async def rejoin(parts: Parts, upstream: Upstream, on_progress: OnProgress, turn
     directory.need_data()
     tools.need_idle()
     control = await tools.control_data()
-    on_progress(Progress(doing="asking the upstream for a checkpoint"))
-    # Its checkpoint comes first: pg_rewind reads the timeline from there, and with an older one
-    # it finds nothing to do and leaves the diverged rows.
-    remote = await ask(config, upstream, checkpoint=True)
+    on_progress(Progress(doing="comparing with the upstream"))
+    remote = await ask(config, upstream, checkpoint=False)
     same_system(upstream, remote.system_identifier)
     if control.system_identifier != remote.system_identifier:
         raise EngineError(
             f"{directory.data}: a copy of system {control.system_identifier}, but"
             f" {upstream.address} is {remote.system_identifier}; name the right data directory"
         )
-    compared = compare(directory, control, remote)
+    compared = await asyncio.to_thread(compare, directory, control, remote)
     if not compared.own:
         return await _copy_anew(parts, upstream, on_progress, turn, for_good=True)
     if compared.divergence is None:
@@ -152,15 +152,18 @@ async def _lacks(
     parts: Parts, upstream: Upstream, control: ControlData, remote: Remote, compared: Compared
 ) -> str:
     """Why the upstream cannot send what this copy needs next; empty when it can."""
-    data, size = parts.directory.data, control.segment_bytes
-    end = control.redo_bytes
-    for span in compared.own:
-        try:
+    end = await asyncio.to_thread(_end, parts.directory.data, control, compared.own)
+    return await missing_log(parts.config, upstream, remote, end, control.segment_bytes)
+
+
+def _end(data: Path, control: ControlData, own: tuple[Span, ...]) -> int:
+    """So far its log is there, to a page."""
+    end, size = control.redo_bytes, control.segment_bytes
+    for span in own:
+        with contextlib.suppress(OSError):
             start = max(control.redo_bytes, span.begin_bytes)
             end = max(end, written_end(data, span.timeline, start, size))
-        except OSError:
-            continue
-    return await missing_log(parts.config, upstream, remote, end, size)
+    return end
 
 
 async def _rewind(
@@ -168,6 +171,7 @@ async def _rewind(
 ) -> bool:
     """True if the copy follows the upstream's timeline now; False if it must be made anew."""
     directory = parts.directory
+    await _checkpointed(parts, upstream, remote, on_progress)
     await asyncio.to_thread(directory.rewinding)
     # It replays a crash by a single-user server, which refuses to be a standby.
     await asyncio.to_thread(directory.make_primary)
@@ -194,10 +198,21 @@ async def _rewind(
             raise EngineBusy(f"rewinding from {upstream.address}: {failure}") from None
         return False
     control = await parts.tools.control_data()
-    follows = _follows(directory, control, remote, watched)
+    follows = await asyncio.to_thread(_follows, directory, control, remote, watched)
     if follows or not watched.wrote:
         await asyncio.to_thread(whole_again, directory)
     return follows
+
+
+async def _checkpointed(
+    parts: Parts, upstream: Upstream, remote: Remote, on_progress: OnProgress
+) -> None:
+    """pg_rewind reads the upstream's timeline from its last checkpoint: with an older one it
+    finds nothing to do and leaves the diverged rows.
+    """
+    on_progress(Progress(doing="asking the upstream for a checkpoint"))
+    if await ask(parts.config, upstream, checkpoint=True) != remote:
+        raise EngineBusy(f"{upstream.address}: went to another timeline meanwhile")
 
 
 def _follows(directory: Directory, control: ControlData, remote: Remote, watched: Watched) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from agents.engines.base import Upstream
@@ -25,7 +26,8 @@ async def why_stranded(
         # It has not begun to read its log.
         return ""
     remote = await ask(config, upstream, checkpoint=False)
-    timeline = max(seen.timeline, last_timeline(config.data))
+    last = await asyncio.to_thread(last_timeline, config.data)
+    timeline = max(seen.timeline, last)
     with contextlib.suppress(OSError, ValueError):
         found = divergence_of(lineage_on_disk(config.data, timeline), remote.lineage)
         if found and reaches_past(found, seen.replayed):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from agents.core.observation import Disk
-from agents.engines import pg_quarantine
+from agents.engines import pg_quarantine, pg_wal
 from agents.engines.base import EngineBusy, EngineError, Progress, Quarantined, Rejoined, Return
 from agents.engines.pg_report import Report, read_report
 from agents.engines.pg_tools import ENVIRONMENT
@@ -105,11 +106,42 @@ async def test_a_killed_primary_that_wrote_nothing_alone_follows_and_nothing_is_
 ) -> None:
     await pair.primary.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
     await pair.fail_over()
+    await pair.backup.sql("CHECKPOINT")
+    await pair.backup.sql("CREATE TABLE later ()")
+    checkpoint = "SELECT checkpoint_lsn::text FROM pg_control_checkpoint()"
+    before = await pair.backup.sql(checkpoint)
     came = await pair.primary.engine.rejoin(pair.backup.upstream("a", pair.identifier), ignore)
     assert (came.how, came.quarantine) == (Return.FOLLOWS, None)
+    assert await pair.backup.sql(checkpoint) == before, "the upstream was burdened for nothing"
     assert not pair.primary.config.quarantine_root.exists()
     await pair.stream_back()
     assert await pair.primary.sql("SELECT count(*) FROM t") == 1000
+
+
+async def test_a_long_record_at_the_fork_never_holds_up_the_agent(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[int, threading.Thread]] = []
+    checksum = pg_wal._crc32c
+
+    def watched(content: bytes) -> int:
+        read.append((len(content), threading.current_thread()))
+        return checksum(content)
+
+    monkeypatch.setattr(pg_wal, "_crc32c", watched)
+    await pair.caught_up()
+    await pair.backup.lease()
+    await pair.backup.engine.promote(30_000)
+    long = "SELECT pg_logical_emit_message(false, 'saling', repeat('x', 10000000))"
+    await pair.primary.sql(long)
+    await pair.primary.sql("CREATE TABLE alone ()")
+    await pair.primary.engine.kill()
+    await pair.backup.engine.ensure_slot("saling_a")
+    kept = await rejoined(pair)
+    assert kept.transactions == 1
+    assert kept.bytes > 10_000_000
+    assert all(size <= pg_wal.CHECKED_AT_MOST_BYTES for size, _ in read)
+    assert all(thread is not threading.main_thread() for _, thread in read)
 
 
 async def test_without_room_for_the_quarantine_nothing_is_rewound(

@@ -88,7 +88,7 @@ def test_a_promotion_names_the_partner_whose_slot_must_stand_first() -> None:
     assert (begun.kind, begun.upstream) == (JobKind.PROMOTE, PARTNERS[B])
 
 
-def rejoins_in(actor: Actor, span_ms: int, after_rejoin: Callable[[], None]) -> int:
+def rejoins_in(actor: Actor, span_ms: int, after_rejoin: Callable[[], object]) -> int:
     """How often it is looked into, when nothing comes of it."""
     count, until_ms = 0, actor.now_ms + span_ms
     while actor.now_ms < until_ms:
