@@ -288,9 +288,7 @@ class PostgreSQL(Engine):
             if not seen.standby:
                 raise EngineError(f"{self.config.service}: is no standby, so it takes no log")
             data, size = self.config.data, (await self._control_data()).segment_bytes
-            point = await asyncio.to_thread(
-                pg_rest_of_log.end_of_standby, data, seen.system_identifier, seen.position, size
-            )
+            point = pg_rest_of_log.end_of_standby(data, seen.system_identifier, seen.position, size)
             async with source(point) as chunks:
                 return await pg_rest_of_log.write_log(data, point, chunks, size)
 

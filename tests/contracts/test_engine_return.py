@@ -331,9 +331,23 @@ async def test_without_pg_waldump_the_log_is_kept_and_the_report_says_what_is_mi
     kept = await rejoined(pair)
     report = report_in(kept)
     assert kept.transactions is None
-    assert "not installed" in report.not_counted
+    assert "pg_waldump of PostgreSQL" in report.not_counted
+    assert "is not installed: install its package" in report.not_counted
+    assert str(pair.primary.config.binaries) in report.not_counted
     assert report.files
     assert find_waldump(pair.primary.config.binaries, 0) is not None
+
+
+async def test_a_pg_waldump_that_vanishes_is_an_error_by_its_name_and_all_is_kept(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await diverge(pair)
+    found = iter([Path("/nowhere/pg_waldump"), None])
+    monkeypatch.setattr("agents.engines.pg_witness.find_waldump", lambda *_: next(found))
+    kept = await rejoined(pair)
+    assert kept.transactions is None
+    assert "/nowhere/pg_waldump" in report_in(kept).not_counted
+    assert report_in(kept).files
 
 
 async def test_a_count_that_was_cut_short_is_no_count_and_is_made_again(
