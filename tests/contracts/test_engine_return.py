@@ -6,12 +6,13 @@ import asyncio
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from agents.core.observation import Disk
-from agents.engines import pg_quarantine, pg_wal
+from agents.engines import pg_past, pg_quarantine, pg_wal
 from agents.engines.base import EngineBusy, EngineError, Progress, Quarantined, Rejoined, Return
 from agents.engines.pg_report import Report, read_report
 from agents.engines.pg_tools import ENVIRONMENT
@@ -121,14 +122,20 @@ async def test_a_killed_primary_that_wrote_nothing_alone_follows_and_nothing_is_
 async def test_a_long_record_at_the_fork_never_holds_up_the_agent(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[tuple[int, threading.Thread]] = []
-    checksum = pg_wal._crc32c
+    checked: list[int] = []
+    threads: list[threading.Thread] = []
+    checksum, stands = pg_wal._crc32c, pg_wal.record_stands
 
-    def watched(content: bytes) -> int:
-        read.append((len(content), threading.current_thread()))
+    def watched_checksum(content: bytes) -> int:
+        checked.append(len(content))
         return checksum(content)
 
-    monkeypatch.setattr(pg_wal, "_crc32c", watched)
+    def watched(*given: Any) -> bool:
+        threads.append(threading.current_thread())
+        return stands(*given)
+
+    monkeypatch.setattr(pg_wal, "_crc32c", watched_checksum)
+    monkeypatch.setattr(pg_past, "record_stands", watched)
     await pair.caught_up()
     await pair.backup.lease()
     await pair.backup.engine.promote(30_000)
@@ -140,8 +147,9 @@ async def test_a_long_record_at_the_fork_never_holds_up_the_agent(
     kept = await rejoined(pair)
     assert kept.transactions == 1
     assert kept.bytes > 10_000_000
-    assert all(size <= pg_wal.CHECKED_AT_MOST_BYTES for size, _ in read)
-    assert all(thread is not threading.main_thread() for _, thread in read)
+    assert all(size <= 2**18 for size in checked)
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_without_room_for_the_quarantine_nothing_is_rewound(

@@ -15,7 +15,6 @@ from agents.engines.pg_rejoin import Watched
 from agents.engines.pg_report import Relation, Report, read_report, text_of, write_json
 from agents.engines.pg_tools import LINE_AT_MOST_BYTES, Lines
 from agents.engines.pg_wal import (
-    CHECKED_AT_MOST_BYTES,
     Fork,
     _crc32c,
     record_end,
@@ -109,7 +108,7 @@ def test_a_whole_record_is_told_from_what_only_looks_like_one(tmp_path: Path, of
 
 def test_a_long_record_is_told_by_its_last_page_within_a_moment(tmp_path: Path) -> None:
     at = 3 * SEGMENT + 8192 - 64
-    length = CHECKED_AT_MOST_BYTES + 3
+    length = 2**18 + 3
     head = struct.pack("<I", length) + b"x" * (length - 4)
     path = log_with(tmp_path, head, at, pages=40)
     assert not record_stands([path], at, SEGMENT)
