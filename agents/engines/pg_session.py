@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from agents.core.observation import Probe, ProbeKind
+from agents.core.observation import Disk, Observation, Probe, ProbeKind
 from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_roles import (
     IS_EQUIPPED,
@@ -29,8 +29,9 @@ from agents.engines.pg_roles import (
     provision_sql,
     read_passwords,
 )
-from agents.engines.pg_settings import PostgresConfig, UpstreamTls
+from agents.engines.pg_settings import PostgresConfig, UpstreamTls, address_of
 from agents.engines.pg_wal import parse_lsn
+from protocol.messages import Role
 
 SHARED_CODES = {
     "25006": "read only",
@@ -295,3 +296,20 @@ async def provision(session: Session, passwords: Passwords) -> None:
         # A backup that is away must not hold this up: it is what lets the backup in.
         begin = "BEGIN READ WRITE; SET LOCAL synchronous_commit = 'local';"
         await change(session, f"{begin}\n{sql}COMMIT", timeout_ms=TEND_LIMIT_MS)
+
+
+def running(seen: Look, disk: Disk) -> Observation:
+    """What a look at a running server comes to."""
+    return Observation(
+        role=Role.STANDBY if seen.standby else Role.PRIMARY,
+        disk=disk,
+        system_identifier=seen.system_identifier,
+        timeline=seen.timeline,
+        position_bytes=seen.position,
+        replayed_bytes=seen.replayed,
+        streaming=seen.streaming,
+        upstream=address_of(seen.conninfo),
+        lag_ms=seen.lag_ms,
+        sync_active=seen.sync_active,
+        recovery_bytes=0 if seen.standby else max(0, seen.position - seen.redo),
+    )

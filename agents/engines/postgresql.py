@@ -37,11 +37,10 @@ from agents.engines.pg_server import (
     Server,
     guard_errors,
 )
-from agents.engines.pg_session import Look, change, look, probe, provision
+from agents.engines.pg_session import change, look, probe, provision, running
 from agents.engines.pg_settings import (
     Changeable,
     PostgresConfig,
-    address_of,
     check,
     read_back,
     render,
@@ -89,7 +88,7 @@ class PostgreSQL(Engine):
             raise EngineBusy(f"{self.config.service}: {error}") from None
         if not seen.standby:
             self._mend_standby(disk)
-        return _running(seen, disk)
+        return running(seen, disk)
 
     def _mend_standby(self, disk: Disk) -> None:
         if disk is Disk.DATA and not self._working.locked():
@@ -384,19 +383,3 @@ class PostgreSQL(Engine):
         async with self._writing:
             changed = await to_the_end(write_if_other, self.config.hba_file, text)
             return await to_the_end(write_if_other, self.config.ident_file, ident) or changed
-
-
-def _running(seen: Look, disk: Disk) -> Observation:
-    return Observation(
-        role=Role.STANDBY if seen.standby else Role.PRIMARY,
-        disk=disk,
-        system_identifier=seen.system_identifier,
-        timeline=seen.timeline,
-        position_bytes=seen.position,
-        replayed_bytes=seen.replayed,
-        streaming=seen.streaming,
-        upstream=address_of(seen.conninfo),
-        lag_ms=seen.lag_ms,
-        sync_active=seen.sync_active,
-        recovery_bytes=0 if seen.standby else max(0, seen.position - seen.redo),
-    )
