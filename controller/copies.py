@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from controller.core.explain import Explanation
+
+
+class Quarantined(Struct, frozen=True):
+    """What one copy keeps until a human has looked at it and removed it."""
+
+    agent: str
+    text: str
+    """Figures, and where it stands."""
+
+
+def quarantines(service: Explanation) -> tuple[Quarantined, ...]:
+    """As last reported by each copy, heard now or not: a silent host keeps it all the same."""
+    told = ((copy.agent, copy.report.quarantine) for copy in service.copies if copy.report)
+    return tuple(Quarantined(agent, text) for agent, text in told if text)
 
 
 def unfit_backup(service: Explanation) -> str:
