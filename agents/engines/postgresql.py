@@ -266,6 +266,7 @@ class PostgreSQL(Engine):
                 f" WHERE slot_name = {quoted} AND wal_status = 'lost' AND NOT active;"
                 f" SELECT pg_create_physical_replication_slot({quoted}, true)"
                 f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {quoted})",
+                f"{self.config.service}: slot {name} cannot be made",
             )
 
     async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
@@ -310,7 +311,8 @@ class PostgreSQL(Engine):
         async with self._working:
             until_ms = now_ms() + timeout_ms
             # What is flushed now need not be flushed while nobody can write.
-            await change(self._server.changing, "CHECKPOINT", timeout_ms=timeout_ms)
+            what = f"{self.config.service}: no checkpoint before the stop"
+            await change(self._server.changing, "CHECKPOINT", what, timeout_ms=timeout_ms)
             await self._server.stop(until_ms - now_ms())
             control = await self._tools.control_data()
             if control.state != "shut down":
