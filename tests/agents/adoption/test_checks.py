@@ -34,6 +34,7 @@ GOOD = {
     "max_wal_senders": "10",
     "max_replication_slots": "10",
     "recovery_min_apply_delay": "0",
+    "max_slot_wal_keep_size": "4GB",
     "synchronous_standby_names": "",
     "wal_log_hints": "off",
     "data_checksums": "off",
@@ -121,6 +122,27 @@ def test_a_setting_that_would_hurt_is_refused_with_its_mend(
     (finding,) = failed(server_findings(plan(), replace(FACTS, settings={**GOOD, setting: value})))
     assert finding.what == what
     assert finding.mend
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "100TB"])
+def test_a_primary_whose_disk_a_slot_could_fill_is_not_prepared(value: str) -> None:
+    unbound = replace(FACTS, settings={**GOOD, "max_slot_wal_keep_size": value})
+    (finding,) = failed(server_findings(plan(step=Step.PREPARE), unbound))
+    assert finding.what == "slot"
+    assert f"max_slot_wal_keep_size is {value}" in finding.found
+    assert "ALTER SYSTEM SET max_slot_wal_keep_size = '4GB'; SELECT pg_reload_conf()" in (
+        finding.mend
+    )
+    # Before and after --prepare it is told; under Saling the bound is in force.
+    (warned,) = [f for f in server_findings(plan(), unbound) if f.level is Level.WARN]
+    assert warned.what == "slot"
+
+
+def test_a_standby_without_a_bound_is_taken_over_for_it_has_no_slot() -> None:
+    unbound = {**GOOD, "max_slot_wal_keep_size": "-1"}
+    standby = replace(FACTS, standby=True, settings=unbound)
+    found = server_findings(plan(part=Part.STANDBY), standby)
+    assert [finding for finding in found if finding.what == "slot"] == []
 
 
 @pytest.mark.parametrize(
