@@ -126,8 +126,6 @@ class Unit:
         urgent = (self.worker.problem, self.keeper.problem, self.watch.problem)
         beside = (*urgent, slots, self.upkeep.problem)
         problem = told.problem or next((text for text in beside if text), "")
-        assignment = self.worker.settled.durable.assignment
-        self.timings.under(assignment.terms if assignment else None)
         return replace(
             told,
             problem=problem[:PROBLEM_AT_MOST],
