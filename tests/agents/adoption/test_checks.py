@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agents.adoption.host import file_findings
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.provision import with_entry_rules
 from agents.adoption.remote import Upstream
+from agents.engines.pg_compare import AT_LEAST
 from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_settings import PostgresConfig
 from agents.findings import Finding, Level
@@ -224,3 +226,18 @@ def test_nobody_becomes_one_of_ours_on_the_sockets_of_the_old_server() -> None:
     assert rules.index("local all saling,saling_probe reject") < rules.index("local all all trust")
     assert "local all saling_probe reject" in with_entry_rules("", "saling")
     assert with_entry_rules(rules, "postgres") == rules
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_what_a_standby_must_have_no_less_of_is_listed_once(root: Path, name: str) -> None:
+    lists = re.compile(rf'^ +"{name}",$', flags=re.MULTILINE)
+    found = [f.name for f in (root / "agents").rglob("*.py") if lists.search(f.read_text())]
+    assert found == ["pg_compare.py"]
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_a_standby_with_less_of_it_than_its_primary_is_refused(name: str) -> None:
+    standby = replace(FACTS, standby=True, sender_host="10.0.0.1", settings={**GOOD, name: "9"})
+    primary = replace(UPSTREAM, room={name: "200"})
+    found = failed(standby_findings(plan(part=Part.STANDBY), standby, primary))
+    assert [finding.found for finding in found if name in finding.found]
