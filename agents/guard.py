@@ -57,6 +57,7 @@ from agents.guard_engine import (
 from agents.guard_wire import Connection, Refusal, decoded
 
 CONNECTION_LIMIT = 16
+WAITING_LIMIT = 64
 LEASE_LIMIT_MS = 3_600_000
 POLL_MS = 50
 DYING_POLL_MS = 1
@@ -181,6 +182,8 @@ class Guard:
             if handler is None:
                 raise Refusal("malformed", f"request: one of {', '.join(self._handlers())}")
             done = handler(request)
+            if done is None and len(self._ends) >= WAITING_LIMIT:
+                raise Refusal("busy", f"{WAITING_LIMIT} requests wait for this end already")
         except Refusal as refusal:
             connection.say({**head, "ok": False, "code": refusal.code, "error": str(refusal)})
             return

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from agents.guard_engine import has_open
 
 GUARD = Path(__file__).with_name("guard.py")
 SOCKET_PATH_LIMIT = 107
@@ -170,6 +174,21 @@ class GuardClient:
     async def kill(self, timeout_ms: int = 10_000) -> int:
         """Returns when no process of the engine is left: the ms that took."""
         return int(msgspec.json.decode(await self._ask("kill", timeout_ms))["kill_ms"])
+
+    def end(self) -> None:
+        """SIGKILL to the guard that holds this run directory, whoever started it; none is fine.
+
+        Its engine goes with it, if the kernel may have namespaces.
+        """
+        lock = self._run / "guard.lock"
+        with contextlib.suppress(OSError, ValueError):
+            descriptor = os.pidfd_open(pid := int(lock.read_text()))
+            try:
+                # The text may be older than the lock, and its number somebody else's by now.
+                if has_open(Path(f"/proc/{pid}"), lock.stat()):
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            finally:
+                os.close(descriptor)
 
     async def shutdown(self, timeout_ms: int = 1000) -> None:
         """End the guard. Refused while an engine runs."""

@@ -17,7 +17,6 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,17 +110,19 @@ class EngineLock:
         return True
 
     def kill_holders(self) -> None:
-        for pid in self._holders():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-    def _holders(self) -> Iterator[int]:
         mine = Path(self.path).stat()
         for process in Path("/proc").glob("[0-9]*"):
-            if int(process.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if any(_same_file(link, mine) for link in (process / "fd").iterdir()):
-                        yield int(process.name)
+            pid = int(process.name)
+            if pid != os.getpid() and has_open(process, mine):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def has_open(process: Path, wanted: os.stat_result) -> bool:
+    """Whether a process, given as its directory in /proc, has this file open."""
+    with contextlib.suppress(OSError):
+        return any(_same_file(link, wanted) for link in (process / "fd").iterdir())
+    return False
 
 
 def _same_file(path: Path, wanted: os.stat_result) -> bool:

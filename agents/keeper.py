@@ -1,7 +1,9 @@
 """Keeps a guard beside one replica and tells the rules what it says.
 
 The agent and its guard watch each other: the guard fences an engine whose agent does not
-extend the lease, and the agent ends a guard that no longer answers, and with it the engine.
+extend the lease, and the agent ends a guard that no longer answers, and with it the engine:
+at once where the fence asks it, after some looks otherwise. A guard that stands still keeps no
+deadline, so a new life of the agent does not wait for it either.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -32,15 +33,19 @@ from agents.guard_client import (
 from agents.jobs import Fresh
 from agents.metrics import Metrics
 
-CLOSE_LIMIT_MS = 150
-ANSWER_LIMIT_MS = 100
-"""A guard that neither fences nor answers in these is ended, and with it its engine: together
-well within the least fence budget of a profile, so that this, too, is over when the lease ends."""
+CLOSE_LIMIT_MS = 100
+ANSWER_LIMIT_MS = 50
+"""A guard that neither fences nor answers in these is ended, and with it its engine, so that
+this, too, is over when the lease ends: `config.leases.FENCE_MARGIN_MS` is more than both."""
 EXTEND_LIMIT_MS = 300
-"""A renewal that a guard does not take must not hold up the fence that comes next."""
+"""How long a renewal waits for a guard, unless the permit in force ends sooner."""
 BIND_LIMIT_MS = 1000
 CLOSE_PAUSE_S = 0.02
 LOOK_EVERY_S = 0.5
+LOOK_LIMIT_MS = 500
+SILENT_LOOKS = 5
+"""So many in a row without an answer, and a guard stands still. Together they last longer than
+a start of its engine may keep it busy (`agents.guard_engine.START_LIMIT_MS`)."""
 RETRY_S = 0.5
 
 log = structlog.get_logger("guard")
@@ -61,7 +66,7 @@ class Guard(Protocol):
 
     async def close_permission(self, timeout_ms: int = 10_000) -> int: ...
 
-    async def kill(self, timeout_ms: int = 10_000) -> int: ...
+    def end(self) -> None: ...
 
 
 class Keeper:
@@ -84,8 +89,9 @@ class Keeper:
         self._metrics = metrics
         self._engine_pid: int | None = None
         self._asked = asyncio.Event()
-        self._pidfd = -1
+        self._silent_looks = 0
         self._exits = 0
+        self._permit_end_ms = 0
         self._bounded = True
         """Whether a deadline binds a writable engine, or none may be writable."""
         self.problem = ""
@@ -135,9 +141,9 @@ class Keeper:
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
-        limit_ms = EXTEND_LIMIT_MS if self._bounded else BIND_LIMIT_MS
-        taken = await self._extend(self._guard.lease(end_ms, limit_ms))
+        taken = await self._extend(self._guard.lease(end_ms, self._extend_limit_ms()))
         if taken:
+            self._permit_end_ms = end_ms
             self._metrics.renewed(self._service, now_ms())
         if not taken and not self._bounded:
             await self.close()
@@ -160,14 +166,24 @@ class Keeper:
                 await self._end_leftovers()
                 return
             except GuardBusy:
-                await self._end_a_frozen_guard()
+                if await self._stands_still():
+                    self._guard.end()
+                    await self._end_leftovers()
+                    return
                 await asyncio.sleep(CLOSE_PAUSE_S)
 
     async def end_engine(self) -> None:
         """Kill an engine whatever the guard thinks of it; tried again when it is seen again."""
         log.error("a primary without a right is ended", service=self._service)
-        with contextlib.suppress(GuardError):
-            await self._guard.kill()
+        with contextlib.suppress(EngineError):
+            await self._engine.kill()
+
+    def _extend_limit_ms(self) -> int:
+        """A renewal that a guard does not take must not hold up the fence that comes next."""
+        if not self._bounded:
+            return BIND_LIMIT_MS
+        left_ms = self._permit_end_ms - now_ms()
+        return min(EXTEND_LIMIT_MS, left_ms) if left_ms > 0 else EXTEND_LIMIT_MS
 
     async def _extend(self, asked: Awaitable[object]) -> bool:
         try:
@@ -185,9 +201,14 @@ class Keeper:
         while True:
             try:
                 status = await self._answering()
-                self.problem = ""
+                self._answered()
                 log.info("guard is there", service=self._service, permission=status.permission)
                 return status
+            except GuardBusy:
+                # That look took its time already, and a guard that stands still keeps no deadline.
+                on_failure()
+                await asyncio.sleep(CLOSE_PAUSE_S)
+                continue
             except (GuardError, EngineError, OSError) as error:
                 on_failure()
                 if str(error) != self.problem:
@@ -197,10 +218,14 @@ class Keeper:
 
     async def _answering(self) -> GuardStatus:
         try:
-            return await self._guard.status()
+            return await self._guard.status(LOOK_LIMIT_MS)
+        except GuardBusy:
+            if not self._gives_it_up():
+                raise
         except GuardGone:
-            # Without namespaces, processes of its engine may have outlived it.
-            await self._engine.kill()
+            pass
+        # Without namespaces, processes of its engine may have outlived it.
+        await self._engine.end_processes()
         return await self._guard.ensure_running()
 
     def _tell(self, status: GuardStatus) -> None:
@@ -208,6 +233,7 @@ class Keeper:
         runs = status.engine is not None
         writable = status.engine is not None and status.engine.writable
         self._bounded = status.permission != Permit.ALONE
+        self._permit_end_ms = status.deadline_ms or 0
         self._engine_pid = status.engine.pid if status.engine else None
         self._put(
             GuardState(
@@ -244,30 +270,30 @@ class Keeper:
 
     async def _until_gone(self, status: GuardStatus) -> None:
         try:
-            self._pidfd = os.pidfd_open(status.pid)
+            pidfd = os.pidfd_open(status.pid)
         except ProcessLookupError:
             return
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._pidfd, gone.set)
+        loop.add_reader(pidfd, gone.set)
         try:
             while not gone.is_set():
                 await _first_of(gone, self._asked)
                 if not gone.is_set() and not await self._is_still(status.pid):
                     return
         finally:
-            loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = -1
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
 
     async def _is_still(self, pid: int) -> bool:
         """Whether this very guard answers; also hears what an event that was lost would say."""
         exits = self._exits
         try:
-            status = await self._guard.status()
+            status = await self._guard.status(LOOK_LIMIT_MS)
         except GuardBusy:
-            return True
+            return not self._gives_it_up()
         except GuardGone:
             return False
+        self._answered()
         if status.pid != pid:
             return False
         if self._exits != exits:
@@ -285,23 +311,36 @@ class Keeper:
         """Returns when no process of the engine is left."""
         while True:
             try:
-                await self._engine.kill()
+                await self._engine.end_processes()
                 return
-            except (EngineError, GuardError, OSError) as error:
+            except (EngineError, OSError) as error:
                 log.error("the engine cannot be ended", service=self._service, error=str(error))
                 await asyncio.sleep(RETRY_S)
 
-    async def _end_a_frozen_guard(self) -> None:
+    async def _stands_still(self) -> bool:
         """It may wait for processes to end; but if it does not even answer, it guards nothing."""
-        with contextlib.suppress(GuardGone):
-            try:
-                await self._guard.status(ANSWER_LIMIT_MS)
-                return
-            except GuardBusy:
-                log.error("the guard does not answer: ending it", service=self._service)
-            if self._pidfd >= 0:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        try:
+            await self._guard.status(ANSWER_LIMIT_MS)
+        except GuardBusy:
+            log.error("the guard does not answer to a fence: ending it", service=self._service)
+            return True
+        except GuardGone:
+            pass
+        return False
+
+    def _gives_it_up(self) -> bool:
+        """After one more look without an answer: whether that was one too many, and it is ended."""
+        self._silent_looks += 1
+        self.problem = "the guard does not answer: if that goes on, it and its engine are ended"
+        if self._silent_looks < SILENT_LOOKS:
+            return False
+        self._silent_looks = 0
+        log.error("the guard stands still: ending it", service=self._service)
+        self._guard.end()
+        return True
+
+    def _answered(self) -> None:
+        self._silent_looks, self.problem = 0, ""
 
 
 async def _first_of(gone: asyncio.Event, asked: asyncio.Event) -> None:

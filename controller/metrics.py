@@ -174,7 +174,7 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
     ),
     (
         "saling_service_loss_estimate_bytes",
-        "What an unplanned failover would lose now, at most.",
+        "What an unplanned failover would lose now, as estimated.",
         lambda s: s.loss_bytes,
     ),
     (

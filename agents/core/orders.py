@@ -35,7 +35,12 @@ def _is_stale(known: Assignment, order: Assignment) -> bool:
 
 
 def _command(order: Assignment) -> tuple[object, ...]:
-    """What one revision says once and for all; addresses and keys may be mended under it."""
+    """What one revision says once and for all; addresses and keys may be mended under it.
+
+    Of the terms only what bounds a right: an agent may have kept this very revision before it
+    learned of a number that a later version added.
+    """
+    terms = order.terms
     return (
         order.epoch,
         order.primary,
@@ -45,7 +50,7 @@ def _command(order: Assignment) -> tuple[object, ...]:
         order.may_grant,
         order.sync,
         order.grantors,
-        order.terms,
+        (terms.ttl_ms, terms.renew_ms, terms.fence_budget_ms),
     )
 
 

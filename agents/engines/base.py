@@ -71,6 +71,8 @@ class Quarantined(Struct, frozen=True):
     bytes: int
     text: str
     """One sentence with the figures and the path."""
+    whole: bool = True
+    """False when some of what was written is not in it, for its log was gone or unreadable."""
 
 
 class Rejoined(Struct, frozen=True):
@@ -166,6 +168,9 @@ class Engine(Protocol):
 
     async def kill(self) -> int:
         """The fence: returns when no process is left, with the milliseconds that took."""
+
+    async def end_processes(self) -> int:
+        """The same past the guard, for one that is gone or stands still."""
 
     async def rejoin(
         self, upstream: Upstream, on_progress: OnProgress, turn: Turn = at_once

@@ -11,6 +11,7 @@ import asyncpg
 
 from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_directory import write_whole
+from agents.engines.pg_offloop import to_the_end
 from agents.engines.pg_session import Look, Session, look
 from agents.engines.pg_settings import CHANGEABLE, Changeable, PostgresConfig, argv, render
 from agents.engines.pg_tools import ENVIRONMENT
@@ -29,6 +30,7 @@ LOOK_LIMIT_MS = 500
 POLL_S = 0.005
 SHOW_CHANGEABLE = "SELECT " + ", ".join(f"current_setting('{name}')" for name in CHANGEABLE)
 RELOAD_LIMIT_MS = 3000
+GUARD_KILL_LIMIT_MS = 1000
 LEFTOVER_LIMIT_MS = 5000
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 NOT_ACCEPTING = (
@@ -106,15 +108,16 @@ class Server:
         self.cut()
         with guard_errors():
             try:
-                return await self.guard.kill()
-            except GuardGone:
-                return await self._kill_leftovers()
+                return await self.guard.kill(GUARD_KILL_LIMIT_MS)
+            except (GuardGone, GuardBusy):
+                return await self.end_processes()
 
-    async def _kill_leftovers(self) -> int:
-        """The guard died: without namespaces some of its engine's processes may go on."""
+    async def end_processes(self) -> int:
+        """The same past the guard, by the lock that every process of the engine holds."""
+        self.cut()
         started_ms = now_ms()
         while not self._lock.free():
-            self._lock.kill_holders()
+            await to_the_end(self._lock.kill_holders)
             if now_ms() > started_ms + LEFTOVER_LIMIT_MS:
                 raise EngineBusy(f"{self._config.data}: a killed process of it does not end")
             await asyncio.sleep(POLL_S)
@@ -161,7 +164,8 @@ class Server:
 
     async def reload(self, values: Changeable) -> None:
         """Returns when these values are in force, or stand ready for the next start."""
-        write_whole(self._config.config_file, render(self._config, values))
+        text = render(self._config, values)
+        await to_the_end(write_whole, self._config.config_file, text)
         status = await self.status()
         if status is None or status.engine is None:
             return

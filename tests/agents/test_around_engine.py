@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -84,6 +85,10 @@ class FakeEngine:
         self.did.append("kill")
         return 0
 
+    async def end_processes(self) -> int:
+        self.did.append("end_processes")
+        return 0
+
     async def ensure_slot(self, name: str) -> None:
         await self._do(f"slot {name}")
 
@@ -99,7 +104,7 @@ class FakeGuard:
     """A guard whose process is a real sleeping one."""
 
     def __init__(self, pid: int) -> None:
-        self.pid = pid
+        self.pid = self._first_pid = pid
         self.engine: RunningEngine | None = RunningEngine(4711, True, "")
         self.permission = "leased"
         self.gone = False
@@ -130,6 +135,9 @@ class FakeGuard:
 
     async def alone(self) -> None:
         raise GuardGone("none")
+
+    def end(self) -> None:
+        os.kill(self._first_pid, signal.SIGKILL)
 
     async def close_permission(self, timeout_ms: int = 1) -> int:
         self.closes += 1
@@ -307,7 +315,7 @@ async def test_a_dead_guard_is_replaced_before_its_engines_end_is_told(
     await until(lambda: len(told) == 3, "its end")
     assert told[1] == GuardState(Permit.CLOSED, 9000, False, False)
     assert told[2] == EngineExited("the guard died", False)
-    assert engine.did[0] == "kill", "what outlived the guard is ended first"
+    assert engine.did[0] == "end_processes", "what outlived the guard is ended first"
     task.cancel()
 
 
@@ -360,7 +368,24 @@ async def test_a_guard_that_does_not_answer_to_a_fence_is_ended_with_its_engine(
     await asyncio.wait_for(sleeper.wait(), 30)
     guard.busy, guard.gone = False, True
     await asyncio.wait_for(closing, 30)
-    assert "kill" in engine.did
+    assert "end_processes" in engine.did
+    task.cancel()
+
+
+async def test_a_guard_that_stands_still_is_told_and_then_ended_without_a_fence(
+    sleeper: asyncio.subprocess.Process, metrics: Metrics, until: Until
+) -> None:
+    guard, engine, told = FakeGuard(sleeper.pid), FakeEngine(), list[Any]()
+    keeper = Keeper("paspor", guard, engine, told.append, Fresh(), metrics)  # type: ignore[arg-type]
+    task = asyncio.create_task(keeper.run())
+    await until(lambda: told, "the guard's word")
+    guard.busy = True
+    await until(lambda: "does not answer" in keeper.problem, "it is told")
+    await asyncio.wait_for(sleeper.wait(), 30)
+    guard.busy, guard.gone = False, True
+    await until(lambda: EngineExited("the guard died", False) in told, "its end is told")
+    await until(lambda: not keeper.problem, "there is a guard again")
+    assert "end_processes" in engine.did
     task.cancel()
 
 

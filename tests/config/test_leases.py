@@ -33,7 +33,7 @@ def test_named_profiles_satisfy_the_rule(name: str) -> None:
     check_terms(PROFILES[name])
 
 
-@given(st.integers(1000, 20_000), st.integers(100, 10_000), st.integers(200, 5000))
+@given(st.integers(1000, 20_000), st.integers(100, 10_000), st.integers(300, 5000))
 def test_leases_pass_exactly_when_two_renewals_and_the_fence_fit(
     ttl_ms: int, renew_ms: int, fence_ms: int
 ) -> None:

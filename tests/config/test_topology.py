@@ -85,7 +85,7 @@ def test_the_small_topology_is_clean(judge: Judge, topology: Spoil) -> None:
         (
             {"services.0.lease": {**LEASE, "fence_budget": "100ms"}},
             "services[0].lease.fence_budget",
-            "less than 200 ms",
+            "less than 300 ms",
         ),
         (
             {"services.0.lease": LEASE, "services.0.lease_profile": "fast"},

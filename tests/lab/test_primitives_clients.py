@@ -281,6 +281,9 @@ async def test_two_writable_copies_are_seen_by_probers_and_by_commit_timestamps(
     await clients.stop()
     await one.query("CREATE TABLE lab_writes (n bigint)")
     await other.query("CREATE TABLE lab_writes (n bigint)")
+    assert all(probe.sent for probe in answers(probed, "batam", Answer.COMMITTED))
+    assert not any(probe.sent for probe in answers(probed, "ikn", Answer.STANDBY))
+    assert not answers(probed, "batam", Answer.UNKNOWN)[0].sent, "there was no table yet"
     by_probes = overlap_of_probes(read_probes(probed), "kas")
     by_commits = overlap_of_commits(await one.commits(), await other.commits())
     assert by_probes.seen

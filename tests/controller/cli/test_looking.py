@@ -29,7 +29,7 @@ def test_status_shows_the_unprotected_service_first_and_exits_with_3(
     assert run.code == 3
     assert "1 of 2 services protected, 1 NOT" in run.out.splitlines()[0]
     assert run.out.index("pajak  ") < run.out.index("visa  ")
-    assert "held: a failover may lose 20.00 MiB, only 16.00 MiB are accepted" in run.out
+    assert "held: a failover loses an estimated 20.00 MiB, only 16.00 MiB are accepted" in run.out
     assert "saling approve pajak --epoch 3" in run.out
 
 
@@ -146,7 +146,7 @@ def test_explain_says_what_holds_what_must_happen_and_what_was_decided(
     assert "met      batam-1 stands by under this revision" in run.out
     assert "switchover -> DRAINING, if an operator asks" in run.out
     assert "no operator asks" not in run.out
-    assert "loses at most 0.02 MiB (bound 16.00 MiB), takes at most 3.5 s" in run.out
+    assert "loses an estimated 0.02 MiB (bound 16.00 MiB), takes at most 3.5 s" in run.out
     assert "switchover paspor-42 by sri (a new rack): done" in run.out
     assert "quarantine: 12 transactions are kept" in " ".join(run.out.split())
 
