@@ -130,8 +130,6 @@ class Unit:
         urgent = (self.worker.problem, disk, self.keeper.problem, self.watch.problem)
         beside = (*urgent, self.stranded.problem, slots, self.upkeep.problem)
         problem = told.problem or next((text for text in beside if text), "")
-        assignment = self.worker.settled.durable.assignment
-        self.timings.under(assignment.terms if assignment else None)
         return replace(
             told,
             problem=problem[:PROBLEM_AT_MOST],

@@ -31,6 +31,7 @@ AT_LEAST = (
     "max_prepared_transactions",
     "max_locks_per_transaction",
 )
+"""What a standby must have no less of than its upstream, or it stops replaying."""
 
 SETTINGS = (
     "SELECT "

@@ -45,6 +45,7 @@ from agents.engines.pg_settings import (
     read_back,
     render,
 )
+from agents.engines.pg_slots import ensure_slot_sql
 from agents.engines.pg_stranded import why_stranded
 from agents.engines.pg_tools import ControlData, Tools
 from agents.engines.pg_wal import record_end, written_end
@@ -259,15 +260,8 @@ class PostgreSQL(Engine):
     async def ensure_slot(self, name: str) -> None:
         """A slot of this name that keeps log from now on."""
         async with self._working:
-            # A lost slot kept nothing: the standby that needs it has to be copied anew.
-            quoted = "'" + name.replace("'", "''") + "'"
-            await change(
-                self._server.changing,
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-                f" WHERE slot_name = {quoted} AND wal_status = 'lost' AND NOT active;"
-                f" SELECT pg_create_physical_replication_slot({quoted}, true)"
-                f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {quoted})",
-            )
+            what = f"{self.config.service}: slot {name} cannot be made"
+            await change(self._server.changing, ensure_slot_sql(name), what)
 
     async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
         """Of a copy that is fenced: dead, or a standby. Waits for nothing that is going on."""
@@ -311,7 +305,8 @@ class PostgreSQL(Engine):
         async with self._working:
             until_ms = now_ms() + timeout_ms
             # What is flushed now need not be flushed while nobody can write.
-            await change(self._server.changing, "CHECKPOINT", timeout_ms=timeout_ms)
+            what = f"{self.config.service}: no checkpoint before the stop"
+            await change(self._server.changing, "CHECKPOINT", what, timeout_ms=timeout_ms)
             await self._server.stop(until_ms - now_ms())
             control = await self._tools.control_data()
             if control.state != "shut down":

@@ -33,6 +33,20 @@ def test_status_shows_the_unprotected_service_first_and_exits_with_3(
     assert "saling approve pajak --epoch 3" in run.out
 
 
+def test_status_marks_a_service_whose_quarantine_waits_for_a_human(
+    stub: Stub, saling: Saling
+) -> None:
+    clean = given.service("visa")
+    clean["copies"][0]["report"]["quarantine"] = ""
+    stub.state = given.state(clean, given.service("paspor"))
+    run = saling("status")
+    assert run.code == 0
+    rows = {line.split()[0]: line.split()[1] for line in run.out.splitlines() if "MiB" in line}
+    assert rows == {"paspor": "PROTECTED*", "visa": "PROTECTED"}
+    told = "* quarantine at jabodetabek-1, waits for a human: 12 transactions are kept in /q"
+    assert " ".join(run.out.split()).count(told) == 1
+
+
 def test_status_shows_lag_against_bound_and_the_lease_left(stub: Stub, saling: Saling) -> None:
     run = saling("status")
     row = next(line for line in run.out.splitlines() if line.startswith("paspor"))
