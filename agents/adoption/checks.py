@@ -11,6 +11,7 @@ from pathlib import Path
 from agents.adoption.facts import Facts, Follower
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.remote import Upstream
+from agents.engines import pg_tablespaces
 from agents.engines.pg_roles import REPLICATION_USER, REWIND_USER
 from agents.engines.pg_settings import settings_given
 from agents.engines.pg_tools import SUPPORTED
@@ -31,9 +32,18 @@ def server_findings(plan: Plan, facts: Facts) -> Iterator[Finding]:
     yield from _part(plan, facts)
     yield from _files(plan, facts)
     yield from _address(plan, facts)
+    yield from _tablespaces(facts)
     yield from _sockets(plan, facts)
     yield from _settings(plan, facts)
     yield from _slot_bound(plan, facts)
+
+
+def _tablespaces(facts: Facts) -> Iterator[Finding]:
+    if facts.tablespaces:
+        found = pg_tablespaces.wrong(facts.tablespaces)
+        yield fail("tablespaces", found, f"{pg_tablespaces.MEND}, {AGAIN}")
+    else:
+        yield ok("tablespaces", "none outside the data directory")
 
 
 def _version(facts: Facts) -> Iterator[Finding]:

@@ -17,11 +17,20 @@ WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY 1
 """Any role may ask."""
 
 
-def refusal(named: Iterable[str]) -> str:
+MEND = (
+    "on the primary move what is in it to pg_default (ALTER TABLE ALL IN TABLESPACE, ALTER INDEX "
+    "ALL IN TABLESPACE, ALTER DATABASE) and drop it"
+)
+
+
+def wrong(named: Iterable[str]) -> str:
     """`named`: as `OUTSIDE` gives them."""
     return (
         f"tablespace {', '.join(named)}: stands outside the data directory, so a copy could not be "
-        "made anew while the old one is there; on the primary move what is in it to pg_default"
-        " (ALTER TABLE ALL IN TABLESPACE, ALTER INDEX ALL IN TABLESPACE, ALTER DATABASE) and drop"
-        " it"
+        "made anew while the old one is there"
     )
+
+
+def refusal(named: Iterable[str]) -> str:
+    """What is wrong, and the mend."""
+    return f"{wrong(named)}; {MEND}"

@@ -98,6 +98,13 @@ def failed(findings: Any) -> list[Finding]:
     return [finding for finding in findings if finding.level is Level.FAIL]
 
 
+def test_a_server_with_a_tablespace_elsewhere_is_refused_by_its_name() -> None:
+    facts = replace(FACTS, tablespaces=("fast (/mnt/fast)",))
+    (finding,) = failed(server_findings(plan(), facts))
+    assert "fast (/mnt/fast)" in finding.found
+    assert "pg_default" in finding.mend
+
+
 def test_a_sound_primary_is_not_refused() -> None:
     assert failed(server_findings(plan(), FACTS)) == []
     assert failed(primary_findings(plan(), FACTS)) == []
