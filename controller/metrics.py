@@ -243,12 +243,12 @@ def _places(status: Status) -> Iterator[Metric]:
 
 
 def _absences(status: Status, explained: list[Explanation]) -> Iterator[Metric]:
-    """Whose silence alarms nobody, for it was announced."""
-    away = {s.maintenance.agent for s in explained if s.maintenance and s.maintenance.as_announced}
+    """Whose silence alarms nobody, for it was announced for all that they hold."""
     topology = status.topology
+    away = {agent.id for agent in topology.agents if _is_away(agent.id, explained)}
     yield _family(
         "saling_agent_maintenance",
-        "1 while the agent's absence is announced and not overdue.",
+        "1 while the agent's absence is announced for all it holds, and not overdue.",
         "agent",
         [(agent.id, float(agent.id in away)) for agent in topology.agents],
     )
@@ -259,6 +259,11 @@ def _absences(status: Status, explained: list[Explanation]) -> Iterator[Metric]:
         "site",
         [(site, float(bool(ids) and ids <= away)) for site, ids in agents.items()],
     )
+
+
+def _is_away(agent: str, explained: list[Explanation]) -> bool:
+    held = [s.maintenance for s in explained if agent in (s.primary, s.backup)]
+    return bool(held) and all(m and m.agent == agent and m.as_announced for m in held)
 
 
 def _messages(counts: Counts) -> Iterator[Metric]:

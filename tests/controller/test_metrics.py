@@ -108,7 +108,8 @@ def test_a_maintenance_is_told_apart_from_a_loss_until_it_is_overdue(
         proven_once=True,
         proven_ms=now_ms,
     )
-    services = {**status.state.services, "paspor": patched}
+    # The site holds nothing else here.
+    services = {"paspor": patched}
     state = structs.replace(status.state, services=services)
     one = Metrics("1.2.3")
     one.watch(lambda: replace(status, state=state, now_ms=now_ms), Counts)
@@ -121,6 +122,30 @@ def test_a_maintenance_is_told_apart_from_a_loss_until_it_is_overdue(
     assert 'saling_site_maintenance{site="jabodetabek"} 0.0' in shown
     left_s = (3_600_000 - after_ms) / 1000
     assert f'saling_service_maintenance_left_seconds{{service="paspor"}} {left_s}' in shown
+
+
+def test_an_agent_that_still_holds_another_service_is_not_announced_as_a_whole(
+    status: Status,
+) -> None:
+    service = status.state.services["paspor"]
+    announced = Maintenance("batam-1", "siti", "kernel patches", 3_600_000)
+    patched = structs.replace(
+        service,
+        record=structs.replace(service.record, maintenance=announced),
+        proven_once=True,
+        proven_ms=status.now_ms,
+    )
+    other = next(
+        s for s in status.state.services.values()
+        if s.record.service != "paspor" and "batam-1" in (s.record.primary, s.record.backup)
+    )  # fmt: skip
+    services = {"paspor": patched, other.record.service_uid: other}
+    state = structs.replace(status.state, services=services)
+    one = Metrics("1.2.3")
+    one.watch(lambda: replace(status, state=state), Counts)
+    shown = lines(one)
+    assert 'saling_service_maintenance{service="paspor"} 1.0' in shown
+    assert 'saling_agent_maintenance{agent="batam-1"} 0.0' in shown
 
 
 @pytest.mark.parametrize(("unfit", "value"), [("", 0.0), ("max_connections: 50 here", 1.0)])
