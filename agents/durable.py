@@ -192,7 +192,7 @@ def _replace(path: Path, content: Struct) -> None:
     file = _File(FORMAT, hashlib.sha256(body).hexdigest(), msgspec.Raw(body))
     fresh = path.with_suffix(".new")
     try:
-        _write_flushed(fresh, msgspec.json.encode(file))
+        write_flushed(fresh, msgspec.json.encode(file))
         fresh.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # a write names no file by itself
@@ -203,7 +203,8 @@ def _replace(path: Path, content: Struct) -> None:
     _flush_directory(path.parent)
 
 
-def _write_flushed(path: Path, data: bytes) -> None:
+def write_flushed(path: Path, data: bytes) -> None:
+    """Make or empty a file of the owner and fill it; on disk when it returns. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)

@@ -34,99 +34,92 @@ class Metrics:
     """All metrics of one agent, in a registry of its own."""
 
     def __init__(self, agent: str, site: str) -> None:
-        self.registry = registry = CollectorRegistry()
-        info = Gauge("saling_agent_info", "This agent", ("agent", "site"), registry=registry)
-        info.labels(agent, site).set(1)
-        self.probe_seconds = Histogram(
+        self.registry = CollectorRegistry()
+        self._gauge("saling_agent_info", "This agent", "agent", "site").labels(agent, site).set(1)
+        self._make_histograms()
+        self._make_counters()
+        self._make_gauges()
+        self._timings: dict[str, Timings] = {}
+        self.registry.register(_Timeliness(self._timings))
+
+    def _make_histograms(self) -> None:
+        self.probe_seconds = self._histogram(
             "saling_probe_seconds",
             "How long the commit of a probe row took",
-            ("service", "outcome"),
-            buckets=PROBE_BUCKETS_S,
-            registry=registry,
+            PROBE_BUCKETS_S,
+            "service",
+            "outcome",
         )
-        self.fence_seconds = Histogram(
+        self.fence_seconds = self._histogram(
             "saling_fence_seconds",
             "How long it took to end an engine that might write",
-            ("service",),
-            buckets=FENCE_BUCKETS_S,
-            registry=registry,
+            FENCE_BUCKETS_S,
+            "service",
         )
-        self.renewal_gap_seconds = Histogram(
+        self.renewal_gap_seconds = self._histogram(
             "saling_agent_renewal_gap_seconds",
             "Time between two extensions of the lease of a leased primary",
-            ("service",),
-            buckets=GAP_BUCKETS_S,
-            registry=registry,
-        )
-        self.fences = Counter(
-            "saling_fences", "Engines that were fenced", ("service", "reason"), registry=registry
-        )
-        self.restarts = Counter(
-            "saling_restarts_in_place",
-            "Engines that were made primary again where they died",
-            ("service",),
-            registry=registry,
-        )
-        self.jobs = Counter(
-            "saling_jobs",
-            "What was done to engines",
-            ("service", "kind", "outcome"),
-            registry=registry,
-        )
-        self.rejected = Counter(
-            "saling_messages_rejected", "Messages put aside", ("reason",), registry=registry
-        )
-        self.renewals = Counter(
-            "saling_renewals",
-            "Questions for a lease and how they ended",
-            ("service", "grantor", "outcome"),
-            registry=registry,
-        )
-        self.broker_connected = Gauge(
-            "saling_broker_connected",
-            "Whether the broker is connected",
-            ("broker",),
-            registry=registry,
-        )
-        self.broker_dropped = Counter(
-            "saling_broker_messages_dropped",
-            "Messages that a slow broker lost",
-            ("broker",),
-            registry=registry,
-        )
-        self.durable_errors = Counter(
-            "saling_durable_write_errors",
-            "Times that the state could not be written",
-            ("service",),
-            registry=registry,
-        )
-        self.dropped_events = Counter(
-            "saling_replica_events_dropped",
-            "Events dropped because the queue was full",
-            ("service", "kind"),
-            registry=registry,
+            GAP_BUCKETS_S,
+            "service",
         )
 
-        self.quarantine_transactions = Gauge(
+    def _make_counters(self) -> None:
+        count = self._counter
+        self.fences = count("saling_fences", "Engines that were fenced", "service", "reason")
+        self.restarts = count(
+            "saling_restarts_in_place",
+            "Engines that were made primary again where they died",
+            "service",
+        )
+        self.jobs = count("saling_jobs", "What was done to engines", "service", "kind", "outcome")
+        self.rejected = count("saling_messages_rejected", "Messages put aside", "reason")
+        self.renewals = count(
+            "saling_renewals",
+            "Questions for a lease and how they ended",
+            "service",
+            "grantor",
+            "outcome",
+        )
+        self.broker_dropped = count(
+            "saling_broker_messages_dropped", "Messages that a slow broker lost", "broker"
+        )
+        self.durable_errors = count(
+            "saling_durable_write_errors", "Times that the state could not be written", "service"
+        )
+        self.dropped_events = count(
+            "saling_replica_events_dropped",
+            "Events dropped because the queue was full",
+            "service",
+            "kind",
+        )
+
+    def _make_gauges(self) -> None:
+        gauge = self._gauge
+        self.broker_connected = gauge(
+            "saling_broker_connected", "Whether the broker is connected", "broker"
+        )
+        self.quarantine_transactions = gauge(
             "saling_quarantine_transactions",
             "Committed transactions that were lost to the service and stand in quarantine",
-            ("service",),
-            registry=registry,
+            "service",
         )
-        self.quarantine_bytes = Gauge(
-            "saling_quarantine_bytes",
-            "Log that stands in quarantine",
-            ("service",),
-            registry=registry,
+        self.quarantine_bytes = gauge(
+            "saling_quarantine_bytes", "Log that stands in quarantine", "service"
         )
-        self.old_copies = Gauge(
-            "saling_old_copies",
-            "Earlier copies that stand beside the data directory",
-            ("service",),
-            registry=registry,
+        self.old_copies = gauge(
+            "saling_old_copies", "Earlier copies that stand beside the data directory", "service"
         )
-        self._timings: dict[str, Timings] = {}
-        registry.register(_Timeliness(self._timings))
+
+    def _histogram(
+        self, name: str, text: str, buckets_s: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets_s, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
 
     def timings(self, service: str) -> Timings:
         """What is known of a replica's renewals and kills; the same one every time."""

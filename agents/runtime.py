@@ -35,6 +35,7 @@ from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
 from agents.refusals import Refusals
+from agents.state_disk import StateDisk
 from agents.stranded import Stranded
 from agents.turns import Turns
 from agents.upkeep import Fitness, Upkeep
@@ -90,10 +91,12 @@ class Unit:
         group: asyncio.TaskGroup,
         turns: Turns,
         report_soon: Callable[[], None],
+        state_disk: StateDisk,
     ) -> None:
         config, metrics, put = parts.config, parts.metrics, worker.mailbox.put
         engine = local.engine
         self.worker = worker
+        self._state_disk = state_disk
         self.timings = metrics.timings(name)
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
         logs = LogClient(parts.client_tls, config.reached)
@@ -123,14 +126,14 @@ class Unit:
         """What the rules say, and what they cannot know."""
         told = report(self.worker.settled, at_ms)
         slots = self.slots.problem or self.slots.others
-        urgent = (self.worker.problem, self.keeper.problem, self.watch.problem)
-        beside = (*urgent, slots, self.upkeep.problem)
+        disk = self._state_disk.problem
+        urgent = (self.worker.problem, disk, self.keeper.problem, self.watch.problem)
+        beside = (*urgent, self.stranded.problem, slots, self.upkeep.problem)
         problem = told.problem or next((text for text in beside if text), "")
-        assignment = self.worker.settled.durable.assignment
-        self.timings.under(assignment.terms if assignment else None)
         return replace(
             told,
             problem=problem[:PROBLEM_AT_MOST],
+            cannot_promise=told.cannot_promise or bool(disk),
             unfit=self.fitness.unfit,
             renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
             kill_p999_ms=self.timings.kill_p999_ms,
@@ -208,6 +211,8 @@ class Agent:
 
     def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
         parts, turns = self._parts, Turns()
+        disk_watch = StateDisk(parts.config.state_directory)
+        group.create_task(disk_watch.run(), name="state disk")
         for name, local in parts.locals.items():
             fresh = Fresh()
             worker = Worker(
@@ -220,7 +225,7 @@ class Agent:
                 now_ms,
             )
             self._units[name] = Unit(
-                name, local, worker, fresh, parts, group, turns, self.report_soon
+                name, local, worker, fresh, parts, group, turns, self.report_soon, disk_watch
             )
         group.create_task(self._link.run(), name="link")
         listen = parts.config.listen

@@ -46,6 +46,8 @@ class Stranded:
         self._found = ""
         self._found_at = -1
         self._since_s: float | None = None
+        self.problem = ""
+        """Why the upstream could not even be asked; empty while nothing is doubted."""
 
     @property
     def reason(self) -> str:
@@ -57,7 +59,7 @@ class Stranded:
         while True:
             upstream = self._doubted()
             if upstream is None:
-                self._since_s = None
+                self._since_s, self.problem = None, ""
             elif self._since_s is None:
                 self._since_s = time.monotonic()
             elif time.monotonic() - self._since_s >= PATIENCE_S and not self.reason:
@@ -82,11 +84,12 @@ class Stranded:
             async with asyncio.timeout(ASK_LIMIT_S):
                 found = await self._engine.stranded(upstream)
         except (EngineError, GuardError, OSError, TimeoutError) as error:
-            log.debug("not known", service=self._service, error=str(error))
+            self.problem = f"it does not stream, and {upstream.address} cannot be asked: {error}"
             return
         except Exception as error:  # noqa: BLE001 - a bug in one doubt must not fence the others
             log.error("the upstream's log was not looked for", error=repr(error))
             return
+        self.problem = ""
         if found and count == self._fresh.count:
             log.warning("the backup cannot follow as it is", service=self._service, why=found)
             self._found, self._found_at = found, count

@@ -124,6 +124,7 @@ class Worker:
         self._owed: list[Item] = []
         self._disk_tried_s = 0.0
         self._writing_since_s: float | None = None
+        self._take_terms()
 
     def connect(self, permits: Permits, work: Work) -> None:
         """Whom to ask for permits and jobs; both tell their events to this worker."""
@@ -185,9 +186,16 @@ class Worker:
 
     async def _settle(self, after: Replica, actions: list[Action]) -> None:
         self.replica = after
+        self._take_terms()
         for action in actions:
             await self._act(action)
         self.settled = self.replica
+
+    def _take_terms(self) -> None:
+        """Of the assignment in force: gaps between renewals are measured under these."""
+        assignment = self.replica.durable.assignment
+        timings = self._metrics.timings(self.replica.service)
+        timings.under(assignment.terms if assignment else None)
 
     async def _persist(self, event: Event, durable: Durable) -> bool:
         """Whether it is on disk; if not, the event is as if it had not come."""

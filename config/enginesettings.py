@@ -12,6 +12,11 @@ from collections.abc import Mapping
 AT_LEAST = 10
 """Senders and slots: a backup, its reseed, and room for others."""
 
+UNITS = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+KEEP_LEAST_BYTES, KEEP_MOST_BYTES = 16 * UNITS["MB"], 4 * UNITS["TB"]
+"""Of the log kept for an absent backup: a whole file of it; and what is still a bound, for beyond
+the size of the disk it is none."""
+
 AT_START: Mapping[str, str] = {
     "config_file": "our file stands outside the data directory, so that a copy or a rewind "
     "cannot bring in another site's; it includes the DBA's postgresql.conf first",
@@ -54,7 +59,7 @@ CHANGED_RUNNING: Mapping[str, str] = {
 WITHIN_BOUNDS: Mapping[str, tuple[str, str, str]] = {
     "max_slot_wal_keep_size": (
         "4GB",
-        "a bound, not negative",
+        "16MB to 4TB",
         "without a bound a backup that is away fills the primary's disk",
     ),
     "max_wal_senders": ("10", f"{AT_LEAST} or more", "a backup and its reseed need senders"),
@@ -82,5 +87,12 @@ def _within(name: str, value: str) -> bool:
     if name == "wal_level":
         return value in ("replica", "logical")
     if name == "max_slot_wal_keep_size":
-        return re.fullmatch(r"\d+ ?(B|kB|MB|GB|TB)?", value) is not None
+        size = _size_bytes(value)
+        return size is not None and KEEP_LEAST_BYTES <= size <= KEEP_MOST_BYTES
     return value.isdecimal() and int(value) >= AT_LEAST
+
+
+def _size_bytes(value: str) -> int | None:
+    """As PostgreSQL reads this setting: megabytes, where there is no unit."""
+    found = re.fullmatch(r"(\d{1,18}) ?(B|kB|MB|GB|TB)?", value)
+    return int(found[1]) * UNITS[found[2] or "MB"] if found else None

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controller.copies import unfit_backup
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.link import Counts
@@ -113,73 +114,96 @@ def _phases(explained: list[Explanation]) -> Metric:
 
 
 def _services(explained: list[Explanation]) -> Iterator[Metric]:
-    def each(
-        name: str, text: str, value: Callable[[Explanation], float | None]
-    ) -> GaugeMetricFamily:
+    for name, text, value in _SERVICE_GAUGES:
         known = [(s.service, value(s)) for s in explained]
-        return _family(name, text, "service", [(k, v) for k, v in known if v is not None])
+        yield _family(name, text, "service", [(k, v) for k, v in known if v is not None])
 
-    yield each(
+
+def _maintenance_as_announced(service: Explanation) -> float:
+    return float(bool(service.maintenance and service.maintenance.as_announced))
+
+
+def _maintenance_left_s(service: Explanation) -> float | None:
+    return service.maintenance.left_ms / 1000 if service.maintenance else None
+
+
+def _maintenance_overdue(service: Explanation) -> float:
+    return float(bool(service.maintenance and service.maintenance.left_ms <= 0))
+
+
+def _proof_age_s(service: Explanation) -> float | None:
+    return service.proven_ago_ms / 1000 if service.proven_ago_ms >= 0 else None
+
+
+_SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], ...] = (
+    (
         "saling_service_protected",
         "1 while the backup could take over.",
         lambda s: float(s.protected),
-    )
-    yield each(
+    ),
+    (
         "saling_service_paused",
         "1 while automatic failover is paused.",
         lambda s: float(bool(s.paused)),
-    )
-    yield each(
+    ),
+    (
         "saling_service_maintenance",
         "1 while only an announced maintenance of the backup is in the way of protection.",
-        lambda s: float(bool(s.maintenance and s.maintenance.as_announced)),
-    )
-    yield each(
+        _maintenance_as_announced,
+    ),
+    (
         "saling_service_maintenance_left_seconds",
         "What is left of the announced maintenance of the backup, negative when overdue.",
-        lambda s: s.maintenance.left_ms / 1000 if s.maintenance else None,
-    )
-    yield each(
+        _maintenance_left_s,
+    ),
+    (
         "saling_service_maintenance_overdue",
         "1 while the maintenance of the backup is overdue.",
-        lambda s: float(bool(s.maintenance and s.maintenance.left_ms <= 0)),
-    )
-    yield each("saling_service_epoch", "Number of the present reign.", lambda s: s.epoch)
-    yield each(
+        _maintenance_overdue,
+    ),
+    (
+        "saling_service_backup_unfit",
+        "1 while the backup, as last reported, does not match its primary.",
+        lambda s: float(bool(unfit_backup(s))),
+    ),
+    ("saling_service_epoch", "Number of the present reign.", lambda s: s.epoch),
+    (
         "saling_service_lag_bytes",
         "How far the backup is behind the newest word of the primary.",
         lambda s: s.lag_bytes,
-    )
-    yield each(
+    ),
+    (
         "saling_service_loss_estimate_bytes",
-        "What an unplanned failover would lose now, at most.",
+        "What an unplanned failover would lose now, as estimated.",
         lambda s: s.loss_bytes,
-    )
-    yield each(
+    ),
+    (
         "saling_service_loss_bound_bytes",
         "What an unplanned failover may lose without an approval.",
         lambda s: s.loss_bound_bytes,
-    )
-    yield each(
+    ),
+    (
         "saling_service_lease_ttl_seconds",
         "How long a lease lasts.",
         lambda s: s.lease_ttl_ms / 1000,
-    )
-    yield each(
+    ),
+    (
         "saling_service_lease_left_seconds",
         "What was left of the primary's lease when it last reported.",
         lambda s: s.lease_left_ms / 1000,
-    )
-    yield each(
+    ),
+    (
         "saling_service_proof_age_seconds",
         "How long ago the primary proved a commit to the controller.",
-        lambda s: s.proven_ago_ms / 1000 if s.proven_ago_ms >= 0 else None,
-    )
-    yield each(
+        _proof_age_s,
+    ),
+    (
         "saling_service_predicted_failover_seconds",
         "How long an unplanned failover would take now, at most.",
         lambda s: s.predicted_failover_ms / 1000,
-    )
+    ),
+)
+"""Name, words, and the value of one service; None where there is none to show."""
 
 
 def _places(status: Status) -> Iterator[Metric]:
@@ -219,12 +243,12 @@ def _places(status: Status) -> Iterator[Metric]:
 
 
 def _absences(status: Status, explained: list[Explanation]) -> Iterator[Metric]:
-    """Whose silence alarms nobody, for it was announced."""
-    away = {s.maintenance.agent for s in explained if s.maintenance and s.maintenance.as_announced}
+    """Whose silence alarms nobody, for it was announced for all that they hold."""
     topology = status.topology
+    away = {agent.id for agent in topology.agents if _is_away(agent.id, explained)}
     yield _family(
         "saling_agent_maintenance",
-        "1 while the agent's absence is announced and not overdue.",
+        "1 while the agent's absence is announced for all it holds, and not overdue.",
         "agent",
         [(agent.id, float(agent.id in away)) for agent in topology.agents],
     )
@@ -235,6 +259,11 @@ def _absences(status: Status, explained: list[Explanation]) -> Iterator[Metric]:
         "site",
         [(site, float(bool(ids) and ids <= away)) for site, ids in agents.items()],
     )
+
+
+def _is_away(agent: str, explained: list[Explanation]) -> bool:
+    held = [s.maintenance for s in explained if agent in (s.primary, s.backup)]
+    return bool(held) and all(m and m.agent == agent and m.as_announced for m in held)
 
 
 def _messages(counts: Counts) -> Iterator[Metric]:

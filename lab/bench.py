@@ -28,7 +28,7 @@ from lab.bench_systems import PEERS, System, saling, systems_of
 from lab.bench_table import Failure, Figure, Report
 from lab.ground import Ground
 from lab.incident import Act, Watch
-from lab.scenarios import SCENARIOS, SERVICE, Scenario
+from lab.scenarios import SCENARIOS, SERVICE, Done, Scenario
 
 START_S = 15.0
 """How long it takes to set two sites up and take them down."""
@@ -99,6 +99,7 @@ def main() -> None:
         load=(load, os.getloadavg()[0]),
         options=sys.argv[1:],
         rows=rows,
+        sides=bench_table.sides_of(figures),
         ratios=bench_table.ratios_of(rows),
         failures=failures,
         skipped=skipped,
@@ -158,7 +159,9 @@ async def _batch(batch: Batch) -> tuple[list[Figure], list[Failure]]:
                 async with AsyncExitStack() as stack:
                     watch = await _ground(batch, Path(directory), stack)
                     while run <= batch.runs:
-                        figures += await _run(batch, watch, run)
+                        done = await _run(batch, watch, run)
+                        figures += done
+                        _judge(done)
                         run += 1
             except Exception as error:  # noqa: BLE001 - a failed run of any kind is a result
                 reason = f"{type(error).__name__}: {error}"
@@ -183,8 +186,8 @@ async def _run(batch: Batch, watch: Watch[Ground], run: int) -> list[Figure]:
         await watch.wait_for_writes()
         # A system that has just said that it is whole has just looked, and would look late again.
         await asyncio.sleep(random.uniform(0, batch.system.look_s))
-        acts = await batch.scenario.do(watch)
-    figures = [_figure(batch, run, done) for done in acts]
+        incidents = await batch.scenario.do(watch)
+    figures = [_figure(batch, run, done) for done in incidents]
     for figure in figures:
         _say(
             f"{batch.title}, run {run} of {batch.runs}: {figure.incident}: "
@@ -193,7 +196,17 @@ async def _run(batch: Batch, watch: Watch[Ground], run: int) -> list[Figure]:
     return figures
 
 
-def _figure(batch: Batch, run: int, done: Act) -> Figure:
+def _judge(figures: list[Figure]) -> None:
+    """Raises RuntimeError for what must not be: a run may have figures and fail."""
+    wrong = [figure.unkind.wrong() for figure in figures if figure.unkind]
+    if found := [text for text in wrong if text]:
+        raise RuntimeError("; ".join(found))
+
+
+def _figure(batch: Batch, run: int, incident: Done) -> Figure:
+    """With what a client in the faulty site proves as well, where there was one."""
+    unkind = None if isinstance(incident, Act) else incident
+    done = incident if isinstance(incident, Act) else incident.act_and_after()
     return Figure(
         system=batch.system.name,
         profile=batch.system.profile,
@@ -206,6 +219,7 @@ def _figure(batch: Batch, run: int, done: Act) -> Figure:
         two_writers_s=done.two_writers_s,
         lease_ttl_s=done.lease_ttl_s,
         noise_s=done.longest_gap_before_s,
+        unkind=unkind,
     )
 
 

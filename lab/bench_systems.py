@@ -10,7 +10,7 @@ from pathlib import Path
 from config.leases import PROFILES
 from lab.four_sites import Lab
 from lab.ground import Ground
-from lab.peers.patroni import Patroni
+from lab.peers.patroni import PLACES, Patroni
 from lab.peers.patroni_files import TIMINGS, Timing
 from lab.plan import Plan, Service
 from lab.scenarios import SERVICE
@@ -52,7 +52,7 @@ def systems_of(peer: str) -> tuple[System, ...]:
 
 
 def _patroni(timing: Timing) -> System:
-    def make(directory: Path, _network: str) -> AbstractAsyncContextManager[Ground]:
-        return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing)
+    def make(directory: Path, network: str) -> AbstractAsyncContextManager[Ground]:
+        return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing, PLACES[network])
 
     return System("patroni", timing.name, timing.ttl_s, timing.loop_wait_s, make)

@@ -1,7 +1,8 @@
 """The benchmark's table, as Markdown for people and as JSON for programs.
 
 Each row is one scenario of one system under one profile. A spread is minimum, median and
-maximum. Runs that failed are counted in their row and listed with their reason.
+maximum. Runs that failed are counted in their row and listed with their reason. Where there was
+a client in the faulty site, what it saw stands in a second table (`lab.bench_side`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+
+from lab.bench_side import SIDES_TITLE, Side, side_of, sides_table
+from lab.grid import grid
+from lab.unkind import Unkind
 
 SALING = "saling"
 
@@ -33,10 +38,12 @@ class Figure(msgspec.Struct, frozen=True):
     lease_ttl_s: float
     noise_s: float
     """The longest gap without a fault, before this incident in the same run."""
+    unkind: Unkind | None = None
+    """All that was seen, where there was a client in the faulty site, too."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One run that came to no figure, or to fewer than it should."""
+    """One run that came to no figure, to fewer than it should, or to one that must not be."""
 
     system: str
     profile: str
@@ -92,6 +99,7 @@ class Report(msgspec.Struct, frozen=True):
     """Mean count of runnable processes over a minute, at the begin and at the end."""
     options: list[str]
     rows: list[Row]
+    sides: list[Side]
     ratios: list[Ratio]
     failures: list[Failure]
     skipped: dict[str, str]
@@ -111,6 +119,16 @@ def rows_of(figures: list[Figure], failures: list[Failure]) -> list[Row]:
         for incident in dict.fromkeys([f.incident for f in of_key] or [key[0]]):
             rows.append(_row(key, incident, [f for f in of_key if f.incident == incident], failed))
     return sorted(rows, key=lambda row: [r[0] for r in runs].index(row.scenario))
+
+
+def sides_of(figures: list[Figure]) -> list[Side]:
+    """One for each row whose runs had a client in the faulty site, in the same order."""
+    seen: dict[tuple[str, str, str], list[Unkind]] = {}
+    for figure in figures:
+        if figure.unkind is not None:
+            key = (figure.incident, figure.system, figure.profile)
+            seen.setdefault(key, []).append(figure.unkind)
+    return [side_of(*key, these) for key, these in seen.items()]
 
 
 def ratios_of(rows: list[Row]) -> list[Ratio]:
@@ -136,6 +154,8 @@ def markdown(report: Report) -> str:
     begun, ended = report.load
     machine = f"{report.cores} cores, load {begun:.1f} at the begin and {ended:.1f} at the end."
     parts = [_table(report.rows), machine]
+    if report.sides:
+        parts.append(f"{SIDES_TITLE}\n\n{sides_table(report.sides)}")
     if report.ratios:
         parts.append(_ratio_table(report.ratios))
     if report.failures:
@@ -199,7 +219,7 @@ def _table(rows: list[Row]) -> str:
         )
         for row in rows
     ]
-    return _grid(heads, lines)
+    return grid(heads, lines)
 
 
 def _ratio_table(ratios: list[Ratio]) -> str:
@@ -207,12 +227,7 @@ def _ratio_table(ratios: list[Ratio]) -> str:
         (r.incident, f"{r.peer} {r.peer_profile}", f"{SALING} {r.profile}", f"{r.times:g}")
         for r in ratios
     ]
-    return _grid(("scenario", "peer", "against", "times as long without a write"), lines)
-
-
-def _grid(heads: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
-    rows = [heads, tuple("---" for _ in heads), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return grid(("scenario", "peer", "against", "times as long without a write"), lines)
 
 
 def _spread(values: Iterable[float]) -> Spread | None:

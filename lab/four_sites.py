@@ -18,23 +18,36 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from agents.engines.base import Quarantined
+from agents.engines.pg_quarantine import all_in
 from controller.broker import agent_account, controller_account
 from lab.api import Api, ApiError
 from lab.brokers import Broker
 from lab.database import Login, make_role
 from lab.freezing import freeze, thaw
 from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.ground import Heard
 from lab.keys import LabKeys, make_keys
+from lab.leases import lease_end_ms
 from lab.links import Links
 from lab.namespaces import Namespaces
 from lab.network import Network
 from lab.owned import Owned
 from lab.plan import CLUSTER, Plan, agent_of, port_of, site_of, write_agent, write_topology
-from lab.processes import Child, end_all, kill_all, module, pids_of
+from lab.processes import (
+    Child,
+    command_of,
+    end_all,
+    has_argument,
+    kill_all,
+    module,
+    pids_of,
+)
 
 LOGIN = "lab"
 WAIT_S = 90.0
 LOOK_AGAIN_S = 0.05
+SERVING = ("ALONE", "ARMING", "PROTECTED")
 NETWORKS: dict[str, type[Links] | type[Namespaces]] = {"proxies": Links, "namespaces": Namespaces}
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, ApiError)
 
@@ -119,7 +132,7 @@ class Lab(Owned):
     def kill_engine(self, service: str, site: str) -> None:
         """Kill the engine's processes; its guard and its agent live on."""
         data = self.plan.site_directory(site) / "data" / service
-        engines = [p for p in pids_of(data.parent) if _argument_is(p, str(data))]
+        engines = [p for p in pids_of(data.parent) if has_argument(p, str(data))]
         if not engines:
             raise RuntimeError(f"no engine of {service} runs at {site}")
         for pid in engines:
@@ -135,7 +148,7 @@ class Lab(Owned):
         return [
             pid
             for pid in pids_of(self.plan.site_directory(site))
-            if _argument_is(pid, run) and any("guard" in word for word in _command(pid))
+            if has_argument(pid, run) and any("guard" in word for word in command_of(pid))
         ]
 
     def kill_site(self, site: str) -> None:
@@ -216,6 +229,22 @@ class Lab(Owned):
     async def primary_site(self, service: str) -> str:
         """Where the primary stands, as last heard while the controller lived."""
         return site_of((await self.last_known(service))["primary"])
+
+    async def heard(self, service: str) -> Heard | None:
+        """None while the controller is down."""
+        seen = (await self.services()).get(service)
+        if seen is None:
+            return None
+        primary, phase = site_of(seen["primary"]), seen["phase"]
+        return Heard(primary, phase in SERVING, seen["lag_bytes"], phase, seen["because"])
+
+    async def lease_end_ms(self, service: str, site: str) -> float | None:
+        """As the guard says over its unix socket, which no cut touches."""
+        return await lease_end_ms(self.plan, service, site)
+
+    def quarantines(self, service: str, site: str) -> list[Quarantined] | None:
+        """Beside the copy of the service, where agents put them."""
+        return all_in(self.plan.site_directory(site) / "data" / f"{service}.quarantine", service)
 
     async def wait_for(
         self,
@@ -361,18 +390,6 @@ def _story(seen: dict[str, Any]) -> str:
         if copy["report"]
     ]
     return f"it is {seen['phase']}: {seen['because']}; {'; '.join(problems)}"
-
-
-def _command(pid: int) -> list[str]:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
-    return [word.decode(errors="replace") for word in words]
-
-
-def _argument_is(pid: int, value: str) -> bool:
-    return value in _command(pid)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

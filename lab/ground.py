@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import asyncpg
+import msgspec
 
+from agents.engines.base import Quarantined
 from lab.database import Login
+from lab.network import Network
 from lab.plan import Plan
 
 
@@ -51,3 +55,46 @@ class Ground(Protocol):
 
     async def switch_over(self, service: str) -> None:
         """Move a service to its partner as planned; return when it was moved."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What a system says of one service at this moment."""
+
+    primary_site: str
+    serving: bool
+    """Whether the primary has begun its reign: clients may write, backup or not."""
+    lag_bytes: int | None = None
+    """How far the backup is behind; None where nobody says so."""
+    phase: str = ""
+    because: str = ""
+    """Why the service is in this phase; both are empty where no reasons are kept."""
+
+
+class UnkindGround(Ground, Protocol):
+    """Ground whose sites can be cut off and stand still, too, and be watched meanwhile.
+
+    What only some systems know is None from the others.
+    """
+
+    @property
+    def links(self) -> Network:
+        """The roads between its places."""
+
+    async def freeze_site(self, site: str, also: Iterable[int] = ()) -> Any:
+        """Every process of the site stands still, and these with their children."""
+
+    def thaw_site(self, site: str, also: Iterable[int] = ()) -> None:
+        """All go on as if no time had passed."""
+
+    async def heard(self, service: str) -> Heard | None:
+        """None while nobody says anything. Whatever is cut between places."""
+
+    async def lease_end_ms(self, service: str, site: str) -> float | None:
+        """When the right of a site's engine to be written ends, by the boot-time clock, as its
+        holder counts; 0 while it has none, None where the system cannot be asked.
+
+        Raises OSError or ValueError while the holder does not answer.
+        """
+
+    def quarantines(self, service: str, site: str) -> list[Quarantined] | None:
+        """Those that stand whole in a site; None where the system keeps none."""

@@ -147,6 +147,8 @@ class Killer:
         ends = Ends(self._lone.engine_processes())
         killed_ms = now_ms()
         self._send(who, status)
+        # Until it died the agent went on renewing: what it had asked for last binds its engine.
+        deadline_ms = max(_deadline_ms(status), _deadline_ms(await self._lone.status()))
         agent_dies = who in ("agent", "both")
         waits_from_ms, gone_ms = killed_ms, -1.0
         if agent_dies and not at_once:
@@ -161,7 +163,9 @@ class Killer:
         elif gone_ms < 0:
             gone_ms = await ends.last_ms(BACK_LIMIT_S)
         back_ms = await self._until_both_write(max(gone_ms, waits_from_ms))
-        self._judge(who, status, killed_ms, gone_ms, back_ms - waits_from_ms)
+        if at_once and agent_dies:
+            deadline_ms = max(deadline_ms, await self._fenced_at_ms())
+        self._judge(who, deadline_ms, killed_ms, gone_ms, back_ms - waits_from_ms)
         self._quiet_since_ms = back_ms
 
     async def finish(self) -> Result:
@@ -193,6 +197,11 @@ class Killer:
         if who == "postmaster":
             os.kill(status.engine.pid, signal.SIGKILL)
 
+    async def _fenced_at_ms(self) -> int:
+        """The deadline of the last fence: the next life of the agent may have moved it on."""
+        status = await self._lone.status()
+        return status.last_fence.deadline_ms if status and status.last_fence else 0
+
     async def _running(self) -> GuardStatus:
         end_ms = now_ms() + BACK_LIMIT_S * 1000
         while now_ms() < end_ms:
@@ -222,10 +231,9 @@ class Killer:
         )
 
     def _judge(
-        self, who: str, status: GuardStatus, killed_ms: float, gone_ms: float, back_after_ms: float
+        self, who: str, deadline_ms: int, killed_ms: float, gone_ms: float, back_after_ms: float
     ) -> None:
         ended = gone_ms >= 0
-        deadline_ms = status.deadline_ms or 0
         lease_end_ms = deadline_ms + self._lone.terms.fence_budget_ms
         last_ms = max(loop.last_ack_ms(killed_ms) for loop in self._loops)
         begun_ms = max(deadline_ms, killed_ms) if who == "agent" else killed_ms
@@ -251,6 +259,10 @@ class Killer:
                 f"kill {len(self.kills)} of {who}: the engine was gone "
                 f"{gone_ms - lease_end_ms:.0f} ms after the lease's end"
             )
+
+
+def _deadline_ms(status: GuardStatus | None) -> int:
+    return status.deadline_ms or 0 if status else 0
 
 
 def _is_ack(line: Insert | Connect) -> bool:

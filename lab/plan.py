@@ -31,6 +31,8 @@ ENGINE_SETTINGS = {
     "max_connections": "40",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "30min",
+    # Its commits would be counted among those that an old primary made alone.
+    "autovacuum": "off",
 }
 
 

@@ -59,6 +59,7 @@ class Prober:
         self._next_n = first_n
         self._connection: asyncpg.Connection | None = None
         self._was_writable = False
+        self._sent = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask until `stop` is set; the question under way is finished and logged."""
@@ -73,11 +74,13 @@ class Prober:
     async def _ask(self) -> None:
         n = self._next_n
         self._next_n += 1
+        self._sent = False
         start_ms = now_ms()
         answer, reason = await self._commit(n)
         self._was_writable = answer is Answer.COMMITTED
-        engine = self._engine
-        self._log.write(Probe(engine.service, engine.site, n, start_ms, now_ms(), answer, reason))
+        service, site = self._engine.service, self._engine.site
+        end_ms = now_ms()
+        self._log.write(Probe(service, site, n, start_ms, end_ms, answer, reason, self._sent))
 
     async def _commit(self, n: int) -> tuple[Answer, str]:
         try:
@@ -89,6 +92,7 @@ class Prober:
         try:
             if not self._was_writable and await connection.fetchval("SELECT pg_is_in_recovery()"):
                 return Answer.STANDBY, ""
+            self._sent = True
             await connection.execute(INSERT_SQL, self._engine.site, n)
         except ERRORS as error:
             return await self._refused(connection, error)
@@ -109,6 +113,7 @@ class Prober:
             self._drop()
             failed = outcome_of(error) is Outcome.FAILED
             return (Answer.FAILED if failed else Answer.UNKNOWN), reason_of(error)
+        self._sent = False
         try:
             await connection.execute(TABLE_SQL)
         except ERRORS:

@@ -118,6 +118,20 @@ def pids_of(directory: Path) -> list[int]:
     return found
 
 
+def has_argument(pid: int, value: str) -> bool:
+    """Whether a word of its command line is exactly this; false when it is gone."""
+    return value in command_of(pid)
+
+
+def command_of(pid: int) -> list[str]:
+    """The words of its command line; none when it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    return [word.decode(errors="replace") for word in words]
+
+
 def kill_all(directory: Path) -> int:
     """Kill every process of a directory at once; returns how many there were."""
     pids = pids_of(directory)

@@ -70,6 +70,8 @@ class Probe(msgspec.Struct, frozen=True, tag="probe", omit_defaults=True):
     end_ms: float
     answer: Answer
     reason: str = ""
+    sent: bool = False
+    """Whether the commit was asked for: without an answer it may have been done, else not."""
 
 
 class Log:

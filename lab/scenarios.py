@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import msgspec
 from lab import unkind
 from lab.crowd import Crowd
 from lab.four_sites import Lab
-from lab.ground import Ground
+from lab.ground import Ground, UnkindGround
 from lab.incident import Act, Watch, act, numbers_at_primary
 from lab.netns import why_not
 from lab.processes import Child
@@ -33,7 +33,8 @@ BACK_S = 120.0
 """How long a service may be without writes before the run counts as failed."""
 MOVES = 10
 
-Do = Callable[[Watch[Any]], Awaitable[list[Act]]]
+Done = Act | unkind.Unkind
+Do = Callable[[Watch[Any]], Awaitable[Sequence[Done]]]
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,10 @@ async def busy(watch: Watch[Ground]) -> list[Act]:
 
 
 def _unkind(do: unkind.Scenario) -> Do:
-    """An incident of `lab.unkind`, with what its client in the faulty site proves as well."""
+    """An incident of `lab.unkind`."""
 
-    async def held(watch: Watch[Lab]) -> list[Act]:
-        told = await do(watch.lab, watch, HOLD_S)
-        two_writers_s = max(told.act.two_writers_s, told.two_writers_s, told.two_writers_after_s)
-        lost = told.act.acked_lost + told.lost_after
-        return [msgspec.structs.replace(told.act, acked_lost=lost, two_writers_s=two_writers_s)]
+    async def held(watch: Watch[UnkindGround]) -> list[unkind.Unkind]:
+        return [await do(watch.lab, watch, HOLD_S)]
 
     held.__doc__ = do.__doc__
     return held
@@ -169,7 +167,7 @@ SCENARIOS: dict[str, Scenario] = {
     "no-controller": Scenario(no_controller, run_s=2 * QUIET_S + 15, runs_at_most=3, peers=False),
     "busy": Scenario(busy, run_s=BUSY_S + 10, profiles=("standard",), runs_at_most=1),
     **{
-        name: Scenario(_unkind(do), run_s=HOLD_S + 25, leases=2, network="namespaces", peers=False)
+        name: Scenario(_unkind(do), run_s=HOLD_S + 25, leases=2, network="namespaces")
         for name, do in unkind.SCENARIOS.items()
     },
 }

@@ -1,8 +1,9 @@
 """The unkind incidents: sites that are cut off, stand still and go on, roads cut one way.
 
-Each takes a lab that is whole, a watch on one of its services, and how long the fault lasts at
-least; each ends when the service is whole again by itself. The roads must be those of
-`lab.namespaces` where a client inside a site shall be cut off with it.
+Each takes a ground that is whole (`lab.ground.UnkindGround`: Saling's lab, or a peer set up
+alike), a watch on one of its services, and how long the fault lasts at least; each ends when the
+service is whole again by itself. The roads must be those of `lab.namespaces` where a client
+inside a site shall be cut off with it.
 """
 
 from __future__ import annotations
@@ -14,18 +15,29 @@ from typing import Any
 
 import msgspec
 
+from agents.engines.base import Quarantined
 from lab.checks import loss
-from lab.four_sites import Lab
+from lab.ground import Heard, UnkindGround
 from lab.incident import Act, Watch, acked, act, numbers_at_primary, seconds, two_writers_ms
 from lab.network import Way
-from lab.records import Answer, now_ms
+from lab.own_count import (
+    PROBES_SQL,
+    Kept,
+    OwnCount,
+    compared,
+    own_count_of_probes,
+    own_count_of_writes,
+)
+from lab.records import Answer, Insert, Probe, now_ms
 from lab.witness import Witness
 
 LOOK_AGAIN_S = 0.05
-SERVING = ("ALONE", "ARMING", "PROTECTED")
+TAKEOVER_TIMEOUT_S = 90.0
+BACK_S = 120.0
+"""How long the service may be without writes after it was healed."""
 
 
-class Unkind(msgspec.Struct, frozen=True):
+class Unkind(msgspec.Struct, frozen=True, kw_only=True):
     """An incident's figures, and those that only a client in the faulty site can give."""
 
     act: Act
@@ -34,7 +46,8 @@ class Unkind(msgspec.Struct, frozen=True):
     lease_margin_s: float | None
     """From the faulty site's last acknowledgement to its lease's end: never below 0.
 
-    Before the heal or the thaw; None where nothing failed over, and the lease went on.
+    Before the heal or the thaw; None where nothing failed over, and the lease went on, and
+    where the system does not tell when a lease ends.
     """
     acked_inside: int
     """Writes acknowledged to the client in the faulty site during the fault."""
@@ -50,31 +63,49 @@ class Unkind(msgspec.Struct, frozen=True):
     """Acknowledged to the client outside after the heal or the thaw, and absent in the end."""
     whole_after_s: float
     """From the heal or the thaw until the service was PROTECTED again."""
-    lag_bytes: int
-    """The most that the backup was behind during the fault, as the controller knew."""
+    lag_bytes: int | None
+    """The most that the backup was behind during the fault; None where nobody said so."""
     reasons: list[str]
     """What the service said of itself during the fault, each phase with its sentence."""
+    kept: Kept | None
+    """What the old primary put into quarantine at its return, and whether that is what the
+    clients count as lost; None where nothing failed over or the system keeps none."""
+
+    def wrong(self) -> str:
+        """What no system that promises it may do; empty when all is well."""
+        if self.lease_margin_s is not None and self.lease_margin_s < 0:
+            return (
+                f"{self.act.name}: the faulty site acknowledged a write {-self.lease_margin_s} s "
+                "after its lease's end"
+            )
+        return f"{self.act.name}: {self.kept.wrong}" if self.kept and self.kept.wrong else ""
+
+    def act_and_after(self) -> Act:
+        """The incident's figures as the client inside and what came after it make them."""
+        two_writers_s = max(self.act.two_writers_s, self.two_writers_s, self.two_writers_after_s)
+        lost = self.act.acked_lost + self.lost_after
+        return msgspec.structs.replace(self.act, acked_lost=lost, two_writers_s=two_writers_s)
 
 
-Scenario = Callable[[Lab, Watch[Lab], float], Awaitable[Unkind]]
+Scenario = Callable[[UnkindGround, Watch[Any], float], Awaitable[Unkind]]
 
 
-async def primary_cut_off(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
+async def primary_cut_off(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """The primary's site is cut off from everybody, clients included, then healed."""
     return await _isolated(lab, watch, hold_s, "primary site cut off", "both")
 
 
-async def primary_deaf(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
+async def primary_deaf(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """Nothing reaches the primary's site; what it sends arrives."""
     return await _isolated(lab, watch, hold_s, "primary site deaf", "in")
 
 
-async def primary_mute(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
+async def primary_mute(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """Nothing that the primary's site sends arrives; it hears everybody."""
     return await _isolated(lab, watch, hold_s, "primary site mute", "out")
 
 
-async def primary_frozen(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
+async def primary_frozen(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """The primary's site stands still, a client in it too, and goes on where it was."""
     site = await lab.primary_site(watch.service)
     async with Witness(watch, site) as witness:
@@ -90,7 +121,7 @@ async def primary_frozen(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
             await thaw()
 
 
-async def partner_link_cut(lab: Lab, watch: Watch[Lab], hold_s: float) -> Unkind:
+async def partner_link_cut(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """Only the road between primary and partner is cut; both reach the controller."""
     site = await lab.primary_site(watch.service)
     partner = next(s for s in lab.plan.service(watch.service).sites if s != site)
@@ -108,7 +139,9 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-async def _isolated(lab: Lab, watch: Watch[Lab], hold_s: float, name: str, way: Way) -> Unkind:
+async def _isolated(
+    lab: UnkindGround, watch: Watch[Any], hold_s: float, name: str, way: Way
+) -> Unkind:
     site = await lab.primary_site(watch.service)
     fault = _Fault(name, lambda: lab.links.isolate(site, way=way), lab.links.heal)
     async with Witness(watch, site) as witness:
@@ -136,44 +169,42 @@ class _Fault:
             await self.undo()
 
 
-async def _told(watch: Watch[Lab], witness: Witness, hold_s: float, fault: _Fault) -> Unkind:
+async def _told(watch: Watch[Any], witness: Witness, hold_s: float, fault: _Fault) -> Unkind:
     """Cause the fault, hold it, mend it, wait until all is whole, and tell."""
-    lab, service = watch.lab, watch.service
-    before = await lab.last_known(service)
+    lab, service, site = watch.lab, watch.service, witness.site
+    since_ms, kept_before = watch.quiet_since_ms, lab.quarantines(service, site)
     heard = _Hearsay(lab, service)
 
     async def end() -> None:
         await heard.listen(hold_s)
-        if heard.epoch > before["epoch"]:
-            await lab.wait_for("the takeover", lambda s: s["phase"] in SERVING, service)
+        if heard.primary_site not in ("", site):
+            await heard.until_served()
         else:
             # The writer outside may reach nobody for as long as nothing moves.
             await fault.mend()
+            await watch.wait_for_writes(wait_s=BACK_S)
 
     done = await act(watch, fault.name, fault.begin, end)
-    margin_ms = witness.lease_end_ms() - witness.last_acked_ms(now_ms())
+    margin_ms = _margin_ms(witness)
     await fault.mend()
-    failed_over = (await lab.wait_until_whole(service))["epoch"] > before["epoch"]
+    await lab.wait_until_whole(service)
+    failed_over = await lab.primary_site(service) != site
     whole_ms = now_ms()
     await watch.wait_for_writes()
     # The logs are read first: what is acknowledged after the rows were read is not lost.
-    inside, outside = witness.inserts(), watch.inserts()
+    inside, outside, probes = witness.inserts(), watch.inserts(), watch.probes()
     present = await numbers_at_primary(lab, service)
+    kept = None
+    if failed_over and kept_before is not None:
+        seen = _Seen(site, since_ms, inside, outside, probes, present)
+        kept = await _kept(lab, service, seen, kept_before)
     watch.quiet_since_ms = now_ms()
     mended_ms = fault.mended_ms
-    # A thawed engine's first answer must not make a writer of it for all the time it stood still.
-    probes, inserts = watch.probes(), [*inside, *outside]
-    during_ms = two_writers_ms(
-        [probe for probe in probes if probe.end_ms < mended_ms],
-        [insert for insert in inserts if insert.end_ms < mended_ms],
-        service,
-        fault.caused_ms,
-    )
-    after_ms = two_writers_ms(probes, inserts, service, mended_ms)
+    during_ms, after_ms = _two_writers_ms(probes, [*inside, *outside], service, fault)
     return Unkind(
         act=done,
         failed_over=failed_over,
-        lease_margin_s=seconds(margin_ms) if failed_over else None,
+        lease_margin_s=seconds(margin_ms) if failed_over and margin_ms is not None else None,
         acked_inside=sum(acked(i) and fault.caused_ms < i.end_ms < mended_ms for i in inside),
         lost_inside=len(loss(inside, present).lost),
         acked_after_thaw=_acked_after(watch, witness, mended_ms) if failed_over else 0,
@@ -183,10 +214,31 @@ async def _told(watch: Watch[Lab], witness: Witness, hold_s: float, fault: _Faul
         whole_after_s=seconds(whole_ms - mended_ms),
         lag_bytes=heard.lag_bytes,
         reasons=heard.reasons,
+        kept=kept,
     )
 
 
-def _acked_after(watch: Watch[Lab], witness: Witness, mended_ms: float) -> int:
+def _margin_ms(witness: Witness) -> float | None:
+    if witness.lease_end_ms is None:
+        return None
+    return witness.lease_end_ms - witness.last_acked_ms(now_ms())
+
+
+def _two_writers_ms(
+    probes: list[Probe], inserts: list[Insert], service: str, fault: _Fault
+) -> tuple[float, float]:
+    """During the fault and after it: a thawed engine's first answer must not make a writer of it
+    for all the time it stood still."""
+    during_ms = two_writers_ms(
+        [probe for probe in probes if probe.end_ms < fault.mended_ms],
+        [insert for insert in inserts if insert.end_ms < fault.mended_ms],
+        service,
+        fault.caused_ms,
+    )
+    return during_ms, two_writers_ms(probes, inserts, service, fault.mended_ms)
+
+
+def _acked_after(watch: Watch[Any], witness: Witness, mended_ms: float) -> int:
     """By the engine of the faulty site, which is no primary any more."""
     inserts = (*witness.inserts(), *watch.inserts())
     ends = [i.end_ms for i in inserts if acked(i) and i.site == witness.site]
@@ -196,27 +248,76 @@ def _acked_after(watch: Watch[Lab], witness: Witness, mended_ms: float) -> int:
     return sum(end_ms > mended_ms for end_ms in ends)
 
 
-class _Hearsay:
-    """What the controller says of a service while a fault lasts."""
+@dataclass(frozen=True)
+class _Seen:
+    """What the clients tried at one site since a moment, and the numbers present in the end."""
 
-    def __init__(self, lab: Lab, service: str) -> None:
+    site: str
+    since_ms: float
+    inside: list[Insert]
+    outside: list[Insert]
+    probes: list[Probe]
+    present: list[int]
+
+
+async def _kept(lab: UnkindGround, service: str, seen: _Seen, before: list[Quarantined]) -> Kept:
+    old = {one.path for one in before}
+    fresh = [one for one in lab.quarantines(service, seen.site) or [] if one.path not in old]
+    connection = await lab.as_superuser(service, await lab.primary_site(service))
+    try:
+        probed = [row["n"] for row in await connection.fetch(PROBES_SQL, seen.site)]
+    finally:
+        await connection.close(timeout=2)
+    place = (seen.site, seen.since_ms)
+    by_client: dict[str, OwnCount] = {
+        "writer inside": own_count_of_writes(seen.inside, *place, seen.present),
+        "writer outside": own_count_of_writes(seen.outside, *place, seen.present),
+        "prober": own_count_of_probes(seen.probes, *place, probed),
+    }
+    return compared(fresh, seen.site, by_client)
+
+
+class _Hearsay:
+    """What the system says of a service while a fault lasts."""
+
+    def __init__(self, lab: UnkindGround, service: str) -> None:
         self._lab = lab
         self._service = service
-        self.epoch = 0
-        self.lag_bytes = 0
+        self._last: Heard | None = None
+        self.lag_bytes: int | None = None
         self.reasons: list[str] = []
+
+    @property
+    def primary_site(self) -> str:
+        """As last heard; empty when nothing ever was."""
+        return self._last.primary_site if self._last else ""
 
     async def listen(self, for_s: float) -> None:
         until_s = asyncio.get_running_loop().time() + for_s
         while asyncio.get_running_loop().time() < until_s:
-            seen = (await self._lab.services()).get(self._service)
-            if seen is not None:
-                self._hear(seen)
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await self._listen_once()
 
-    def _hear(self, seen: dict[str, Any]) -> None:
-        self.epoch = max(self.epoch, seen["epoch"])
-        self.lag_bytes = max(self.lag_bytes, seen["lag_bytes"] or 0)
+    async def until_served(self) -> None:
+        """Until the primary's reign has begun. Raises TimeoutError."""
+        until_s = asyncio.get_running_loop().time() + TAKEOVER_TIMEOUT_S
+        while not (self._last and self._last.serving):
+            if asyncio.get_running_loop().time() > until_s:
+                raise TimeoutError(
+                    f"{self._service}: it was moved, and no primary serves {TAKEOVER_TIMEOUT_S} s "
+                    f"later; last heard: {self._last}"
+                )
+            await self._listen_once()
+
+    async def _listen_once(self) -> None:
+        seen = await self._lab.heard(self._service)
+        if seen is not None:
+            self._hear(seen)
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _hear(self, seen: Heard) -> None:
+        self._last = seen
+        if seen.lag_bytes is not None:
+            self.lag_bytes = max(self.lag_bytes or 0, seen.lag_bytes)
         # The figures in a sentence change at every look; its phase tells when it is another.
-        if not self.reasons or not self.reasons[-1].startswith(seen["phase"]):
-            self.reasons.append(f"{seen['phase']}: {seen['because']}")
+        if seen.phase and (not self.reasons or not self.reasons[-1].startswith(seen.phase)):
+            self.reasons.append(f"{seen.phase}: {seen.because}")

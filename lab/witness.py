@@ -1,21 +1,18 @@
-"""What is seen from within a site while nobody else can see it: a client of its own, its guard.
+"""What is seen from within a site while nobody else can see it: a client of its own, its lease.
 
-The writer stands in the site and never leaves its engine. The guard is asked for its deadline
-over its unix socket, which no cut touches; the lease ends one fence budget after it. All times
-are milliseconds of the boot-time clock, which all sites of a machine share.
+The writer stands in the site and never leaves its engine. The ground is asked when the lease of
+that engine ends, where the system can tell. All times are milliseconds of the boot-time clock,
+which all sites of a machine share.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from config.leases import PROFILES
-from lab.four_sites import Lab
 from lab.geography import SITES
 from lab.incident import Watch, acked
 from lab.processes import Child
@@ -24,18 +21,18 @@ from lab.records import Answer, Insert, now_ms
 FAR_APART = 1_000_000_000
 """Between the numbers of two writers of one service."""
 FIRST_WRITE_TIMEOUT_S = 30.0
-GUARD_TIMEOUT_S = 0.5
 LOOK_AGAIN_S = 0.05
 
 
 @dataclass
 class Witness:
-    """A writer in one site, and the last deadline that its guard was given, while it is open."""
+    """A writer in one site, and the last lease that its engine was given, while it is open."""
 
-    watch: Watch[Lab]
+    watch: Watch[Any]
+    """On a `lab.ground.UnkindGround`."""
     site: str
-    deadline_ms: float = field(default=0.0, init=False)
-    """0 while the guard has never been seen to hold a lease."""
+    lease_end_ms: float | None = field(default=0.0, init=False)
+    """0 while no lease has ever been seen; None where the system does not tell."""
     begun_ms: float = field(default_factory=now_ms, init=False)
     _writer: Child = field(init=False)
     _asking: asyncio.Task[None] = field(init=False)
@@ -69,11 +66,6 @@ class Witness:
         lines = self.watch.inserts_of(self._name)
         return [line for line in lines if line.start_ms >= self.begun_ms]
 
-    def lease_end_ms(self) -> float:
-        """When the last lease ended that the guard was told of, as its holder counts."""
-        profile = self.watch.lab.plan.service(self.watch.service).profile
-        return self.deadline_ms + PROFILES[profile].fence_budget_ms
-
     def last_acked_ms(self, until_ms: float) -> float:
         """The last acknowledgement before this, that any client got from this site's engine."""
         inserts = [*self.inserts(), *self.watch.inserts()]
@@ -91,7 +83,7 @@ class Witness:
 
     async def _wait_for_writes(self) -> None:
         while now_ms() < self.begun_ms + FIRST_WRITE_TIMEOUT_S * 1000:
-            if self.deadline_ms and any(acked(i) for i in self.inserts()):
+            if self.lease_end_ms != 0 and any(acked(i) for i in self.inserts()):
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
         raise TimeoutError(
@@ -105,22 +97,10 @@ class Witness:
         await self._writer.end()
 
     async def _ask(self) -> None:
-        run = self.watch.lab.plan.run_directory(self.watch.service, self.site)
-        while True:
-            # A guard that is frozen, or begins anew, says nothing; the next answer counts.
+        lab, service = self.watch.lab, self.watch.service
+        while self.lease_end_ms is not None:
+            # A holder that is frozen, or begins anew, says nothing; the next answer counts.
             with contextlib.suppress(OSError, ValueError):
-                async with asyncio.timeout(GUARD_TIMEOUT_S):
-                    self.deadline_ms = max(self.deadline_ms, await _deadline_ms(run))
+                told_ms = await lab.lease_end_ms(service, self.site)
+                self.lease_end_ms = None if told_ms is None else max(self.lease_end_ms, told_ms)
             await asyncio.sleep(LOOK_AGAIN_S)
-
-
-async def _deadline_ms(run: Path) -> float:
-    """What the guard holds now; 0 without a lease. Raises OSError, ValueError."""
-    reader, writer = await asyncio.open_unix_connection(run / "guard.sock")
-    with contextlib.closing(writer):
-        writer.write(b'{"id": 1, "request": "status"}\n')
-        while line := await reader.readline():
-            answer = json.loads(line)
-            if answer.get("id") == 1:
-                return float(answer.get("deadline_ms") or 0)
-    return 0.0

@@ -130,6 +130,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
 
     doing: Text = ""
     problem: Text = ""
+    cannot_promise: bool = False
+    """Nothing that it promises could be kept: its state directory cannot be written."""
     unfit: Text = ""
     """As a backup: what does not match its upstream, so that it is not trusted to take over."""
     renewal_gap_p999_ms: Natural = 0

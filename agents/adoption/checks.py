@@ -11,15 +11,18 @@ from pathlib import Path
 from agents.adoption.facts import Facts, Follower
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.remote import Upstream
+from agents.engines import pg_tablespaces
 from agents.engines.pg_roles import REPLICATION_USER, REWIND_USER
 from agents.engines.pg_settings import settings_given
 from agents.engines.pg_tools import SUPPORTED
 from agents.findings import Finding, fail, ok, warn
+from config.enginesettings import refusal
 
 LAG_AT_MOST_BYTES = 16 * 1024 * 1024
 WIDE = ("0.0.0.0", "::", "*")
 SAME = {"localhost": "127.0.0.1"}
 AGAIN = "and run this again"
+SLOT_BOUND = "max_slot_wal_keep_size"
 
 
 def server_findings(plan: Plan, facts: Facts) -> Iterator[Finding]:
@@ -29,8 +32,18 @@ def server_findings(plan: Plan, facts: Facts) -> Iterator[Finding]:
     yield from _part(plan, facts)
     yield from _files(plan, facts)
     yield from _address(plan, facts)
+    yield from _tablespaces(facts)
     yield from _sockets(plan, facts)
     yield from _settings(plan, facts)
+    yield from _slot_bound(plan, facts)
+
+
+def _tablespaces(facts: Facts) -> Iterator[Finding]:
+    if facts.tablespaces:
+        found = pg_tablespaces.wrong(facts.tablespaces)
+        yield fail("tablespaces", found, f"{pg_tablespaces.MEND}, {AGAIN}")
+    else:
+        yield ok("tablespaces", "none outside the data directory")
 
 
 def _version(facts: Facts) -> Iterator[Finding]:
@@ -148,6 +161,21 @@ def _settings(plan: Plan, facts: Facts) -> Iterator[Finding]:
     if now["wal_log_hints"] == "off" and now["data_checksums"] == "off":
         yield ok(what, "wal_log_hints is off; Saling turns it on, so that a return is a rewind")
     yield ok(what, f"will change: {_changed(plan, facts) or 'none'}")
+
+
+def _slot_bound(plan: Plan, facts: Facts) -> Iterator[Finding]:
+    """The slot of --prepare keeps log from then on, under the bound of the DBA's own settings."""
+    value = facts.settings[SLOT_BOUND]
+    if facts.standby or not refusal(SLOT_BOUND, value):
+        return
+    bound = plan.engine.max_slot_wal_keep_size
+    finding = fail if plan.step is Step.PREPARE else warn
+    yield finding(
+        "slot",
+        f"{SLOT_BOUND} is {value}: the slot of --prepare would fill the disk if its standby stayed "
+        "away, or keep nothing",
+        f"ALTER SYSTEM SET {SLOT_BOUND} = '{bound}'; SELECT pg_reload_conf(); no restart is needed",
+    )
 
 
 def _changed(plan: Plan, facts: Facts) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
+from agents.engines import pg_tablespaces
 from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_running import Running
 from agents.engines.pg_wal import parse_lsn
@@ -73,6 +74,8 @@ class Facts(Struct, frozen=True):
     slots: int
     settings: Mapping[str, str]
     followers: tuple[Follower, ...]
+    tablespaces: tuple[str, ...] = ()
+    """Those outside the data directory, each with its place."""
 
     @property
     def prepared(self) -> bool:
@@ -118,6 +121,7 @@ async def facts_of(connection: Any) -> Facts:
         row = await connection.fetchrow(_FACTS)
         settings = await connection.fetch("SELECT name, current_setting(name) FROM pg_settings")
         followers = await connection.fetch(_FOLLOWERS)
+        tablespaces = await connection.fetch(pg_tablespaces.OUTSIDE)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise AdoptError(f"the server does not tell about itself: {error}") from None
     known = dict(row)
@@ -127,4 +131,5 @@ async def facts_of(connection: Any) -> Facts:
         followers=tuple(
             Follower(**{**dict(one), "flushed": parse_lsn(one["flushed"])}) for one in followers
         ),
+        tablespaces=tuple(one["named"] for one in tablespaces),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,22 +65,36 @@ async def program_findings(plan: Plan) -> list[Finding]:
     postgres = plan.engine.binaries / "postgres"
     written = (plan.engine.data / "PG_VERSION").read_text().strip()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *as_engine_user(str(postgres), "--version"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=ENVIRONMENT,
-        )
-        said, _ = await asyncio.wait_for(process.communicate(), VERSION_LIMIT_S)
+        shown = await _version_of(postgres)
     except OSError as error:
         reason = error.strerror or "no answer"
         return [fail("programs", f"{postgres}: {reason}", "install it anew")]
-    shown = said.decode(errors="replace").strip()
     if str(major_of(shown)) != written:
         text = f"{postgres} is {shown}, the data are of {written}"
         mend = f"name PostgreSQL {written}'s directory as `binaries` in the agent's file"
         return [fail("programs", text, mend)]
     return [ok("programs", f"PostgreSQL {written} in {plan.engine.binaries}")]
+
+
+async def _version_of(postgres: Path) -> str:
+    """What it says of itself. OSError, TimeoutError; nothing of it is left running."""
+    process = await asyncio.create_subprocess_exec(
+        *as_engine_user(str(postgres), "--version"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(VERSION_LIMIT_S):
+            said, _ = await process.communicate()
+    except BaseException:
+        # It may be a script, so whatever it started ends with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
+    return said.decode(errors="replace").strip()
 
 
 def file_findings(plan: Plan, facts: Facts) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import asyncpg
 from msgspec import Struct
 
 from agents.engines.base import EngineError
+from agents.engines.pg_compare import AT_LEAST
 from agents.engines.pg_session import upstream_session
 from agents.engines.pg_settings import PostgresConfig
 
@@ -22,14 +23,6 @@ SELECT pg_is_in_recovery() AS standby,
                  AND wal_status <> 'lost') AS slot,
        ARRAY(SELECT name || '=' || setting FROM pg_settings WHERE name = ANY ($2)) AS room
 """
-ROOM = (
-    "max_connections",
-    "max_worker_processes",
-    "max_wal_senders",
-    "max_prepared_transactions",
-    "max_locks_per_transaction",
-)
-"""What a standby must have no less of than its primary."""
 
 
 class Upstream(Struct, frozen=True):
@@ -46,7 +39,7 @@ async def ask_primary(config: PostgresConfig, address: str, slot: str) -> Upstre
     """Never raises for a server that does not answer or does not let us in."""
     try:
         async with asyncio.timeout(LIMIT_S), upstream_session(config, address) as connection:
-            row = dict(await connection.fetchrow(_ASK, slot, ROOM))
+            row = dict(await connection.fetchrow(_ASK, slot, AT_LEAST))
     except REFUSED as error:
         return Upstream(problem=str(error) or f"no answer in {LIMIT_S:.0f} s")
     return Upstream(**{**row, "room": dict(pair.split("=") for pair in row["room"])})

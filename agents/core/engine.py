@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from agents.core.actions import Action, BeginJob
-from agents.core.model import Job, JobKind, Replica
+from agents.core.model import NEVER_MS, Job, JobKind, Replica
 from agents.core.observation import Disk, Observation
 from agents.core.permission import is_own_copy, may_write, reigning
 from protocol.messages import Assignment, Goal, Partner, Right, Role
@@ -21,6 +21,10 @@ RESTARTS_AT_MOST = 3
 STARTS_BEFORE_MENDING = 3
 RETRY_FIRST_MS = 200
 RETRY_LAST_MS = 5_000
+REJOIN_FIRST_MS = 2_000
+REJOIN_LAST_MS = 60_000
+STREAMS_FOR_MS = 10_000
+"""A copy that tries in vain seems to stream for a moment; one that can, goes on."""
 
 Wish = tuple[JobKind, Partner | None]
 
@@ -51,7 +55,10 @@ def end_job(
     replica = replace(replica, job=None, doing="")
     if error:
         return _failed(replica, kind, error, now_ms)
-    replica = replace(replica, failures=0, failed_kind=None, retry_after_ms=0, problem="")
+    replica = replace(replica, retry_after_ms=0, problem="")
+    if not (kind is JobKind.REJOIN and replica.failed_kind is JobKind.START_STANDBY):
+        # That a copy was looked into does not prove that it starts now.
+        replica = replace(replica, failures=0, failed_kind=None)
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.SET_SYNC):
         replica = replace(replica, sync_with=sync_with, sync_set_ms=now_ms, sync_from_bytes=0)
     return _succeeded(replica, kind, position_bytes, now_ms)
@@ -64,7 +71,12 @@ def _is_current(replica: Replica) -> bool:
 
 def observed(replica: Replica, seen: Observation, now_ms: int) -> Replica:
     """A new look. An engine that stands again takes back the wish to hand over."""
-    replica = replace(replica, observation=seen, observed_ms=now_ms)
+    since_ms = NEVER_MS
+    if seen.streaming:
+        since_ms = now_ms if replica.streams_since_ms == NEVER_MS else replica.streams_since_ms
+    replica = replace(replica, observation=seen, observed_ms=now_ms, streams_since_ms=since_ms)
+    if seen.streaming and now_ms - since_ms >= STREAMS_FOR_MS:
+        replica = replace(replica, rejoins=0, rejoin_after_ms=0)
     if replica.handover and seen.role in (Role.STANDBY, Role.PRIMARY):
         return replace(replica, handover=False, crashed_ms=-1)
     return replica
@@ -76,7 +88,7 @@ def engine_exited(replica: Replica, reason: str, now_ms: int) -> Replica:
     down = replace(seen, role=Role.DOWN, streaming=False, sync_active=False, upstream="")
     was_primary = seen.role is Role.PRIMARY
     stopping = replica.job is not None and replica.job.kind is JobKind.DRAIN
-    replica = replace(replica, observation=down, probing=False)
+    replica = replace(replica, observation=down, probing=False, streams_since_ms=NEVER_MS)
     if not was_primary or stopping or not may_write(replica, now_ms):
         return replica
     recent = tuple(at for at in replica.restarts if now_ms - at < RESTART_WINDOW_MS)
@@ -144,19 +156,22 @@ def _primary_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish
     return None
 
 
-def _backup_wish(replica: Replica, assignment: Assignment, _now_ms: int) -> Wish | None:
+def _backup_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish | None:
     seen, partner = replica.observation, assignment.partner
     if partner is None or not assignment.system_identifier or seen.role is Role.PRIMARY:
         return None
     if seen.disk in (Disk.EMPTY, Disk.PARTIAL):
         return JobKind.SEED, partner
-    if replica.durable.diverged or seen.stranded or _does_not_start(replica):
+    if replica.durable.diverged:
+        return JobKind.REJOIN, partner
+    is_due = now_ms >= replica.rejoin_after_ms
+    if is_due and (seen.stranded or _does_not_start(replica)):
         return JobKind.REJOIN, partner
     if seen.role is Role.DOWN:
         return JobKind.START_STANDBY, partner
     if assignment.take_log:
         taken = replica.log_taken_revision == assignment.revision
-        return None if taken else (JobKind.TAKE_LOG, partner)
+        return None if taken or seen.stranded else (JobKind.TAKE_LOG, partner)
     return (JobKind.FOLLOW, partner) if seen.upstream != partner.engine_address else None
 
 
@@ -237,6 +252,7 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
         case JobKind.REJOIN:
             seen = replace(seen, role=Role.DOWN, upstream="", stranded="")
             durable = replace(durable, diverged=False)
+            replica = _looked_into(replica, now_ms)
         case JobKind.START_STANDBY:
             seen = replace(seen, role=Role.STANDBY)
         case JobKind.START_PRIMARY | JobKind.PROMOTE:
@@ -248,9 +264,16 @@ def _succeeded(replica: Replica, kind: JobKind, position_bytes: int, now_ms: int
             pass
     if kind in (JobKind.START_PRIMARY, JobKind.PROMOTE):
         replica = replace(replica, probing=False, probe_begun_ms=now_ms - RESTART_WINDOW_MS)
+        replica = replace(replica, rejoins=0, rejoin_after_ms=0)
     if kind not in (JobKind.START_PRIMARY, JobKind.PROMOTE, JobKind.DRAIN):
         replica = replace(replica, observed_ms=-1)
     return replace(replica, observation=seen, durable=durable)
+
+
+def _looked_into(replica: Replica, now_ms: int) -> Replica:
+    """Each REJOIN burdens the upstream: if nothing comes of it, the next one waits longer."""
+    pause_ms = min(REJOIN_FIRST_MS * 2 ** min(replica.rejoins, 10), REJOIN_LAST_MS)
+    return replace(replica, rejoins=replica.rejoins + 1, rejoin_after_ms=now_ms + pause_ms)
 
 
 def settle_drain(replica: Replica, now_ms: int) -> Replica:

@@ -118,6 +118,11 @@ class Replica(Struct, frozen=True):
     failures: int = 0
     """How many jobs of `failed_kind` failed in a row."""
     failed_kind: JobKind | None = None
+    rejoins: int = 0
+    """How many REJOINs ended well since this copy last streamed for a while."""
+    rejoin_after_ms: int = 0
+    """The next one is not begun before this, if nothing came of the last."""
+    streams_since_ms: int = NEVER_MS
     problem: str = ""
     doing: str = ""
 

@@ -46,6 +46,7 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         primary_position_age_ms=_age(replica.heard_position_bytes, now_ms - replica.heard_ms),
         primary_rate_bytes_s=replica.heard_rate_bytes_s,
         log_taken=revision > 0 and replica.log_taken_revision == revision,
+        cannot_promise=not replica.disk_ok,
         doing=replica.doing,
         problem=_problem(replica),
         start_nonce=replica.start_nonce,
@@ -73,6 +74,7 @@ def urgent(told: ReplicaReport) -> tuple[object, ...]:
         told.primary_heard,
         told.log_taken,
         bool(told.primary_illness),
+        told.cannot_promise,
         told.start_nonce,
     )
 

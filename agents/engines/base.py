@@ -71,6 +71,8 @@ class Quarantined(Struct, frozen=True):
     bytes: int
     text: str
     """One sentence with the figures and the path."""
+    whole: bool = True
+    """False when some of what was written is not in it, for its log was gone or unreadable."""
 
 
 class Rejoined(Struct, frozen=True):

@@ -19,6 +19,7 @@ from msgspec import Struct
 from agents.engines.base import EngineBusy
 from agents.engines.pg_session import connect, upstream_session
 from agents.engines.pg_settings import PostgresConfig
+from agents.engines.pg_tablespaces import OUTSIDE, refusal
 
 LIMIT_S = 60
 STATEMENT_LIMIT = "5s"
@@ -30,6 +31,7 @@ AT_LEAST = (
     "max_prepared_transactions",
     "max_locks_per_transaction",
 )
+"""What a standby must have no less of than its upstream, or it stops replaying."""
 
 SETTINGS = (
     "SELECT "
@@ -110,10 +112,13 @@ async def _compare(config: PostgresConfig, theirs: Any) -> tuple[str, ...]:
         ours = await session.fetchrow(SETTINGS)
         databases = await session.fetch(DATABASES)
         row = await session.fetchrow(PLACES)
+        outside = [each["named"] for each in await session.fetch(OUTSIDE)]
     finally:
         session.terminate()
     places = Places(Path(row["own"]), tuple(row["path"].split(":")))
     found = [*settings_that_differ(ours, theirs), *_missing_at_start(theirs, places)]
+    if outside:
+        found.append(refusal(outside))
     for database in databases:
         found += await _database(config, database, places)
     return tuple(found)

@@ -13,6 +13,7 @@ from agents.engines.base import EngineBusy, EngineError, OnProgress, Progress, T
 from agents.engines.pg_directory import Directory
 from agents.engines.pg_roles import SUPERUSER, provision_sql, read_passwords
 from agents.engines.pg_settings import PostgresConfig, conninfo, settings_given
+from agents.engines.pg_tablespaces import refusal
 from agents.engines.pg_tools import ToolFailed, Tools
 from agents.engines.pg_upstream import ask
 
@@ -20,7 +21,8 @@ INITDB_LIMIT_S = 120
 
 PERMANENT = re.compile(
     r"authentication failed|no pg_hba\.conf entry|permission denied|must be superuser"
-    r"|No space left|different system|incompatible|not supported|does not match"
+    r"|No space left|exists but is not empty|different system|incompatible|not supported"
+    r"|does not match"
 )
 UNREACHABLE = re.compile(
     r"could not connect|connection to server|server closed the connection|terminating connection"
@@ -80,6 +82,8 @@ async def copy(
     """A whole copy of the upstream beside the data directory, when its turn has come."""
     remote = await ask(config, upstream, checkpoint=False)
     same_system(upstream, remote.system_identifier)
+    if remote.tablespaces:
+        raise EngineError(f"{upstream.address}: {refusal(remote.tablespaces)}")
     async with turn():
         # One that outlived an agent would go on writing into what is removed here.
         tools.need_idle()

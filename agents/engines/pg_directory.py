@@ -194,8 +194,9 @@ def write_whole(path: Path, text: str) -> None:
     sync(path.parent)
 
 
-def sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """A directory's entries, or a file's content, are on disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agents.engines.pg_wal import Fork, own_history, record_stands, segment_file
+from agents.engines.pg_wal import Fork, own_history, segment_file
 
 OPEN_BYTES = 2**64
 """Behind every position: a timeline that goes on."""
@@ -25,16 +25,32 @@ class Span(Struct, frozen=True):
     end_bytes: int
 
 
+class Gone(Struct, frozen=True):
+    """A stretch of a copy's own log that is there no more. `end_bytes` is OPEN_BYTES: all of it."""
+
+    begin_bytes: int
+    end_bytes: int
+
+
 class Divergence(Struct, frozen=True):
     """What a copy has and another lacks: log after `fork_bytes`, on these spans of its own."""
 
     fork_bytes: int
     spans: tuple[Span, ...]
+    gone: Gone | None = None
+    """The first of it that the copy itself has lost."""
+    reached_bytes: int = 0
+    """So far its log went for certain, whatever can be read of it."""
 
     @property
     def timeline(self) -> int:
         """The last one of its own."""
         return self.spans[-1].timeline
+
+    @property
+    def readable_bytes(self) -> int:
+        """From here on it can be read; OPEN_BYTES where nothing of it is left."""
+        return self.gone.end_bytes if self.gone else self.fork_bytes
 
 
 def lineage(history: Sequence[Fork], timeline: int) -> list[Span]:
@@ -66,15 +82,6 @@ def divergence_of(own: Sequence[Span], other: Sequence[Span]) -> Divergence | No
     behind = [span for span in own[shared - 1 :] if span.end_bytes > fork]
     spans = [Span(s.timeline, max(s.begin_bytes, fork), s.end_bytes) for s in behind]
     return Divergence(fork, tuple(spans)) if spans else None
-
-
-def is_written(data: Path, own: Sequence[Span], span: Span, segment_bytes: int) -> bool:
-    """Whether the copy has a record of its own in the span, or it is only a place for one."""
-    return record_stands(
-        files_of(data, own, span.timeline, span.begin_bytes, segment_bytes),
-        span.begin_bytes,
-        segment_bytes,
-    )
 
 
 def files_of(

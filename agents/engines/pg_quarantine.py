@@ -92,15 +92,15 @@ def need_room(wanted: Wanted) -> None:
     if (wanted.root / wanted.name).exists():
         return
     _prepare_root(wanted.root)
-    _need_room(wanted.root, sum(source.stat().st_size for source, _ in _files(wanted)))
+    _, needed = _listed(wanted)
+    _need_room(wanted.root, needed)
 
 
 async def make(wanted: Wanted, report: Report, on_progress: OnProgress) -> Path:
     """All of it, on disk; returns where. EngineError without room, with nothing left behind."""
     place = next(place for place in _places(wanted) if not place.exists())
     part = place.with_name(place.name + ".part")
-    files = list(_files(wanted))
-    needed = sum(source.stat().st_size for source, _ in files)
+    files, needed = await asyncio.to_thread(_listed, wanted)
     try:
         _prepare_root(wanted.root)
         await asyncio.to_thread(_prepare, part)
@@ -148,6 +148,12 @@ def _need_room(root: Path, needed: int) -> None:
             f" {needed + SPARE_BYTES >> 20} MiB, so nothing was rewound; free space there or set"
             " quarantine_directory to another disk"
         )
+
+
+def _listed(wanted: Wanted) -> tuple[list[tuple[Path, Path]], int]:
+    """All that is copied, and its bytes. Takes a while where there are many files."""
+    files = list(_files(wanted))
+    return files, sum(source.stat().st_size for source, _ in files)
 
 
 def _files(wanted: Wanted) -> Iterator[tuple[Path, Path]]:
@@ -204,6 +210,7 @@ def told(place: Path, report: Report) -> Quarantined:
         text=f"{what}, {report.bytes} bytes of log after {report.fork} of timeline "
         f"{report.old_timeline}, which {report.upstream} never had, are kept in {place}; see "
         "report.txt there",
+        whole=report.whole_log,
     )
 
 

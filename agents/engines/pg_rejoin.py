@@ -3,6 +3,7 @@
     its log goes on along the upstream's    it follows as it is
       the upstream removed what it needs    copied anew, the old copy kept aside
     it wrote what the upstream never had    quarantine first, then pg_rewind
+      some of that log is gone              copied anew, the old copy kept for good
       that fails, or would not be sound     copied anew, the old copy kept aside
     it cannot be told                       copied anew, the old copy kept for good
 
@@ -13,7 +14,9 @@ never started nor rewound again, only replaced.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,9 +39,9 @@ from agents.engines.pg_lineage import (
     Span,
     divergence_of,
     files_of,
-    is_written,
     lineage_on_disk,
 )
+from agents.engines.pg_past import own_log
 from agents.engines.pg_roles import REWIND_USER
 from agents.engines.pg_settings import PostgresConfig, conninfo
 from agents.engines.pg_tools import ControlData, ToolFailed, Tools
@@ -74,17 +77,15 @@ async def rejoin(parts: Parts, upstream: Upstream, on_progress: OnProgress, turn
     directory.need_data()
     tools.need_idle()
     control = await tools.control_data()
-    on_progress(Progress(doing="asking the upstream for a checkpoint"))
-    # Its checkpoint comes first: pg_rewind reads the timeline from there, and with an older one
-    # it finds nothing to do and leaves the diverged rows.
-    remote = await ask(config, upstream, checkpoint=True)
+    on_progress(Progress(doing="comparing with the upstream"))
+    remote = await ask(config, upstream, checkpoint=False)
     same_system(upstream, remote.system_identifier)
     if control.system_identifier != remote.system_identifier:
         raise EngineError(
             f"{directory.data}: a copy of system {control.system_identifier}, but"
             f" {upstream.address} is {remote.system_identifier}; name the right data directory"
         )
-    compared = compare(directory, control, remote)
+    compared = await asyncio.to_thread(compare, directory, control, remote)
     if not compared.own:
         return await _copy_anew(parts, upstream, on_progress, turn, for_good=True)
     if compared.divergence is None:
@@ -92,9 +93,11 @@ async def rejoin(parts: Parts, upstream: Upstream, on_progress: OnProgress, turn
             return Rejoined(how=Return.FOLLOWS)
         return await _copy_anew(parts, upstream, on_progress, turn)
     kept = await keep(tools, config, compared.divergence, control, remote, upstream, on_progress)
-    if is_settled(directory, control) and await _rewind(parts, upstream, remote, on_progress):
+    # pg_rewind reads all of the copy's own log since the fork.
+    rewindable = compared.divergence.gone is None and is_settled(directory, control)
+    if rewindable and await _rewind(parts, upstream, remote, on_progress):
         return Rejoined(how=Return.REWOUND, diverged_bytes=kept.bytes, quarantine=kept)
-    return await _copy_anew(parts, upstream, on_progress, turn, kept)
+    return await _copy_anew(parts, upstream, on_progress, turn, kept, for_good=not kept.whole)
 
 
 async def _copy_anew(
@@ -105,7 +108,7 @@ async def _copy_anew(
     kept: Quarantined | None = None,
     for_good: bool = False,
 ) -> Rejoined:
-    """`for_good`: what it wrote cannot be told, so the old copy is left to a human."""
+    """`for_good`: what it wrote cannot be told, or not all, so a human gets the old copy."""
     directory = parts.directory
     await copy(parts.tools, directory, parts.config, upstream, on_progress, turn)
     old_copy = await asyncio.to_thread(directory.move_aside, for_good)
@@ -133,9 +136,7 @@ def compare(directory: Directory, control: ControlData, remote: Remote) -> Compa
     if not any(file.exists() for file in redo):
         return Compared()
     found = divergence_of(own, remote.lineage)
-    if found and not any(is_written(data, own, span, size) for span in found.spans):
-        found = None
-    return Compared(tuple(own), found)
+    return Compared(tuple(own), found and own_log(data, own, found, control))
 
 
 def is_settled(directory: Directory, control: ControlData) -> bool:
@@ -151,15 +152,18 @@ async def _lacks(
     parts: Parts, upstream: Upstream, control: ControlData, remote: Remote, compared: Compared
 ) -> str:
     """Why the upstream cannot send what this copy needs next; empty when it can."""
-    data, size = parts.directory.data, control.segment_bytes
-    end = control.redo_bytes
-    for span in compared.own:
-        try:
+    end = await asyncio.to_thread(_end, parts.directory.data, control, compared.own)
+    return await missing_log(parts.config, upstream, remote, end, control.segment_bytes)
+
+
+def _end(data: Path, control: ControlData, own: tuple[Span, ...]) -> int:
+    """So far its log is there, to a page."""
+    end, size = control.redo_bytes, control.segment_bytes
+    for span in own:
+        with contextlib.suppress(OSError):
             start = max(control.redo_bytes, span.begin_bytes)
             end = max(end, written_end(data, span.timeline, start, size))
-        except OSError:
-            continue
-    return await missing_log(parts.config, upstream, remote, end, size)
+    return end
 
 
 async def _rewind(
@@ -167,6 +171,7 @@ async def _rewind(
 ) -> bool:
     """True if the copy follows the upstream's timeline now; False if it must be made anew."""
     directory = parts.directory
+    await _checkpointed(parts, upstream, remote, on_progress)
     await asyncio.to_thread(directory.rewinding)
     # It replays a crash by a single-user server, which refuses to be a standby.
     await asyncio.to_thread(directory.make_primary)
@@ -193,10 +198,21 @@ async def _rewind(
             raise EngineBusy(f"rewinding from {upstream.address}: {failure}") from None
         return False
     control = await parts.tools.control_data()
-    follows = _follows(directory, control, remote, watched)
+    follows = await asyncio.to_thread(_follows, directory, control, remote, watched)
     if follows or not watched.wrote:
         await asyncio.to_thread(whole_again, directory)
     return follows
+
+
+async def _checkpointed(
+    parts: Parts, upstream: Upstream, remote: Remote, on_progress: OnProgress
+) -> None:
+    """pg_rewind reads the upstream's timeline from its last checkpoint: with an older one it
+    finds nothing to do and leaves the diverged rows.
+    """
+    on_progress(Progress(doing="asking the upstream for a checkpoint"))
+    if await ask(parts.config, upstream, checkpoint=True) != remote:
+        raise EngineBusy(f"{upstream.address}: went to another timeline meanwhile")
 
 
 def _follows(directory: Directory, control: ControlData, remote: Remote, watched: Watched) -> bool:

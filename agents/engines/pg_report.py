@@ -32,6 +32,9 @@ class Report(Struct, frozen=True, kw_only=True):
     end: str
     """Where the last record begins, or the last page ends where nothing could be counted."""
     bytes: int
+    """So much log after the fork is kept."""
+    whole_log: bool = True
+    """False when some log after the fork was gone or could not be read."""
     transactions: int | None = None
     """Committed after the fork, without Saling's own probes; null where not counted."""
     own_probes: int = 0
@@ -82,7 +85,7 @@ def _head(report: Report) -> list[str]:
         f"System identifier        {report.system_identifier}",
         f"Timeline, old and new    {report.old_timeline} and {report.new_timeline}",
         f"The log forks at         {report.fork}",
-        f"The old log ends at      {report.end} ({report.bytes} bytes after the fork)",
+        f"The old log ends at      {report.end} ({report.bytes} bytes after the fork are kept)",
         f"Transactions committed   {counted}",
         f"Committed from, to       {span}",
         f"Kept                     {len(report.files)} segments of log, the .history files, "

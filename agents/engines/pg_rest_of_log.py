@@ -4,6 +4,9 @@ The engine that wrote it is dead, or replays it as a standby: either way its log
 What is copied are pages as they stand, from the page in which the standby's log ends; the
 standby's own recovery checks every record and reads on, and its promotion begins only after
 the last one. The other side's last page may hold more than was acknowledged, never less.
+
+What was written and not flushed may be gone after a loss of power: it is flushed before it is
+given, so that the standby never has what its old primary can lose.
 """
 
 from __future__ import annotations
@@ -64,12 +67,19 @@ def end_of_log(data: Path, system_identifier: str, point: LogPoint, segment_byte
 async def read_log(
     data: Path, point: LogPoint, end_bytes: int, segment_bytes: int
 ) -> AsyncIterator[bytes]:
-    """The log from the point's begin up to the end. OSError when a segment is missing."""
-    position = point.begin_bytes
+    """The log from the point's begin up to the end, each segment flushed before it is given.
+
+    OSError when a segment is missing or cannot be flushed.
+    """
+    position, flushed = point.begin_bytes, None
+    await asyncio.to_thread(sync, data / "pg_wal")
     while position < end_bytes:
         within = segment_bytes - position % segment_bytes
         size = min(CHUNK_BYTES, within, end_bytes - position)
         path = segment_file(data, point.timeline, position, segment_bytes)
+        if path != flushed:
+            await asyncio.to_thread(sync, path)
+            flushed = path
         yield await asyncio.to_thread(_read_at, path, position % segment_bytes, size)
         position += size
 
@@ -142,11 +152,7 @@ class _Log:
     def flush(self) -> None:
         """All of it is on disk when this returns."""
         for path in sorted(self._touched):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(path)
         if self._touched:
             sync(self._data / "pg_wal")
         self._touched.clear()

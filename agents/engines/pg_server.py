@@ -11,6 +11,7 @@ import asyncpg
 
 from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_directory import write_whole
+from agents.engines.pg_offloop import to_the_end
 from agents.engines.pg_session import Look, Session, look
 from agents.engines.pg_settings import CHANGEABLE, Changeable, PostgresConfig, argv, render
 from agents.engines.pg_tools import ENVIRONMENT
@@ -116,7 +117,7 @@ class Server:
         self.cut()
         started_ms = now_ms()
         while not self._lock.free():
-            self._lock.kill_holders()
+            await to_the_end(self._lock.kill_holders)
             if now_ms() > started_ms + LEFTOVER_LIMIT_MS:
                 raise EngineBusy(f"{self._config.data}: a killed process of it does not end")
             await asyncio.sleep(POLL_S)
@@ -163,7 +164,8 @@ class Server:
 
     async def reload(self, values: Changeable) -> None:
         """Returns when these values are in force, or stand ready for the next start."""
-        write_whole(self._config.config_file, render(self._config, values))
+        text = render(self._config, values)
+        await to_the_end(write_whole, self._config.config_file, text)
         status = await self.status()
         if status is None or status.engine is None:
             return

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from agents.core.observation import Probe, ProbeKind
+from agents.core.observation import Disk, Observation, Probe, ProbeKind
 from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_roles import (
     IS_EQUIPPED,
@@ -29,8 +29,9 @@ from agents.engines.pg_roles import (
     provision_sql,
     read_passwords,
 )
-from agents.engines.pg_settings import PostgresConfig, UpstreamTls
+from agents.engines.pg_settings import PostgresConfig, UpstreamTls, address_of
 from agents.engines.pg_wal import parse_lsn
+from protocol.messages import Role
 
 SHARED_CODES = {
     "25006": "read only",
@@ -85,6 +86,13 @@ INSERT INTO saling.probe AS old VALUES ({service}, 1, clock_timestamp())
 COMMIT
 """
 
+PROVISION_BEGIN = """
+BEGIN READ WRITE;
+SET LOCAL synchronous_commit = 'local';
+SET LOCAL log_min_error_statement = 'panic';
+"""
+"""A backup that is away must not hold this up: it is what lets the backup in. And the server's own
+log must not show the statement when it fails, for that holds the verifiers."""
 
 LESSER_REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -268,16 +276,19 @@ def classify(error: asyncpg.PostgresError) -> Probe:
     return Probe(kind=ProbeKind.LOCAL, reason=f"{code}: {error}")
 
 
-async def change(session: Session, sql: str, *, timeout_ms: int = 10_000) -> None:
-    """A statement of an operation: EngineBusy when it may succeed later, EngineError else."""
+async def change(session: Session, sql: str, what: str, *, timeout_ms: int = 10_000) -> None:
+    """Statements of an operation: EngineBusy when they may succeed later, EngineError else.
+
+    Errors name `what` it does and why it failed, never the statements: they may hold verifiers.
+    """
     try:
         await session.execute(sql, timeout_ms=timeout_ms)
     except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
-        raise EngineBusy(f"{sql}: {error or 'no answer in time'}") from None
+        raise EngineBusy(f"{what}: {error or f'no answer in {timeout_ms} ms'}") from None
     except asyncpg.PostgresError as error:
         if str(error.sqlstate).startswith(("53", "55", "57", "08")):
-            raise EngineBusy(f"{sql}: {error}") from None
-        raise EngineError(f"{sql}: {error}") from None
+            raise EngineBusy(f"{what}: {error}") from None
+        raise EngineError(f"{what}: {error}") from None
 
 
 async def provision(session: Session, passwords: Passwords) -> None:
@@ -292,6 +303,22 @@ async def provision(session: Session, passwords: Passwords) -> None:
         raise EngineBusy(f"roles cannot be looked at: {error or 'no answer in time'}") from None
     fit = fits(replication, passwords.replication) and fits(rewind, passwords.rewind)
     if lacking or not fit:
-        # A backup that is away must not hold this up: it is what lets the backup in.
-        begin = "BEGIN READ WRITE; SET LOCAL synchronous_commit = 'local';"
-        await change(session, f"{begin}\n{sql}COMMIT", timeout_ms=TEND_LIMIT_MS)
+        what = "roles and passwords cannot be set"
+        await change(session, f"{PROVISION_BEGIN}\n{sql}COMMIT", what, timeout_ms=TEND_LIMIT_MS)
+
+
+def running(seen: Look, disk: Disk) -> Observation:
+    """What a look at a running server comes to."""
+    return Observation(
+        role=Role.STANDBY if seen.standby else Role.PRIMARY,
+        disk=disk,
+        system_identifier=seen.system_identifier,
+        timeline=seen.timeline,
+        position_bytes=seen.position,
+        replayed_bytes=seen.replayed,
+        streaming=seen.streaming,
+        upstream=address_of(seen.conninfo),
+        lag_ms=seen.lag_ms,
+        sync_active=seen.sync_active,
+        recovery_bytes=0 if seen.standby else max(0, seen.position - seen.redo),
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from agents.engines.base import Upstream
 from agents.engines.pg_lineage import divergence_of, lineage_on_disk
+from agents.engines.pg_past import reaches_past
 from agents.engines.pg_session import Look
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.pg_upstream import ask, missing_log
@@ -24,10 +26,11 @@ async def why_stranded(
         # It has not begun to read its log.
         return ""
     remote = await ask(config, upstream, checkpoint=False)
-    timeline = max(seen.timeline, last_timeline(config.data))
+    last = await asyncio.to_thread(last_timeline, config.data)
+    timeline = max(seen.timeline, last)
     with contextlib.suppress(OSError, ValueError):
         found = divergence_of(lineage_on_disk(config.data, timeline), remote.lineage)
-        if found and seen.replayed > found.fork_bytes:
+        if found and reaches_past(found, seen.replayed):
             return (
                 f"its log went on to {format_lsn(seen.replayed)} on timeline {timeline}, past "
                 f"{format_lsn(found.fork_bytes)} where the upstream's left it"

@@ -21,6 +21,8 @@ from agents.guard_wire import Refusal
 SUPPORTED = range(15, 19)
 TAIL_BYTES = 4000
 READ_BYTES = 65536
+LINE_AT_MOST_BYTES = 256 * 1024
+"""pg_waldump writes out what a record holds: that may be a line of a gigabyte."""
 END_LIMIT_S = 5
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -184,17 +186,36 @@ async def _read(
     with contextlib.suppress(OSError):
         process.stdin.write(stdin)
         process.stdin.close()
-    said, part = b"", b""
+    said, lines = b"", Lines()
     while chunk := await process.stdout.read(READ_BYTES):
         said = (said + chunk)[-16 * TAIL_BYTES :]
         if on_line:
-            # Progress overwrites its line: a carriage return ends one as well.
-            *lines, part = re.split(rb"[\r\n]+", part + chunk)
-            for line in filter(None, lines):
-                on_line(line.decode(errors="replace"))
-    if on_line and part:
-        on_line(part.decode(errors="replace"))
+            for line in lines.take(chunk):
+                on_line(line)
+            # What is there already is read without waiting, and much may come at once.
+            await asyncio.sleep(0)
+    if on_line and (last := lines.take(b"\n")):
+        on_line(last[0])
     return said.decode(errors="replace")
+
+
+class Lines:
+    """Cuts what comes into lines. Of a very long one only the beginning is kept."""
+
+    def __init__(self) -> None:
+        self._part = b""
+
+    def take(self, chunk: bytes) -> list[str]:
+        """The lines that end in this chunk, without the empty ones."""
+        # Progress overwrites its line: a carriage return ends one as well.
+        first, *others = re.split(rb"[\r\n]+", chunk)
+        if len(self._part) < LINE_AT_MOST_BYTES:
+            self._part += first
+        if not others:
+            return []
+        ended = [self._part, *others[:-1]]
+        self._part = others[-1]
+        return [line.decode(errors="replace") for line in ended if line]
 
 
 def as_engine_user(*argv: str) -> tuple[str, ...]:

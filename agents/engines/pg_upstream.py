@@ -17,6 +17,7 @@ from agents.engines.base import EngineBusy, EngineError, Upstream
 from agents.engines.pg_lineage import Span, lineage
 from agents.engines.pg_session import upstream_session
 from agents.engines.pg_settings import PostgresConfig
+from agents.engines.pg_tablespaces import OUTSIDE
 from agents.engines.pg_wal import Fork, format_lsn, parse_history, parse_lsn, segment_name
 
 SQL_LIMIT_S = 10
@@ -33,6 +34,8 @@ class Remote(Struct, frozen=True):
     system_identifier: str
     timeline: int
     history: list[Fork]
+    tablespaces: tuple[str, ...] = ()
+    """Those outside its data directory, each with its place."""
 
     @property
     def lineage(self) -> list[Span]:
@@ -75,7 +78,8 @@ async def ask(config: PostgresConfig, upstream: Upstream, checkpoint: bool) -> R
         if row["timeline"] > 1:
             name = f"pg_wal/{row['timeline']:08X}.history"
             history = await connection.fetchval("SELECT pg_read_binary_file($1)", name)
-    return Remote(row["system"], row["timeline"], parse_history(history.decode()))
+        outside = tuple(each["named"] for each in await connection.fetch(OUTSIDE))
+    return Remote(row["system"], row["timeline"], parse_history(history.decode()), outside)
 
 
 async def missing_log(

@@ -18,10 +18,15 @@ PAGE_BYTES = 8192
 SHORT_HEADER_BYTES, LONG_HEADER_BYTES = 24, 40
 RECORD_HEADER_BYTES, CRC_AT_BYTES = 24, 20
 RECORD_AT_MOST_BYTES = 1020 * 1024 * 1024
+CHECKED_AT_MOST_BYTES = 256 * 1024
+"""A longer record is not read whole: its checksum would take seconds."""
+CONTINUED = 1
+"""The page begins with the rest of a record."""
 CASTAGNOLI = 0x82F63B78
 """The polynomial of CRC-32C, its bits reversed."""
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _PAGE_HEADER = struct.Struct("<HHIQ")
+_LEFT = struct.Struct("<I")
 
 
 class Fork(Struct, frozen=True):
@@ -168,7 +173,8 @@ def record_stands(files: Iterable[Path], position: int, segment_bytes: int) -> b
 
     `files`: the segment of the position, under each timeline that may have written it. A page
     is written anew when its segment is used again: what stands in a page that says so, and whose
-    checksum fits, is no remnant. PostgreSQL's own recovery stops by the same signs.
+    checksum fits, is no remnant. PostgreSQL's own recovery stops by the same signs. Of a long
+    record the last page is looked at instead, which was written last.
     """
     return any(_stands_in(file, position, segment_bytes) for file in files)
 
@@ -183,6 +189,8 @@ def _stands_in(file: Path, position: int, segment_bytes: int) -> bool:
         length = int.from_bytes(head[:4], "little")
         if not RECORD_HEADER_BYTES <= length <= RECORD_AT_MOST_BYTES:
             return False
+        if length > CHECKED_AT_MOST_BYTES:
+            return _ends_in_its_last_page(data, timeline, position, length, segment_bytes)
         record = _read(data, timeline, position, length, segment_bytes)
     except (OSError, ValueError):
         return False
@@ -192,19 +200,37 @@ def _stands_in(file: Path, position: int, segment_bytes: int) -> bool:
 
 def _read(data: Path, timeline: int, position: int, length: int, segment_bytes: int) -> bytes:
     """Bytes of the log without the headers of pages. ValueError where a page stands elsewhere."""
-    found = b""
-    while len(found) < length:
+    found, left = [], length
+    while left:
         if position % PAGE_BYTES == 0:
             position += SHORT_HEADER_BYTES if position % segment_bytes else LONG_HEADER_BYTES
         page = position - position % PAGE_BYTES
         if not _page_is_written(data, timeline, page, segment_bytes):
             raise ValueError(f"{format_lsn(page)}: nothing is written there")
-        wanted = min(length - len(found), page + PAGE_BYTES - position)
+        wanted = min(left, page + PAGE_BYTES - position)
         with segment_file(data, timeline, position, segment_bytes).open("rb") as file:
             file.seek(position % segment_bytes)
-            found += file.read(wanted)
+            found.append(file.read(wanted))
         position += wanted
-    return found
+        left -= wanted
+    return b"".join(found)
+
+
+def _ends_in_its_last_page(
+    data: Path, timeline: int, position: int, length: int, segment_bytes: int
+) -> bool:
+    """Whether the page in which a record of several pages ends says that it goes on there."""
+    end = record_end(data, timeline, position, segment_bytes)
+    page = (end - 1) // PAGE_BYTES * PAGE_BYTES
+    begin = page + (SHORT_HEADER_BYTES if page % segment_bytes else LONG_HEADER_BYTES)
+    left = end - begin - (-length % 8)
+    if not _page_is_written(data, timeline, page, segment_bytes):
+        return False
+    with segment_file(data, timeline, page, segment_bytes).open("rb") as file:
+        file.seek(page % segment_bytes)
+        head = file.read(SHORT_HEADER_BYTES)
+    _, info, _, _ = _PAGE_HEADER.unpack_from(head)
+    return bool(info & CONTINUED) and _LEFT.unpack_from(head, _PAGE_HEADER.size)[0] == left
 
 
 def _crc_table() -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from agents.engines.base import (
 from agents.engines.pg_compare import mismatches
 from agents.engines.pg_directory import Directory, write_if_other, write_whole
 from agents.engines.pg_hba import hba_text, ident_text
+from agents.engines.pg_offloop import to_the_end
 from agents.engines.pg_roles import passfile_text, read_passwords
 from agents.engines.pg_running import need_none_else
 from agents.engines.pg_server import (
@@ -36,15 +37,15 @@ from agents.engines.pg_server import (
     Server,
     guard_errors,
 )
-from agents.engines.pg_session import Look, change, look, probe, provision
+from agents.engines.pg_session import change, look, probe, provision, running
 from agents.engines.pg_settings import (
     Changeable,
     PostgresConfig,
-    address_of,
     check,
     read_back,
     render,
 )
+from agents.engines.pg_slots import ensure_slot_sql
 from agents.engines.pg_stranded import why_stranded
 from agents.engines.pg_tools import ControlData, Tools
 from agents.engines.pg_wal import record_end, written_end
@@ -66,6 +67,7 @@ class PostgreSQL(Engine):
         self._directory = Directory(config.data)
         self._tools = Tools(config.binaries, config.data)
         self._working = asyncio.Lock()
+        self._writing = asyncio.Lock()
         self._control: tuple[tuple[int, int], ControlData] | None = None
 
     async def observe(self) -> Observation:
@@ -87,7 +89,7 @@ class PostgreSQL(Engine):
             raise EngineBusy(f"{self.config.service}: {error}") from None
         if not seen.standby:
             self._mend_standby(disk)
-        return _running(seen, disk)
+        return running(seen, disk)
 
     def _mend_standby(self, disk: Disk) -> None:
         if disk is Disk.DATA and not self._working.locked():
@@ -98,7 +100,7 @@ class PostgreSQL(Engine):
             return Observation(role=Role.DOWN, disk=disk)
         self._mend_standby(disk)
         control = await self._control_data()
-        unread = 0 if control.clean else self._unread_bytes(control)
+        unread = 0 if control.clean else await asyncio.to_thread(self._unread_bytes, control)
         return Observation(
             role=Role.DOWN,
             disk=disk,
@@ -139,7 +141,7 @@ class PostgreSQL(Engine):
         async with self._working:
             await self._server.need_gone()
             await self._tools.major()
-            self._write_passfile()
+            await self._write_passfile()
             parts = (self._tools, self._directory, self.config)
             await pg_copy.seed(*parts, upstream, on_progress, turn)
 
@@ -151,7 +153,7 @@ class PostgreSQL(Engine):
             await self._server.need_gone()
             self._directory.need_data()
             await self._need_version()
-            self._write_passfile()
+            await self._write_passfile()
             parts = pg_rejoin.Parts(self._tools, self._directory, self.config)
             return await pg_rejoin.rejoin(parts, upstream, on_progress, turn)
 
@@ -232,7 +234,7 @@ class PostgreSQL(Engine):
     async def follow(self, upstream: Upstream | None) -> None:
         """Without a restart. EngineError when ALTER SYSTEM stands against it."""
         async with self._working:
-            self._write_passfile()
+            await self._write_passfile()
             await self._server.reload(read_back(self.config).following(self.config, upstream))
 
     async def set_sync(self, name: str | None) -> None:
@@ -245,7 +247,7 @@ class PostgreSQL(Engine):
         if self._working.locked() or not await self._server.runs():
             return
         passwords = read_passwords(self.config)
-        self._write_passfile()
+        await self._write_passfile()
         if await self._write_hba():
             with guard_errors():
                 await self.guard.signal("SIGHUP")
@@ -258,15 +260,8 @@ class PostgreSQL(Engine):
     async def ensure_slot(self, name: str) -> None:
         """A slot of this name that keeps log from now on."""
         async with self._working:
-            # A lost slot kept nothing: the standby that needs it has to be copied anew.
-            quoted = "'" + name.replace("'", "''") + "'"
-            await change(
-                self._server.changing,
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-                f" WHERE slot_name = {quoted} AND wal_status = 'lost' AND NOT active;"
-                f" SELECT pg_create_physical_replication_slot({quoted}, true)"
-                f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {quoted})",
-            )
+            what = f"{self.config.service}: slot {name} cannot be made"
+            await change(self._server.changing, ensure_slot_sql(name), what)
 
     async def rest_of_log(self, point: LogPoint) -> tuple[int, AsyncIterator[bytes]]:
         """Of a copy that is fenced: dead, or a standby. Waits for nothing that is going on."""
@@ -310,7 +305,8 @@ class PostgreSQL(Engine):
         async with self._working:
             until_ms = now_ms() + timeout_ms
             # What is flushed now need not be flushed while nobody can write.
-            await change(self._server.changing, "CHECKPOINT", timeout_ms=timeout_ms)
+            what = f"{self.config.service}: no checkpoint before the stop"
+            await change(self._server.changing, "CHECKPOINT", what, timeout_ms=timeout_ms)
             await self._server.stop(until_ms - now_ms())
             control = await self._tools.control_data()
             if control.state != "shut down":
@@ -365,33 +361,20 @@ class PostgreSQL(Engine):
         # A dead server's lock file may name a pid that lives again, and would be believed.
         for left in self.config.sockets.iterdir():
             left.unlink()
-        self._write_passfile()
+        await self._write_passfile()
         await self._write_hba()
         await asyncio.to_thread(self._directory.prepare, self.config)
-        write_whole(self.config.config_file, render(self.config, values))
+        await to_the_end(write_whole, self.config.config_file, render(self.config, values))
 
-    def _write_passfile(self) -> None:
+    async def _write_passfile(self) -> None:
         self.config.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_if_other(self.config.passfile, passfile_text(read_passwords(self.config)))
+        text = passfile_text(read_passwords(self.config))
+        async with self._writing:
+            await to_the_end(write_if_other, self.config.passfile, text)
 
     async def _write_hba(self) -> bool:
         text = hba_text(self.config, await self._tools.major())
         ident = ident_text(self.config, await self._tools.major())
-        changed = write_if_other(self.config.hba_file, text)
-        return write_if_other(self.config.ident_file, ident) or changed
-
-
-def _running(seen: Look, disk: Disk) -> Observation:
-    return Observation(
-        role=Role.STANDBY if seen.standby else Role.PRIMARY,
-        disk=disk,
-        system_identifier=seen.system_identifier,
-        timeline=seen.timeline,
-        position_bytes=seen.position,
-        replayed_bytes=seen.replayed,
-        streaming=seen.streaming,
-        upstream=address_of(seen.conninfo),
-        lag_ms=seen.lag_ms,
-        sync_active=seen.sync_active,
-        recovery_bytes=0 if seen.standby else max(0, seen.position - seen.redo),
-    )
+        async with self._writing:
+            changed = await to_the_end(write_if_other, self.config.hba_file, text)
+            return await to_the_end(write_if_other, self.config.ident_file, ident) or changed

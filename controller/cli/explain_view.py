@@ -76,7 +76,8 @@ def _print_figures(console: Console, service: Explanation) -> None:
         ("backup", f"{service.backup or 'none'}, {_behind(service)}"),
         (
             "failover now",
-            f"loses at most {size(service.loss_bytes)} (bound {size(service.loss_bound_bytes)}), "
+            f"loses an estimated {size(service.loss_bytes)} "
+            f"(bound {size(service.loss_bound_bytes)}), "
             f"takes at most {duration(service.predicted_failover_ms)}"
             if service.protected
             else "not by itself as it stands now; see below",

@@ -50,7 +50,7 @@ def figures(change: Transition) -> tuple[str, ...]:
     if change.outage_ms >= 0:
         told.append(f"outage {duration(change.outage_ms)}")
     if change.loss_bytes >= 0:
-        told.append(f"loss at most {size(change.loss_bytes)}")
+        told.append(f"estimated loss {size(change.loss_bytes)}")
     operation = change.operation
     if operation is not None:
         reason = f" ({operation.reason})" if operation.reason else ""

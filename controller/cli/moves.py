@@ -119,7 +119,7 @@ def _preview(console: Console, kind: str, service: Explanation) -> None:
     else:
         lines.append(f"  predicted outage: at most {duration(failover_outage_ms(service))}")
         lines.append(
-            f"  predicted loss: at most {size(service.loss_bytes)}, "
+            f"  predicted loss: an estimated {size(service.loss_bytes)}, "
             f"bound {size(service.loss_bound_bytes)}"
         )
         if service.loss_bytes is None or service.loss_bytes > service.loss_bound_bytes:
@@ -138,7 +138,7 @@ def _show_accepted(console: Console, wish: Wish, service: Explanation) -> None:
             f"  you accept, for epoch {wish.epoch} alone: a loss of up to {wish.loss_bytes} bytes "
             f"({size(wish.loss_bytes)}) of what {service.primary} committed"
         )
-        lines.append(f"  estimated loss now: {service.loss_bytes} bytes, at most")
+        lines.append(f"  estimated loss now: {service.loss_bytes} bytes")
     else:
         lines.append(f"  you accept, for epoch {wish.epoch}: what the agents know counts")
     for line in lines:
@@ -203,7 +203,7 @@ def _tell_ending(wish: Wish, course: Course, manner: Manner) -> None:
     match course.ending:
         case Ending.DONE:
             say(
-                f"done: outage {duration(course.outage_ms)}, loss at most "
+                f"done: outage {duration(course.outage_ms)}, estimated loss "
                 f"{size(course.loss_bytes)}; the old primary becomes the backup by itself",
                 "green",
             )

@@ -9,11 +9,14 @@ from rich.text import Text
 from controller.cli.figures import UNKNOWN, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.wire import AgentView, SiteView, StateView
+from controller.copies import quarantines
 from controller.core.explain import Explanation, MaintenanceView
 from controller.core.maintenance import left
 from controller.core.model import HeldFor, Phase
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
+QUARANTINED = "*"
+"""Behind the phase of a service of which a copy keeps what waits for a human; told below it."""
 GAP = "  "
 SHORTEST_NAME = 8
 WATCHED_STATES = ("active",)
@@ -105,6 +108,7 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
                 _below(f"{service.primary} was last heard to commit {_ago(service)}", "yellow")
             )
         parts += [_below(text, "yellow") for text in service.warnings]
+        parts += [_below(text, "yellow") for text in _quarantine_lines(service)]
         if not service.protected:
             parts.append(_below(f"> {service.advice}", "bold"))
     return parts
@@ -115,6 +119,13 @@ def maintenance_line(phase: str, maintenance: MaintenanceView) -> str:
     rest = left(maintenance.left_ms)
     why = f": {maintenance.reason}" if maintenance.reason else ""
     return f"{phase} (maintenance of {maintenance.agent}, {rest}), by {maintenance.by}{why}"
+
+
+def _quarantine_lines(service: Explanation) -> list[str]:
+    return [
+        f"{QUARANTINED} quarantine at {kept.agent}, waits for a human: {kept.text}"
+        for kept in quarantines(service)
+    ]
 
 
 def _troubles(state: StateView) -> list[RenderableType]:
@@ -207,7 +218,7 @@ def _cells(service: Explanation) -> tuple[str, ...]:
         lag = f"loss {size(service.loss_bytes)}"
     return (
         service.service,
-        service.phase,
+        service.phase + (QUARANTINED if quarantines(service) else ""),
         str(service.epoch),
         service.primary,
         service.backup or "none",

@@ -48,7 +48,9 @@ def _asked(kind: Kind) -> Condition:
 
 def _backup_stands(view: View) -> bool:
     report = view.backup_now
-    return report is not None and report.role is Role.STANDBY and view.is_copy(report)
+    if report is None or report.cannot_promise:
+        return False
+    return report.role is Role.STANDBY and view.is_copy(report)
 
 
 def _backup_lost(view: View) -> bool:
@@ -222,6 +224,12 @@ identity_unknown = Condition(
     "no copy of the service is known yet",
     "the service has its first copy already",
 )
+primary_can_promise = Condition(
+    "primary_can_promise",
+    lambda v: v.primary is not None and not v.primary.cannot_promise,
+    "{primary} can write what it promises",
+    "{primary} cannot promise anything: {primary_problem}",
+)
 backup_hears_nothing = Condition(
     "backup_hears_nothing",
     lambda v: (
@@ -292,8 +300,8 @@ log_taken = Condition(
 loss_bearable = Condition(
     "loss_bearable",
     _loss_bearable,
-    "a failover loses {loss} at most, {accepted_loss} are accepted",
-    "a failover may lose {loss}, only {accepted_loss} are accepted",
+    "a failover loses an estimated {loss}, {accepted_loss} are accepted",
+    "a failover loses an estimated {loss}, only {accepted_loss} are accepted",
 )
 approval_fits = Condition(
     "approval_fits",

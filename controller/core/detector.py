@@ -17,7 +17,12 @@ def watch_backup(service: ServiceState, now_ms: int) -> ServiceState:
     """Note since when the backup is ailing, and since when it follows closely."""
     view = View(service, now_ms)
     backup = view.backup
-    well = backup is not None and backup.role is Role.STANDBY and backup.streaming
+    well = (
+        backup is not None
+        and backup.role is Role.STANDBY
+        and backup.streaming
+        and not backup.cannot_promise
+    )
     ailing_ms = -1 if well else _since(service.ailing_since_ms, now_ms)
     close = view.follows_closely(backup)
     following_ms = _since(service.following_since_ms, now_ms) if close else -1

@@ -85,7 +85,7 @@ class Explanation(Struct, frozen=True):
     tier: str
     protection: str
     loss_bytes: int | None
-    """What an unplanned failover would lose now, at most; None when unknown."""
+    """What an unplanned failover would lose now, as estimated; None when unknown."""
     loss_bound_bytes: int
     lag_bytes: int | None
     lease_left_ms: int
@@ -207,6 +207,10 @@ UNFIT_ADVICE = (
     "If {primary} falls silent, {backup} takes over all the same, but it is not fit: {unfit}. Mend "
     "this first; until then no switchover is done."
 )
+FORGETFUL_ADVICE = (
+    "{backup} cannot take over, for it cannot write what it promises: free or mend its state "
+    "directory, and it goes on by itself ({backup_doing})."
+)
 SILENT_ADVICE = (
     "{primary} has proved no commit for {silence}: its lease runs out, or has, and then nobody "
     "writes. {paused_advice}"
@@ -249,6 +253,9 @@ def _advice(view: View) -> str:
         text = UNFIT_ADVICE
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
+    awaited = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN)
+    if awaited and view.backup and view.backup.cannot_promise:
+        text = FORGETFUL_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
     if record.maintenance is not None:

@@ -32,6 +32,7 @@ def facts(view: View) -> dict[str, str]:
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
+        "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
         **maintenance.facts(view),
     }

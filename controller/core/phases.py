@@ -119,7 +119,10 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "switchover", P.PROTECTED, P.DRAINING,
-        (c.asked_switchover, c.primary_proves, c.backup_follows, c.backup_fit),
+        (
+            c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
+            c.backup_fit,
+        ),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
@@ -195,14 +198,14 @@ TABLE: tuple[Row, ...] = (
             "loss_unbearable", lambda v: not c.loss_bearable(v), c.loss_bearable.no,
             c.loss_bearable.yes,
         )),
-        "held: a failover may lose {loss}, only {accepted_loss} are accepted; `saling approve "
-        "{service}` releases it",
+        "held: a failover loses an estimated {loss}, only {accepted_loss} are accepted; "
+        "`saling approve {service}` releases it",
         hold(HeldFor.LOSS),
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
         (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable),
-        "nobody can be writing in epoch {epoch} any more and a takeover loses {loss} at most: "
+        "nobody can be writing in epoch {epoch} any more and a takeover loses an estimated {loss}: "
         "{backup} becomes primary",
         promote,
     ),

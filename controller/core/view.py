@@ -97,7 +97,7 @@ class View:
 
     @property
     def loss_bytes(self) -> int | None:
-        """What a failover now would lose, at most; None when that cannot be known."""
+        """What a failover now would lose, as estimated; None when that cannot be known."""
         return 0 if self.log_taken else loss.estimate_bytes(self.service, self.last_word)
 
     @property
@@ -144,6 +144,8 @@ class View:
     def follows_closely(self, report: ReplicaReport | None) -> bool:
         """Whether a backup streams, and near enough to be trusted with the service."""
         if report is None or report.role is not Role.STANDBY or not report.streaming:
+            return False
+        if report.cannot_promise:
             return False
         lag = self.lag_bytes
         near = max(FOLLOW_CLOSELY_BYTES, self.spec.loss_bound_bytes // 2)

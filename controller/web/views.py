@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from controller.copies import quarantines
 from controller.core.explain import explain, timing
 from controller.core.model import ServiceState
 from controller.status import Status
@@ -62,8 +63,10 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
 
 def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
     """One service explained: GET /api/v1/services/{name}/explain."""
-    view: dict[str, Any] = msgspec.to_builtins(explain(service, status.now_ms))
-    return {**view, "timing": timing(service)}
+    explained = explain(service, status.now_ms)
+    view: dict[str, Any] = msgspec.to_builtins(explained)
+    kept = msgspec.to_builtins(quarantines(explained))
+    return {**view, "quarantines": kept, "timing": timing(service)}
 
 
 def history_view(lines: list[HistoryLine]) -> dict[str, Any]:

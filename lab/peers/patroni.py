@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,27 +19,33 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from agents.engines.base import Quarantined
 from lab.database import Login, make_role
+from lab.freezing import family_of, freeze, thaw
 from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.ground import Heard
+from lab.network import Network
 from lab.owned import Owned
 from lab.peers import install
 from lab.peers.patroni_files import (
     CLIENT_PORT,
     ENGINE_PORT,
     PEER_PORT,
-    REST_PORT,
     Timing,
     etcd_command,
+    rest_port,
     write_patroni,
 )
-from lab.peers.places import Places, ProxyPlaces
+from lab.peers.places import NamespacePlaces, Places, ProxyPlaces
 from lab.plan import Plan, agent_of, site_of
-from lab.processes import Child, end_all, kill_all, pids_of
+from lab.processes import Child, command_of, end_all, kill_all, pids_of
 
 LOGIN = "lab"
 WAIT_S = 120.0
 MOVE_TIMEOUT_S = 60.0
 LOOK_AGAIN_S = 0.1
+HEAR_AGAIN_S = 0.5
+"""Each look makes its engine answer queries: it is to be heard, not slowed."""
 LOOK_TIMEOUT = aiohttp.ClientTimeout(total=3.0, connect=1.0)
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -49,8 +55,17 @@ MakePlaces = Callable[[Plan], Places]
 def proxies(plan: Plan) -> Places:
     """Places on loopback with the lab's delays between them."""
     member = (CLIENT_PORT, PEER_PORT)
-    ports = dict.fromkeys(plan.sites, (ENGINE_PORT, REST_PORT, *member))
+    ports = {site: (ENGINE_PORT, rest_port(plan, site), *member) for site in plan.sites}
     return ProxyPlaces(plan.directory, ROUND_TRIPS_MS, {**ports, ARBITER: member})
+
+
+def namespaces(plan: Plan) -> Places:
+    """Places with networks of their own, the lab's delays between them, and clients in each."""
+    return NamespacePlaces(plan.directory, ROUND_TRIPS_MS)
+
+
+PLACES: dict[str, MakePlaces] = {"proxies": proxies, "namespaces": namespaces}
+"""By the names that `lab.four_sites` gives to networks."""
 
 
 class Patroni(Owned):
@@ -68,6 +83,7 @@ class Patroni(Owned):
             plan.ports[f"engine {self.service.name} {site}"] = address
         self._password = secrets.token_urlsafe(16)
         self._children: dict[str, list[Child]] = {}
+        self._doors: dict[str, str] = {}
         self._primary = agent_of(self.service.sites[0])
 
     async def start(self) -> None:
@@ -83,6 +99,7 @@ class Patroni(Owned):
         for site in self.service.sites:
             name, arguments = self.service.name, (self.timing, self._password)
             file = write_patroni(self.plan, self.places, name, site, *arguments)
+            self._doors[site] = await self.places.door(site, rest_port(self.plan, site))
             child = self._child(site, "patroni", [str(patroni), str(file)])
             self._children[site].append(child)
             child.start()
@@ -110,7 +127,7 @@ class Patroni(Owned):
         main = [p for p in pids_of(self.plan.site_directory(site)) if _runs_postgres(p, data)]
         if not main:
             raise RuntimeError(f"no engine of {service} runs at {site}")
-        for pid in (*main, *_below(main)):
+        for pid in family_of(main):
             _send(pid, signal.SIGKILL)
 
     def kill_site(self, site: str) -> None:
@@ -121,14 +138,12 @@ class Patroni(Owned):
         for child in self._children[site]:
             child.start()
 
-    def freeze_site(self, site: str) -> None:
-        """Stop every process of the site where it stands."""
-        for pid in self._pids(site):
-            _send(pid, signal.SIGSTOP)
+    async def freeze_site(self, site: str, also: Iterable[int] = ()) -> int:
+        """Every process of the site stands still, and these too; returns how many do."""
+        return await freeze(self.plan.site_directory(site), also)
 
-    def thaw_site(self, site: str) -> None:
-        for pid in self._pids(site):
-            _send(pid, signal.SIGCONT)
+    def thaw_site(self, site: str, also: Iterable[int] = ()) -> None:
+        thaw(self.plan.site_directory(site), also)
 
     async def switch_over(self, service: str) -> None:
         """By Patroni's REST API, which answers when it is done. Raises RuntimeError."""
@@ -145,23 +160,34 @@ class Patroni(Owned):
 
     # What is seen.
 
-    def inside(self, _place: str) -> tuple[str, ...]:
-        return ()
+    @property
+    def links(self) -> Network:
+        return self.places.links
+
+    def inside(self, place: str) -> tuple[str, ...]:
+        return self.links.inside(place)
 
     def login(self) -> Login:
         return Login("postgres", LOGIN, str(self._password_file))
 
     async def last_known(self, service: str) -> dict[str, Any]:
         """The member that is primary; of two that say so, the one of the higher timeline."""
-        seen = {site: await self._look(site, "patroni") for site in self.service.sites}
-        primaries = {
-            site: int(one.get("timeline", 0))
-            for site, one in seen.items()
-            if one.get("role") in ("primary", "master") and one.get("state") == "running"
-        }
-        if primaries:
-            self._primary = agent_of(max(primaries, key=lambda site: primaries[site]))
+        await self._find_primary()
         return {"primary": self._primary, "lease_ttl_ms": self.timing.ttl_s * 1000}
+
+    async def heard(self, _service: str) -> Heard | None:
+        """None while no member is primary. It tells no reasons, and no lag."""
+        await asyncio.sleep(HEAR_AGAIN_S)
+        site = await self._find_primary()
+        return Heard(site, serving=True) if site else None
+
+    async def lease_end_ms(self, _service: str, _site: str) -> float | None:
+        """Nobody tells when the right of its primary ends."""
+        return None
+
+    def quarantines(self, _service: str, _site: str) -> list[Quarantined] | None:
+        """It keeps none."""
+        return None
 
     async def primary_site(self, service: str) -> str:
         return site_of((await self.last_known(service))["primary"])
@@ -171,7 +197,7 @@ class Patroni(Owned):
         return []
 
     async def wait_until_whole(self, service: str, wait_s: float = WAIT_S) -> None:
-        """Wait until one member leads and the other streams."""
+        """Wait until one member leads and the other streams in its timeline."""
         await self._wait(f"{service} to be whole", self._whole, wait_s)
 
     async def as_superuser(self, service: str, site: str) -> asyncpg.Connection:
@@ -194,12 +220,22 @@ class Patroni(Owned):
         log = self.plan.site_directory(place) / f"{name}.log"
         return Child(f"{name} at {place}", log, command[1:], program=command[0])
 
-    def _pids(self, site: str) -> list[int]:
-        own = pids_of(self.plan.site_directory(site))
-        return sorted({*own, *_below(own)})
-
     def _rest(self, site: str, path: str) -> str:
-        return f"http://{self.places.address(site)}:{REST_PORT}/{path}"
+        return f"http://{self._doors[site]}/{path}"
+
+    async def _find_primary(self) -> str:
+        """The site of the one that says so; empty when none does."""
+        seen = {site: await self._look(site, "patroni") for site in self.service.sites}
+        primaries = {
+            site: int(one.get("timeline", 0))
+            for site, one in seen.items()
+            if one.get("role") in ("primary", "master") and one.get("state") == "running"
+        }
+        if not primaries:
+            return ""
+        site = max(primaries, key=lambda site: primaries[site])
+        self._primary = agent_of(site)
+        return site
 
     async def _look(self, site: str, path: str) -> dict[str, Any]:
         """An answer of one member's REST API; empty while it gives none."""
@@ -220,7 +256,9 @@ class Patroni(Owned):
         site = await self.primary_site(self.service.name)
         members = (await self._look(site, "cluster")).get("members", [])
         states = sorted((m.get("role"), m.get("state")) for m in members)
-        return states == [("leader", "running"), ("replica", "streaming")]
+        # One that still has writes of its own streams for a moment, too, in vain.
+        timelines = {m.get("timeline") for m in members}
+        return states == [("leader", "running"), ("replica", "streaming")] and len(timelines) == 1
 
     async def _wait(self, what: str, holds: Callable[[], Any], wait_s: float = WAIT_S) -> None:
         deadline = asyncio.get_running_loop().time() + wait_s
@@ -247,34 +285,8 @@ def _programs() -> tuple[Path, Path]:
 
 
 def _runs_postgres(pid: int, data: str) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return words[0].endswith(b"/postgres") and os.fsencode(data) in words
-
-
-def _below(pids: list[int]) -> list[int]:
-    """Every process that descends from these."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (parent := _parent(entry)):
-            parents[int(entry.name)] = parent
-    found: list[int] = []
-    wanted = set(pids)
-    while more := [p for p, parent in parents.items() if parent in wanted and p not in wanted]:
-        found += more
-        wanted |= set(more)
-    return found
-
-
-def _parent(entry: Path) -> int:
-    """The parent of a process under /proc, 0 when it is gone."""
-    try:
-        # The name before it stands in brackets and may hold anything.
-        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError):
-        return 0
+    words = command_of(pid)
+    return bool(words) and words[0].endswith("/postgres") and data in words
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -10,10 +10,9 @@ import yaml
 
 from lab.geography import ARBITER
 from lab.peers.places import Places
-from lab.plan import ENGINE_SETTINGS, Plan, agent_of
+from lab.plan import ENGINE_SETTINGS, Plan, agent_of, port_of
 
 ENGINE_PORT = 5432
-REST_PORT = 8008
 CLIENT_PORT = 2379
 PEER_PORT = 2380
 
@@ -33,6 +32,11 @@ TIMINGS = (
     # The least that Patroni takes of each; what is lower it raises by itself.
     Timing("tightest", ttl_s=20, loop_wait_s=1, retry_timeout_s=3),
 )
+
+
+def rest_port(plan: Plan, site: str) -> int:
+    """Of Patroni's REST API: one that is free on this process's own loopback, for its door."""
+    return port_of(plan.address(f"rest {site}"))
 
 
 def etcd_command(program: Path, plan: Plan, places: Places, place: str) -> list[str]:
@@ -61,8 +65,8 @@ def write_patroni(
         "scope": service,
         "name": agent_of(site),
         "restapi": {
-            "listen": f"{own}:{REST_PORT}",
-            "connect_address": f"{host}:{REST_PORT}",
+            "listen": f"{places.address_with_door(site)}:{rest_port(plan, site)}",
+            "connect_address": f"{host}:{rest_port(plan, site)}",
         },
         "etcd3": {"hosts": [f"{places.host(m)}:{CLIENT_PORT}" for m in members]},
         "watchdog": {"mode": "off"},

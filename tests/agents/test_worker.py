@@ -41,8 +41,10 @@ from agents.core.step import begin
 from agents.jobs import Fresh
 from agents.mailbox import Mailbox, Seen
 from agents.metrics import Metrics
+from agents.timings import RENEWALS_TO_JUDGE
 from agents.worker import Worker
-from protocol.messages import Ask, Goal, Granted, ReplicaReport, Right, Role
+from protocol.messages import Ask, Assignment, Goal, Granted, ReplicaReport, Right, Role
+from tests.agents.core import given
 
 ASK = Ask("paspor", "uid", 1, 1, "n.1", True)
 GRANTED = Granted("paspor", "uid", 1, 1, "n.1", 1)
@@ -100,9 +102,13 @@ def world() -> World:
 
 
 @pytest.fixture
-def worker(world: World) -> Iterator[Worker]:
+def metrics() -> Metrics:
+    return Metrics("batam-1", "batam")
+
+
+@pytest.fixture
+def worker(world: World, metrics: Metrics) -> Iterator[Worker]:
     replica = begin("batam-1", "paspor", "paspor", "1-a", Durable(), 1000)
-    metrics = Metrics("batam-1", "batam")
     with ThreadPoolExecutor(1) as disk:
         made = Worker(replica, world, disk, world, Fresh(), metrics, lambda: 1000)
         made.connect(world, world)
@@ -250,3 +256,28 @@ async def test_ticks_do_not_pile_up_and_facts_are_never_dropped() -> None:
     assert [type(await mailbox.get()) for _ in range(4)] == [JobEnded] * 4
     mailbox.put(Tick())
     assert isinstance(await mailbox.get(), Tick)
+
+
+async def test_gaps_under_other_terms_are_forgotten_when_an_assignment_is_taken(
+    worker: Worker, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timings = metrics.timings("paspor")
+
+    def taken(assignment: Assignment) -> None:
+        def step(replica: Replica, _event: Event, _now_ms: int) -> tuple[Replica, list[Action]]:
+            return replace(replica, durable=Durable(assignment=assignment)), []
+
+        monkeypatch.setattr(worker_module, "step", step)
+
+    first = given.order(Goal.PRIMARY)
+    taken(first)
+    await worker.take(Tick())
+    for number in range(RENEWALS_TO_JUDGE + 1):
+        timings.extended(400 * number)
+    assert timings.renewal_gap_p999_ms == 400
+    taken(replace(first, revision=first.revision + 1))
+    await worker.take(Tick())
+    assert timings.renewal_gap_p999_ms == 400
+    taken(replace(first, terms=replace(first.terms, ttl_ms=6000)))
+    await worker.take(Tick())
+    assert timings.renewal_gap_p999_ms == 0

@@ -33,7 +33,11 @@ def test_an_owned_setting_is_refused_at_load_with_its_reason(
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("max_slot_wal_keep_size", ["64MB", "4GB", "1024"], ["-1", "", "lots"]),
+        (
+            "max_slot_wal_keep_size",
+            ["16MB", "16384kB", "4GB", "1024", "4 TB", "4096GB"],
+            ["-1", "", "lots", "0", "15MB", "15", "5TB", "4194305", "99999TB", "9" * 40],
+        ),
         ("max_wal_senders", ["10", "64"], ["9", "0", "-20", "many"]),
         ("max_replication_slots", ["10", "20"], ["0"]),
         ("wal_level", ["replica", "logical"], ["minimal"]),
@@ -44,6 +48,19 @@ def test_a_setting_within_bounds_is_the_dbas_to_choose(
 ) -> None:
     assert [refusal(name, value) for value in good] == [None] * len(good)
     assert all(refusal(name, value) for value in bad)
+
+
+def test_a_bound_that_is_none_is_refused_with_the_most_that_may_be_given(
+    judge: Callable[[Any], Report],
+    agent: Callable[..., Any],
+    said: Callable[[Report, str], Problem],
+) -> None:
+    report = judge(agent({"services.0.settings": {"max_slot_wal_keep_size": "99999TB"}}))
+    assert report.exit_code == 2
+    found = said(report, "services[0].settings.max_slot_wal_keep_size")
+    assert "fills the primary's disk" in found.message
+    assert found.mend == "give 16MB to 4TB, or take it out"
+    assert found.value == '"99999TB"'
 
 
 def test_all_other_settings_are_the_dbas() -> None:

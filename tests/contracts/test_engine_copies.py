@@ -177,6 +177,27 @@ async def test_a_half_rewound_copy_is_never_started_and_never_removed(pair: Pair
     await pair.stream_back()
 
 
+async def test_a_tablespace_elsewhere_is_refused_by_name_before_anything_is_copied(
+    pair: Pair, make_site: MakeSite, directory: Path
+) -> None:
+    place = directory / "fast"
+    place.mkdir(mode=0o700)
+    await pair.primary.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
+    await pair.primary.engine.ensure_slot("saling_c")
+    third = make_site("c")
+    with pytest.raises(EngineError, match=r"tablespace fast \(/.*/fast\): stands outside") as said:
+        await third.engine.seed(pair.primary.upstream("c"), ignore)
+    assert not isinstance(said.value, EngineBusy)
+    assert not third.config.data.with_name("data.seeding").exists()
+    await pair.fail_over()
+    shutil.rmtree(pair.primary.config.data / "pg_wal")
+    (pair.primary.config.data / "pg_wal").mkdir()
+    with pytest.raises(EngineError, match="tablespace fast") as said:
+        await pair.primary.engine.rejoin(pair.backup.upstream("a"), ignore)
+    assert not isinstance(said.value, EngineBusy)
+    assert (await pair.primary.engine.observe()).disk is Disk.DATA
+
+
 async def test_a_copy_of_another_system_never_rejoins(
     pair: Pair, make_site: MakeSite, template: Path
 ) -> None:

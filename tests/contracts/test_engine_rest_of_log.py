@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -57,6 +60,35 @@ async def test_a_standby_takes_all_that_its_dead_primary_had_committed(
     await left_behind(pair, rows)
     await pair.backup.engine.take_log(log_of(pair.primary))
     assert await promoted_rows(pair) == rows
+
+
+async def test_nothing_is_given_that_is_not_on_the_old_primary_s_disk(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await left_behind(pair, 40_000)
+    log = pair.primary.config.data / "pg_wal"
+    done: list[Path] = []
+    fsync, pread = os.fsync, os.pread
+
+    def flushed(descriptor: int) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        fsync(descriptor)
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    def given(descriptor: int, size: int, offset: int) -> bytes:
+        assert done[0] == log
+        assert Path(f"/proc/self/fd/{descriptor}").readlink() == done[-1]
+        return pread(descriptor, size, offset)
+
+    seen = await pair.backup.engine.observe()
+    begin = seen.position_bytes // 8192 * 8192
+    point = LogPoint(seen.system_identifier, 1, begin, seen.position_bytes)
+    size, chunks = await pair.primary.engine.rest_of_log(point)
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "pread", given)
+    sent = [len(chunk) async for chunk in chunks]
+    assert sum(sent) == size
+    assert len(done) > 2, "several segments, and their directory"
 
 
 async def test_the_rest_is_the_same_from_an_old_primary_that_replays_it_as_a_standby(

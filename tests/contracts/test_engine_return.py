@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from agents.core.observation import Disk
-from agents.engines import pg_quarantine
+from agents.engines import pg_past, pg_quarantine, pg_wal
 from agents.engines.base import EngineBusy, EngineError, Progress, Quarantined, Rejoined, Return
 from agents.engines.pg_report import Report, read_report
 from agents.engines.pg_tools import ENVIRONMENT
@@ -105,11 +107,49 @@ async def test_a_killed_primary_that_wrote_nothing_alone_follows_and_nothing_is_
 ) -> None:
     await pair.primary.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
     await pair.fail_over()
+    await pair.backup.sql("CHECKPOINT")
+    await pair.backup.sql("CREATE TABLE later ()")
+    checkpoint = "SELECT checkpoint_lsn::text FROM pg_control_checkpoint()"
+    before = await pair.backup.sql(checkpoint)
     came = await pair.primary.engine.rejoin(pair.backup.upstream("a", pair.identifier), ignore)
     assert (came.how, came.quarantine) == (Return.FOLLOWS, None)
+    assert await pair.backup.sql(checkpoint) == before, "the upstream was burdened for nothing"
     assert not pair.primary.config.quarantine_root.exists()
     await pair.stream_back()
     assert await pair.primary.sql("SELECT count(*) FROM t") == 1000
+
+
+async def test_a_long_record_at_the_fork_never_holds_up_the_agent(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[int] = []
+    threads: list[threading.Thread] = []
+    checksum, stands = pg_wal._crc32c, pg_wal.record_stands
+
+    def watched_checksum(content: bytes) -> int:
+        checked.append(len(content))
+        return checksum(content)
+
+    def watched(*given: Any) -> bool:
+        threads.append(threading.current_thread())
+        return stands(*given)
+
+    monkeypatch.setattr(pg_wal, "_crc32c", watched_checksum)
+    monkeypatch.setattr(pg_past, "record_stands", watched)
+    await pair.caught_up()
+    await pair.backup.lease()
+    await pair.backup.engine.promote(30_000)
+    long = "SELECT pg_logical_emit_message(false, 'saling', repeat('x', 10000000))"
+    await pair.primary.sql(long)
+    await pair.primary.sql("CREATE TABLE alone ()")
+    await pair.primary.engine.kill()
+    await pair.backup.engine.ensure_slot("saling_a")
+    kept = await rejoined(pair)
+    assert kept.transactions == 1
+    assert kept.bytes > 10_000_000
+    assert all(size <= 2**18 for size in checked)
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_without_room_for_the_quarantine_nothing_is_rewound(
@@ -299,9 +339,23 @@ async def test_without_pg_waldump_the_log_is_kept_and_the_report_says_what_is_mi
     kept = await rejoined(pair)
     report = report_in(kept)
     assert kept.transactions is None
-    assert "not installed" in report.not_counted
+    assert "pg_waldump of PostgreSQL" in report.not_counted
+    assert "is not installed: install its package" in report.not_counted
+    assert str(pair.primary.config.binaries) in report.not_counted
     assert report.files
     assert find_waldump(pair.primary.config.binaries, 0) is not None
+
+
+async def test_a_pg_waldump_that_vanishes_is_an_error_by_its_name_and_all_is_kept(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await diverge(pair)
+    found = iter([Path("/nowhere/pg_waldump"), None])
+    monkeypatch.setattr("agents.engines.pg_witness.find_waldump", lambda *_: next(found))
+    kept = await rejoined(pair)
+    assert kept.transactions is None
+    assert "/nowhere/pg_waldump" in report_in(kept).not_counted
+    assert report_in(kept).files
 
 
 async def test_a_count_that_was_cut_short_is_no_count_and_is_made_again(

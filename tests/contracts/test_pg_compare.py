@@ -90,6 +90,23 @@ async def test_a_collation_that_something_uses_is_compared(pair: Pair) -> None:
 
 
 @pytest.mark.postgres
+async def test_a_tablespace_outside_the_data_directory_makes_a_standby_unfit(
+    pair: Pair, directory: Path
+) -> None:
+    place = directory / "fast"
+    place.mkdir(mode=0o700)
+    await pair.primary.sql("ALTER ROLE saling SET allow_in_place_tablespaces = on")
+    await pair.primary.sql("CREATE TABLESPACE inside LOCATION ''")
+    await pair.caught_up()
+    assert await unfit(pair) == ""
+    await pair.primary.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
+    await pair.caught_up()
+    found = await unfit(pair)
+    assert f"tablespace fast ({place}): stands outside the data directory" in found
+    assert "move what is in it to pg_default" in found
+
+
+@pytest.mark.postgres
 async def test_a_primary_restarted_with_more_connections_makes_its_standby_unfit(
     pair: Pair,
 ) -> None:

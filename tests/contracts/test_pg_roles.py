@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
+from agents.core.model import Durable, Replica
+from agents.core.observation import Observation
 from agents.doctor_engine import running_findings
 from agents.engines.pg_roles import LACKING, Passwords, fits, provision_sql, scram_verifier
 from agents.findings import Level
-from tests.contracts.conftest import MakeSite, Pair, Site
+from agents.jobs import Fresh
+from agents.upkeep import Upkeep
+from protocol.messages import Role
+from tests.contracts.conftest import MakeSite, Pair, Site, until
 
 PASSWORD = "correct horse: battery\\staple"
 
@@ -141,6 +148,42 @@ async def test_a_cluster_of_an_older_version_gets_what_it_lacks_and_loses_what_i
     assert await primary.sql(verifier) == before
     await pair.caught_up()
     assert await pair.backup.sql(LACKING) == []
+
+
+@pytest.mark.postgres
+async def test_a_lock_that_keeps_roles_from_being_set_is_told_and_no_verifier_with_it(
+    make_site: MakeSite, template: Path
+) -> None:
+    site = make_site("a")
+    await site.start_as_primary(template)
+    await site.engine.upkeep()
+    await site.sql("ALTER SYSTEM SET lock_timeout = '50ms'")
+    await site.sql("SELECT pg_reload_conf()")
+    site.config.password_file.write_text("another\n")
+    holder = await connected(site, "saling", "socket", "postgres")
+    await holder.execute("BEGIN; ALTER ROLE saling_rewind CONNECTION LIMIT 5")
+    replica = Replica(
+        "a", "orders", "uid", "life", 0, Durable(), observation=Observation(role=Role.PRIMARY)
+    )
+    fresh = Fresh()
+    fresh.guarded = True
+    upkeep = Upkeep("orders", site.engine, lambda: replica, fresh)
+    with structlog.testing.capture_logs() as logged:
+        task = asyncio.create_task(upkeep.run())
+
+        async def told() -> bool:
+            return bool(upkeep.problem)
+
+        await until(told, "the upkeep says what is the matter")
+        task.cancel()
+        await asyncio.wait([task])
+    holder.terminate()
+    why = "roles and passwords cannot be set: canceling statement due to lock timeout"
+    assert upkeep.problem == f"passwords and roles: {why}"
+    assert why in str(logged)
+    for text in (upkeep.problem, str(logged), site.config.log.read_text()):
+        assert "SCRAM-SHA-256" not in text
+        assert "NOSUPERUSER" not in text
 
 
 def test_what_is_stored_of_a_password_fits_it_alone_and_does_not_hold_it() -> None:

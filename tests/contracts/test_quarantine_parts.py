@@ -13,7 +13,15 @@ from agents.engines.pg_pulse import done
 from agents.engines.pg_quarantine import all_in, told
 from agents.engines.pg_rejoin import Watched
 from agents.engines.pg_report import Relation, Report, read_report, text_of, write_json
-from agents.engines.pg_wal import Fork, _crc32c, record_stands, segment_file, segments
+from agents.engines.pg_tools import LINE_AT_MOST_BYTES, Lines
+from agents.engines.pg_wal import (
+    Fork,
+    _crc32c,
+    record_end,
+    record_stands,
+    segment_file,
+    segments,
+)
 from agents.engines.pg_waldump import Counter
 
 SEGMENT = 1 << 20
@@ -98,6 +106,24 @@ def test_a_whole_record_is_told_from_what_only_looks_like_one(tmp_path: Path, of
     assert not record_stands([], at, SEGMENT)
 
 
+def test_a_long_record_is_told_by_its_last_page_within_a_moment(tmp_path: Path) -> None:
+    at = 3 * SEGMENT + 8192 - 64
+    length = 2**18 + 3
+    head = struct.pack("<I", length) + b"x" * (length - 4)
+    path = log_with(tmp_path, head, at, pages=40)
+    assert not record_stands([path], at, SEGMENT)
+    content = bytearray(path.read_bytes())
+    end = record_end(tmp_path, 1, at, SEGMENT) % SEGMENT
+    page = end // 8192 * 8192
+    struct.pack_into("<H", content, page + 2, 1)
+    struct.pack_into("<I", content, page + 16, end - page - 24 - 5)
+    path.write_bytes(content)
+    assert record_stands([path], at, SEGMENT)
+    struct.pack_into("<I", content, page + 16, end - page - 24 - 6)
+    path.write_bytes(content)
+    assert not record_stands([path], at, SEGMENT)
+
+
 def test_the_checksum_is_that_of_postgresql() -> None:
     assert _crc32c(b"123456789") == 0xE3069283
 
@@ -172,6 +198,17 @@ def test_rewinding_is_known_to_have_written_however_much_it_said_since() -> None
     watched.tell()
     assert watched.wrote
     assert heard[-1] == f"rewinding {2048 * 1024}"
+
+
+def test_a_line_without_end_costs_no_more_than_what_comes() -> None:
+    lines = Lines()
+    assert lines.take(b"one\rtwo\n\nthr") == ["one", "two"]
+    assert lines.take(b"ee\n") == ["three"]
+    for _ in range(4000):
+        assert lines.take(b"x" * 65536) == []
+    [long] = lines.take(b"end\n")
+    assert LINE_AT_MOST_BYTES <= len(long) < LINE_AT_MOST_BYTES + 65536
+    assert lines.take(b"next\n") == ["next"]
 
 
 def test_work_is_felt_in_what_a_process_has_done() -> None:

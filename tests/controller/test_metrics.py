@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from controller.core.model import Maintenance, Operation, State, Transition
+from controller.core.model import Maintenance, Operation, Seen, State, Transition
 from controller.core.step import begin, found
 from controller.link import Counts
 from controller.metrics import Metrics
 from controller.specs import service_specs
 from controller.status import BrokerStatus, Status
 from controller.stores.base import HistoryLine
+from protocol.messages import Mode, ReplicaReport, Role
 from tests.controller.cluster import Cluster
 
 
@@ -108,7 +109,8 @@ def test_a_maintenance_is_told_apart_from_a_loss_until_it_is_overdue(
         proven_once=True,
         proven_ms=now_ms,
     )
-    services = {**status.state.services, "paspor": patched}
+    # The site holds nothing else here.
+    services = {"paspor": patched}
     state = structs.replace(status.state, services=services)
     one = Metrics("1.2.3")
     one.watch(lambda: replace(status, state=state, now_ms=now_ms), Counts)
@@ -121,6 +123,55 @@ def test_a_maintenance_is_told_apart_from_a_loss_until_it_is_overdue(
     assert 'saling_site_maintenance{site="jabodetabek"} 0.0' in shown
     left_s = (3_600_000 - after_ms) / 1000
     assert f'saling_service_maintenance_left_seconds{{service="paspor"}} {left_s}' in shown
+
+
+def test_an_agent_that_still_holds_another_service_is_not_announced_as_a_whole(
+    status: Status,
+) -> None:
+    service = status.state.services["paspor"]
+    announced = Maintenance("batam-1", "siti", "kernel patches", 3_600_000)
+    patched = structs.replace(
+        service,
+        record=structs.replace(service.record, maintenance=announced),
+        proven_once=True,
+        proven_ms=status.now_ms,
+    )
+    other = next(
+        s for s in status.state.services.values()
+        if s.record.service != "paspor" and "batam-1" in (s.record.primary, s.record.backup)
+    )  # fmt: skip
+    services = {"paspor": patched, other.record.service_uid: other}
+    state = structs.replace(status.state, services=services)
+    one = Metrics("1.2.3")
+    one.watch(lambda: replace(status, state=state), Counts)
+    shown = lines(one)
+    assert 'saling_service_maintenance{service="paspor"} 1.0' in shown
+    assert 'saling_agent_maintenance{agent="batam-1"} 0.0' in shown
+
+
+@pytest.mark.parametrize(("unfit", "value"), [("", 0.0), ("max_connections: 50 here", 1.0)])
+def test_a_backup_that_does_not_match_its_primary_is_shown(
+    status: Status, unfit: str, value: float
+) -> None:
+    service = status.state.services["paspor"]
+    backup = service.record.backup
+    told = ReplicaReport(
+        service="paspor",
+        service_uid=service.spec.uid,
+        revision=1,
+        epoch=1,
+        role=Role.STANDBY,
+        mode=Mode.NONE,
+        unfit=unfit,
+    )
+    heard = structs.replace(service, reports={backup: Seen(told, status.now_ms)})
+    services = {**status.state.services, "paspor": heard}
+    one = Metrics("1.2.3")
+    state = structs.replace(status.state, services=services)
+    one.watch(lambda: replace(status, state=state), Counts)
+    shown = lines(one)
+    assert f'saling_service_backup_unfit{{service="paspor"}} {value}' in shown
+    assert sum(line.startswith("saling_service_backup_unfit{") for line in shown) == 2
 
 
 def test_a_move_is_counted_where_it_ends_with_its_reason(metrics: Metrics) -> None:

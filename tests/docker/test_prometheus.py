@@ -44,10 +44,41 @@ def test_promtool_takes_the_configuration(root: Path, tmp_path: Path) -> None:
 
 
 @needs_promtool
-def test_alerts_fire_when_they_should_and_not_before(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cases", ["rules_test.yml", "maintenance_test.yml"])
+def test_alerts_fire_when_they_should_and_not_before(
+    root: Path, tmp_path: Path, cases: str
+) -> None:
     shutil.copy(root / "docker" / "saling.rules.yml", tmp_path)
-    shutil.copy(root / "tests" / "docker" / "rules_test.yml", tmp_path)
-    promtool("test", "rules", "rules_test.yml", cwd=tmp_path)
+    shutil.copy(root / "tests" / "docker" / cases, tmp_path)
+    promtool("test", "rules", cases, cwd=tmp_path)
+
+
+def test_alerts_of_what_may_be_announced_ask_for_its_maintenance(
+    rules: list[dict[str, Any]],
+) -> None:
+    announced = {
+        "SalingUnprotected": "service",
+        "SalingBackupUnfit": "service",
+        "SalingLossBoundNear": "service",
+        "SalingAgentDown": "agent",
+        "SalingSiteDown": "site",
+    }
+    asks = re.compile(r"unless on \((\w+)\) saling_(\w+)_maintenance == 1")
+    silenced = {
+        rule["alert"]: asks.findall(rule["expr"]) for rule in rules if "unless" in rule["expr"]
+    }
+    assert silenced == {alert: [(what, what)] for alert, what in announced.items()}
+
+
+def test_only_the_rules_file_holds_rules_and_the_docs_name_alerts_that_are_in_it(
+    root: Path, rules: list[dict[str, Any]]
+) -> None:
+    names = {rule["alert"] for rule in rules}
+    for page in [*(root / "docs").rglob("*.md"), root / "README.md", root / "docker/README.md"]:
+        text = page.read_text()
+        assert not re.search(r"^\s*(- alert|expr):", text, flags=re.MULTILINE), page
+        named = set(re.findall(r"\bSaling[A-Z][A-Za-z]+", text))
+        assert named <= names, f"{page}: {sorted(named - names)}"
 
 
 def test_every_alert_has_words_and_a_page(root: Path, rules: list[dict[str, Any]]) -> None:

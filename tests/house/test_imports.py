@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "config": {"config", "protocol"},
     "controller/core": {"controller.core", "protocol", "config"},
     "agents/core": {"agents.core", "protocol", "config"},
-    "simulator": {"simulator", "controller.core", "agents.core", "protocol"},
+    "simulator": {"simulator", "controller.core", "agents.core", "protocol", "config.leases"},
 }
 """Of our own modules. A package and all that is under it."""
 

@@ -11,6 +11,9 @@ import pytest
 
 LINES_AT_MOST = 400
 
+FUNCTION_LINES_AT_MOST = 50
+SHIPPED = ("agents", "config", "controller", "protocol")
+
 LONG_FILES: frozenset[str] = frozenset()
 """Python files that may be longer, each with its reason beside it."""
 
@@ -84,6 +87,20 @@ def test_no_python_file_is_too_long(root: Path) -> None:
         lines = len(file.read_text(encoding="utf-8").splitlines())
         if lines > LINES_AT_MOST and name not in LONG_FILES:
             wrong.append(f"{name}: {lines} lines, at most {LINES_AT_MOST}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_shipped_function_is_too_long(root: Path) -> None:
+    """A function is read at one look; tests and the lab tell longer stories."""
+    wrong = []
+    for file in python_files(root):
+        if file.relative_to(root).parts[0] not in SHIPPED:
+            continue
+        for function in functions(file):
+            lines = (function.end_lineno or 0) - function.lineno + 1
+            if lines > FUNCTION_LINES_AT_MOST:
+                where = f"{file.relative_to(root)}:{function.lineno}: {function.name}"
+                wrong.append(f"{where}: {lines} lines, at most {FUNCTION_LINES_AT_MOST}")
     assert not wrong, "\n".join(wrong)
 
 

@@ -132,7 +132,7 @@ class PlainServer:
             file.write(
                 f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nmax_connections = 40\n"
                 f"unix_socket_directories = '{self.sockets}'\nshared_buffers = '16MB'\n"
-                "work_mem = '5MB'\n"
+                "work_mem = '5MB'\nmax_slot_wal_keep_size = '4GB'\n"
             )
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from lab.binaries import wheel_binaries
@@ -162,6 +163,35 @@ async def missing_rows(lab: WaitingLab, site: str, client: Client) -> set[int]:
     rows = await connection.fetch("SELECT number FROM rows")
     await connection.close()
     return set(client.acknowledged) - {row["number"] for row in rows}
+
+
+async def test_a_slot_is_made_only_where_it_cannot_fill_the_disk(pair: Pair) -> None:
+    lab, connection = pair.lab, await pair.servers[HOME].connect()
+    await connection.execute("ALTER SYSTEM SET max_slot_wal_keep_size = -1")
+    await connection.execute("SELECT pg_reload_conf()")
+    await until_shown(connection, "-1")
+    found = refused(await adopt(lab, HOME, "--prepare"))
+    assert list(found) == ["slot"]
+    assert await connection.fetchval("SELECT count(*) FROM pg_replication_slots") == 0
+
+    # The mend that it names, to the letter.
+    for statement in found["slot"].partition(" | ")[2].split("; ")[:2]:
+        await connection.execute(statement)
+    await until_shown(connection, "4GB")
+    assert (await adopt(lab, HOME, "--prepare")).code == 0
+    slots = "SELECT count(*) FROM pg_replication_slots WHERE restart_lsn IS NOT NULL"
+    assert await connection.fetchval(slots) == 1
+    await connection.close()
+
+
+async def shown(connection: asyncpg.Connection) -> str:
+    return str(await connection.fetchval("SHOW max_slot_wal_keep_size"))
+
+
+async def until_shown(connection: asyncpg.Connection, value: str) -> None:
+    async with asyncio.timeout(60):
+        while await shown(connection) != value:  # noqa: ASYNC110 - a server tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_nobody_starts_an_adopted_primary_twice_nor_adopts_it_twice(pair: Pair) -> None:

@@ -96,7 +96,10 @@ class DebianPair:
             manual = ("--start-conf=manual", "-p", self.port(site))
             shell("pg_createcluster", "15", self.names[site], *manual)
             extra = self.etc(site) / "conf.d" / "ours.conf"
-            extra.write_text("shared_buffers = 16MB\nmax_connections = 40\nwork_mem = 5MB\n")
+            extra.write_text(
+                "shared_buffers = 16MB\nmax_connections = 40\nwork_mem = 5MB\n"
+                "max_slot_wal_keep_size = 4GB\n"
+            )
         self.ctl(HOME, "start")
         self.psql(HOME, f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
         self.psql(HOME, "CREATE TABLE rows (number bigint PRIMARY KEY)")

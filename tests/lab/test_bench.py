@@ -14,7 +14,36 @@ import pytest
 from lab import bench
 from lab.bench_systems import System
 from lab.incident import Act
+from lab.own_count import Kept, OwnCount
 from lab.scenarios import SCENARIOS, Scenario
+from lab.unkind import Unkind
+from tests.lab.unkindness import told
+
+
+class Watched:
+    """Stands for a watch on a ground that is always whole."""
+
+    def __init__(self, lab: Any, _service: str) -> None:
+        self.lab = lab
+
+    async def __aenter__(self) -> Watched:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        pass
+
+    async def wait_for_writes(self) -> None:
+        pass
+
+
+class Whole:
+    async def wait_until_whole(self, _service: str) -> None:
+        pass
+
+
+@asynccontextmanager
+async def ground(_directory: Path, _network: str) -> AsyncIterator[Any]:
+    yield Whole()
 
 
 def batches(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[bench.Batch]:
@@ -72,27 +101,11 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
 ) -> None:
     grounds = []
 
-    class Grounds:
-        async def wait_until_whole(self, _service: str) -> None:
-            pass
-
-    class Watched:
-        def __init__(self, lab: Any, _service: str) -> None:
-            self.lab = lab
-
-        async def __aenter__(self) -> Watched:
-            return self
-
-        async def __aexit__(self, *_exc: object) -> None:
-            pass
-
-        async def wait_for_writes(self) -> None:
-            pass
-
     @asynccontextmanager
-    async def make(directory: Path, _network: str) -> AsyncIterator[Any]:
+    async def make(directory: Path, network: str) -> AsyncIterator[Any]:
         grounds.append(directory)
-        yield Grounds()
+        async with ground(directory, network) as one:
+            yield one
         grounds.append(directory)
 
     runs = iter([None, "the engine is gone", None])
@@ -110,6 +123,44 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
     ]
     assert [(f.run, f.reason) for f in failures] == [(2, "RuntimeError: the engine is gone")]
     assert len(set(grounds)) == 2 and not any(directory.exists() for directory in grounds)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (told(kept=Kept(3, OwnCount(4, 0), {}, "it holds 3 transactions")), "it holds 3"),
+        (told(lease_margin_s=-0.1), "0.1 s after its lease's end"),
+    ],
+    ids=["quarantine", "lease"],
+)
+async def test_a_run_with_figures_that_must_not_be_keeps_them_and_has_failed(
+    monkeypatch: pytest.MonkeyPatch, wrong: Unkind, reason: str
+) -> None:
+    async def do(_watch: Any) -> list[Unkind]:
+        return [wrong]
+
+    monkeypatch.setattr(bench, "Watch", Watched)
+    system = System("saling", "fast", 2.0, 0.0, ground)
+    figures, failures = await bench._batch(bench.Batch("cut", Scenario(do, run_s=1), system, 1))
+    assert [figure.unkind for figure in figures] == [wrong]
+    assert [failure.run for failure in failures] == [1] and reason in failures[0].reason
+
+
+def test_a_figure_counts_what_the_client_inside_and_the_time_after_the_heal_prove() -> None:
+    unkind = told(two_writers_s=0.2, two_writers_after_s=0.6, lost_after=3)
+    system = System("saling", "fast", 2.0, 0.0, ground)
+    batch = bench.Batch("cut", SCENARIOS["cut-off"], system, 1)
+    figure = bench._figure(batch, 1, unkind)
+    assert (figure.two_writers_s, figure.acked_lost) == (0.6, 3)
+
+
+@pytest.mark.parametrize("name", ["cut-off", "frozen", "one-link", "deaf", "mute"])
+def test_the_networks_faults_are_done_to_a_peer_too(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    words = ("--only", name, "--profile", "fast", "--peer", "patroni")
+    systems = [(b.system.name, b.system.profile) for b in batches(monkeypatch, *words)]
+    assert systems == [("saling", "fast"), ("patroni", "default"), ("patroni", "tightest")]
 
 
 def test_an_interrupted_benchmark_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from lab.bench_table import Failure, Figure, Report, markdown, ratios_of, rows_of, write
+from lab.bench_table import Failure, Figure, Report, markdown, ratios_of, rows_of, sides_of, write
+from lab.own_count import Kept, OwnCount
+from lab.unkind import Unkind
+from tests.lab.unkindness import told
 
 ENGINE = "engine killed"
 
@@ -40,6 +43,7 @@ def report(figures: list[Figure], failures: list[Failure]) -> Report:
         load=(0.5, 3.0),
         options=[],
         rows=rows,
+        sides=sides_of(figures),
         ratios=ratios_of(rows),
         failures=failures,
         skipped={"cut": "it needs root"},
@@ -94,3 +98,52 @@ def test_both_files_are_written_and_read_back(tmp_path: Path) -> None:
     read = msgspec.json.decode((tmp_path / "new" / "bench.json").read_bytes(), type=Report)
     assert read == made
     assert (tmp_path / "new" / "bench.md").read_text() == markdown(made)
+
+
+def seen(unkind: Unkind, system: str = "saling", profile: str = "fast") -> Figure:
+    cut = {"scenario": "cut-off", "incident": "primary site cut off", "profile": profile}
+    return figure(2.1, system, unkind=unkind, **cut)
+
+
+def test_the_faulty_sites_side_has_the_worst_of_its_runs() -> None:
+    runs = [
+        told(lease_margin_s=0.4, acked_inside=90, lost_inside=7, lag_bytes=None),
+        told(lease_margin_s=0.2, acked_inside=80, lost_inside=9, lag_bytes=64, lost_after=1),
+        told(lease_margin_s=None, acked_after_thaw=2, two_writers_after_s=0.1, whole_after_s=9),
+    ]
+    (side,) = sides_of([seen(run) for run in runs])
+    assert (side.lease_margin_s, side.acked_inside, side.lost_inside) == (0.2, 90, 9)
+    assert (side.acked_after_thaw, side.two_writers_after_s, side.lost_after) == (2, 0.1, 1)
+    assert (side.lag_bytes, side.whole_after_s) == (64, 9)
+    assert (side.quarantined, side.own_count, side.equal) == (None, None, None)
+
+
+def test_what_is_quarantined_and_the_clients_own_count_are_sums_that_can_be_compared() -> None:
+    counts = [Kept(n, OwnCount(own, more), {}, "") for n, own, more in ((12, 12, 0), (9, 8, 1))]
+    (side,) = sides_of([seen(told(kept=kept)) for kept in counts])
+    assert (side.quarantined, side.own_count, side.equal) == (21, OwnCount(20, 1), True)
+    wrong = Kept(3, OwnCount(4, 0), {}, "it holds 3 transactions")
+    (side,) = sides_of([seen(told(kept=kept)) for kept in (*counts, wrong)])
+    assert side.equal is False
+
+
+def test_a_peer_stands_beside_it_with_dashes_for_what_it_does_not_tell() -> None:
+    ours = seen(told(lease_margin_s=0.25, kept=Kept(12, OwnCount(11, 1), {}, "")))
+    theirs = seen(told(lease_margin_s=None, lag_bytes=None, lost_inside=60), "patroni", "default")
+    text = markdown(report([ours, theirs], []))
+    first, second = (line for line in text.splitlines() if "| 0.0 s |" in line)
+    assert first.startswith("| primary site cut off | saling | fast | 0.25 s |")
+    assert first.endswith("| 0 B | 12 | 11 (+ 1 unanswered) | yes |")
+    assert second.startswith("| primary site cut off | patroni | default | - |")
+    assert second.endswith("| - | - | - | - |")
+
+
+def test_without_a_client_in_a_faulty_site_there_is_no_second_table() -> None:
+    assert "faulty site" not in markdown(report([figure(0.2)], []))
+
+
+def test_nothing_that_was_seen_is_dropped(tmp_path: Path) -> None:
+    unkind = told(reasons=["ALONE: the backup is away"], kept=Kept(1, OwnCount(1, 0), {}, ""))
+    write(report([seen(unkind)], []), tmp_path / "bench")
+    read = msgspec.json.decode((tmp_path / "bench.json").read_bytes(), type=Report)
+    assert read.figures[0].unkind == unkind

@@ -6,19 +6,30 @@ import asyncio
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
 from lab.bench_systems import PEERS, systems_of
 from lab.geography import ARBITER, ROUND_TRIPS_MS
+from lab.ground import Heard
+from lab.namespaces import why_not
 from lab.peers.install import LOCK
-from lab.peers.patroni import Patroni, _below, proxies
-from lab.peers.patroni_files import TIMINGS, Timing, etcd_command, write_patroni
+from lab.peers.patroni import Patroni, namespaces, proxies
+from lab.peers.patroni_files import (
+    ENGINE_PORT,
+    TIMINGS,
+    Timing,
+    etcd_command,
+    rest_port,
+    write_patroni,
+)
 from lab.peers.places import ProxyPlaces
 from lab.plan import ENGINE_SETTINGS, Plan, Service
+from lab.processes import Child
 
 SITES = ("jabodetabek", "batam")
 PORT = 7421
@@ -70,6 +81,48 @@ def test_patroni_takes_one_service_alone(tmp_path: Path) -> None:
         Patroni(Plan(tmp_path, two, binaries=tmp_path), TIMINGS[0])
 
 
+async def test_of_two_members_that_say_they_lead_the_later_timeline_is_heard(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = Patroni(plan, TIMINGS[0])
+    says: dict[str, dict[str, Any]] = {}
+
+    async def look(site: str, _path: str) -> dict[str, Any]:
+        return says.get(site, {})
+
+    monkeypatch.setattr("lab.peers.patroni.HEAR_AGAIN_S", 0)
+    monkeypatch.setattr(peer, "_look", look)
+    assert await peer.heard("paspor") is None
+    says["jabodetabek"] = {"role": "primary", "state": "running", "timeline": 1}
+    assert await peer.heard("paspor") == Heard("jabodetabek", serving=True)
+    says["batam"] = {"role": "primary", "state": "running", "timeline": 2}
+    assert await peer.heard("paspor") == Heard("batam", serving=True)
+    assert await peer.primary_site("paspor") == "batam"
+
+
+@pytest.mark.parametrize(("timeline", "whole"), [(1, False), (2, True)])
+async def test_a_peer_is_whole_when_both_members_are_in_one_timeline(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, timeline: int, whole: bool
+) -> None:
+    peer = Patroni(plan, TIMINGS[0])
+    members = [
+        {"role": "leader", "state": "running", "timeline": 2},
+        {"role": "replica", "state": "streaming", "timeline": timeline},
+    ]
+
+    async def look(_site: str, _path: str) -> dict[str, Any]:
+        return {"members": members}
+
+    monkeypatch.setattr(peer, "_look", look)
+    assert await peer._whole() is whole
+
+
+async def test_what_patroni_does_not_tell_is_not_known(plan: Plan) -> None:
+    peer = Patroni(plan, TIMINGS[0])
+    assert await peer.lease_end_ms("paspor", "batam") is None
+    assert peer.quarantines("paspor", "batam") is None
+
+
 async def test_each_place_reaches_another_by_a_road_of_its_own(tmp_path: Path) -> None:
     """The names are the same everywhere, and what stands behind them is not."""
     ports = dict.fromkeys((*SITES, ARBITER), (PORT,))
@@ -102,20 +155,62 @@ async def test_each_place_reaches_another_by_a_road_of_its_own(tmp_path: Path) -
         await server.wait_closed()
 
 
-def test_what_descends_from_a_process_is_found() -> None:
-    nested = (
-        "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+def test_in_namespaces_a_place_is_known_by_its_own_address(plan: Plan) -> None:
+    places = namespaces(plan)
+    file = write_patroni(plan, places, "paspor", "batam", TIMINGS[0], "secret")
+    read = yaml.safe_load(file.read_text())
+    own = places.links.hosts["batam"]
+    assert (places.host("batam"), places.address("batam")) == (own, own)
+    assert read["postgresql"]["listen"] == f"{own}:{ENGINE_PORT}"
+    assert read["restapi"]["connect_address"] == f"{own}:{rest_port(plan, 'batam')}"
+    assert rest_port(plan, "batam") != rest_port(plan, "jabodetabek")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+async def test_a_program_runs_in_its_namespace_as_its_first_process_and_no_root(plan: Plan) -> None:
+    places = namespaces(plan)
+    await places.open()
+    try:
+        command = places.command("batam", ["sh", "-c", "echo $$ $(id -u); ip -4 -o addr"])
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=30, check=True
+        )
+    finally:
+        await places.close()
+    assert done.stdout.splitlines()[0] == "1 1000"
+    assert f" {places.address('batam')}/" in done.stdout
+
+
+@pytest.mark.root
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+async def test_what_is_asked_of_a_place_comes_by_its_door_though_it_is_cut_off(plan: Plan) -> None:
+    places, port = namespaces(plan), rest_port(plan, "batam")
+    await places.open()
+    try:
+        address = await places.door("batam", port)
+        await places.links.isolate("batam")
+        serve = ["-m", "http.server", "-b", places.address_with_door("batam"), str(port)]
+        log, inside = plan.directory / "server.log", places.links.inside("batam")
+        server = Child("server", log, serve, inside)
+        server.start()
         try:
-            assert _below([parent.pid]) == [child]
+            assert await answers(f"http://{address}/") == 200
         finally:
-            subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(child)], check=True)
-            parent.kill()
+            await server.end(signal.SIGKILL)
+    finally:
+        await places.close()
+
+
+async def answers(url: str, wait_s: float = 30.0) -> int:
+    """The status of the first answer. Raises TimeoutError."""
+    async with asyncio.timeout(wait_s), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(url) as answer:
+                    return answer.status
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
 
 
 def test_the_peers_packages_are_locked_by_hash() -> None:

@@ -70,6 +70,7 @@ REPORT = Report(
             log_taken=True,
             doing="seeding 43 %",
             problem="none",
+            cannot_promise=True,
             unfit="max_connections",
             renewal_gap_p999_ms=431,
             kill_p999_ms=38,
@@ -147,6 +148,7 @@ SAMPLES: dict[str, Message] = {"report": REPORT, "order": ORDER, "renew": RENEW,
 ADDED = {
     "ReplicaReport": (
         "log_taken",
+        "cannot_promise",
         "unfit",
         "renewal_gap_p999_ms",
         "kill_p999_ms",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agents.adoption.host import file_findings
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.provision import with_entry_rules
 from agents.adoption.remote import Upstream
+from agents.engines.pg_compare import AT_LEAST
 from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_settings import PostgresConfig
 from agents.findings import Finding, Level
@@ -34,6 +36,7 @@ GOOD = {
     "max_wal_senders": "10",
     "max_replication_slots": "10",
     "recovery_min_apply_delay": "0",
+    "max_slot_wal_keep_size": "4GB",
     "synchronous_standby_names": "",
     "wal_log_hints": "off",
     "data_checksums": "off",
@@ -95,6 +98,13 @@ def failed(findings: Any) -> list[Finding]:
     return [finding for finding in findings if finding.level is Level.FAIL]
 
 
+def test_a_server_with_a_tablespace_elsewhere_is_refused_by_its_name() -> None:
+    facts = replace(FACTS, tablespaces=("fast (/mnt/fast)",))
+    (finding,) = failed(server_findings(plan(), facts))
+    assert "fast (/mnt/fast)" in finding.found
+    assert "pg_default" in finding.mend
+
+
 def test_a_sound_primary_is_not_refused() -> None:
     assert failed(server_findings(plan(), FACTS)) == []
     assert failed(primary_findings(plan(), FACTS)) == []
@@ -121,6 +131,27 @@ def test_a_setting_that_would_hurt_is_refused_with_its_mend(
     (finding,) = failed(server_findings(plan(), replace(FACTS, settings={**GOOD, setting: value})))
     assert finding.what == what
     assert finding.mend
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "100TB"])
+def test_a_primary_whose_disk_a_slot_could_fill_is_not_prepared(value: str) -> None:
+    unbound = replace(FACTS, settings={**GOOD, "max_slot_wal_keep_size": value})
+    (finding,) = failed(server_findings(plan(step=Step.PREPARE), unbound))
+    assert finding.what == "slot"
+    assert f"max_slot_wal_keep_size is {value}" in finding.found
+    assert "ALTER SYSTEM SET max_slot_wal_keep_size = '4GB'; SELECT pg_reload_conf()" in (
+        finding.mend
+    )
+    # Before and after --prepare it is told; under Saling the bound is in force.
+    (warned,) = [f for f in server_findings(plan(), unbound) if f.level is Level.WARN]
+    assert warned.what == "slot"
+
+
+def test_a_standby_without_a_bound_is_taken_over_for_it_has_no_slot() -> None:
+    unbound = {**GOOD, "max_slot_wal_keep_size": "-1"}
+    standby = replace(FACTS, standby=True, settings=unbound)
+    found = server_findings(plan(part=Part.STANDBY), standby)
+    assert [finding for finding in found if finding.what == "slot"] == []
 
 
 @pytest.mark.parametrize(
@@ -202,3 +233,18 @@ def test_nobody_becomes_one_of_ours_on_the_sockets_of_the_old_server() -> None:
     assert rules.index("local all saling,saling_probe reject") < rules.index("local all all trust")
     assert "local all saling_probe reject" in with_entry_rules("", "saling")
     assert with_entry_rules(rules, "postgres") == rules
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_what_a_standby_must_have_no_less_of_is_listed_once(root: Path, name: str) -> None:
+    lists = re.compile(rf'^ +"{name}",$', flags=re.MULTILINE)
+    found = [f.name for f in (root / "agents").rglob("*.py") if lists.search(f.read_text())]
+    assert found == ["pg_compare.py"]
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_a_standby_with_less_of_it_than_its_primary_is_refused(name: str) -> None:
+    standby = replace(FACTS, standby=True, sender_host="10.0.0.1", settings={**GOOD, name: "9"})
+    primary = replace(UPSTREAM, room={name: "200"})
+    found = failed(standby_findings(plan(part=Part.STANDBY), standby, primary))
+    assert [finding.found for finding in found if name in finding.found]

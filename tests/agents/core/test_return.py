@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+from msgspec.structs import replace
+
 from agents.core.actions import BeginJob
 from agents.core.model import Durable, JobKind
 from agents.core.observation import Disk, Observation
@@ -81,3 +86,59 @@ def test_a_promotion_names_the_partner_whose_slot_must_stand_first() -> None:
     actions = actor.order(order(Goal.PRIMARY, Right.ALONE))
     [begun] = [action for action in actions if isinstance(action, BeginJob)]
     assert (begun.kind, begun.upstream) == (JobKind.PROMOTE, PARTNERS[B])
+
+
+def rejoins_in(actor: Actor, span_ms: int, after_rejoin: Callable[[], object]) -> int:
+    """How often it is looked into, when nothing comes of it."""
+    count, until_ms = 0, actor.now_ms + span_ms
+    while actor.now_ms < until_ms:
+        if actor.job is JobKind.REJOIN:
+            count += 1
+            actor.finish()
+            after_rejoin()
+        elif actor.job is JobKind.START_STANDBY:
+            actor.finish(error="requested timeline 2 is not a child of this server's history")
+        actor.tick()
+    return count
+
+
+def test_a_copy_that_never_starts_is_looked_into_ever_more_seldom() -> None:
+    actor = backup()
+    actor.look(role=Role.DOWN, streaming=False)
+    down = partial(actor.look, role=Role.DOWN, upstream="")
+    assert 3 <= rejoins_in(actor, 60_000, down) <= 6
+    assert rejoins_in(actor, 300_000, down) <= 6
+
+
+def test_one_that_seems_to_stream_for_a_moment_in_vain_is_looked_into_ever_more_seldom() -> None:
+    actor = backup()
+    actor.look(streaming=False, stranded=GONE)
+
+    def starts_in_vain() -> None:
+        actor.look(role=Role.DOWN, upstream="", stranded="")
+        actor.finish()
+        actor.look(role=Role.STANDBY, upstream=PARTNERS[B].engine_address, streaming=True)
+        actor.look(streaming=False, stranded=GONE)
+
+    assert 3 <= rejoins_in(actor, 60_000, starts_in_vain) <= 6
+    assert rejoins_in(actor, 300_000, starts_in_vain) <= 6
+    actor.look(streaming=True, stranded="")
+    actor.pass_time(12_000)
+    actor.look()
+    actor.look(streaming=False, stranded=GONE)
+    assert actor.job is JobKind.REJOIN
+
+
+def test_who_reigned_since_is_looked_into_at_once() -> None:
+    actor = backup()
+    actor.look(streaming=False, stranded=GONE)
+    actor.finish()
+    actor.replica = replace(actor.replica, rejoins=9, rejoin_after_ms=actor.now_ms + 60_000)
+    actor.look(role=Role.STANDBY, upstream=PARTNERS[B].engine_address)
+    actor.order(order(Goal.PRIMARY, Right.ALONE, revision=11))
+    assert actor.job is JobKind.PROMOTE
+    actor.finish()
+    actor.order(order(Goal.BACKUP, revision=12))
+    actor.look(role=Role.DOWN, upstream="", stranded="")
+    assert actor.job is JobKind.REJOIN
+    assert actor.replica.rejoins == 0

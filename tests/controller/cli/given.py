@@ -73,7 +73,7 @@ def held(name: str = "paspor") -> dict[str, Any]:
     return service(
         name,
         "HELD",
-        because="held: a failover may lose 20.00 MiB, only 16.00 MiB are accepted",
+        because="held: a failover loses an estimated 20.00 MiB, only 16.00 MiB are accepted",
         held_for="loss",
         loss_bytes=20 * MIB,
         lease_left_ms=0,

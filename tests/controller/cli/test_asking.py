@@ -38,7 +38,7 @@ def test_a_switchover_shows_prediction_and_steps_then_each_change(
     assert "3. ROUTING: batam-1 commits in epoch 4; traffic moves to it" in run.err
     assert "DRAINING -> PROMOTING" in run.out and "it stopped in order" in run.out
     assert "armed long ago" not in run.out
-    assert "done: outage 640 ms, loss at most 0 bytes" in run.err
+    assert "done: outage 640 ms, estimated loss 0 bytes" in run.err
 
 
 def test_the_request_carries_who_why_and_the_epoch_that_was_shown(
@@ -88,7 +88,7 @@ def test_a_dry_run_shows_the_steps_and_asks_with_dry_run_alone(
 
 def test_a_failover_shows_the_loss_against_the_bound(moving: Stub, saling: Saling) -> None:
     run = saling("failover", "paspor", "--dry-run")
-    assert "predicted loss: at most 0.02 MiB, bound 16.00 MiB" in run.out
+    assert "predicted loss: an estimated 0.02 MiB, bound 16.00 MiB" in run.out
     assert "predicted outage: at most 3.5 s" in run.out
     assert "1. COUNTDOWN: an operator asks for a failover from jabodetabek-1" in run.out
 
@@ -98,7 +98,7 @@ def test_a_loss_beyond_the_bound_is_said_before_anything_is_asked(
 ) -> None:
     moving.state = given.state(given.service(loss_bytes=None, proven_ago_ms=60_000))
     run = saling("failover", "paspor", "--dry-run")
-    assert "predicted loss: at most an unknown amount" in run.out
+    assert "predicted loss: an estimated" in run.out
     assert "it would be held for an approval" in run.out
     assert "predicted outage: at most 1 min 1 s" in run.out
 

@@ -29,8 +29,22 @@ def test_status_shows_the_unprotected_service_first_and_exits_with_3(
     assert run.code == 3
     assert "1 of 2 services protected, 1 NOT" in run.out.splitlines()[0]
     assert run.out.index("pajak  ") < run.out.index("visa  ")
-    assert "held: a failover may lose 20.00 MiB, only 16.00 MiB are accepted" in run.out
+    assert "held: a failover loses an estimated 20.00 MiB, only 16.00 MiB are accepted" in run.out
     assert "saling approve pajak --epoch 3" in run.out
+
+
+def test_status_marks_a_service_whose_quarantine_waits_for_a_human(
+    stub: Stub, saling: Saling
+) -> None:
+    clean = given.service("visa")
+    clean["copies"][0]["report"]["quarantine"] = ""
+    stub.state = given.state(clean, given.service("paspor"))
+    run = saling("status")
+    assert run.code == 0
+    rows = {line.split()[0]: line.split()[1] for line in run.out.splitlines() if "MiB" in line}
+    assert rows == {"paspor": "PROTECTED*", "visa": "PROTECTED"}
+    told = "* quarantine at jabodetabek-1, waits for a human: 12 transactions are kept in /q"
+    assert " ".join(run.out.split()).count(told) == 1
 
 
 def test_status_shows_lag_against_bound_and_the_lease_left(stub: Stub, saling: Saling) -> None:
@@ -132,7 +146,7 @@ def test_explain_says_what_holds_what_must_happen_and_what_was_decided(
     assert "met      batam-1 stands by under this revision" in run.out
     assert "switchover -> DRAINING, if an operator asks" in run.out
     assert "no operator asks" not in run.out
-    assert "loses at most 0.02 MiB (bound 16.00 MiB), takes at most 3.5 s" in run.out
+    assert "loses an estimated 0.02 MiB (bound 16.00 MiB), takes at most 3.5 s" in run.out
     assert "switchover paspor-42 by sri (a new rack): done" in run.out
     assert "quarantine: 12 transactions are kept" in " ".join(run.out.split())
 

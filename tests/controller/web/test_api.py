@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from controller.core.model import Phase
 from controller.stores.base import StoreFailed
 from controller.web.app import create_app
-from protocol.messages import Mode
-from tests.controller.desk import Desk
+from protocol.messages import Mode, Role
+from tests.controller.desk import B, Desk
 
 BY = {"by": "siti"}
 Client = TestClient[Any, Any]
@@ -76,6 +76,16 @@ async def test_explain_carries_the_revision_as_its_etag(client: Client) -> None:
         assert answer.headers["ETag"] == f'"{body["revision"]}"'
     assert body["ways"]
     assert body["because"]
+
+
+async def test_explain_names_the_quarantines_of_each_copy(client: Client, turning: Desk) -> None:
+    async def kept() -> Any:
+        return (await get(client, "/api/v1/services/paspor/explain"))[1]["quarantines"]
+
+    assert await kept() == []
+    turning.report(B, role=Role.STANDBY, quarantine="12 transactions, in /q")
+    await turning.until(lambda: B in turning.state.services["paspor"].reports)
+    assert await kept() == [{"agent": B, "text": "12 transactions, in /q"}]
 
 
 async def test_history_tells_what_was_changed(client: Client) -> None:

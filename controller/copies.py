@@ -1,0 +1,27 @@
+"""What the copies of a service say of themselves that somebody should look at."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from controller.core.explain import Explanation
+
+
+class Quarantined(Struct, frozen=True):
+    """What one copy keeps until a human has looked at it and removed it."""
+
+    agent: str
+    text: str
+    """Figures, and where it stands."""
+
+
+def quarantines(service: Explanation) -> tuple[Quarantined, ...]:
+    """As last reported by each copy, heard now or not: a silent host keeps it all the same."""
+    told = ((copy.agent, copy.report.quarantine) for copy in service.copies if copy.report)
+    return tuple(Quarantined(agent, text) for agent, text in told if text)
+
+
+def unfit_backup(service: Explanation) -> str:
+    """What does not match between backup and primary, as last reported; empty if nothing."""
+    reports = (copy.report for copy in service.copies if copy.agent == service.backup)
+    return next((report.unfit for report in reports if report), "")
