@@ -98,6 +98,10 @@ class Metrics:
         self.broker_connected = gauge(
             "saling_broker_connected", "Whether the broker is connected", "broker"
         )
+        self.state_directory_ok = gauge(
+            "saling_state_directory_ok", "0 while a file of the state directory cannot be written"
+        )
+        self.state_directory_ok.set(1)
         self.quarantine_transactions = gauge(
             "saling_quarantine_transactions",
             "Committed transactions that were lost to the service and stand in quarantine",

@@ -211,7 +211,7 @@ class Agent:
 
     def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
         parts, turns = self._parts, Turns()
-        disk_watch = StateDisk(parts.config.state_directory)
+        disk_watch = StateDisk(parts.config.state_directory, parts.metrics)
         group.create_task(disk_watch.run(), name="state disk")
         for name, local in parts.locals.items():
             fresh = Fresh()

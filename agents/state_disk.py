@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from agents.durable import write_flushed
+from agents.metrics import Metrics
 
 TRY_EVERY_S = 5.0
 LIMIT_S = 5.0
@@ -27,8 +28,9 @@ log = structlog.get_logger("state_disk")
 class StateDisk:
     """The state directory of one agent. `run` it once."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, metrics: Metrics) -> None:
         self._probe = directory / PROBE_FILE
+        self._metrics = metrics
         self.problem = ""
         """Why nothing can be written; empty while it can."""
 
@@ -69,3 +71,4 @@ class StateDisk:
         if self.problem and not problem:
             log.info("the state directory can be written again", directory=str(self._probe.parent))
         self.problem = problem
+        self._metrics.state_directory_ok.set(not problem)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents import state_disk
+from agents.metrics import Metrics
 from agents.state_disk import StateDisk
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
@@ -25,11 +26,13 @@ async def test_a_disk_that_takes_nothing_is_told_and_its_return_too(
     tmp_path: Path, until: Until
 ) -> None:
     directory = tmp_path / "state"
-    disk = StateDisk(directory)
+    metrics = Metrics("batam-1", "batam")
+    disk = StateDisk(directory, metrics)
     task = asyncio.create_task(disk.run())
     await until(lambda: disk.problem, "it is told")
     assert str(directory) in disk.problem
     assert "No such file" in disk.problem
+    assert "saling_state_directory_ok 0.0" in metrics.text().decode()
     directory.mkdir()
     await until(lambda: not disk.problem, "it works")
     task.cancel()
@@ -47,7 +50,7 @@ async def test_a_disk_that_hangs_is_told_and_no_second_write_is_begun(
         comes_back.wait(60)
 
     monkeypatch.setattr(state_disk, "write_flushed", hang)
-    disk = StateDisk(tmp_path)
+    disk = StateDisk(tmp_path, Metrics("batam-1", "batam"))
     task = asyncio.create_task(disk.run())
     await until(lambda: "has not come back" in disk.problem, "it is told")
     assert len(writes) == 1
