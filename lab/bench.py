@@ -29,6 +29,8 @@ from lab.bench_table import Failure, Figure, Report
 from lab.ground import Ground
 from lab.incident import Act, Watch
 from lab.scenarios import SCENARIOS, SERVICE, Done, Scenario
+from lab.slot_lost import SlotLost
+from lab.unkind import Unkind
 
 START_S = 15.0
 """How long it takes to set two sites up and take them down."""
@@ -100,6 +102,7 @@ def main() -> None:
         options=sys.argv[1:],
         rows=rows,
         sides=bench_table.sides_of(figures),
+        disks=bench_table.disks_of(figures),
         ratios=bench_table.ratios_of(rows),
         failures=failures,
         skipped=skipped,
@@ -175,7 +178,7 @@ async def _batch(batch: Batch) -> tuple[list[Figure], list[Failure]]:
 async def _ground(batch: Batch, directory: Path, stack: AsyncExitStack) -> Watch[Ground]:
     async with asyncio.timeout(START_LIMIT_S):
         ground = await stack.enter_async_context(
-            batch.system.make(directory, batch.scenario.network)
+            batch.system.make(directory, batch.scenario.network, batch.scenario.settings)
         )
         return await stack.enter_async_context(Watch(ground, SERVICE))
 
@@ -198,14 +201,14 @@ async def _run(batch: Batch, watch: Watch[Ground], run: int) -> list[Figure]:
 
 def _judge(figures: list[Figure]) -> None:
     """Raises RuntimeError for what must not be: a run may have figures and fail."""
-    wrong = [figure.unkind.wrong() for figure in figures if figure.unkind]
+    seen = [one for figure in figures for one in (figure.unkind, figure.slot_lost) if one]
+    wrong = [one.wrong() for one in seen]
     if found := [text for text in wrong if text]:
         raise RuntimeError("; ".join(found))
 
 
 def _figure(batch: Batch, run: int, incident: Done) -> Figure:
-    """With what a client in the faulty site proves as well, where there was one."""
-    unkind = None if isinstance(incident, Act) else incident
+    """With all else that was seen, where there is more than the act."""
     done = incident if isinstance(incident, Act) else incident.act_and_after()
     return Figure(
         system=batch.system.name,
@@ -219,7 +222,8 @@ def _figure(batch: Batch, run: int, incident: Done) -> Figure:
         two_writers_s=done.two_writers_s,
         lease_ttl_s=done.lease_ttl_s,
         noise_s=done.longest_gap_before_s,
-        unkind=unkind,
+        unkind=incident if isinstance(incident, Unkind) else None,
+        slot_lost=incident if isinstance(incident, SlotLost) else None,
     )
 
 

@@ -46,6 +46,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     own_count: OwnCount | None
     equal: bool | None
     """Whether each quarantine holds what the clients count: see `lab.own_count`."""
+    same_rows: bool
+    """Whether both copies held the same rows in the end of each run: see `lab.same_rows`."""
 
 
 def side_of(incident: str, system: str, profile: str, runs: list[Unkind]) -> Side:
@@ -68,6 +70,7 @@ def side_of(incident: str, system: str, profile: str, runs: list[Unkind]) -> Sid
         quarantined=sum(_known(counts)) if counts and None not in counts else None,
         own_count=sum((one.own for one in kept), OwnCount(0, 0)) if kept else None,
         equal=not any(one.wrong for one in kept) if kept else None,
+        same_rows=not any(run.difference for run in runs),
     )
 
 
@@ -76,7 +79,7 @@ def sides_table(sides: list[Side]) -> str:
     heads = (
         "scenario", "system", "profile", "last ack before the lease's end", "acked inside",
         "lost inside", "acked after thaw", "two writers", "two writers after", "lost after",
-        "whole after", "lag", "quarantined", "clients' own count", "equal",
+        "whole after", "lag", "quarantined", "clients' own count", "equal", "same rows",
     )  # fmt: skip
     return grid(heads, [_line(side) for side in sides])
 
@@ -98,6 +101,7 @@ def _line(side: Side) -> tuple[str, ...]:
         "-" if side.quarantined is None else str(side.quarantined),
         _count(side.own_count),
         "-" if side.equal is None else "yes" if side.equal else "no",
+        "yes" if side.same_rows else "no",
     )
 
 

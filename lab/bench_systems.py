@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ from lab.scenarios import SERVICE
 SITES = ("jabodetabek", "batam")
 PEERS = ("patroni",)
 
-Make = Callable[[Path, str], AbstractAsyncContextManager[Ground]]
+Make = Callable[[Path, str, Mapping[str, str]], AbstractAsyncContextManager[Ground]]
 
 
 @dataclass(frozen=True)
 class System:
-    """One system as it is set up; `make` starts it in a directory, on a network of the lab,
-    and leaves nothing behind."""
+    """One system as it is set up; `make` starts it in a directory, on a network of the lab, with
+    these settings of PostgreSQL on top of the lab's own, and leaves nothing behind."""
 
     name: str
     profile: str
@@ -37,8 +37,11 @@ class System:
 def saling(profile: str) -> System:
     """Saling under one lease profile."""
 
-    def make(directory: Path, network: str) -> AbstractAsyncContextManager[Ground]:
-        return Lab(Plan(directory, (Service(SERVICE, SITES, profile),)), network=network)
+    def make(
+        directory: Path, network: str, settings: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Ground]:
+        service = Service(SERVICE, SITES, profile, settings=settings)
+        return Lab(Plan(directory, (service,)), network=network)
 
     terms = PROFILES[profile]
     return System("saling", profile, terms.ttl_ms / 1000, terms.renew_ms / 1000, make)
@@ -52,7 +55,10 @@ def systems_of(peer: str) -> tuple[System, ...]:
 
 
 def _patroni(timing: Timing) -> System:
-    def make(directory: Path, network: str) -> AbstractAsyncContextManager[Ground]:
-        return Patroni(Plan(directory, (Service(SERVICE, SITES),)), timing, PLACES[network])
+    def make(
+        directory: Path, network: str, settings: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Ground]:
+        service = Service(SERVICE, SITES, settings=settings)
+        return Patroni(Plan(directory, (service,)), timing, PLACES[network])
 
     return System("patroni", timing.name, timing.ttl_s, timing.loop_wait_s, make)

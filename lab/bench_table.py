@@ -2,7 +2,8 @@
 
 Each row is one scenario of one system under one profile. A spread is minimum, median and
 maximum. Runs that failed are counted in their row and listed with their reason. Where there was
-a client in the faulty site, what it saw stands in a second table (`lab.bench_side`).
+a client in the faulty site, what it saw stands in a second table (`lab.bench_side`); where a
+backup was away, the primary's disk stands in a third one (`lab.bench_disk`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from lab.bench_disk import DISKS_TITLE, Disk, disk_of, disks_table
 from lab.bench_side import SIDES_TITLE, Side, side_of, sides_table
 from lab.grid import grid
+from lab.slot_lost import SlotLost
 from lab.unkind import Unkind
 
 SALING = "saling"
+T = TypeVar("T")
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -40,6 +45,8 @@ class Figure(msgspec.Struct, frozen=True):
     """The longest gap without a fault, before this incident in the same run."""
     unkind: Unkind | None = None
     """All that was seen, where there was a client in the faulty site, too."""
+    slot_lost: SlotLost | None = None
+    """All that was seen, where a backup was away until its slot was lost."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -100,6 +107,7 @@ class Report(msgspec.Struct, frozen=True):
     options: list[str]
     rows: list[Row]
     sides: list[Side]
+    disks: list[Disk]
     ratios: list[Ratio]
     failures: list[Failure]
     skipped: dict[str, str]
@@ -123,12 +131,14 @@ def rows_of(figures: list[Figure], failures: list[Failure]) -> list[Row]:
 
 def sides_of(figures: list[Figure]) -> list[Side]:
     """One for each row whose runs had a client in the faulty site, in the same order."""
-    seen: dict[tuple[str, str, str], list[Unkind]] = {}
-    for figure in figures:
-        if figure.unkind is not None:
-            key = (figure.incident, figure.system, figure.profile)
-            seen.setdefault(key, []).append(figure.unkind)
-    return [side_of(*key, these) for key, these in seen.items()]
+    seen = [(f, f.unkind) for f in figures if f.unkind is not None]
+    return [side_of(*key, these) for key, these in _by_row(seen).items()]
+
+
+def disks_of(figures: list[Figure]) -> list[Disk]:
+    """One for each row whose runs had a backup that was away, in the same order."""
+    seen = [(f, f.slot_lost) for f in figures if f.slot_lost is not None]
+    return [disk_of(*key, these) for key, these in _by_row(seen).items()]
 
 
 def ratios_of(rows: list[Row]) -> list[Ratio]:
@@ -156,6 +166,8 @@ def markdown(report: Report) -> str:
     parts = [_table(report.rows), machine]
     if report.sides:
         parts.append(f"{SIDES_TITLE}\n\n{sides_table(report.sides)}")
+    if report.disks:
+        parts.append(f"{DISKS_TITLE}\n\n{disks_table(report.disks)}")
     if report.ratios:
         parts.append(_ratio_table(report.ratios))
     if report.failures:
@@ -176,6 +188,14 @@ def write(report: Report, prefix: Path) -> None:
     prefix.with_name(f"{prefix.name}.md").write_text(markdown(report), encoding="utf-8")
     body = msgspec.json.format(msgspec.json.encode(report), indent=1)
     prefix.with_name(f"{prefix.name}.json").write_bytes(body + b"\n")
+
+
+def _by_row(seen: list[tuple[Figure, T]]) -> dict[tuple[str, str, str], list[T]]:
+    """By incident, system and profile."""
+    found: dict[tuple[str, str, str], list[T]] = {}
+    for figure, one in seen:
+        found.setdefault((figure.incident, figure.system, figure.profile), []).append(one)
+    return found
 
 
 def _row(key: tuple[str, str, str], incident: str, these: list[Figure], failed: int) -> Row:

@@ -48,6 +48,8 @@ class Service:
     loss_bound: str = "16MiB"
     lease: Mapping[str, str] = field(default_factory=dict)
     """Own numbers, in the words of the topology, instead of the profile's."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """PostgreSQL's, on top of ENGINE_SETTINGS."""
 
 
 FOUR_SERVICES = (
@@ -234,7 +236,7 @@ def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> di
         "binaries": str(plan.binaries),
         "replication_password_file": str(keys.database_password_file),
         "seed_rate": "100MiB/s",
-        "settings": ENGINE_SETTINGS,
+        "settings": {**ENGINE_SETTINGS, **service.settings},
     }
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from lab import unkind
+from lab import returns, slot_lost, unkind
 from lab.crowd import Crowd
 from lab.four_sites import Lab
 from lab.ground import Ground, UnkindGround
@@ -33,7 +33,7 @@ BACK_S = 120.0
 """How long a service may be without writes before the run counts as failed."""
 MOVES = 10
 
-Done = Act | unkind.Unkind
+Done = Act | unkind.Unkind | slot_lost.SlotLost
 Do = Callable[[Watch[Any]], Awaitable[Sequence[Done]]]
 
 
@@ -52,6 +52,8 @@ class Scenario:
     """Whether it can be done to a peer, too: it has no controller of its own to kill."""
     network: str = "proxies"
     """Of the lab: what has clients inside a faulty site needs namespaces, and so root."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of PostgreSQL, on top of the lab's own."""
 
     def hindrance(self) -> str:
         """Why it cannot be done here; empty when it can."""
@@ -170,6 +172,11 @@ SCENARIOS: dict[str, Scenario] = {
         name: Scenario(_unkind(do), run_s=HOLD_S + 25, leases=2, network="namespaces")
         for name, do in unkind.SCENARIOS.items()
     },
+    **{
+        name: Scenario(_unkind(do), HOLD_S + 25, leases=2, peers=False, network="namespaces")
+        for name, do in returns.SCENARIOS.items()
+    },
+    "slot-lost": Scenario(slot_lost.slot_lost, 60, peers=False, settings=slot_lost.SETTINGS),
 }
 """By the name that the command knows. Each row of the table is one of them under one profile."""
 

@@ -29,6 +29,7 @@ from lab.own_count import (
     own_count_of_writes,
 )
 from lab.records import Answer, Insert, Probe, now_ms
+from lab.same_rows import difference
 from lab.witness import Witness
 
 LOOK_AGAIN_S = 0.05
@@ -70,15 +71,22 @@ class Unkind(msgspec.Struct, frozen=True, kw_only=True):
     kept: Kept | None
     """What the old primary put into quarantine at its return, and whether that is what the
     clients count as lost; None where nothing failed over or the system keeps none."""
+    difference: str
+    """What the backup's rows have other than the primary's in the end: see `lab.same_rows`."""
+    mended_in: str
+    """The phase of the service when the fault was mended, as last heard; empty where none is."""
+    broken: str = ""
+    """What must not be in this incident alone; empty when all is well."""
 
     def wrong(self) -> str:
         """What no system that promises it may do; empty when all is well."""
+        found = [self.broken, self.difference, self.kept.wrong if self.kept else ""]
         if self.lease_margin_s is not None and self.lease_margin_s < 0:
-            return (
-                f"{self.act.name}: the faulty site acknowledged a write {-self.lease_margin_s} s "
+            found.append(
+                f"the faulty site acknowledged a write {-self.lease_margin_s} s "
                 "after its lease's end"
             )
-        return f"{self.act.name}: {self.kept.wrong}" if self.kept and self.kept.wrong else ""
+        return "; ".join(f"{self.act.name}: {text}" for text in found if text)
 
     def act_and_after(self) -> Act:
         """The incident's figures as the client inside and what came after it make them."""
@@ -114,9 +122,9 @@ async def primary_frozen(lab: UnkindGround, watch: Watch[Any], hold_s: float) ->
         async def thaw() -> None:
             lab.thaw_site(site, still)
 
-        fault = _Fault("primary site frozen", lambda: lab.freeze_site(site, still), thaw)
+        fault = Fault("primary site frozen", lambda: lab.freeze_site(site, still), thaw)
         try:
-            return await _told(watch, witness, hold_s, fault)
+            return await told(watch, witness, hold_s, fault)
         finally:
             await thaw()
 
@@ -125,9 +133,9 @@ async def partner_link_cut(lab: UnkindGround, watch: Watch[Any], hold_s: float) 
     """Only the road between primary and partner is cut; both reach the controller."""
     site = await lab.primary_site(watch.service)
     partner = next(s for s in lab.plan.service(watch.service).sites if s != site)
-    fault = _Fault("link to the partner cut", lambda: lab.links.cut(site, partner), lab.links.heal)
+    fault = Fault("link to the partner cut", lambda: lab.links.cut(site, partner), lab.links.heal)
     async with Witness(watch, site) as witness:
-        return await _told(watch, witness, hold_s, fault)
+        return await told(watch, witness, hold_s, fault)
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -143,50 +151,55 @@ async def _isolated(
     lab: UnkindGround, watch: Watch[Any], hold_s: float, name: str, way: Way
 ) -> Unkind:
     site = await lab.primary_site(watch.service)
-    fault = _Fault(name, lambda: lab.links.isolate(site, way=way), lab.links.heal)
+    fault = Fault(name, lambda: lab.links.isolate(site, way=way), lab.links.heal)
     async with Witness(watch, site) as witness:
-        return await _told(watch, witness, hold_s, fault)
+        return await told(watch, witness, hold_s, fault)
 
 
 @dataclass
-class _Fault:
+class Fault:
     """What is done and undone, and when."""
 
     name: str
     cause: Callable[[], Awaitable[Any]]
     undo: Callable[[], Awaitable[Any]]
+    until_phase: str = ""
+    """It is mended at once when the service is heard to be in this phase, if it is."""
     caused_ms: float = 0.0
     mended_ms: float = 0.0
+    mended_in: str = ""
 
     async def begin(self) -> None:
         self.caused_ms = now_ms()
         await self.cause()
 
-    async def mend(self) -> None:
-        """Once only."""
+    async def mend(self, phase: str) -> None:
+        """Once only, in this phase of the service."""
         if not self.mended_ms:
-            self.mended_ms = now_ms()
+            self.mended_ms, self.mended_in = now_ms(), phase
             await self.undo()
 
 
-async def _told(watch: Watch[Any], witness: Witness, hold_s: float, fault: _Fault) -> Unkind:
+async def told(watch: Watch[Any], witness: Witness, hold_s: float, fault: Fault) -> Unkind:
     """Cause the fault, hold it, mend it, wait until all is whole, and tell."""
     lab, service, site = watch.lab, watch.service, witness.site
     since_ms, kept_before = watch.quiet_since_ms, lab.quarantines(service, site)
     heard = _Hearsay(lab, service)
 
     async def end() -> None:
-        await heard.listen(hold_s)
+        await heard.listen(hold_s, fault.until_phase)
+        if fault.until_phase:
+            await fault.mend(heard.phase)
         if heard.primary_site not in ("", site):
             await heard.until_served()
         else:
             # The writer outside may reach nobody for as long as nothing moves.
-            await fault.mend()
+            await fault.mend(heard.phase)
             await watch.wait_for_writes(wait_s=BACK_S)
 
     done = await act(watch, fault.name, fault.begin, end)
     margin_ms = _margin_ms(witness)
-    await fault.mend()
+    await fault.mend(heard.phase)
     await lab.wait_until_whole(service)
     failed_over = await lab.primary_site(service) != site
     whole_ms = now_ms()
@@ -194,10 +207,9 @@ async def _told(watch: Watch[Any], witness: Witness, hold_s: float, fault: _Faul
     # The logs are read first: what is acknowledged after the rows were read is not lost.
     inside, outside, probes = witness.inserts(), watch.inserts(), watch.probes()
     present = await numbers_at_primary(lab, service)
-    kept = None
-    if failed_over and kept_before is not None:
-        seen = _Seen(site, since_ms, inside, outside, probes, present)
-        kept = await _kept(lab, service, seen, kept_before)
+    seen = _Seen(site, since_ms, inside, outside, probes, present)
+    kept = await _kept(lab, service, seen, kept_before) if failed_over else None
+    unlike = await difference(lab, service)
     watch.quiet_since_ms = now_ms()
     mended_ms = fault.mended_ms
     during_ms, after_ms = _two_writers_ms(probes, [*inside, *outside], service, fault)
@@ -215,6 +227,8 @@ async def _told(watch: Watch[Any], witness: Witness, hold_s: float, fault: _Faul
         lag_bytes=heard.lag_bytes,
         reasons=heard.reasons,
         kept=kept,
+        difference=unlike,
+        mended_in=fault.mended_in,
     )
 
 
@@ -225,7 +239,7 @@ def _margin_ms(witness: Witness) -> float | None:
 
 
 def _two_writers_ms(
-    probes: list[Probe], inserts: list[Insert], service: str, fault: _Fault
+    probes: list[Probe], inserts: list[Insert], service: str, fault: Fault
 ) -> tuple[float, float]:
     """During the fault and after it: a thawed engine's first answer must not make a writer of it
     for all the time it stood still."""
@@ -260,7 +274,12 @@ class _Seen:
     present: list[int]
 
 
-async def _kept(lab: UnkindGround, service: str, seen: _Seen, before: list[Quarantined]) -> Kept:
+async def _kept(
+    lab: UnkindGround, service: str, seen: _Seen, before: list[Quarantined] | None
+) -> Kept | None:
+    """None where the system keeps no quarantine."""
+    if before is None:
+        return None
     old = {one.path for one in before}
     fresh = [one for one in lab.quarantines(service, seen.site) or [] if one.path not in old]
     connection = await lab.as_superuser(service, await lab.primary_site(service))
@@ -292,10 +311,19 @@ class _Hearsay:
         """As last heard; empty when nothing ever was."""
         return self._last.primary_site if self._last else ""
 
-    async def listen(self, for_s: float) -> None:
+    @property
+    def phase(self) -> str:
+        """Likewise."""
+        return self._last.phase if self._last else ""
+
+    async def listen(self, for_s: float, until_phase: str = "") -> None:
+        """For so long, or until it is heard to be in this phase."""
         until_s = asyncio.get_running_loop().time() + for_s
         while asyncio.get_running_loop().time() < until_s:
             await self._listen_once()
+            if until_phase and self.phase == until_phase:
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def until_served(self) -> None:
         """Until the primary's reign has begun. Raises TimeoutError."""
@@ -307,12 +335,12 @@ class _Hearsay:
                     f"later; last heard: {self._last}"
                 )
             await self._listen_once()
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _listen_once(self) -> None:
         seen = await self._lab.heard(self._service)
         if seen is not None:
             self._hear(seen)
-        await asyncio.sleep(LOOK_AGAIN_S)
 
     def _hear(self, seen: Heard) -> None:
         self._last = seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def write_patroni(
 ) -> Path:
     """Write one member's file and return it."""
     own, host = places.address(site), places.host(site)
+    settings = plan.service(service).settings
     members = (site, *(m for m in (*plan.sites, ARBITER) if m != site))
     document: dict[str, Any] = {
         "scope": service,
@@ -70,7 +72,10 @@ def write_patroni(
         },
         "etcd3": {"hosts": [f"{places.host(m)}:{CLIENT_PORT}" for m in members]},
         "watchdog": {"mode": "off"},
-        "bootstrap": {"dcs": _shared(timing), "initdb": [{"encoding": "UTF8"}, "data-checksums"]},
+        "bootstrap": {
+            "dcs": _shared(timing, settings),
+            "initdb": [{"encoding": "UTF8"}, "data-checksums"],
+        },
         "postgresql": _engine(plan, service, site, own, host, password),
     }
     path = plan.site_directory(site) / "patroni.yaml"
@@ -80,7 +85,7 @@ def write_patroni(
     return path
 
 
-def _shared(timing: Timing) -> dict[str, Any]:
+def _shared(timing: Timing, settings: Mapping[str, str]) -> dict[str, Any]:
     return {
         "ttl": timing.ttl_s,
         "loop_wait": timing.loop_wait_s,
@@ -89,7 +94,7 @@ def _shared(timing: Timing) -> dict[str, Any]:
         "postgresql": {
             "use_pg_rewind": True,
             "use_slots": True,
-            "parameters": {**ENGINE_SETTINGS, "track_commit_timestamp": "on"},
+            "parameters": {**ENGINE_SETTINGS, **settings, "track_commit_timestamp": "on"},
         },
     }
 

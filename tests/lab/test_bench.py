@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from lab.bench_systems import System
 from lab.incident import Act
 from lab.own_count import Kept, OwnCount
 from lab.scenarios import SCENARIOS, Scenario
+from lab.slot_lost import SETTINGS, SlotLost
 from lab.unkind import Unkind
-from tests.lab.unkindness import told
+from tests.lab.unkindness import absent, told
 
 
 class Watched:
@@ -42,7 +43,9 @@ class Whole:
 
 
 @asynccontextmanager
-async def ground(_directory: Path, _network: str) -> AsyncIterator[Any]:
+async def ground(
+    _directory: Path, _network: str, _settings: Mapping[str, str]
+) -> AsyncIterator[Any]:
     yield Whole()
 
 
@@ -102,9 +105,11 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
     grounds = []
 
     @asynccontextmanager
-    async def make(directory: Path, network: str) -> AsyncIterator[Any]:
+    async def make(
+        directory: Path, network: str, settings: Mapping[str, str]
+    ) -> AsyncIterator[Any]:
         grounds.append(directory)
-        async with ground(directory, network) as one:
+        async with ground(directory, network, settings) as one:
             yield one
         grounds.append(directory)
 
@@ -130,19 +135,24 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
     [
         (told(kept=Kept(3, OwnCount(4, 0), {}, "it holds 3 transactions")), "it holds 3"),
         (told(lease_margin_s=-0.1), "0.1 s after its lease's end"),
+        (told(difference="the copy at batam differs"), "the copy at batam differs"),
+        (told(broken="two writers for 0.1 s"), "two writers for 0.1 s"),
+        (absent(pg_wal_most_bytes=9, pg_wal_bound_bytes=8), "took 9 bytes, more than 8"),
+        (absent(copied_anew=False), "came back with its old copy"),
+        (absent(difference="lab_writes: 1 rows"), "lab_writes: 1 rows"),
     ],
-    ids=["quarantine", "lease"],
+    ids=["quarantine", "lease", "rows", "two writers", "disk", "old copy", "rows of an absence"],
 )
 async def test_a_run_with_figures_that_must_not_be_keeps_them_and_has_failed(
-    monkeypatch: pytest.MonkeyPatch, wrong: Unkind, reason: str
+    monkeypatch: pytest.MonkeyPatch, wrong: Unkind | SlotLost, reason: str
 ) -> None:
-    async def do(_watch: Any) -> list[Unkind]:
+    async def do(_watch: Any) -> list[Unkind | SlotLost]:
         return [wrong]
 
     monkeypatch.setattr(bench, "Watch", Watched)
     system = System("saling", "fast", 2.0, 0.0, ground)
     figures, failures = await bench._batch(bench.Batch("cut", Scenario(do, run_s=1), system, 1))
-    assert [figure.unkind for figure in figures] == [wrong]
+    assert [figure.unkind or figure.slot_lost for figure in figures] == [wrong]
     assert [failure.run for failure in failures] == [1] and reason in failures[0].reason
 
 
@@ -161,6 +171,36 @@ def test_the_networks_faults_are_done_to_a_peer_too(
     words = ("--only", name, "--profile", "fast", "--peer", "patroni")
     systems = [(b.system.name, b.system.profile) for b in batches(monkeypatch, *words)]
     assert systems == [("saling", "fast"), ("patroni", "default"), ("patroni", "tightest")]
+
+
+@pytest.mark.parametrize("name", ["returns-late", "returns-soon", "slot-lost"])
+def test_what_needs_saling_is_not_done_to_a_peer(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    words = ("--only", name, "--profile", "fast", "--peer", "patroni")
+    assert [b.system.name for b in batches(monkeypatch, *words)] == ["saling"]
+
+
+async def test_a_ground_is_made_with_the_settings_of_its_scenario(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    @asynccontextmanager
+    async def make(
+        _directory: Path, network: str, settings: Mapping[str, str]
+    ) -> AsyncIterator[Any]:
+        asked.append((network, settings))
+        yield Whole()
+
+    async def do(_watch: Any) -> list[SlotLost]:
+        return [absent()]
+
+    monkeypatch.setattr(bench, "Watch", Watched)
+    system = System("saling", "fast", 2.0, 0.0, make)
+    scenario = Scenario(do, run_s=1, settings=SETTINGS)
+    _, failures = await bench._batch(bench.Batch("slot-lost", scenario, system, 1))
+    assert (asked, failures) == ([("proxies", SETTINGS)], [])
 
 
 def test_an_interrupted_benchmark_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,21 @@ from pathlib import Path
 
 import msgspec
 
-from lab.bench_table import Failure, Figure, Report, markdown, ratios_of, rows_of, sides_of, write
+from lab.bench_table import (
+    Failure,
+    Figure,
+    Report,
+    disks_of,
+    markdown,
+    ratios_of,
+    rows_of,
+    sides_of,
+    write,
+)
 from lab.own_count import Kept, OwnCount
+from lab.slot_lost import MIB, SlotLost
 from lab.unkind import Unkind
-from tests.lab.unkindness import told
+from tests.lab.unkindness import absent, told
 
 ENGINE = "engine killed"
 
@@ -44,6 +55,7 @@ def report(figures: list[Figure], failures: list[Failure]) -> Report:
         options=[],
         rows=rows,
         sides=sides_of(figures),
+        disks=disks_of(figures),
         ratios=ratios_of(rows),
         failures=failures,
         skipped={"cut": "it needs root"},
@@ -133,17 +145,49 @@ def test_a_peer_stands_beside_it_with_dashes_for_what_it_does_not_tell() -> None
     text = markdown(report([ours, theirs], []))
     first, second = (line for line in text.splitlines() if "| 0.0 s |" in line)
     assert first.startswith("| primary site cut off | saling | fast | 0.25 s |")
-    assert first.endswith("| 0 B | 12 | 11 (+ 1 unanswered) | yes |")
+    assert first.endswith("| 0 B | 12 | 11 (+ 1 unanswered) | yes | yes |")
     assert second.startswith("| primary site cut off | patroni | default | - |")
-    assert second.endswith("| - | - | - | - |")
+    assert second.endswith("| - | - | - | - | yes |")
 
 
 def test_without_a_client_in_a_faulty_site_there_is_no_second_table() -> None:
     assert "faulty site" not in markdown(report([figure(0.2)], []))
 
 
+def test_one_run_whose_copies_differ_is_seen_in_its_row() -> None:
+    (side,) = sides_of([seen(told()), seen(told(difference="lab_writes: 1 rows are missing"))])
+    assert side.same_rows is False
+    (side,) = sides_of([seen(told()), seen(told())])
+    assert side.same_rows is True
+
+
+def away(run: SlotLost) -> Figure:
+    return figure(0.1, scenario="slot-lost", incident="backup away", slot_lost=run)
+
+
+def test_the_disks_row_has_the_worst_of_its_runs() -> None:
+    runs = [
+        absent(written_bytes=300 * MIB, pg_wal_most_bytes=90 * MIB, whole_after_s=8),
+        absent(written_bytes=260 * MIB, pg_wal_most_bytes=112 * MIB, whole_after_s=12),
+        absent(pg_wal_before_bytes=80 * MIB, copied_anew=False, difference="lab_writes: 1 rows"),
+    ]
+    (disk,) = disks_of([away(run) for run in runs])
+    assert (disk.written_bytes, disk.pg_wal_most_bytes) == (256 * MIB, 112 * MIB)
+    assert (disk.pg_wal_before_bytes, disk.whole_after_s) == (80 * MIB, 12)
+    assert (disk.copied_anew, disk.same_rows) == (False, False)
+
+
+def test_a_backup_that_was_away_has_a_third_table_and_no_second_one() -> None:
+    text = markdown(report([away(absent())], []))
+    assert "faulty site" not in text
+    line = "| 256 MiB | 64 MiB | 112 MiB | 128 MiB | 10.0 s | yes | yes |"
+    assert f"| backup away | saling | fast {line}" in text
+    assert "pg_wal" not in markdown(report([figure(0.2)], []))
+
+
 def test_nothing_that_was_seen_is_dropped(tmp_path: Path) -> None:
     unkind = told(reasons=["ALONE: the backup is away"], kept=Kept(1, OwnCount(1, 0), {}, ""))
-    write(report([seen(unkind)], []), tmp_path / "bench")
+    write(report([seen(unkind), away(absent())], []), tmp_path / "bench")
     read = msgspec.json.decode((tmp_path / "bench.json").read_bytes(), type=Report)
     assert read.figures[0].unkind == unkind
+    assert read.figures[1].slot_lost == absent()

@@ -8,6 +8,7 @@ import msgspec
 
 from lab.four_sites import Lab
 from lab.incident import Act, Watch
+from lab.slot_lost import MIB, SlotLost
 from lab.unkind import Scenario, Unkind
 
 HOLD_S = 8.0
@@ -54,8 +55,25 @@ def told(**figures: Any) -> Unkind:
         lag_bytes=0,
         reasons=[],
         kept=None,
+        difference="",
+        mended_in="",
     )
     return msgspec.structs.replace(nothing, **figures)
+
+
+def absent(**figures: Any) -> SlotLost:
+    """An absence in which all was well, but for these figures."""
+    well = SlotLost(
+        act=msgspec.structs.replace(told().act, name="backup away"),
+        written_bytes=256 * MIB,
+        pg_wal_before_bytes=64 * MIB,
+        pg_wal_most_bytes=112 * MIB,
+        pg_wal_bound_bytes=128 * MIB,
+        whole_after_s=10,
+        copied_anew=True,
+        difference="",
+    )
+    return msgspec.structs.replace(well, **figures)
 
 
 async def assert_backup_streams(lab: Lab, site: str) -> None:
