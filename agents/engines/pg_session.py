@@ -46,8 +46,16 @@ TIMEOUT_CODES = {"57014"}
 CONNECT_LIMIT_S = 10
 TEND_LIMIT_MS = 5000
 
+# A receiver says that it streams before the upstream has said whether it has the log, and a
+# standby in vain makes a new one five times a second. The two times are one until a message came.
 LOOK = """
-WITH at AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby)
+WITH at AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby),
+     receiver AS MATERIALIZED (
+         SELECT FROM pg_stat_wal_receiver AS r
+         WHERE status = 'streaming' AND (
+             last_msg_send_time <> last_msg_receipt_time
+             OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = r.pid
+                        AND clock_timestamp() - backend_start > interval '2 seconds')))
 SELECT standby,
        CASE WHEN standby THEN coalesce(greatest(pg_last_wal_receive_lsn(),
                                                 pg_last_wal_replay_lsn()), '0/0')
@@ -58,12 +66,11 @@ SELECT standby,
                 coalesce((SELECT received_tli FROM pg_stat_wal_receiver), checkpoint.timeline_id)
             ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
        END AS timeline,
-       standby AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')
-           AS streaming,
+       standby AND EXISTS (SELECT FROM receiver) AS streaming,
        CASE WHEN standby THEN current_setting('primary_conninfo') ELSE '' END AS conninfo,
        CASE WHEN NOT standby THEN 0
             WHEN pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()
-                 AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') THEN 0
+                 AND EXISTS (SELECT FROM receiver) THEN 0
             ELSE coalesce(greatest(0, extract(epoch FROM clock_timestamp()
                           - pg_last_xact_replay_timestamp()) * 1000), 0) END::bigint AS lag_ms,
        NOT standby AND current_setting('synchronous_standby_names') <> ''

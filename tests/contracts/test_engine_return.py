@@ -283,6 +283,8 @@ async def test_a_backup_that_was_away_until_its_log_was_gone_is_copied_anew(
 
     await until(told, "the backup knows that it can never follow")
     assert "has removed the log after" in await told()
+    looks = [(await backup.engine.observe()).streaming for _ in range(300)]
+    assert not any(looks), "a receiver that tries in vain is no stream"
     await backup.engine.stop(30_000)
     returns: list[Rejoined] = []
 
