@@ -218,6 +218,7 @@ class Pair:
     async def stream_back(self) -> None:
         """The old primary, stopped and mended, follows the new one."""
         await self.primary.engine.start_standby(self.backup.upstream(self.primary.name))
+        await streams(self.primary, self.backup)
         await self.primary.observed(role=Role.STANDBY, streaming=True, timeline=2)
 
 
@@ -228,8 +229,18 @@ async def pair_of(make_site: MakeSite, template: Path) -> Pair:
     upstream = primary.upstream("b", identifier)
     await backup.engine.seed(upstream, ignore)
     await backup.engine.start_standby(upstream)
-    await backup.observed(streaming=True)
+    await streams(backup, primary)
     return Pair(primary, backup, identifier)
+
+
+async def streams(backup: Site, primary: Site) -> None:
+    """A stream is believed once something came, and an idle primary sends nothing for a while."""
+
+    async def seen() -> bool:
+        await primary.sql("SELECT pg_current_xact_id()")
+        return (await backup.engine.observe()).streaming
+
+    await until(seen, f"{backup.name} streams from {primary.name}")
 
 
 @pytest.fixture
