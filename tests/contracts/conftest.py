@@ -43,6 +43,24 @@ def find_binaries(major: int) -> Path | None:
 FOUND = {major: place for major in VERSIONS if (place := find_binaries(major))}
 
 
+BETWEEN = set(sorted(FOUND)[1:-1])
+EVERY_VERSION = "test_engine_contract.py"
+ALL_ASKED = os.environ.get("SALING_VERSIONS") == "all"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Versions between the oldest and the newest run the contract itself; SALING_VERSIONS=all."""
+    spared = [] if ALL_ASKED else [item for item in items if _is_spared(item)]
+    config.hook.pytest_deselected(items=spared)
+    items[:] = [item for item in items if item not in spared]
+
+
+def _is_spared(item: pytest.Item) -> bool:
+    asked = getattr(item, "callspec", None)
+    version = asked.params.get("binaries") if asked else None
+    return version in BETWEEN and item.path.name != EVERY_VERSION
+
+
 @pytest.fixture(scope="session", params=FOUND, ids=lambda major: f"postgresql-{major}")
 def binaries(request: pytest.FixtureRequest) -> Path:
     return FOUND[request.param]
