@@ -252,13 +252,21 @@ async def pair_of(make_site: MakeSite, template: Path) -> Pair:
 
 
 async def streams(backup: Site, primary: Site) -> None:
-    """A stream is believed once something came, and an idle primary sends nothing for a while."""
+    """A stream is believed once something came, and an idle primary sends nothing for a while.
+
+    What was written for it is at both when this returns.
+    """
 
     async def seen() -> bool:
-        await primary.sql("SELECT pg_current_xact_id()")
+        await primary.engine.probe(10_000)
         return (await backup.engine.observe()).streaming
 
+    async def level() -> bool:
+        wanted = await primary.engine.observe()
+        return (await backup.engine.observe()).replayed_bytes >= wanted.position_bytes
+
     await until(seen, f"{backup.name} streams from {primary.name}")
+    await until(level, f"{backup.name} has what {primary.name} wrote")
 
 
 @pytest.fixture
