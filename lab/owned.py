@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Owned:
+class Owned(ABC):
     """`stop` must be harmless after a start that failed halfway."""
 
     async def __aenter__(self) -> Self:
@@ -25,10 +26,10 @@ class Owned:
     ) -> None:
         await self.stop()
 
+    @abstractmethod
     async def start(self) -> None:
         """Start everything."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def stop(self) -> None:
         """End everything, whatever of it was started."""
-        raise NotImplementedError
