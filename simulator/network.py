@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -86,9 +87,10 @@ class Network:
             self._last_ms[source, target] = when_ms
         late_ms = self._kernel.between(0, weather.late_most_ms)
         late = self._kernel.chance(weather.late)
-        self._kernel.at(when_ms + late_ms * late, lambda: self._arrive(raw, deliver))
+        arrive = partial(self._arrive, raw, deliver)
+        self._kernel.at(when_ms + late_ms * late, arrive)
         if self._kernel.chance(weather.doubled):
-            self._kernel.at(when_ms + late_ms, lambda: self._arrive(raw, deliver))
+            self._kernel.at(when_ms + late_ms, arrive)
 
     def _arrive(self, raw: bytes, deliver: Deliver) -> None:
         self._kernel.story.stir(self._kernel.now_ms, raw)

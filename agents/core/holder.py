@@ -103,8 +103,8 @@ def say_handover(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
 
 def forget_expired(replica: Replica, now_ms: int) -> Replica:
     """Drop leases that ended, so that they are never counted again."""
-    live = tuple(lease for lease in replica.leases if lease.end_ms > now_ms)
-    return replica if len(live) == len(replica.leases) else replace(replica, leases=live)
+    live = [lease for lease in replica.leases if lease.end_ms > now_ms]
+    return replica if len(live) == len(replica.leases) else replace(replica, leases=tuple(live))
 
 
 def _count(replica: Replica, lease: Lease) -> Replica:

@@ -18,14 +18,12 @@ LOCAL_FAILURES_TO_YIELD = 2
 def reigning(replica: Replica) -> Assignment | None:
     """The assignment, if it makes this replica the primary."""
     assignment = replica.durable.assignment
-    if assignment and assignment.goal in (Goal.PRIMARY, Goal.DRAIN):
-        return assignment
-    return None
+    return None if assignment is None or assignment.goal is Goal.BACKUP else assignment
 
 
 def lease_end_ms(replica: Replica) -> int:
     """When the last live lease ends, as the holder counts; 0 without any."""
-    return max((lease.end_ms for lease in replica.leases), default=0)
+    return max([lease.end_ms for lease in replica.leases], default=0)
 
 
 def allowed(replica: Replica) -> bool:

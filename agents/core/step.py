@@ -215,11 +215,10 @@ def _promise_fence(replica: Replica) -> Replica:
 
 
 def _say(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
-    told = report(replica, now_ms)
-    said = urgent(told)
+    said = urgent(replica, now_ms)
     if said == replica.said:
         return replica, []
-    return replace(replica, said=said), [SendReport(told)]
+    return replace(replica, said=said), [SendReport(report(replica, now_ms))]
 
 
 def _rest(replica: Replica, nothing_left: bool, now_ms: int) -> Replica:
