@@ -23,7 +23,10 @@ def reigning(replica: Replica) -> Assignment | None:
 
 def lease_end_ms(replica: Replica) -> int:
     """When the last live lease ends, as the holder counts; 0 without any."""
-    return max([lease.end_ms for lease in replica.leases], default=0)
+    last_ms = 0
+    for lease in replica.leases:
+        last_ms = max(last_ms, lease.end_ms)
+    return last_ms
 
 
 def allowed(replica: Replica) -> bool:
@@ -31,8 +34,9 @@ def allowed(replica: Replica) -> bool:
     assignment, durable = reigning(replica), replica.durable
     if assignment is None or not replica.fresh or durable.adopted_standby:
         return False
-    promised = max(durable.fenced_revision, durable.released_revision)
-    return promised < assignment.revision and is_own_copy(replica)
+    fenced = durable.fenced_revision >= assignment.revision
+    released = durable.released_revision >= assignment.revision
+    return not fenced and not released and is_own_copy(replica)
 
 
 def may_write(replica: Replica, now_ms: int) -> bool:
