@@ -9,6 +9,7 @@ from random import Random
 from simulator.story import Story
 
 Do = Callable[[], None]
+FIRST = 1 << 40
 
 
 class Kernel:
@@ -26,6 +27,11 @@ class Kernel:
         self._count += 1
         when_ms = when_ms if when_ms > self.now_ms else self.now_ms
         heapq.heappush(self._queue, (when_ms, self._count, do))
+
+    def first_at(self, when_ms: int, do: Do) -> None:
+        """Do something at a moment, before all else that is due then."""
+        self._count += 1
+        heapq.heappush(self._queue, (max(when_ms, self.now_ms), self._count - FIRST, do))
 
     def after(self, delay_ms: int, do: Do) -> None:
         """Do something after a delay."""

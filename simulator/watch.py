@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.core.model import Record
 from protocol.messages import Granted
+from simulator.strike import Strike
 
 
 class Broken(Exception):
@@ -16,6 +17,9 @@ class Broken(Exception):
 
 class Watch:
     """A checker: sees all that happens, with true times in ms, and raises Broken."""
+
+    def struck(self, now_ms: int, strike: Strike) -> None:
+        """A fault happened, or an operator asked for something."""
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """The store holds a new record."""
@@ -41,6 +45,14 @@ class All(Watch):
 
     def __init__(self, checkers: list[Watch]) -> None:
         self._checkers = checkers
+
+    def add(self, checker: Watch) -> None:
+        """One more, after the others."""
+        self._checkers.append(checker)
+
+    def struck(self, now_ms: int, strike: Strike) -> None:
+        for checker in self._checkers:
+            checker.struck(now_ms, strike)
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         for checker in self._checkers:
