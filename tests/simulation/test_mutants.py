@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 
 import pytest
 
-from simulator.run import run
+from tests.simulation.mutants.catalogue import AREAS, MUTANTS
+from tests.simulation.mutants.hunt import Catch, hunt_fast, hunters
 
-SECONDS = 20
-
-
-def _load(name: str) -> ModuleType:
-    """A module beside this one; tests are no package."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+Hunts = dict[str, "Future[Catch]"]
 
 
-MUTANTS = _load("simulation_mutants").MUTANTS
+@pytest.fixture(scope="module")
+def hunts() -> Iterator[Hunts]:
+    """All hunts at once; each test waits for its own."""
+    with hunters() as pool:
+        yield _begin(pool)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_rule_that_is_misread_is_caught(mutant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def _begin(pool: Executor) -> Hunts:
+    return {name: pool.submit(hunt_fast, name) for name in MUTANTS}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_rule_that_is_misread_is_caught(name: str, hunts: Hunts) -> None:
     """Within its number of seeds, and as a break of the promise that it threatens."""
-    mutant.apply(monkeypatch)
-    rules = []
-    for seed in range(mutant.seeds_at_most):
-        result = run(seed, mutant.profile, SECONDS)
-        rules.append(result.rule)
-        if result.rule in mutant.caught_as:
-            return
-    pytest.fail(f"{mutant.name} went through {mutant.seeds_at_most} worlds; broken: {rules}")
+    catch = hunts[name].result(timeout=280)
+    assert catch.caught_as, catch.text
+
+
+def test_no_two_mutants_have_one_name() -> None:
+    """Else one of them would never be let loose."""
+    assert sum(len(area.MUTANTS) for area in AREAS) == len(MUTANTS)

@@ -1,0 +1,97 @@
+"""What a mutant is: one rule dropped or misread on purpose, and how it shows.
+
+A mutant is applied to the shipped modules, or to a simulated shell where the rule lives in a
+shell, by the tests alone and is taken back afterwards. Nothing that ships knows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from agents.core import step as agent_step
+from controller.core import conditions, explain, phases, refusal
+from controller.core import step as controller_step
+from controller.core.conditions import Condition
+from controller.core.model import Phase
+from controller.core.phases import Row
+from controller.core.view import View
+
+Patch = pytest.MonkeyPatch
+
+WRITERS = ("I1", "I5")
+"""Two writers, or one without a right to write: the first is seldom far behind the second."""
+FENCED = ("I6", "I7")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One misreading, the rule it drops, the promises that must break, and how soon."""
+
+    apply: Callable[[Patch], None]
+    rule: str
+    """The number of the rule of the design, or of several."""
+    caught_as: tuple[str, ...]
+    profile: str = "everything"
+    seeds_at_most: int = 60
+    killers: tuple[int, ...] = ()
+    """Seeds that are known to catch it; others are looked for when these do not any more."""
+    seconds: int = 12
+    waits_for: str = ""
+    """Not empty: it survives, until the worlds can do this."""
+
+    @property
+    def name(self) -> str:
+        return self.apply.__name__
+
+    @property
+    def mistake(self) -> str:
+        """The misreading, in a sentence."""
+        return (self.apply.__doc__ or "").splitlines()[0]
+
+
+def set_rows(patch: Patch, rows: tuple[Row, ...]) -> None:
+    """Put another table of phases in the place of the shipped one."""
+    by_phase = {phase: tuple(row for row in rows if row.source is phase) for phase in Phase}
+    patch.setattr(phases, "TABLE", rows)
+    patch.setattr(phases, "ROWS_FROM", by_phase)
+    patch.setattr(refusal, "TABLE", rows)
+    patch.setattr(explain, "ROWS_FROM", by_phase)
+
+
+def change_rows(patch: Patch, change: Callable[[Row], Row]) -> None:
+    """The table with some of its rows changed."""
+    set_rows(patch, tuple(change(row) for row in phases.TABLE))
+
+
+def drop_rows(patch: Patch, *names: str) -> None:
+    """The table without these rows."""
+    set_rows(patch, tuple(row for row in phases.TABLE if row.name not in names))
+
+
+def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]) -> None:
+    """Ask something else where this condition is asked, in the table and beyond."""
+    mutant = replace(condition, test=test)
+    change_rows(patch, lambda row: _with(row, mutant))
+    patch.setattr(conditions, condition.name, mutant)
+
+
+def always(patch: Patch, condition: Condition) -> None:
+    """Let a condition hold at once."""
+    ask_instead(patch, condition, lambda _view: True)
+
+
+def allow_any_change(patch: Patch) -> None:
+    """Take away the controller's own last check, so that a checker must see the harm."""
+    patch.setattr(controller_step, "check_change", lambda _old, _new: None)
+
+
+def allow_any_step(patch: Patch) -> None:
+    """Take away the agent's own last check, so that a checker must see the harm."""
+    patch.setattr(agent_step, "check", lambda _before, _after: None)
+
+
+def _with(row: Row, mutant: Condition) -> Row:
+    return replace(row, when=tuple(mutant if c.name == mutant.name else c for c in row.when))

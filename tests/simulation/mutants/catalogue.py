@@ -1,0 +1,22 @@
+"""All mutants, area by area."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants import (
+    fences,
+    leases,
+    losses,
+    membership,
+    operators,
+    promotion,
+    records,
+    restarts,
+    switchovers,
+)
+from tests.simulation.mutants.base import Mutant
+
+AREAS = (
+    leases, fences, promotion, membership, restarts, losses, switchovers, records, operators
+)  # fmt: skip
+
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

@@ -1,0 +1,116 @@
+"""Rules 4 and 5: the fence is over before the lease is, and nothing writes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from agents.core import permission
+from agents.core import step as agent_step
+from agents.core.events import EngineExited
+from agents.core.model import Permit, Replica
+from agents.core.observation import Disk
+from protocol.messages import Role
+from simulator.engine import Engine
+from simulator.guard import Guard
+from simulator.host import Host
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch
+
+
+def no_fence_budget(patch: Patch) -> None:
+    """The fence begins when the lease ends."""
+    allowed = permission.permit_now
+
+    def late(replica: Replica, now_ms: int) -> Any:
+        permit, end_ms = allowed(replica, now_ms)
+        assignment = permission.reigning(replica)
+        budget_ms = assignment.terms.fence_budget_ms if assignment and end_ms else 0
+        return permit, end_ms + budget_ms
+
+    patch.setattr(agent_step, "permit_now", late)
+
+
+def guard_keeps_no_deadline(patch: Patch) -> None:
+    """The fence hangs on the agent alone, which may be paused or dead."""
+    patch.setattr(Guard, "_keep_deadline", lambda _guard: None)
+
+
+def fence_ends_a_process_group_only(patch: Patch) -> None:
+    """The guard takes the end of the first process for the end of all: backends write on."""
+    bury, stop = Guard._bury, Engine.stop
+
+    def linger(guard: Guard, reason: str, clean: bool) -> None:
+        engine, kernel = guard.engine, guard._kernel
+        if clean or not engine.writable:
+            bury(guard, reason, clean)
+            return
+        run = engine.run
+        kernel.after(
+            kernel.between(300, 3000), lambda: stop(engine, clean) if engine.run == run else None
+        )
+        with patch.context() as meanwhile:
+            meanwhile.setattr(Engine, "stop", lambda _engine, _clean: None)
+            bury(guard, reason, clean)
+
+    patch.setattr(Guard, "_bury", linger)
+
+
+def fence_is_told_before_it_is_over(patch: Patch) -> None:
+    """The guard says that nothing writes as soon as it has begun to kill."""
+    close = Guard.close
+
+    def hasty(guard: Guard, done: Callable[[], None]) -> None:
+        close(guard, lambda: None)
+        done()
+
+    patch.setattr(Guard, "close", hasty)
+
+
+def engine_starts_writable(patch: Patch) -> None:
+    """An engine that was a primary comes up as one by itself when its host does."""
+    boot = Host.boot
+
+    def eager(host: Host) -> None:
+        was_down = not host.up
+        boot(host)
+        for service in host.services if was_down else ():
+            engine = service.engines[host.site]
+            if engine.disk is Disk.DATA and not engine.upstream and engine.role is Role.DOWN:
+                engine.begin_start()
+                engine.reign("", fork=False)
+
+    patch.setattr(Host, "boot", eager)
+
+
+def late_news_of_a_fence_is_no_news(patch: Patch) -> None:
+    """The agent takes the end of a fenced engine for a crash, and keeps what it thought it had."""
+    hear = agent_step._engine_exited
+
+    def deaf(replica: Replica, event: EngineExited, now_ms: int) -> Any:
+        return hear(replica, replace(event, fenced=False), now_ms)
+
+    patch.setattr(agent_step, "_engine_exited", deaf)
+
+
+def guard_allows_what_it_was_never_told(patch: Patch) -> None:
+    """A guard that begins allows a writable engine until somebody closes it."""
+    make = Guard.__init__
+
+    def open_(guard: Guard, *args: Any) -> None:
+        make(guard, *args)
+        guard.permit = Permit.ALONE
+
+    patch.setattr(Guard, "__init__", open_)
+
+
+MUTANTS = (
+    Mutant(no_fence_budget, "4", WRITERS),
+    Mutant(guard_keeps_no_deadline, "4", WRITERS),
+    Mutant(fence_ends_a_process_group_only, "4", WRITERS),
+    Mutant(fence_is_told_before_it_is_over, "4, 6", WRITERS),
+    Mutant(engine_starts_writable, "5", WRITERS),
+    Mutant(late_news_of_a_fence_is_no_news, "4", WRITERS),
+    Mutant(guard_allows_what_it_was_never_told, "5", WRITERS),
+)

@@ -1,0 +1,77 @@
+"""Lets mutants loose in simulated worlds until a promise breaks, on two processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+
+import pytest
+from msgspec import Struct
+
+from simulator.run import run
+from tests.simulation.mutants.base import Mutant
+from tests.simulation.mutants.catalogue import MUTANTS
+
+PROCESSES = 2
+
+
+class Catch(Struct, frozen=True):
+    """How the hunt for one mutant ended."""
+
+    name: str
+    caught_as: str
+    """The promise that broke; empty when the mutant survived."""
+    seed: int
+    worlds: int
+    """How many were tried."""
+    took_s: float
+    others: tuple[str, ...] = ()
+    """What else broke, though it is not what this mutant threatens."""
+
+    @property
+    def text(self) -> str:
+        """What became of it, for a failing test."""
+        if self.caught_as:
+            return f"{self.name} was caught as {self.caught_as} by seed {self.seed}"
+        return f"{self.name} went through {self.worlds} worlds; others broke {self.others}"
+
+
+def hunt(mutant: Mutant, seeds: Iterable[int]) -> Catch:
+    """Worlds, one after the other, until one breaks a promise that this mutant threatens."""
+    begun_s, worlds = time.process_time(), 0
+    others: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        mutant.apply(patch)
+        for seed in seeds:
+            rule = run(seed, mutant.profile, mutant.seconds).rule
+            worlds += 1
+            if rule in mutant.caught_as:
+                took_s = time.process_time() - begun_s
+                return Catch(mutant.name, rule, seed, worlds, took_s, tuple(others))
+            if rule:
+                others.append(rule)
+    return Catch(mutant.name, "", -1, worlds, time.process_time() - begun_s, tuple(others))
+
+
+def hunt_in_order(name: str) -> Catch:
+    """From seed 0 on: tells how many seeds are needed."""
+    mutant = MUTANTS[name]
+    return hunt(mutant, range(mutant.seeds_at_most))
+
+
+def hunt_fast(name: str) -> Catch:
+    """With the seeds that are known to catch it first: tells whether it is caught."""
+    mutant = MUTANTS[name]
+    return hunt(mutant, chain(mutant.killers, range(mutant.seeds_at_most)))
+
+
+@contextmanager
+def hunters() -> Iterator[Executor]:
+    """As many processes as the smallest machine that must be enough has cores."""
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(PROCESSES, context) as executor:
+        yield executor

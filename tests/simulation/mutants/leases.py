@@ -1,0 +1,132 @@
+"""Rules 1, 2 and 3: who may give a lease, how long it counts for whom, and what it proves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from agents.core import grantor, holder, permission
+from agents.core.model import Replica
+from agents.core.observation import ProbeKind
+from controller.core import leases
+from protocol.messages import Ask, Assignment, Granted
+from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Patch
+
+
+def rho_is_forgotten(patch: Patch) -> None:
+    """Holder and grantors count a lease alike, as if no clock ran fast or slow."""
+    patch.setattr(holder, "holder_window_ms", lambda ttl_ms: ttl_ms)
+    patch.setattr(grantor, "grantor_window_ms", lambda ttl_ms: ttl_ms)
+    patch.setattr(leases, "grantor_window_ms", lambda ttl_ms: ttl_ms)
+
+
+def grantors_count_short(patch: Patch) -> None:
+    """Grantors count a lease shorter than its holder does."""
+    patch.setattr(grantor, "grantor_window_ms", lambda ttl_ms: ttl_ms // 2)
+    patch.setattr(leases, "grantor_window_ms", lambda ttl_ms: ttl_ms // 2)
+
+
+def holder_counts_long(patch: Patch) -> None:
+    """The holder counts its lease longer than it was granted."""
+    patch.setattr(holder, "holder_window_ms", lambda ttl_ms: ttl_ms * 3 // 2)
+
+
+def holder_counts_from_the_answer(patch: Patch) -> None:
+    """The lease begins when the grant comes, not when it was asked for."""
+    take = holder.take_grant
+
+    def late(replica: Replica, name: str, granted: Granted, now_ms: int) -> Replica:
+        asked = tuple(
+            replace(q, asked_ms=now_ms) if q.nonce == granted.nonce else q
+            for q in replica.questions
+        )
+        return take(replace(replica, questions=asked), name, granted, now_ms)
+
+    patch.setattr(holder, "take_grant", late)
+
+
+def every_grantor_must_grant(patch: Patch) -> None:
+    """A lease counts only while all grantors gave one: one lost grantor fences."""
+
+    def shortest(replica: Replica) -> int:
+        assignment = permission.reigning(replica)
+        ends = {lease.grantor: lease.end_ms for lease in replica.leases}
+        names = assignment.grantors if assignment else ()
+        return min((ends.get(name, 0) for name in names), default=0)
+
+    patch.setattr(permission, "lease_end_ms", shortest)
+    patch.setattr(holder, "lease_end_ms", shortest)
+
+
+def grants_of_another_life_count(patch: Patch) -> None:
+    """Nonces begin anew with every life, so that a late grant answers a new question."""
+    ask = holder._ask
+
+    def same(replica: Replica, *args: Any, **how: Any) -> Any:
+        asked, sends = ask(replace(replica, life=replica.agent), *args, **how)
+        return replace(asked, life=replica.life), sends
+
+    patch.setattr(holder, "_ask", same)
+
+
+def probe_is_not_needed(patch: Patch) -> None:
+    """A renewal is asked for though no commit was tried: a live process counts as health."""
+    take = holder.take_probe
+
+    def hopeful(replica: Replica, probe: Any, now_ms: int) -> Any:
+        if probe.kind is ProbeKind.TIMEOUT:
+            position = replica.proven_position_bytes
+            probe = replace(probe, kind=ProbeKind.COMMITTED, position_bytes=position)
+        return take(replica, probe, now_ms)
+
+    patch.setattr(holder, "take_probe", hopeful)
+
+
+def other_epochs_are_granted(patch: Patch) -> None:
+    """A grantor answers a question of a lower epoch, and the holder counts it."""
+    refusal, refuse = grantor._refusal, leases._refusal
+    take = holder.take_grant
+
+    def of_any(replica: Replica, agent: str, ask: Ask) -> str:
+        known = replica.durable.assignment
+        return refusal(replica, agent, replace(ask, epoch=known.epoch) if known else ask)
+
+    def count(replica: Replica, name: str, granted: Granted, now_ms: int) -> Replica:
+        mine: Assignment | None = permission.reigning(replica)
+        granted = replace(granted, epoch=mine.epoch) if mine else granted
+        return take(replica, name, granted, now_ms)
+
+    patch.setattr(grantor, "_refusal", of_any)
+    patch.setattr(
+        leases, "_refusal", lambda s, name, ask: refuse(s, name, replace(ask, epoch=s.record.epoch))
+    )
+    patch.setattr(holder, "take_grant", count)
+
+
+def grants_are_counted_late(patch: Patch) -> None:
+    """A grant is checked in one step and written down in another: the last one is not counted."""
+    answer = grantor.answer_ask
+    last: dict[tuple[str, str], int] = {}
+
+    def split(replica: Replica, *args: Any) -> Any:
+        key = (replica.life, replica.service_uid)
+        before_ms = max(replica.promise_end_ms, last.get(key, 0))
+        after, said = answer(replica, *args)
+        last[key] = after.promise_end_ms
+        return replace(after, promise_end_ms=before_ms), said
+
+    patch.setattr(grantor, "answer_ask", split)
+
+
+MUTANTS = (
+    Mutant(rho_is_forgotten, "2", WRITERS),
+    Mutant(grantors_count_short, "2", WRITERS),
+    Mutant(holder_counts_long, "2", WRITERS),
+    Mutant(holder_counts_from_the_answer, "2", WRITERS),
+    Mutant(every_grantor_must_grant, "1", FENCED, "hub"),
+    Mutant(grants_of_another_life_count, "2", WRITERS),
+    Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),
+    Mutant(other_epochs_are_granted, "6", WRITERS),
+    Mutant(grants_are_counted_late, "6", WRITERS, "corner"),
+)

@@ -1,0 +1,108 @@
+"""Rules 11, 12 and 14: what a promotion loses, sync mode, and the return of an old primary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from agents.core import engine, holder, rest_of_log
+from agents.core.model import Replica
+from controller.core import assignments, conditions, loss
+from controller.core.model import LastWord
+from protocol.messages import Mode
+from simulator.engine import Engine
+from tests.simulation.mutants.base import Mutant, Patch, always, drop_rows
+
+
+def any_loss_is_bearable(patch: Patch) -> None:
+    """The bound on lost data is not asked for."""
+    always(patch, conditions.loss_bearable)
+
+
+def last_position_is_final(patch: Patch) -> None:
+    """The loss is counted from the last position heard, as if nothing was written since."""
+    word = loss.last_word
+
+    def frozen(service: Any, now_ms: int) -> LastWord | None:
+        known = word(service, now_ms)
+        return replace(known, exposed_ms=0) if known else None
+
+    patch.setattr(loss, "last_word", frozen)
+
+
+def unknown_loss_is_none(patch: Patch) -> None:
+    """A loss that nobody can know counts as none."""
+    estimate = loss.estimate_bytes
+    patch.setattr(loss, "estimate_bytes", lambda *known: estimate(*known) or 0)
+
+
+def log_is_taken_before_the_fence(patch: Patch) -> None:
+    """A backup takes the log of a primary that may still write, and believes that it is whole."""
+    patch.setattr(rest_of_log, "refusal", lambda _replica, _agent, _revision: "")
+    patch.setattr(assignments, "_log_is_wanted", lambda _service: True)
+
+
+def sync_is_not_waited_for(patch: Patch) -> None:
+    """The backup is eligible again before commits wait for it."""
+    arms = holder._arms
+
+    def eager(replica: Replica, assignment: Any, name: str, granted: Any) -> bool:
+        return arms(replica, replace(assignment, sync=False), name, granted)
+
+    patch.setattr(holder, "_arms", eager)
+    patch.setattr(engine, "_sync_with", lambda _assignment: "")
+
+
+def sync_is_believed_before_the_log_is_there(patch: Patch) -> None:
+    """The backup is eligible once the engine calls it sync, with older commits still missing."""
+
+    def named(replica: Replica, partner: str, _received_bytes: int) -> bool:
+        return replica.sync_with == partner and replica.observation.sync_active
+
+    patch.setattr(holder, "_synced", named)
+
+
+def sync_is_relaxed_before_the_store_knows(patch: Patch) -> None:
+    """A primary whose backup is silent commits without it while it is still eligible."""
+    write = Engine.write
+
+    def hasty(copy: Engine, size: int) -> None:
+        write(copy, size)
+        silent_ms = copy._kernel.now_ms - copy.confirmed_ms
+        if copy.writable and copy.sync_with and 1000 < silent_ms < copy._kernel.now_ms:
+            copy.history.acknowledge(copy.timeline, copy.position)
+
+    patch.setattr(Engine, "write", hasty)
+
+
+def standby_forgets_that_it_diverged(patch: Patch) -> None:
+    """An old primary comes back as a backup without a rewind."""
+    take = engine.next_job
+
+    def careless(replica: Replica, now_ms: int) -> Any:
+        if replica.durable.mode is Mode.NONE and replica.durable.diverged:
+            durable = replace(replica.durable, diverged=False)
+            replica = replace(replica, durable=durable)
+        return take(replica, now_ms)
+
+    patch.setattr(engine, "next_job", careless)
+
+
+def illness_that_travels_is_no_reason(patch: Patch) -> None:
+    """Commits that fail for a reason that the backup shares end in a promotion."""
+    drop_rows(patch, "illness", "illness_in_countdown")
+    patch.setattr("agents.core.holder.PROBES_TO_BE_ILL", 10**6)
+
+
+MUTANTS = (
+    Mutant(any_loss_is_bearable, "11", ("I4",), "corner"),
+    Mutant(last_position_is_final, "11", ("I4",), "corner"),
+    Mutant(unknown_loss_is_none, "11", ("I4",)),
+    Mutant(log_is_taken_before_the_fence, "11", ("I4",), "corner"),
+    Mutant(sync_is_not_waited_for, "12", ("I3",)),
+    Mutant(sync_is_believed_before_the_log_is_there, "12", ("I3",)),
+    Mutant(sync_is_relaxed_before_the_store_knows, "12", ("I3",)),
+    Mutant(standby_forgets_that_it_diverged, "14", ("I11",)),
+    Mutant(illness_that_travels_is_no_reason, "illness", ("illness", "I11")),
+)

@@ -1,0 +1,130 @@
+"""Rules 8 and 9: how a pair is parted and armed again without two rights at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace as replace_row
+from typing import Any
+
+from msgspec.structs import replace
+
+from agents.core import holder, reporting
+from agents.core.model import Durable, Replica
+from controller.core import actions as act
+from controller.core import assignments, conditions
+from controller.core.model import Phase, State
+from protocol.messages import Assignment, Mode, Right
+from simulator.controller import Controller
+from simulator.host import Host
+from tests.simulation.mutants.base import (
+    FENCED,
+    WRITERS,
+    Mutant,
+    Patch,
+    allow_any_change,
+    always,
+    change_rows,
+)
+
+
+def any_grant_arms(patch: Patch) -> None:
+    """ARMING ends with anybody's grant, before the backup is known to have the last writes."""
+
+    def hasty(_replica: Replica, assignment: Assignment, _grantor: str, _granted: Any) -> bool:
+        return assignment.right is Right.ARMING
+
+    patch.setattr(holder, "_arms", hasty)
+
+
+def older_grant_arms(patch: Patch) -> None:
+    """ARMING ends with a grant that the backup gave under an earlier revision."""
+    arms = holder._arms
+
+    def older(replica: Replica, assignment: Assignment, name: str, granted: Any) -> bool:
+        return arms(replica, assignment, name, replace(granted, revision=assignment.revision))
+
+    patch.setattr(holder, "_arms", older)
+
+
+def armed_without_acknowledgement(patch: Patch) -> None:
+    """The pair counts as armed though the primary may still be writing without a lease."""
+    always(patch, conditions.primary_acknowledged_lease)
+
+
+def pair_is_armed_without_arming(patch: Patch) -> None:
+    """A backup that follows makes the pair PROTECTED, without asking the primary."""
+    _lead_to_protected(patch, "backup_ready")
+
+
+def protected_straight_from_maintenance(patch: Patch) -> None:
+    """A maintenance that ends makes the pair PROTECTED, without asking the primary."""
+    _lead_to_protected(patch, "maintenance_ended", "maintenance_over", "maintenance_ran_out")
+
+
+def acknowledgement_is_not_persisted(patch: Patch) -> None:
+    """A primary that took up its lease forgets it with its life, and stands alone again."""
+    read = Host.read
+
+    def forget(host: Host, uid: str) -> Durable:
+        durable = read(host, uid)
+        order = durable.assignment
+        arming = order is not None and order.right is Right.ARMING
+        return replace(durable, mode=Mode.ALONE) if arming else durable
+
+    patch.setattr(Host, "read", forget)
+
+
+def mode_is_told_before_the_guard_keeps_it(patch: Patch) -> None:
+    """A new life acknowledges what its disk says, while the guard still allows more."""
+    patch.setattr(reporting, "_mode", lambda replica: replica.durable.mode)
+
+
+def orders_leave_before_the_store_is_swapped(patch: Patch) -> None:
+    """The controller tells a new phase, ALONE above all, before the store holds it."""
+    perform = Controller._perform
+
+    def hasty(controller: Controller, state: State, actions: list[act.Action]) -> None:
+        orders = [a for a in actions if isinstance(a, act.SendOrder)]
+        rest: list[act.Action] = [a for a in actions if not isinstance(a, act.SendOrder)]
+        if len(rest) < len(actions) and any(isinstance(a, act.Swap) for a in rest):
+            for order in orders:
+                controller._do(state, order)
+            if controller.crashes_after_actions >= 0:
+                controller.crashes_after_actions = -1
+                controller.crash(controller._kernel.between(50, 4000))
+                return
+            actions = rest
+        perform(controller, state, actions)
+
+    patch.setattr(Controller, "_perform", hasty)
+
+
+def grantors_stop_when_alone_is_ordered(patch: Patch) -> None:
+    """Nobody grants any more once ALONE is ordered, though the primary may not know it yet."""
+    alone = assignments.ORDERS[Phase.ALONE]._replace(backup_grants=False)
+    patch.setitem(assignments.ORDERS, Phase.ALONE, alone)
+    grants = assignments.controller_grants
+    patch.setattr(
+        "controller.core.leases.controller_grants",
+        lambda record: record.phase is not Phase.ALONE and grants(record),
+    )
+
+
+def _lead_to_protected(patch: Patch, *names: str) -> None:
+    change_rows(
+        patch,
+        lambda row: replace_row(row, target=Phase.PROTECTED) if row.name in names else row,
+    )
+    allow_any_change(patch)
+
+
+MUTANTS = (
+    Mutant(any_grant_arms, "8", ("I3",), "network"),
+    Mutant(older_grant_arms, "8, 9", (*WRITERS, "I3", *FENCED)),
+    Mutant(armed_without_acknowledgement, "8, 9", (*WRITERS, "I3")),
+    Mutant(pair_is_armed_without_arming, "8, 9", (*WRITERS, "I3")),
+    Mutant(protected_straight_from_maintenance, "8", (*WRITERS, "I3"), "maintenance"),
+    Mutant(acknowledgement_is_not_persisted, "8", WRITERS, "crashes"),
+    Mutant(mode_is_told_before_the_guard_keeps_it, "8", WRITERS, "crashes"),
+    Mutant(orders_leave_before_the_store_is_swapped, "0, 8", WRITERS, "crashes"),
+    Mutant(grantors_stop_when_alone_is_ordered, "8", FENCED, "one_site"),
+)

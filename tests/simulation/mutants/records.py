@@ -1,0 +1,96 @@
+"""Rule 0: one record, one order of things; what is persisted, and before what."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from agents.core import events as ev
+from agents.core.actions import Action, Persist
+from agents.core.model import Durable, Replica
+from controller.core import conditions
+from controller.core.model import Record
+from simulator.host import Host
+from simulator.runner import Runner
+from simulator.store import Store
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch, ask_instead
+
+
+def agent_acts_before_it_persists(patch: Patch) -> None:
+    """An agent does and says what it decided, and then writes it to its disk."""
+
+    def hasty(
+        self: Runner, persist: Persist, _event: ev.Event, after: Replica, actions: list[Action]
+    ) -> None:
+        self._busy = False
+        self.replica = after
+        if self._process.crashes_at_persist == 1:
+            self._act(actions[1:])
+            self._process.crash_after_persist()
+            return
+        self._process.crash_after_persist()
+        self._host.write(self.service.uid, persist.durable)
+        self._act(actions[1:])
+        self._turn()
+
+    patch.setattr(Runner, "_persisted", hasty)
+
+
+def full_disk_is_not_noticed(patch: Patch) -> None:
+    """A write that failed is taken for one that worked."""
+    full, write = Host.disk_full, Host.write
+
+    def lost(host: Host, uid: str, durable: Durable) -> None:
+        if not full(host):
+            write(host, uid, durable)
+
+    patch.setattr(Host, "disk_full", lambda _host: False)
+    patch.setattr(Host, "write", lost)
+
+
+def highest_revision_is_forgotten(patch: Patch) -> None:
+    """A new life of an agent takes the next Order that comes, however old it is."""
+    read = Host.read
+
+    def forget(host: Host, uid: str) -> Durable:
+        durable = read(host, uid)
+        known = durable.assignment
+        return replace(durable, assignment=replace(known, revision=0)) if known else durable
+
+    patch.setattr(Host, "read", forget)
+
+
+def swap_ignores_the_revision(patch: Patch) -> None:
+    """The store takes a record whatever stood there before."""
+
+    def swap(store: Store, record: Record, _expected: int, term: int) -> bool:
+        if term != store.term:
+            return False
+        store.records[record.service_uid] = record
+        return True
+
+    patch.setattr(Store, "swap", swap)
+
+
+def swap_ignores_the_term(patch: Patch) -> None:
+    """The store takes a record of a leader that was replaced."""
+    swap = Store.swap
+    patch.setattr(
+        Store,
+        "swap",
+        lambda store, record, expected, _term: swap(store, record, expected, store.term),
+    )
+
+
+def restored_store_is_believed(patch: Patch) -> None:
+    """A leader whose agents know more than its store goes on by its store."""
+    ask_instead(patch, conditions.store_behind, lambda _view: False)
+
+
+MUTANTS = (
+    Mutant(agent_acts_before_it_persists, "0", WRITERS, "crashes"),
+    Mutant(full_disk_is_not_noticed, "0", (*WRITERS, "I3")),
+    Mutant(highest_revision_is_forgotten, "0", WRITERS, "crashes"),
+    Mutant(swap_ignores_the_revision, "0", WRITERS),
+    Mutant(swap_ignores_the_term, "0", WRITERS),
+    Mutant(restored_store_is_believed, "0", WRITERS),
+)
