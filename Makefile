@@ -3,6 +3,8 @@
 # make check   style, types, layers and house rules
 # make test    all tests; as root on Debian or Ubuntu it installs what they need
 # make bench   measures every scenario; options in BENCH, as in make bench BENCH='--runs 5 --list'
+# make mutants  hunts rules misread on purpose in simulated worlds: each must be caught
+# make sim-coverage  which rows and branches of the rules simulated worlds reach; SEEDS=20 for fewer
 # make docs    regenerates what is generated: the JSON Schemas and the diagram of phases
 # make lock    resolves the dependencies anew
 
@@ -10,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: setup demo check test bench docs schema lock packages clean
+.PHONY: setup demo check test bench mutants sim-coverage docs schema lock packages clean
 
 setup: .venv/.installed ; @:
 
@@ -45,6 +47,12 @@ test: setup packages
 
 bench: setup
 	@$(BIN)/python -m lab.bench --output bench-report $(BENCH)
+
+mutants: setup
+	@$(BIN)/python -m tests.simulation.mutants $(MUTANTS)
+
+sim-coverage: setup
+	@$(BIN)/python -m tests.simulation.reached $(SEEDS:%=--seeds %)
 
 schema: setup
 	$(BIN)/python -m config.schema

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 MILLION = 1_000_000
-RATE_MOST_PPM = 5000
-"""Half a percent each way, so that two clocks differ by one percent at most."""
+RATE_MOST_PPM = 10_000
+"""One percent each way: all that the windows of a lease allow for (rho)."""
 
 
 class Clock:

@@ -35,11 +35,15 @@ def run_until_well(world: World) -> None:
 
 
 def let_a_site_die(world: World, dice: Random) -> None:
-    """A primary's host dies for good. Raises Broken when its partner does not serve in time."""
+    """A primary's host dies for good, or its disk, while its agent and its connections live.
+
+    Raises Broken when its partner does not serve in time.
+    """
     kernel, records = world.kernel, world.controller.store.records
     service = dice.choice(world.services)
     record = records[service.uid]
-    world.strike(Strike(kernel.now_ms, "crash-host", (record.primary,)))
+    dies, on = dice.choice((("crash-host", ()), ("hang-engine", (service.name,))))
+    world.strike(Strike(kernel.now_ms, dies, (record.primary, *on)))
     patience_ms = record.terms.ttl_ms * 102 // 100 + TAKEOVER_SLACK_MS
     end_ms = kernel.now_ms + patience_ms
     backup = service.engines[record.backup]

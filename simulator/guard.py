@@ -102,9 +102,14 @@ class Guard:
         self._dying = reason
         if self.engine.writable:
             self._fenced(reason)
-        most_ms = self._budget_ms * 9 // 10
-        slow = self._kernel.chance(0.3)
-        self._kernel.after(self._kernel.between(0, most_ms if slow else 30), self._killed)
+        self._kernel.after(self._kill_ms(), self._killed)
+
+    def _kill_ms(self) -> int:
+        """How long a kill takes: mostly little, but now and then all that the fence has for it."""
+        if self._kernel.chance(0.7):
+            return self._kernel.between(0, 30)
+        most_ms = self._budget_ms * 99 // 100
+        return most_ms if self._kernel.chance(0.3) else self._kernel.between(0, most_ms)
 
     def _killed(self) -> None:
         if self.alive:
