@@ -6,6 +6,9 @@ from controller.core.model import Phase, Record
 from simulator.strike import Strike
 from simulator.watch import Broken, Watch
 
+HARMLESS = ("fill-disk", "slow-looks")
+"""A primary is not fenced for these at its own site either: no lease needs its disk."""
+
 
 class NobodyFenced(Watch):
     """For faults that must not fence: once PROTECTED, only at a site that was struck itself."""
@@ -16,7 +19,8 @@ class NobodyFenced(Watch):
         self._struck: set[str] = set()
 
     def struck(self, now_ms: int, strike: Strike) -> None:
-        self._struck.update(strike.on)
+        if strike.verb not in HARMLESS:
+            self._struck.update(strike.on)
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         if new.phase is Phase.PROTECTED:

@@ -71,7 +71,7 @@ def draw_storm(fate: Fate) -> list[Strike]:
 
 
 def draw_corner(fate: Fate) -> list[Strike]:
-    """A primary loses one grantor for long, and then the other one too."""
+    """A primary loses one grantor for long, and then the other one too; one of them restarts."""
     record = fate.record(fate.service())
     if record is None:
         return []
@@ -82,9 +82,10 @@ def draw_corner(fate: Fate) -> list[Strike]:
         fate.strike("cut", record.primary, first, for_ms=6 * ttl_ms),
         fate.strike("cut", record.primary, last, for_ms=6 * ttl_ms - gap_ms, after_ms=gap_ms),
     ]
-    if fate.chance(0.5):
-        down_ms = fate.between(20, 300)
-        strikes.append(fate.strike("crash-controller", for_ms=down_ms, after_ms=gap_ms))
+    if fate.chance(0.7):
+        restart = ("crash-controller",) if last == HUB else ("kill-agent", record.backup)
+        down_ms, late_ms = fate.between(20, 300), fate.between(0, ttl_ms // 2)
+        strikes.append(fate.strike(*restart, for_ms=down_ms, after_ms=gap_ms + late_ms))
     return strikes
 
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from agents.core import grantor, holder, permission
+from agents.core import step as agent_step
 from agents.core.model import Replica
 from agents.core.observation import ProbeKind
 from controller.core import leases
+from controller.core import step as controller_step
 from protocol.messages import Ask, Assignment, Granted
+from protocol.windows import grantor_window_ms
+from simulator import agent as agent_shell
+from simulator import controller as controller_shell
 from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Patch
 
 
 def rho_is_forgotten(patch: Patch) -> None:
     """Holder and grantors count a lease alike, as if no clock ran fast or slow."""
     patch.setattr(holder, "holder_window_ms", lambda ttl_ms: ttl_ms)
-    patch.setattr(grantor, "grantor_window_ms", lambda ttl_ms: ttl_ms)
-    patch.setattr(leases, "grantor_window_ms", lambda ttl_ms: ttl_ms)
+    _grantors_count(patch, lambda ttl_ms: ttl_ms)
 
 
 def grantors_count_short(patch: Patch) -> None:
     """Grantors count a lease shorter than its holder does."""
-    patch.setattr(grantor, "grantor_window_ms", lambda ttl_ms: ttl_ms // 2)
-    patch.setattr(leases, "grantor_window_ms", lambda ttl_ms: ttl_ms // 2)
+    _grantors_count(patch, lambda ttl_ms: ttl_ms // 2)
 
 
 def holder_counts_long(patch: Patch) -> None:
@@ -107,25 +111,28 @@ def other_epochs_are_granted(patch: Patch) -> None:
 def grants_are_counted_late(patch: Patch) -> None:
     """A grant is checked in one step and written down in another: the last one is not counted."""
     answer = grantor.answer_ask
-    last: dict[tuple[str, str], int] = {}
 
     def split(replica: Replica, *args: Any) -> Any:
-        key = (replica.life, replica.service_uid)
-        before_ms = max(replica.promise_end_ms, last.get(key, 0))
         after, said = answer(replica, *args)
-        last[key] = after.promise_end_ms
-        return replace(after, promise_end_ms=before_ms), said
+        counted_ms = replica.heard_ms + grantor_window_ms(said.granted.ttl_ms)
+        return replace(after, promise_end_ms=max(replica.promise_end_ms, counted_ms)), said
 
     patch.setattr(grantor, "answer_ask", split)
 
 
+def _grantors_count(patch: Patch, window_ms: Callable[[int], int]) -> None:
+    """The ledger of the omniscient clock counts as the grantors do."""
+    for module in (grantor, leases, agent_step, controller_step, agent_shell, controller_shell):
+        patch.setattr(module, "grantor_window_ms", window_ms)
+
+
 MUTANTS = (
-    Mutant(rho_is_forgotten, "2", WRITERS),
+    Mutant(rho_is_forgotten, "2", WRITERS, "corner"),
     Mutant(grantors_count_short, "2", WRITERS),
     Mutant(holder_counts_long, "2", WRITERS),
-    Mutant(holder_counts_from_the_answer, "2", WRITERS),
+    Mutant(holder_counts_from_the_answer, "2", WRITERS, "network"),
     Mutant(every_grantor_must_grant, "1", FENCED, "hub"),
-    Mutant(grants_of_another_life_count, "2", WRITERS),
+    Mutant(grants_of_another_life_count, "2", WRITERS, "crashes"),
     Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),
     Mutant(other_epochs_are_granted, "6", WRITERS),
     Mutant(grants_are_counted_late, "6", WRITERS, "corner"),

@@ -21,6 +21,7 @@ from tests.simulation.mutants.base import (
     Mutant,
     Patch,
     allow_any_change,
+    allow_any_step,
     always,
     change_rows,
 )
@@ -71,6 +72,7 @@ def acknowledgement_is_not_persisted(patch: Patch) -> None:
         return replace(durable, mode=Mode.ALONE) if arming else durable
 
     patch.setattr(Host, "read", forget)
+    allow_any_step(patch)
 
 
 def mode_is_told_before_the_guard_keeps_it(patch: Patch) -> None:

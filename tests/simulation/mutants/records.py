@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from agents.core import events as ev
@@ -61,24 +63,23 @@ def highest_revision_is_forgotten(patch: Patch) -> None:
 
 def swap_ignores_the_revision(patch: Patch) -> None:
     """The store takes a record whatever stood there before."""
+    swap = Store.swap
 
-    def swap(store: Store, record: Record, _expected: int, term: int) -> bool:
-        if term != store.term:
-            return False
-        store.records[record.service_uid] = record
-        return True
+    def any_revision(store: Store, record: Record, _expected: int, *rest: Any) -> bool:
+        stands = store.records[record.service_uid].revision
+        return swap(store, record, stands, *rest)
 
-    patch.setattr(Store, "swap", swap)
+    patch.setattr(Store, "swap", any_revision)
 
 
 def swap_ignores_the_term(patch: Patch) -> None:
     """The store takes a record of a leader that was replaced."""
     swap = Store.swap
-    patch.setattr(
-        Store,
-        "swap",
-        lambda store, record, expected, _term: swap(store, record, expected, store.term),
-    )
+
+    def any_term(store: Store, record: Record, expected: int, _term: int, *rest: Any) -> bool:
+        return swap(store, record, expected, store.term, *rest)
+
+    patch.setattr(Store, "swap", any_term)
 
 
 def restored_store_is_believed(patch: Patch) -> None:

@@ -84,7 +84,7 @@ def boot_is_ignored(patch: Patch) -> None:
 
 MUTANTS = (
     Mutant(no_leader_amnesia, "7", WRITERS, "corner"),
-    Mutant(no_agent_amnesia, "7", WRITERS),
+    Mutant(no_agent_amnesia, "7", WRITERS, "corner"),
     Mutant(longest_lease_is_forgotten, "7", WRITERS),
     Mutant(no_fresh_order_after_a_start, "8", WRITERS),
     Mutant(starts_are_not_told_apart, "8", WRITERS),
