@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from simulator.world import World
 
 T = TypeVar("T")
-SOON_MS = 400
-"""How soon after a change a strike may follow."""
+SOON_MS = (30, 400)
+"""How soon after a change a strike may follow: before its Orders are there, or a while after."""
 
 
 class Fate(Watch):
@@ -35,6 +35,7 @@ class Fate(Watch):
         self._weights = [profile.kinds[k] for k in self._kinds]
         self._gap_ms = self.choice((400, 1000, 2500, 6000))
         self._reactive = self.choice((0.0, 0.15, 0.4))
+        self._soon_ms = self.choice(SOON_MS)
         self._long = self.choice((0.1, 0.3, 0.6))
         self._only_site = self.choice(world.setting.sites)
         world.kernel.first_at(self._begin_ms, self._strike_again)
@@ -42,7 +43,7 @@ class Fate(Watch):
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """A bad moment: something changed just now."""
         if self._begin_ms <= now_ms < self._end_ms and self.chance(self._reactive):
-            self.world.kernel.first_at(now_ms + self.between(1, SOON_MS), self._strike)
+            self.world.kernel.first_at(now_ms + self.between(1, self._soon_ms), self._strike)
 
     def _strike_again(self) -> None:
         self._strike()

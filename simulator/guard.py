@@ -106,10 +106,10 @@ class Guard:
 
     def _kill_ms(self) -> int:
         """How long a kill takes: mostly little, but now and then all that the fence has for it."""
-        if self._kernel.chance(0.7):
+        if self._kernel.chance(0.6):
             return self._kernel.between(0, 30)
         most_ms = self._budget_ms * 99 // 100
-        return most_ms if self._kernel.chance(0.3) else self._kernel.between(0, most_ms)
+        return most_ms if self._kernel.chance(0.5) else self._kernel.between(0, most_ms)
 
     def _killed(self) -> None:
         if self.alive:

@@ -18,7 +18,7 @@ HOST_FAULTS = {
     "disk_slow": 2,
     "look_slow": 2,
 }
-NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
+NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1, "ambush": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
 CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
@@ -55,7 +55,7 @@ PROFILES = {
             "crashes",
             {
                 "controller_crash": 2, "controller_crash_mid": 5, "agent_kill": 3,
-                "agent_kill_mid": 6, "host_crash": 4, "guard_kill": 1, "engine_crash": 3,
+                "agent_kill_mid": 6, "ambush": 3, "host_crash": 4, "guard_kill": 1, "engine_crash": 3,
                 "switchover": 4,
             },
             "processes and hosts die, above all right after a write to disk",
@@ -66,7 +66,7 @@ PROFILES = {
         ),
         Profile(
             "corner",
-            {"corner": 4, "controller_crash": 1, "engine_hang": 1},
+            {"corner": 4, "ambush": 2, "controller_crash": 1, "engine_hang": 1},
             "the primary loses its grantors one after the other",
         ),
         Profile(
@@ -86,7 +86,7 @@ PROFILES = {
             must_not_fence="I6", swarm=False,
         ),
         Profile(
-            "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4},
+            "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4, "disk_full": 4},
             "one site alone fails", one_site=True, must_not_fence="I7",
         ),
         Profile(

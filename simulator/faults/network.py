@@ -77,7 +77,7 @@ def draw_corner(fate: Fate) -> list[Strike]:
         return []
     ttl_ms = record.terms.ttl_ms
     first, last = fate.shuffled((HUB, record.backup))
-    gap_ms = fate.between(ttl_ms, 3 * ttl_ms)
+    gap_ms = fate.between(ttl_ms // 4, 3 * ttl_ms // 2)
     strikes = [
         fate.strike("cut", record.primary, first, for_ms=6 * ttl_ms),
         fate.strike("cut", record.primary, last, for_ms=6 * ttl_ms - gap_ms, after_ms=gap_ms),
@@ -89,10 +89,24 @@ def draw_corner(fate: Fate) -> list[Strike]:
     return strikes
 
 
+def draw_ambush(fate: Fate) -> list[Strike]:
+    """A primary loses its agent at the moment in which it loses everybody else."""
+    record = fate.record(fate.service())
+    if record is None:
+        return []
+    down_ms, late_ms = fate.between(20, 300), fate.between(0, 40)
+    dies = fate.choice(("kill-agent", "crash-host"))
+    return [
+        fate.strike("isolate", record.primary, for_ms=4 * record.terms.ttl_ms),
+        fate.strike(dies, record.primary, for_ms=down_ms, after_ms=late_ms),
+    ]
+
+
 DRAWS: dict[str, Draw] = {
     "cut": draw_cut,
     "cut_one_way": draw_cut_one_way,
     "isolate": draw_isolate,
     "storm": draw_storm,
     "corner": draw_corner,
+    "ambush": draw_ambush,
 }

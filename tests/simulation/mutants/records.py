@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from agents.core import events as ev
@@ -65,9 +63,9 @@ def swap_ignores_the_revision(patch: Patch) -> None:
     """The store takes a record whatever stood there before."""
     swap = Store.swap
 
-    def any_revision(store: Store, record: Record, _expected: int, *rest: Any) -> bool:
+    def any_revision(store: Store, now_ms: int, record: Record, _expected: int, term: int) -> bool:
         stands = store.records[record.service_uid].revision
-        return swap(store, record, stands, *rest)
+        return swap(store, now_ms, record, stands, term)
 
     patch.setattr(Store, "swap", any_revision)
 
@@ -76,8 +74,8 @@ def swap_ignores_the_term(patch: Patch) -> None:
     """The store takes a record of a leader that was replaced."""
     swap = Store.swap
 
-    def any_term(store: Store, record: Record, expected: int, _term: int, *rest: Any) -> bool:
-        return swap(store, record, expected, store.term, *rest)
+    def any_term(store: Store, now_ms: int, record: Record, expected: int, _term: int) -> bool:
+        return swap(store, now_ms, record, expected, store.term)
 
     patch.setattr(Store, "swap", any_term)
 
