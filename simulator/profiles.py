@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-HUB_FAULTS = {"controller_crash": 4, "controller_crash_mid": 2, "broker_down": 4}
+HUB_FAULTS = {
+    "controller_crash": 4,
+    "controller_crash_mid": 2,
+    "broker_down": 4,
+    "broker_restart": 2,
+}
 HOST_FAULTS = {
     "agent_kill": 4,
     "agent_kill_mid": 4,
@@ -18,7 +23,16 @@ HOST_FAULTS = {
     "disk_slow": 2,
     "look_slow": 2,
 }
-NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
+NET_FAULTS = {
+    "cut_one_way": 4,
+    "cut": 4,
+    "isolate": 4,
+    "storm": 3,
+    "corner": 1,
+    "stall": 3,
+    "replay_old": 3,
+    "corrupt": 1,
+}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
@@ -60,8 +74,11 @@ PROFILES = {
             "processes and hosts die, above all right after a write to disk",
         ),
         Profile(
-            "network", {**NET_FAULTS, "broker_down": 3, "switchover": 3, "engine_crash": 1},
-            "links break one way and both, messages are lost, doubled, late",
+            "network", {
+                **NET_FAULTS, "replay_old": 6, "broker_down": 3, "broker_restart": 2,
+                "controller_crash": 1, "switchover": 3, "engine_crash": 1,
+            },
+            "links break one way and both, messages are lost, doubled, late, damaged, replayed",
         ),
         Profile(
             "corner",

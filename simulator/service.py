@@ -81,7 +81,7 @@ class Service:
         self._kernel.after(STREAM_EVERY_MS, self._stream_all)
 
     def _send_log(self, source: Engine, copy: Engine) -> None:
-        if not self._network.open_both_ways(source.site, copy.site):
+        if not self._network.flows(source.site, copy.site):
             return
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return
