@@ -63,6 +63,10 @@ class Engine:
         self.hung_until_ms = 0
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
+        self.stuck_until_ms: dict[JobKind, int] = {}
+        """Jobs of these kinds come to no end before."""
+        self.rewind_fails_until_ms = 0
+        self.slow_stream_until_ms = 0
 
     @property
     def writable(self) -> bool:
@@ -78,6 +82,22 @@ class Engine:
     def heal(self) -> None:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
+        self.rewind_fails_until_ms = self.slow_stream_until_ms = 0
+        self.stuck_until_ms.clear()
+
+    def is_stuck(self, kind: JobKind) -> bool:
+        """Whether such a job does not end now."""
+        return self._kernel.now_ms < self.stuck_until_ms.get(kind, 0)
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether a copy that diverged can be mended; else it is made anew."""
+        return self._kernel.now_ms >= self.rewind_fails_until_ms
+
+    @property
+    def streams_slowly(self) -> bool:
+        """Whether less log comes than is written."""
+        return self._kernel.now_ms < self.slow_stream_until_ms
 
     def observe(self) -> Observation:
         """One look."""

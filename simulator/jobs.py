@@ -19,6 +19,12 @@ Refusal = Callable[[str, int], str]
 """Why the partner's agent does not give its log under a revision; empty when it does."""
 
 FLUSH_MS = 40
+STUCK_LOOK_MS = 20
+GIVEN_UP_MS = 4000
+"""After this a job is given up; what it asked of the engine may still happen. Much shorter than
+in the shipped agent, so that a world sees it."""
+ANEW = 8
+"""How much longer it takes to copy everything than to mend a copy."""
 
 
 class Jobs:
@@ -60,18 +66,33 @@ class Jobs:
     def _fail(self, done: Done, error: str) -> None:
         self._kernel.after(self._kernel.between(1, 20), lambda: done(error, 0))
 
-    def _later(self, kind: JobKind, guard: Guard, do: Callable[[], str], done: Done) -> None:
-        """Do it when the job's time is over; a hung disk makes it longer."""
-        hung_ms = max(0, self._engine.hung_until_ms - self._kernel.now_ms)
-        fails = self._engine.job_fails()
+    def _later(
+        self, kind: JobKind, guard: Guard, do: Callable[[], str], done: Done, longer: int = 1
+    ) -> None:
+        """Do it when the job's time is over; a hung disk makes it longer, a stuck engine too."""
+        engine, kernel = self._engine, self._kernel
+        fails = engine.job_fails()
+        hung_ms = max(0, engine.hung_until_ms - kernel.now_ms)
+        lasts_ms = engine.job_ms(kind) * longer + hung_ms
+        given_up_ms = kernel.now_ms + lasts_ms + GIVEN_UP_MS
+        told: list[str] = []
+
+        def tell(error: str) -> None:
+            if not told:
+                told.append(error)
+                done(error, engine.position)
 
         def over() -> None:
-            if fails and self._engine.role is Role.STARTING:
+            if engine.is_stuck(kind):
+                if kernel.now_ms > given_up_ms:
+                    tell("it was given up: it took too long")
+                kernel.after(STUCK_LOOK_MS, over)
+                return
+            if fails and engine.role is Role.STARTING:
                 guard.crash_engine()
-            error = "it failed, as such things do" if fails else do()
-            done(error, self._engine.position)
+            tell("it failed, as such things do" if fails else do())
 
-        self._kernel.after(self._engine.job_ms(kind) + hung_ms, over)
+        kernel.after(lasts_ms, over)
 
     def _copy(self, job: BeginJob, guard: Guard, done: Done) -> None:
         engine, service = self._engine, self._service
@@ -81,7 +102,8 @@ class Jobs:
         if engine.role is not Role.DOWN:
             guard.stopped_in_order()
         address = job.upstream.engine_address if job.upstream else ""
-        if job.kind is JobKind.SEED:
+        anew = job.kind is JobKind.REJOIN and not engine.rewinds
+        if anew or job.kind is JobKind.SEED:
             engine.disk = Disk.PARTIAL
 
         def over() -> str:
@@ -98,7 +120,7 @@ class Jobs:
             engine.copy_from(source)
             return ""
 
-        self._later(job.kind, guard, over, done)
+        self._later(job.kind, guard, over, done, longer=ANEW if anew else 1)
 
     def _start(self, job: BeginJob, guard: Guard, done: Done) -> None:
         engine = self._engine

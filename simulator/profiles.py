@@ -22,6 +22,9 @@ HOST_FAULTS = {
     "disk_full": 1,
     "disk_slow": 2,
     "look_slow": 2,
+    "recovery_long": 1,
+    "rewind_fails": 1,
+    "stream_slow": 2,
 }
 NET_FAULTS = {
     "cut_one_way": 4,
@@ -60,7 +63,7 @@ PROFILES = {
             "everything",
             {
                 **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
-                "controller_pause": 2, "engine_shared": 1,
+                "controller_pause": 2, "engine_shared": 1, "promotion_hangs": 2,
             },
             "every fault anywhere, and operators at bad moments",
         ),
@@ -86,7 +89,8 @@ PROFILES = {
             "the primary loses its grantors one after the other",
         ),
         Profile(
-            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators",
+            {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2, "promotion_hangs": 1},
             "operators switch over, fail over, approve, pause and resume",
         ),
         Profile(

@@ -10,6 +10,8 @@ from simulator.kernel import Kernel
 from simulator.network import Network
 
 STREAM_EVERY_MS = 50
+SLOW_SHARE = 4
+"""A slow stream brings one part in so many of what clients write."""
 
 
 class Service:
@@ -86,5 +88,8 @@ class Service:
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return
         run, source_run, target = copy.run, source.run, source.position
+        if copy.streams_slowly:
+            bandwidth = self.rate_bytes_s * STREAM_EVERY_MS // (1000 * SLOW_SHARE)
+            target = min(target, copy.position + bandwidth)
         delay_ms = self._network.delay_ms()
         self._kernel.after(delay_ms, lambda: copy.receive(run, source, source_run, target))
