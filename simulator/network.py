@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -130,9 +131,10 @@ class Network:
             self._last_ms[link] = when_ms
         late_ms = self._kernel.between(0, weather.late_most_ms)
         late = self._kernel.chance(weather.late)
-        self._kernel.at(when_ms + late_ms * late, lambda: self._arrive(link, life, raw, deliver))
+        arrive = partial(self._arrive, link, life, raw, deliver)
+        self._kernel.at(when_ms + late_ms * late, arrive)
         if self._kernel.chance(weather.doubled):
-            self._kernel.at(when_ms + late_ms, lambda: self._arrive(link, life, raw, deliver))
+            self._kernel.at(when_ms + late_ms, arrive)
 
     def _arrive(self, link: Link, life: int, raw: bytes, deliver: Deliver) -> None:
         """`life`: the broker's, when it was sent; -1 for what cannot be lost with it."""

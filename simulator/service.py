@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from controller.core.model import ServiceSpec
 from protocol.messages import Role
 from simulator.engine import Changed, Engine
@@ -92,4 +94,4 @@ class Service:
             bandwidth = self.rate_bytes_s * STREAM_EVERY_MS // (1000 * SLOW_SHARE)
             target = min(target, copy.position + bandwidth)
         delay_ms = self._network.delay_ms()
-        self._kernel.after(delay_ms, lambda: copy.receive(run, source, source_run, target))
+        self._kernel.after(delay_ms, partial(copy.receive, run, source, source_run, target))
