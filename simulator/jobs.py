@@ -8,8 +8,9 @@ from agents.core.actions import BeginJob
 from agents.core.model import JobKind
 from agents.core.observation import Disk
 from protocol.messages import Role
+from simulator.frost import Frost
 from simulator.guard import Guard
-from simulator.kernel import Kernel
+from simulator.kernel import Do, Kernel
 from simulator.service import Service
 
 Done = Callable[[str, int], None]
@@ -33,12 +34,14 @@ class Jobs:
     def __init__(
         self,
         kernel: Kernel,
+        frost: Frost,
         service: Service,
         agent: str,
         alive: Callable[[], bool],
         refusal: Refusal,
     ) -> None:
         self._kernel = kernel
+        self._frost = frost
         self._service = service
         self._engine = service.engines[agent]
         self._alive = alive
@@ -63,8 +66,19 @@ class Jobs:
             case JobKind.DRAIN:
                 self._drain(guard, done)
 
+    def _after(self, delay_ms: int, do: Do) -> None:
+        """Do it after a while, or at the thaw where the host stands still then."""
+
+        def awake() -> None:
+            if self._frost.frozen:
+                self._frost.wait(do)
+            else:
+                do()
+
+        self._kernel.after(delay_ms, awake)
+
     def _fail(self, done: Done, error: str) -> None:
-        self._kernel.after(self._kernel.between(1, 20), lambda: done(error, 0))
+        self._after(self._kernel.between(1, 20), lambda: done(error, 0))
 
     def _later(
         self, kind: JobKind, guard: Guard, do: Callable[[], str], done: Done, longer: int = 1
@@ -86,13 +100,13 @@ class Jobs:
             if engine.is_stuck(kind):
                 if kernel.now_ms > given_up_ms:
                     tell("it was given up: it took too long")
-                kernel.after(STUCK_LOOK_MS, over)
+                self._after(STUCK_LOOK_MS, over)
                 return
             if fails and engine.role is Role.STARTING:
                 guard.crash_engine()
             tell("it failed, as such things do" if fails else do())
 
-        kernel.after(lasts_ms, over)
+        self._after(lasts_ms, over)
 
     def _copy(self, job: BeginJob, guard: Guard, done: Done) -> None:
         engine, service = self._engine, self._service
@@ -201,6 +215,6 @@ class Jobs:
             if engine.run == run and engine.writable:
                 engine.closing = True
                 self._service.stream(engine)
-            self._kernel.after(FLUSH_MS, stop)
+            self._after(FLUSH_MS, stop)
 
-        self._kernel.after(engine.job_ms(JobKind.DRAIN), flush)
+        self._after(engine.job_ms(JobKind.DRAIN), flush)

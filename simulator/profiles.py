@@ -25,6 +25,7 @@ HOST_FAULTS = {
     "recovery_long": 1,
     "rewind_fails": 1,
     "stream_slow": 2,
+    "host_freeze": 3,
 }
 NET_FAULTS = {
     "cut_one_way": 4,
@@ -63,7 +64,7 @@ PROFILES = {
             "everything",
             {
                 **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
-                "controller_pause": 2, "engine_shared": 1, "promotion_hangs": 2,
+                "controller_pause": 2, "engine_shared": 1, "promotion_hangs": 2, "drift": 1,
             },
             "every fault anywhere, and operators at bad moments",
         ),
@@ -85,7 +86,7 @@ PROFILES = {
         ),
         Profile(
             "corner",
-            {"corner": 4, "controller_crash": 1, "engine_hang": 1},
+            {"corner": 4, "controller_crash": 1, "engine_hang": 1, "host_freeze": 1, "drift": 1},
             "the primary loses its grantors one after the other",
         ),
         Profile(

@@ -66,7 +66,7 @@ class Service:
     def hand_over_log(self, address: str, copy: Engine) -> str:
         """Give a standby what the log there holds more; the error, or nothing."""
         source = self._addresses.get(address)
-        if source is None or not self._network.open_both_ways(copy.site, source.site):
+        if source is None or source.frozen or not self._network.flows(source.site, copy.site):
             return f"{address} cannot be reached"
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return "that log is of another history"
@@ -80,7 +80,7 @@ class Service:
 
     def _stream_all(self) -> None:
         for engine in self._engines:
-            if engine.writable:
+            if engine.writable and not engine.frozen:
                 self.stream(engine)
         self._kernel.after(STREAM_EVERY_MS, self._stream_all)
 

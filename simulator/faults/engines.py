@@ -19,7 +19,7 @@ def crash_engine(world: World, strike: Strike) -> None:
     site, name = strike.on
     host, service = world.host(site), world.service(name)
     guard = host.guards.get(service.uid)
-    if guard and guard.alive and host.up:
+    if guard and guard.alive and host.up and not host.frost.frozen:
         guard.crash_engine()
 
 
