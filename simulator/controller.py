@@ -24,6 +24,7 @@ from simulator.watch import Broken, Watch
 
 TICK_MS = 50
 READ_MOST_MS = 30
+SLOW_READ_MOST_MS = 4000
 
 encode = msgspec.json.encode
 
@@ -49,12 +50,14 @@ class Controller:
         self._ordered = ordered
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
+        self._boots = 1
         self.state: State | None = None
         """None while the process is dead."""
         self._life = 0
         self._sequence = 0
         self._intake = Intake(CLUSTER)
         self.paused_until_ms = 0
+        self.reads_slow_until_ms = 0
         self.crashes_after_actions = -1
         """Not negative: dies after this many more actions of steps that swap."""
 
@@ -88,6 +91,16 @@ class Controller:
         self.state = None
         self.crashes_after_actions = -1
         self._kernel.after(down_ms, self.start)
+
+    def reboot(self, down_ms: int) -> None:
+        """Its host starts anew: another boot id, and a clock that begins anywhere."""
+        self.crash(down_ms)
+        self._boots += 1
+        self._clock.restart(self._kernel.between(1000, 60_000), self._kernel.now_ms)
+
+    def change_rate(self, rate_ppm: int) -> None:
+        """Its host's clock runs faster or slower from now on."""
+        self._clock.change_rate(rate_ppm, self._kernel.now_ms)
 
     def request(self, request: ev.Requested) -> None:
         """An operator asks for something."""
@@ -177,10 +190,14 @@ class Controller:
             case act.ReadRecord():
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
-                self._later(self._kernel.between(0, READ_MOST_MS), lambda: self._feed(read))
+                self._later(self._read_ms(), lambda: self._feed(read))
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
+
+    def _read_ms(self) -> int:
+        slow = self._kernel.now_ms < self.reads_slow_until_ms
+        return self._kernel.between(0, SLOW_READ_MOST_MS if slow else READ_MOST_MS)
 
     def _swap(self, state: State, action: act.Swap) -> None:
         old = self.store.records[action.record.service_uid]
@@ -209,7 +226,9 @@ class Controller:
 
     def _header(self) -> Header:
         self._sequence += 1
-        return Header(CLUSTER, CONTROLLER, "boot", f"{self._life}-controller", self._sequence)
+        return Header(
+            CLUSTER, CONTROLLER, f"boot-{self._boots}", f"{self._life}-controller", self._sequence
+        )
 
 
 def _reread(record: Record) -> Record:

@@ -206,7 +206,7 @@ class Engine:
             return
         self.streamed_ms = self._kernel.now_ms
         self.timeline, self.position = source.timeline, max(self.position, target)
-        confirm = self._network.delay_ms()
+        confirm = self._network.stream_ms(self.site, source.site)
         self._kernel.after(confirm, lambda: source.confirm(source_run, self.site, target))
 
     def confirm(self, run: int, site: str, position: int) -> None:

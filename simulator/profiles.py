@@ -20,6 +20,7 @@ HOST_FAULTS = {
 }
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
+BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
 
@@ -62,6 +63,14 @@ PROFILES = {
         Profile(
             "network", {**NET_FAULTS, "broker_down": 3, "switchover": 3, "engine_crash": 1},
             "links break one way and both, messages are lost, doubled, late",
+        ),
+        Profile(
+            "mail",
+            {
+                **BAD_MAIL, "storm": 2, "slow_log": 3, "slow_reads": 2, "controller_crash": 3,
+                "hub_reboot": 1, "agent_kill": 3, "engine_crash": 2, "switchover": 3,
+            },
+            "old messages come again, broken or late ones come, brokers lose what they held",
         ),
         Profile(
             "corner",

@@ -86,5 +86,5 @@ class Service:
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return
         run, source_run, target = copy.run, source.run, source.position
-        delay_ms = self._network.delay_ms()
+        delay_ms = self._network.stream_ms(source.site, copy.site)
         self._kernel.after(delay_ms, lambda: copy.receive(run, source, source_run, target))

@@ -63,7 +63,7 @@ class World:
         """End every fault, and bring up what is down."""
         self.kernel.tell("fault", "all faults are healed")
         self.network.heal()
-        self.controller.paused_until_ms = 0
+        self.controller.paused_until_ms = self.controller.reads_slow_until_ms = 0
         self.controller.crashes_after_actions = -1
         self.controller.start()
         for service in self.services:
