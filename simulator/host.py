@@ -45,6 +45,7 @@ class Host:
         self.guards: dict[str, Guard] = {}
         self.up = False
         self.process: Process | None = None
+        self.frozen_until_ms = 0
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
         self.look_slow_until_ms = 0
@@ -75,6 +76,8 @@ class Host:
             guard = self.guards.get(service.uid)
             if guard and guard.alive:
                 guard.die()
+        self._freeze_engines(False)
+        self.frozen_until_ms = 0
         self.up = False
 
     def start_agent(self) -> None:
@@ -85,6 +88,7 @@ class Host:
         life = f"{self._lives}-{self.site}"
         self.kernel.tell(self.site, f"agent life {life} begins")
         self.process = Process(self, life, f"boot-{self._boots}")
+        self.process.paused_until_ms = self.frozen_until_ms
         self.process.start()
 
     def kill_agent(self) -> None:
@@ -96,6 +100,38 @@ class Host:
         self.process = None
         for guard in self.guards.values():
             guard.exited = None
+
+    def freeze(self, until_ms: int) -> None:
+        """All of it stands still, but for the boot clock: a suspend."""
+        if not self.up:
+            return
+        self.frozen_until_ms = max(self.frozen_until_ms, until_ms)
+        if self.process:
+            self.process.paused_until_ms = max(self.process.paused_until_ms, until_ms)
+        self._freeze_engines(True)
+        self.kernel.first_at(self.frozen_until_ms, self._thaw)
+
+    def _thaw(self) -> None:
+        """It goes on, the guards first."""
+        if not self.frozen_until_ms or self.kernel.now_ms < self.frozen_until_ms:
+            return
+        self.frozen_until_ms = 0
+        self.kernel.tell(self.site, "the host goes on")
+        for service in self.services:
+            if service.uid in self.guards:
+                self.guards[service.uid].thaw()
+        self._freeze_engines(False)
+
+    def _freeze_engines(self, frozen: bool) -> None:
+        for service in self.services:
+            service.engines[self.site].freeze(frozen)
+
+    def change_rate(self, rate_ppm: int) -> None:
+        """The clock runs faster or slower from now on."""
+        self._rate_ppm = rate_ppm
+        self.clock.change_rate(rate_ppm, self.kernel.now_ms)
+        for guard in self.guards.values():
+            guard.clock_changed()
 
     def kill_guard(self, service: Service) -> None:
         """The guard is killed and its engine goes with it."""
@@ -168,5 +204,8 @@ class Host:
         self.disk_full_until_ms = self.disk_slow_until_ms = self.look_slow_until_ms = 0
         if self.process:
             self.process.paused_until_ms = 0
+        if self.frozen_until_ms:
+            self.frozen_until_ms = self.kernel.now_ms
+            self._thaw()
         self.boot()
         self.start_agent()

@@ -21,6 +21,11 @@ HOST_FAULTS = {
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
+CLOCKS = {"host_freeze": 6, "clock_change": 3, "hub_reboot": 2}
+ENGINES = {
+    "engine_crash": 4, "engine_hang": 3, "recovery_slow": 4, "promotion_hang": 4,
+    "rewind_fails": 4, "slow_log": 4,
+}  # fmt: skip
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
 
@@ -71,6 +76,19 @@ PROFILES = {
                 "hub_reboot": 1, "agent_kill": 3, "engine_crash": 2, "switchover": 3,
             },
             "old messages come again, broken or late ones come, brokers lose what they held",
+        ),
+        Profile(
+            "clocks",
+            {
+                **CLOCKS, "controller_pause": 2, "agent_pause": 2, "cut": 2, "host_crash": 2,
+                "switchover": 3,
+            },
+            "hosts stand still and go on, clocks run faster and slower, hosts boot anew",
+        ),
+        Profile(
+            "engines",
+            {**ENGINES, "engine_local": 2, "engine_shared": 2, "host_crash": 2, "switchover": 4},
+            "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),
         Profile(
             "corner",

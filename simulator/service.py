@@ -76,7 +76,7 @@ class Service:
 
     def _stream_all(self) -> None:
         for engine in self._engines:
-            if engine.writable:
+            if engine.may_commit:
                 self.stream(engine)
         self._kernel.after(STREAM_EVERY_MS, self._stream_all)
 
