@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -84,7 +85,7 @@ class Network:
         """Messages that were sent over a link once, long ago or lately, come again."""
         for raw, deliver in self._sent.some(source, target, count):
             when_ms = self._kernel.now_ms + self._kernel.between(0, REPLAY_MOST_MS)
-            self._kernel.at(when_ms, self._arriving(raw, deliver))
+            self._kernel.at(when_ms, partial(self._arrive, raw, deliver))
 
     def storm(self, weather: Weather, until_ms: int) -> None:
         """Worse weather for a while."""
@@ -138,33 +139,26 @@ class Network:
             self._last_ms[source, target] = when_ms
         late_ms = self._kernel.between(0, weather.late_most_ms)
         late = self._kernel.chance(weather.late)
-        arrive = self._way(source, target, raw, deliver)
+        runs = self._broker_runs if brokered else -1
+        arrive = partial(self._reach, (source, target), runs, raw, deliver)
         self._kernel.at(when_ms + late_ms * late, arrive)
         if self._kernel.chance(weather.doubled):
             self._kernel.at(when_ms + late_ms, arrive)
 
-    def _way(self, source: str, target: str, raw: bytes, deliver: Deliver) -> Callable[[], None]:
-        """What happens when it comes to the end of its link."""
-        runs = self._broker_runs if HUB in (source, target) else -1
-
-        def arrive() -> None:
-            if runs not in (-1, self._broker_runs):
-                return
-            if self._kernel.now_ms >= self._stalled_until_ms.get((source, target), 0):
-                self._arrive(raw, deliver)
-            elif len(self._held.setdefault((source, target), [])) < HELD_MOST:
-                self._held[source, target].append(arrive)
-
-        return arrive
+    def _reach(self, link: tuple[str, str], runs: int, raw: bytes, deliver: Deliver) -> None:
+        """The end of its link; `runs` is the run of the broker that carries it, -1 without one."""
+        if runs not in (-1, self._broker_runs):
+            return
+        if self._kernel.now_ms >= self._stalled_until_ms.get(link, 0):
+            self._arrive(raw, deliver)
+        elif len(self._held.setdefault(link, [])) < HELD_MOST:
+            self._held[link].append(partial(self._reach, link, runs, raw, deliver))
 
     def _let_go(self, source: str, target: str) -> None:
         if self._kernel.now_ms < self._stalled_until_ms.get((source, target), 0):
             return
         for arrive in self._held.pop((source, target), []):
             self._kernel.at(self._kernel.now_ms, arrive)
-
-    def _arriving(self, raw: bytes, deliver: Deliver) -> Callable[[], None]:
-        return lambda: self._arrive(raw, deliver)
 
     def _arrive(self, raw: bytes, deliver: Deliver) -> None:
         self._kernel.story.stir(self._kernel.now_ms, raw)

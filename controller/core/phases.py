@@ -72,7 +72,11 @@ class Row:
     """It explains nothing of the phase: the record keeps the sentence that does."""
 
     def holds(self, view: View) -> bool:
-        return all(condition(view) for condition in self.when)
+        # A plain loop, for this is most of a step's work and `all` takes twice as long.
+        for condition in self.when:  # noqa: SIM110
+            if not condition.test(view):
+                return False
+        return True
 
     def unmet(self, view: View) -> tuple[str, ...]:
         """What is missing for this row, a sentence each."""
@@ -386,11 +390,10 @@ TABLE: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-def rows_from(phase: Phase) -> tuple[Row, ...]:
-    """The rows that may fire in a phase, in their order."""
-    return tuple(row for row in TABLE if row.source is phase)
+ROWS_FROM = {phase: tuple(row for row in TABLE if row.source is phase) for phase in Phase}
+"""The rows that may fire in each phase, in their order."""
 
 
 def first_row(view: View) -> Row | None:
     """The row that fires now."""
-    return next((row for row in rows_from(view.record.phase) if row.holds(view)), None)
+    return next((row for row in ROWS_FROM[view.record.phase] if row.holds(view)), None)
