@@ -16,6 +16,7 @@ from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
 from protocol.windows import grantor_window_ms
 from simulator.agent import CLUSTER, Wires
+from simulator.checkers.replays import Replays
 from simulator.clock import Clock
 from simulator.kernel import Kernel
 from simulator.network import HUB, Network
@@ -54,6 +55,7 @@ class Controller:
         self.state: State | None = None
         """None while the process is dead."""
         self._life = 0
+        self._replays = Replays()
         self._sequence = 0
         self._intake = Intake(CLUSTER)
         self.paused_until_ms = 0
@@ -78,6 +80,7 @@ class Controller:
                 record = found(spec, term)
                 self.store.records[spec.uid] = record
                 self._watch.swapped(self._kernel.now_ms, None, record)
+            self._watch.declared(self._kernel.now_ms, spec)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
         self.state = begin(self._specs, records, term, "generation", self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
@@ -91,6 +94,22 @@ class Controller:
         self.state = None
         self.crashes_after_actions = -1
         self._kernel.after(down_ms, self.start)
+
+    def restore(self, changes: int) -> None:
+        """It begins anew, on its store as that was so many changes ago."""
+        self.crash(self._kernel.between(50, 2000))
+        self.store.restore(changes)
+        self._kernel.tell(CONTROLLER, "its store is an older copy")
+        self._watch.restored(self._kernel.now_ms, self.store.records)
+
+    def declare(self, spec: ServiceSpec) -> None:
+        """A service is configured anew; it begins anew to take that up."""
+        self._specs = [spec if known.uid == spec.uid else known for known in self._specs]
+        self.crash(self._kernel.between(50, 500))
+
+    def spec(self, uid: str) -> ServiceSpec:
+        """A service as it is configured now."""
+        return next(spec for spec in self._specs if spec.uid == uid)
 
     def reboot(self, down_ms: int) -> None:
         """Its host starts anew: another boot id, and a clock that begins anywhere."""
@@ -158,6 +177,7 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        self._replays.of_controller(self.state, event, self.now_ms())
         if actions:
             self._perform(self.state, actions)
 
@@ -210,6 +230,7 @@ class Controller:
             f"epoch {new.epoch}, primary {new.primary}: {new.because}",
         )
         self._watch.swapped(self._kernel.now_ms, old, new)
+        self._watch.audited(self._kernel.now_ms, change, new)
 
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:

@@ -66,4 +66,5 @@ def _help(world: World) -> None:
 
 
 def _request(world: World, kind: Kind, service: Service) -> None:
-    world.request(lambda id_: Requested(id_, kind, service.uid, "help"))
+    epoch = world.controller.store.records[service.uid].epoch
+    world.request(lambda id_: Requested(id_, kind, service.uid, "help", epoch=epoch))

@@ -91,6 +91,23 @@ PROFILES = {
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),
         Profile(
+            "store",
+            {
+                "store_restored": 4, "slow_reads": 3, "controller_crash": 2, "switchover": 4,
+                "approve": 4, "engine_crash": 2, "broker_restart": 2,
+            },
+            "the controller's store is replaced by an older copy of itself", swarm=False,
+        ),
+        Profile(
+            "configuration",
+            {
+                "lease": 4, "protection": 4, "loss_bound": 2, "controller_crash": 1,
+                "switchover": 4, "engine_crash": 3, "host_crash": 3, "cut": 2, "isolate": 2,
+                "pause": 1, "resume": 1, "approve": 1,
+            },
+            "lease times, protection and loss bounds change at any moment",
+        ),
+        Profile(
             "corner",
             {"corner": 4, "controller_crash": 1, "engine_hang": 1},
             "the primary loses its grantors one after the other",

@@ -92,6 +92,7 @@ class Runner:
                 after, actions = step(self.replica, event, self._host.now_ms())
             except InvariantBroken as error:
                 raise Broken("agent invariant", str(error)) from error
+            self._host.replays.of_agent(after, event, self._host.now_ms())
             if actions and isinstance(actions[0], act.Persist):
                 self._busy = True
                 delay_ms = self._host.disk_ms()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from controller.core.model import Record
+
+SNAPSHOTS_MOST = 50
 
 
 class Store:
@@ -11,6 +15,7 @@ class Store:
     def __init__(self) -> None:
         self.term = 0
         self.records: dict[str, Record] = {}
+        self._before: deque[tuple[int, dict[str, Record]]] = deque(maxlen=SNAPSHOTS_MOST)
 
     def lead(self) -> int:
         """Begin to lead: the term grows."""
@@ -22,5 +27,11 @@ class Store:
         known = self.records.get(record.service_uid)
         if term != self.term or known is None or known.revision != expected_revision:
             return False
+        self._before.append((self.term, dict(self.records)))
         self.records[record.service_uid] = record
         return True
+
+    def restore(self, changes: int) -> None:
+        """Become what it was so many changes ago, or as long ago as is known."""
+        for _ in range(min(changes, len(self._before))):
+            self.term, self.records = self._before.pop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import Record
+from controller.core.model import Record, ServiceSpec, Transition
 from protocol.messages import Granted
 from simulator.strike import Strike
 
@@ -23,6 +23,18 @@ class Watch:
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """The store holds a new record."""
+
+    def audited(self, now_ms: int, line: Transition, new: Record) -> None:
+        """The store holds a new line of a service's history, and this record with it."""
+
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        """The store is an older copy of itself; these are its records."""
+
+    def declared(self, now_ms: int, spec: ServiceSpec) -> None:
+        """A controller begins to lead with this configuration of a service."""
+
+    def healed(self, now_ms: int) -> None:
+        """All faults ended."""
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         """A grantor gave a lease, and honours it until `end_ms`."""
@@ -57,6 +69,22 @@ class All(Watch):
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         for checker in self._checkers:
             checker.swapped(now_ms, old, new)
+
+    def audited(self, now_ms: int, line: Transition, new: Record) -> None:
+        for checker in self._checkers:
+            checker.audited(now_ms, line, new)
+
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        for checker in self._checkers:
+            checker.restored(now_ms, records)
+
+    def declared(self, now_ms: int, spec: ServiceSpec) -> None:
+        for checker in self._checkers:
+            checker.declared(now_ms, spec)
+
+    def healed(self, now_ms: int) -> None:
+        for checker in self._checkers:
+            checker.healed(now_ms)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         for checker in self._checkers:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from controller.core.events import Requested
-from controller.core.model import Protection
 from simulator.agent import Wires
+from simulator.checkers.audit import OrderedAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
+from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.writers import OneWriter
 from simulator.controller import Controller
@@ -24,6 +27,7 @@ from simulator.strike import Strike
 from simulator.watch import All, Watch
 
 BEGIN_MS = 4000
+LOOK_EVERY_MS = 1000
 
 
 class World:
@@ -39,6 +43,7 @@ class World:
         self.struck: list[Strike] = []
         """All that was done to this world, in its order."""
         self.network = Network(self.kernel, WEATHERS[setting.weather], setting.ordered)
+        self._operations = OperationsEnd()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self._wires = Wires()
@@ -51,6 +56,7 @@ class World:
         self.controller.start()
         for host in self.hosts:
             host.boot()
+        self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def strike(self, strike: Strike) -> None:
         """A fault at its moment, or now if that is past."""
@@ -62,6 +68,7 @@ class World:
     def heal(self) -> None:
         """End every fault, and bring up what is down."""
         self.kernel.tell("fault", "all faults are healed")
+        self.watch.healed(self.kernel.now_ms)
         self.network.heal()
         self.controller.paused_until_ms = self.controller.reads_slow_until_ms = 0
         self.controller.crashes_after_actions = -1
@@ -84,6 +91,19 @@ class World:
     def service(self, name: str) -> Service:
         """The service of that name."""
         return next(service for service in self.services if service.name == name)
+
+    def declare(self, name: str, **changes: object) -> None:
+        """The configuration of a service says something else."""
+        service = self.service(name)
+        spec = replace(self.controller.spec(service.uid), **changes)
+        service.fence_budget_ms = min(service.fence_budget_ms, spec.terms.fence_budget_ms)
+        self.controller.declare(spec)
+
+    def _look(self) -> None:
+        controller = self.controller
+        if controller.state is not None:
+            self._operations.look(self.kernel.now_ms, controller.state, controller.now_ms())
+        self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def _strike_now(self, strike: Strike) -> None:
         self.struck.append(strike)
@@ -116,12 +136,11 @@ class World:
         return changed
 
     def _make_watches(self) -> list[Watch]:
-        services = self.setting.services
-        sync = [s.name for s in services if s.protection is Protection.SYNC]
-        bounds = {
-            s.name: (s.loss_bound_bytes, s.rate_bytes_s) for s in services if s.name not in sync
-        }
-        return [OneWriter(), OneReign(), LiveLease(), NothingLost(sync), LossBounded(bounds)]
+        rates = {s.name: s.rate_bytes_s for s in self.setting.services}
+        return [
+            OneWriter(), OneReign(), LiveLease(), NothingLost(), LossBounded(rates),
+            OrderedAudit(), self._operations,
+        ]  # fmt: skip
 
     def _make_host(self, site: str) -> Host:
         services = [s for s in self.services if site in s.engines]

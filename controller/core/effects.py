@@ -72,20 +72,22 @@ def hold(reason: HeldFor) -> Effect:
 
 
 def adopt(view: View) -> dict[str, Any]:
-    """Take over what the agents know: the latest reign and its primary."""
-    reports = [s.report for s in view.service.reports.values()]
-    agents = list(view.service.reports)
-    ranked = sorted(
-        zip(reports, agents, strict=True),
+    """Take over what the agents know: the latest reign and its primary.
+
+    Who is a backup in it knows that the other one reigns: what is heard of that one may still be
+    a report of an earlier reign, late under way.
+    """
+    latest, agent = max(
+        ((seen.report, agent) for agent, seen in view.service.reports.items()),
         key=lambda pair: (pair[0].epoch, pair[0].mode is not Mode.NONE, pair[0].writable),
     )
-    latest, primary = ranked[-1]
-    others = [r.agent for r in view.spec.replicas if r.agent != primary]
+    others = [r.agent for r in view.spec.replicas if r.agent != agent]
+    primary = agent if latest.mode is not Mode.NONE or not others else others[0]
     return {
         "held_for": HeldFor.ADOPTION,
         "epoch": max(view.record.epoch, latest.epoch),
         "primary": primary,
-        "backup": others[0] if others else "",
+        "backup": next((r.agent for r in view.spec.replicas if r.agent != primary), ""),
         "operation": None,
         "revision": view.service.heard_revision + ADOPTION_LEAP,
         "system_identifier": view.record.system_identifier or latest.system_identifier,

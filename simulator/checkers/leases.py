@@ -2,7 +2,8 @@
 
 Known by an omniscient clock: every grantor's promise, in true time, and the record in the
 store. In the phases from which a promotion may come (and for a replica that is not the
-record's primary at all) a writable engine needs a promise that has not run out.
+record's primary at all) a writable engine needs a promise that has not run out. The record with
+the highest revision counts, also when the store has lost it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class LiveLease(Watch):
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         self._check(now_ms, new.service)
-        self._records[new.service] = new
+        known = self._records.get(new.service)
+        if known is None or new.revision > known.revision:
+            self._records[new.service] = new
         self._check(now_ms, new.service)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
