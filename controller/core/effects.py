@@ -71,6 +71,11 @@ def hold(reason: HeldFor) -> Effect:
     return lambda _view: {"held_for": reason, "approval": None, "maintenance": None}
 
 
+def hold_restored(view: View) -> dict[str, Any]:
+    """What an older copy says of an operation is history: nobody goes on with it."""
+    return {**hold(HeldFor.RESTORED)(view), "operation": None}
+
+
 def adopt(view: View) -> dict[str, Any]:
     """Take over what the agents know: the latest reign and its primary.
 
@@ -83,6 +88,8 @@ def adopt(view: View) -> dict[str, Any]:
     )
     others = [r.agent for r in view.spec.replicas if r.agent != agent]
     primary = agent if latest.mode is not Mode.NONE or not others else others[0]
+    if latest.epoch < view.record.epoch:
+        primary = view.record.primary
     return {
         "held_for": HeldFor.ADOPTION,
         "epoch": max(view.record.epoch, latest.epoch),

@@ -37,6 +37,7 @@ from controller.core.effects import (
     count_maintenance,
     end_maintenance,
     hold,
+    hold_restored,
     learn_identity,
     note_away,
     nothing_else,
@@ -110,7 +111,7 @@ TABLE: tuple[Row, ...] = (
             "store_restored", phase, P.HELD, (c.store_behind,),
             "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
             "store is an older copy; `saling approve {service}` accepts what the agents know",
-            hold(HeldFor.RESTORED), GIVEN_UP,
+            hold_restored, GIVEN_UP,
         )
         for phase in Phase if phase is not P.HELD
     ),
@@ -317,7 +318,7 @@ TABLE: tuple[Row, ...] = (
         )),
         "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
         "store is an older copy; `saling approve {service}` accepts what the agents know",
-        hold(HeldFor.RESTORED),
+        hold_restored, GIVEN_UP,
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,

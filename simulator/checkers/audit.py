@@ -35,6 +35,7 @@ class OrderedAudit(Watch):
         _demand(adopts or same is not promotes, line, "only a promotion begins a reign")
         ends = last.operation is not None and new.operation is None
         _demand(bool(line.outcome) or not ends, line, "an operation ended, and it says not how")
+        _demand(ends or not line.outcome, line, f"{line.outcome}, and the operation goes on")
         if ends or promotes:
             _demand(line.operation is not None, line, "it names no operation")
 
