@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from agents.core.model import Durable
@@ -14,6 +16,8 @@ from simulator.kernel import Kernel
 from simulator.network import Deliver, Network
 from simulator.service import Service
 from simulator.watch import Watch
+
+OLD_WRITES_MOST = 60
 
 
 class Host:
@@ -40,6 +44,7 @@ class Host:
         """Whether messages pass one Intake for the life, or a new one each."""
         self._rate_ppm = rate_ppm
         self._disk: dict[str, bytes] = {}
+        self._overwritten: deque[tuple[str, bytes | None]] = deque(maxlen=OLD_WRITES_MOST)
         self._boots = 0
         self._lives = 0
         self.clock = Clock(rate_ppm, 0, 0)
@@ -81,6 +86,18 @@ class Host:
         self._freeze_engines(False)
         self.frozen_until_ms = 0
         self.up = False
+
+    def crash_and_forget(self, writes: int) -> None:
+        """It crashes, and its disk lied: the last writes were acknowledged and are gone."""
+        if not self.up:
+            return
+        self.crash()
+        for _ in range(min(writes, len(self._overwritten))):
+            uid, raw = self._overwritten.pop()
+            if raw is None:
+                self._disk.pop(uid, None)
+            else:
+                self._disk[uid] = raw
 
     def start_agent(self) -> None:
         """A new life of the agent begins."""
@@ -185,6 +202,7 @@ class Host:
 
     def write(self, uid: str, durable: Durable) -> None:
         """Make it durable."""
+        self._overwritten.append((uid, self._disk.get(uid)))
         self._disk[uid] = msgspec.json.encode(durable)
 
     def disk_full(self) -> bool:

@@ -39,6 +39,8 @@ class Profile(Struct, frozen=True):
     """Whether the faults of hosts strike one site only, drawn by the seed."""
     must_not_fence: str = ""
     """The invariant that these faults fence nobody, if they must not."""
+    not_promised: tuple[str, ...] = ()
+    """The promises that these faults may break, each for a reason in docs/simulator.md."""
     swarm: bool = True
     """Whether each seed draws a part of the kinds only."""
     site_dies: bool = False
@@ -106,6 +108,19 @@ PROFILES = {
                 "pause": 1, "resume": 1, "approve": 1,
             },
             "lease times, protection and loss bounds change at any moment",
+        ),
+        Profile(
+            "full_disks",
+            {"disk_full": 6, "disk_slow": 3, "switchover": 3, "engine_crash": 3, "isolate": 3,
+             "host_crash": 2, "controller_crash": 1},
+            "the disks that hold the agents' promises are full or slow",
+        ),
+        Profile(
+            "lying_disks",
+            {"writes_forgotten": 6, "agent_kill": 2, "cut": 2, "controller_crash": 2,
+             "switchover": 4, "failover": 2},
+            "hosts crash and their disks have forgotten what they acknowledged",
+            not_promised=("I11",),
         ),
         Profile(
             "corner",
