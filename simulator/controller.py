@@ -177,6 +177,8 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if isinstance(event, ev.Requested) and event.dry_run and len(actions) > 1:
+            raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         self._replays.of_controller(self.state, event, self.now_ms())
         if actions:
             self._perform(self.state, actions)

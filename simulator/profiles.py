@@ -128,7 +128,11 @@ PROFILES = {
             "the primary loses its grantors one after the other",
         ),
         Profile(
-            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators",
+            {
+                **OPERATORS, "two_at_once": 3, "wrong_approval": 2, "engine_crash": 2,
+                "host_crash": 2, "isolate": 2,
+            },
             "operators switch over, fail over, approve, pause and resume",
         ),
         Profile(

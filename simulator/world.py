@@ -50,6 +50,7 @@ class World:
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
+        self._last_request: Requested | None = None
 
     def start(self) -> None:
         """The first moment."""
@@ -82,7 +83,13 @@ class World:
     def request(self, make: Callable[[str], Requested]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
-        self.controller.request(make(f"request-{self._requests}"))
+        self._last_request = make(f"request-{self._requests}")
+        self.controller.request(self._last_request)
+
+    def request_again(self) -> None:
+        """The last request comes once more."""
+        if self._last_request is not None:
+            self.controller.request(self._last_request)
 
     def host(self, site: str) -> Host:
         """The host of a site."""

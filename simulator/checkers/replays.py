@@ -8,7 +8,7 @@ from agents.core.model import Replica
 from controller.core import actions as act
 from controller.core import events as ev
 from controller.core import step as controller_rules
-from controller.core.model import ServiceState, State
+from controller.core.model import HeldFor, ServiceState, State
 from simulator.watch import Broken
 
 MESSAGES = (
@@ -57,9 +57,12 @@ class Replays:
 
 def _of_service(service: ServiceState) -> tuple[object, ...]:
     """What a doubled message must not change."""
+    record = service.record
+    # Once it is held for it, how far behind the store is matters no more.
+    held_for_it = record.held_for is HeldFor.RESTORED
     return (
-        service.record, service.promise_end_ms, service.backup_promise_end_ms, service.proven_ms,
-        service.proven_position_bytes, service.heard_revision > service.record.revision,
+        record, service.promise_end_ms, service.backup_promise_end_ms, service.proven_ms,
+        service.proven_position_bytes, held_for_it or service.heard_revision > record.revision,
         service.entered_ms,
     )  # fmt: skip
 
