@@ -16,7 +16,6 @@ from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
 from protocol.windows import grantor_window_ms
 from simulator.agent import CLUSTER, Wires
-from simulator.checkers.replays import Replays
 from simulator.clock import Clock
 from simulator.kernel import Kernel
 from simulator.network import HUB, Network
@@ -47,7 +46,8 @@ class Controller:
         self._network = network
         self._wires = wires
         self._watch = watch
-        self._specs = specs
+        self._specs = {spec.uid: spec for spec in specs}
+        """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
@@ -55,7 +55,6 @@ class Controller:
         self.state: State | None = None
         """None while the process is dead."""
         self._life = 0
-        self._replays = Replays()
         self._sequence = 0
         self._intake = Intake(CLUSTER)
         self.paused_until_ms = 0
@@ -74,15 +73,15 @@ class Controller:
         self._life += 1
         self._sequence = 0
         self._intake = Intake(CLUSTER)
-        term = self.store.lead()
-        for spec in self._specs:
+        term = self.store.lead(self._kernel.now_ms)
+        specs = list(self._specs.values())
+        for spec in specs:
             if spec.uid not in self.store.records:
                 record = found(spec, term)
-                self.store.records[spec.uid] = record
+                self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
-            self._watch.declared(self._kernel.now_ms, spec)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
-        self.state = begin(self._specs, records, term, "generation", self.now_ms())
+        self.state = begin(specs, records, term, "generation", self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
 
@@ -95,21 +94,11 @@ class Controller:
         self.crashes_after_actions = -1
         self._kernel.after(down_ms, self.start)
 
-    def restore(self, changes: int) -> None:
-        """It begins anew, on its store as that was so many changes ago."""
-        self.crash(self._kernel.between(50, 2000))
-        self.store.restore(changes)
-        self._kernel.tell(CONTROLLER, "its store is an older copy")
+    def restore(self, as_of_ms: int, down_ms: int) -> None:
+        """It dies, and comes back on a store that is an older copy."""
+        self.crash(down_ms)
+        self.store.restore(as_of_ms)
         self._watch.restored(self._kernel.now_ms, self.store.records)
-
-    def declare(self, spec: ServiceSpec) -> None:
-        """A service is configured anew; it begins anew to take that up."""
-        self._specs = [spec if known.uid == spec.uid else known for known in self._specs]
-        self.crash(self._kernel.between(50, 500))
-
-    def spec(self, uid: str) -> ServiceSpec:
-        """A service as it is configured now."""
-        return next(spec for spec in self._specs if spec.uid == uid)
 
     def reboot(self, down_ms: int) -> None:
         """Its host starts anew: another boot id, and a clock that begins anywhere."""
@@ -120,6 +109,16 @@ class Controller:
     def change_rate(self, rate_ppm: int) -> None:
         """Its host's clock runs faster or slower from now on."""
         self._clock.change_rate(rate_ppm, self._kernel.now_ms)
+
+    def configure(self, spec: ServiceSpec, down_ms: int) -> None:
+        """It is started anew with another configuration of one service."""
+        self._specs[spec.uid] = spec
+        self._watch.configured(self._kernel.now_ms, spec)
+        self.crash(down_ms)
+
+    def declared(self, uid: str) -> ServiceSpec:
+        """What the configuration says of a service now."""
+        return self._specs[uid]
 
     def request(self, request: ev.Requested) -> None:
         """An operator asks for something."""
@@ -177,9 +176,10 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
-        if isinstance(event, ev.Requested) and event.dry_run and len(actions) > 1:
+        if isinstance(event, ev.Requested) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
-        self._replays.of_controller(self.state, event, self.now_ms())
+        if not isinstance(event, ev.Tick):
+            self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
             self._perform(self.state, actions)
 
@@ -223,7 +223,9 @@ class Controller:
 
     def _swap(self, state: State, action: act.Swap) -> None:
         old = self.store.records[action.record.service_uid]
-        if not self.store.swap(action.record, action.expected_revision, state.term):
+        if not self.store.swap(
+            self._kernel.now_ms, action.record, action.expected_revision, state.term
+        ):
             raise Broken("store", "a swap of the only leader failed")
         new, change = action.record, action.transition
         self._kernel.tell(
@@ -232,7 +234,7 @@ class Controller:
             f"epoch {new.epoch}, primary {new.primary}: {new.because}",
         )
         self._watch.swapped(self._kernel.now_ms, old, new)
-        self._watch.audited(self._kernel.now_ms, change, new)
+        self._watch.told(self._kernel.now_ms, change, old, new)
 
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:
@@ -249,9 +251,8 @@ class Controller:
 
     def _header(self) -> Header:
         self._sequence += 1
-        return Header(
-            CLUSTER, CONTROLLER, f"boot-{self._boots}", f"{self._life}-controller", self._sequence
-        )
+        boot_id, life = f"boot-{self._boots}", f"{self._life}-controller"
+        return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
 
 
 def _reread(record: Record) -> Record:

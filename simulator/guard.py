@@ -18,12 +18,7 @@ class Guard:
     """Lives beside the agent. Answers a request at once, except that an end takes time."""
 
     def __init__(
-        self,
-        kernel: Kernel,
-        clock: Clock,
-        engine: Engine,
-        budget_ms: Callable[[], int],
-        fenced: Fenced,
+        self, kernel: Kernel, clock: Clock, engine: Engine, budget_ms: int, fenced: Fenced
     ) -> None:
         self._kernel = kernel
         self._clock = clock
@@ -120,7 +115,7 @@ class Guard:
         self._dying = reason
         if self.engine.writable:
             self._fenced(reason)
-        most_ms = self._budget_ms() * 9 // 10
+        most_ms = self._budget_ms * 9 // 10
         slow = self._kernel.chance(0.3)
         self._kernel.after(self._kernel.between(0, most_ms if slow else 30), self._killed)
 

@@ -9,7 +9,6 @@ import msgspec
 from agents.core.model import Durable
 from protocol.messages import CONTROLLER
 from simulator.agent import Process, Wires
-from simulator.checkers.replays import Replays
 from simulator.clock import Clock
 from simulator.guard import Guard
 from simulator.kernel import Kernel
@@ -51,7 +50,6 @@ class Host:
         self.guards: dict[str, Guard] = {}
         self.up = False
         self.process: Process | None = None
-        self.replays = Replays()
         self.frozen_until_ms = 0
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
@@ -167,13 +165,14 @@ class Host:
         guard = self.guards.get(service.uid)
         if guard is None or not guard.alive:
             engine = service.engines[self.site]
+            budget_ms = service.spec.terms.fence_budget_ms
             site, name, watch, kernel = self.site, service.name, self.watch, self.kernel
 
             def fenced(reason: str) -> None:
                 kernel.tell(site, f"{name}: the guard ends a writable engine: {reason}")
                 watch.fenced(kernel.now_ms, name, site, reason)
 
-            guard = Guard(self.kernel, self.clock, engine, lambda: service.fence_budget_ms, fenced)
+            guard = Guard(self.kernel, self.clock, engine, budget_ms, fenced)
             self.guards[service.uid] = guard
         return guard
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from simulator.corruption import Corruption
 from simulator.kernel import Kernel
@@ -92,7 +93,8 @@ class Network:
         self._storm, self._storm_until_ms = weather, until_ms
 
     def heal(self) -> None:
-        """End every fault."""
+        """End every fault; bad weather is one, too."""
+        self._weather = replace(self._weather, loss=0.0, doubled=0.0, late=0.0)
         self._cut_until_ms.clear()
         self._broker_down_until_ms = self._storm_until_ms = 0
         self._corrupt_until_ms.clear()

@@ -20,6 +20,7 @@ HOST_FAULTS = {
 }
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
+CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 CLOCKS = {"host_freeze": 6, "clock_change": 3, "hub_reboot": 2}
 ENGINES = {
@@ -93,32 +94,19 @@ PROFILES = {
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),
         Profile(
-            "store",
-            {
-                "store_restored": 4, "slow_reads": 3, "controller_crash": 2, "switchover": 4,
-                "approve": 4, "engine_crash": 2, "broker_restart": 2,
-            },
-            "the controller's store is replaced by an older copy of itself", swarm=False,
-        ),
-        Profile(
-            "configuration",
-            {
-                "lease": 4, "protection": 4, "loss_bound": 2, "controller_crash": 1,
-                "switchover": 4, "engine_crash": 3, "host_crash": 3, "cut": 2, "isolate": 2,
-                "pause": 1, "resume": 1, "approve": 1,
-            },
-            "lease times, protection and loss bounds change at any moment",
-        ),
-        Profile(
             "full_disks",
-            {"disk_full": 6, "disk_slow": 3, "switchover": 3, "engine_crash": 3, "isolate": 3,
-             "host_crash": 2, "controller_crash": 1},
+            {
+                "disk_full": 6, "disk_slow": 3, "switchover": 3, "engine_crash": 3, "isolate": 3,
+                "host_crash": 2, "controller_crash": 1,
+            },
             "the disks that hold the agents' promises are full or slow",
         ),
         Profile(
             "lying_disks",
-            {"writes_forgotten": 6, "agent_kill": 2, "cut": 2, "controller_crash": 2,
-             "switchover": 4, "failover": 2},
+            {
+                "writes_forgotten": 6, "agent_kill": 2, "cut": 2, "controller_crash": 2,
+                "switchover": 4, "failover": 2,
+            },
             "hosts crash and their disks have forgotten what they acknowledged",
             not_promised=("I11",),
         ),
@@ -150,6 +138,23 @@ PROFILES = {
         Profile(
             "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4},
             "one site alone fails", one_site=True, must_not_fence="I7",
+        ),
+        Profile(
+            "configuration",
+            {
+                **CONFIGURATION, **OPERATORS, "host_crash": 2, "agent_kill_mid": 2, "isolate": 2,
+                "engine_crash": 2, "controller_crash_mid": 2, "broker_down": 1,
+            },
+            "the configuration changes in the middle of operations and failures",
+        ),
+        Profile(
+            "restored",
+            {
+                "store_restored": 6, "controller_crash": 2, "controller_crash_mid": 2,
+                "slow_reads": 2, "switchover": 6, "approve": 6, "engine_crash": 3,
+                "agent_kill": 2, "host_crash": 1, "configure_protection": 1,
+            },
+            "the controller comes back on an older copy of its store",
         ),
         Profile(
             "dead_site", {"storm": 2, "look_slow": 1, "controller_crash": 1},

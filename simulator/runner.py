@@ -92,17 +92,21 @@ class Runner:
                 after, actions = step(self.replica, event, self._host.now_ms())
             except InvariantBroken as error:
                 raise Broken("agent invariant", str(error)) from error
-            self._host.replays.of_agent(after, event, self._host.now_ms())
             if actions and isinstance(actions[0], act.Persist):
                 self._busy = True
                 delay_ms = self._host.disk_ms()
                 self._later(delay_ms, partial(self._persisted, actions[0], event, after, actions))
                 return
-            self.replica = after
+            self._became(after, event)
             if actions:
                 self._act(actions)
             else:
                 self.settled = after
+
+    def _became(self, after: Replica, event: ev.Event) -> None:
+        self.replica = after
+        if not isinstance(event, ev.Tick):
+            self._host.watch.agent_stepped(after, event, self._host.now_ms())
 
     def _persisted(
         self, persist: act.Persist, event: ev.Event, after: Replica, actions: list[Action]
@@ -114,7 +118,7 @@ class Runner:
         self._host.write(self.service.uid, persist.durable)
         if self._process.crash_after_persist():
             return
-        self.replica = after
+        self._became(after, event)
         self._act(actions[1:])
         self._turn()
 

@@ -31,8 +31,6 @@ class Service:
         self.spec = spec
         self.name = spec.name
         self.uid = spec.uid
-        self.fence_budget_ms = spec.terms.fence_budget_ms
-        """What a fence takes at most under any configuration there was."""
         self.history = History()
         self.engines: dict[str, Engine] = {}
         self.write_bytes = write_bytes

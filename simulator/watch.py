@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from controller.core.model import Record, ServiceSpec, Transition
+from agents.core.events import Event as AgentEvent
+from agents.core.model import Replica
+from controller.core.events import Event as ControllerEvent
+from controller.core.model import Record, ServiceSpec, State, Transition
 from protocol.messages import Granted
 from simulator.strike import Strike
 
@@ -24,17 +27,23 @@ class Watch:
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """The store holds a new record."""
 
-    def audited(self, now_ms: int, line: Transition, new: Record) -> None:
-        """The store holds a new line of a service's history, and this record with it."""
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        """The history holds a new line."""
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
-        """The store is an older copy of itself; these are its records."""
-
-    def declared(self, now_ms: int, spec: ServiceSpec) -> None:
-        """A controller begins to lead with this configuration of a service."""
+        """The store is an older copy of itself."""
 
     def healed(self, now_ms: int) -> None:
         """All faults ended."""
+
+    def configured(self, now_ms: int, spec: ServiceSpec) -> None:
+        """The configuration declares a service otherwise."""
+
+    def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
+        """The controller's rules took an event that is no Tick, at its own time."""
+
+    def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
+        """An agent's rules took an event that is no Tick, at its own time."""
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         """A grantor gave a lease, and honours it until `end_ms`."""
@@ -70,21 +79,29 @@ class All(Watch):
         for checker in self._checkers:
             checker.swapped(now_ms, old, new)
 
-    def audited(self, now_ms: int, line: Transition, new: Record) -> None:
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
         for checker in self._checkers:
-            checker.audited(now_ms, line, new)
+            checker.told(now_ms, change, old, new)
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         for checker in self._checkers:
             checker.restored(now_ms, records)
 
-    def declared(self, now_ms: int, spec: ServiceSpec) -> None:
+    def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         for checker in self._checkers:
-            checker.declared(now_ms, spec)
+            checker.configured(now_ms, spec)
 
     def healed(self, now_ms: int) -> None:
         for checker in self._checkers:
             checker.healed(now_ms)
+
+    def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
+        for checker in self._checkers:
+            checker.controller_stepped(state, event, at_ms)
+
+    def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
+        for checker in self._checkers:
+            checker.agent_stepped(replica, event, at_ms)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         for checker in self._checkers:

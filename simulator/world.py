@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from controller.core.events import Requested
 from simulator.agent import Wires
-from simulator.checkers.audit import OrderedAudit
+from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
+from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.writers import OneWriter
 from simulator.controller import Controller
 from simulator.engine import Changed, Engine
@@ -43,7 +43,7 @@ class World:
         self.struck: list[Strike] = []
         """All that was done to this world, in its order."""
         self.network = Network(self.kernel, WEATHERS[setting.weather], setting.ordered)
-        self._operations = OperationsEnd()
+        self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self._wires = Wires()
@@ -99,17 +99,10 @@ class World:
         """The service of that name."""
         return next(service for service in self.services if service.name == name)
 
-    def declare(self, name: str, **changes: object) -> None:
-        """The configuration of a service says something else."""
-        service = self.service(name)
-        spec = replace(self.controller.spec(service.uid), **changes)
-        service.fence_budget_ms = min(service.fence_budget_ms, spec.terms.fence_budget_ms)
-        self.controller.declare(spec)
-
     def _look(self) -> None:
         controller = self.controller
         if controller.state is not None:
-            self._operations.look(self.kernel.now_ms, controller.state, controller.now_ms())
+            self._waiting.look(self.kernel.now_ms, controller.state, controller.now_ms())
         self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def _strike_now(self, strike: Strike) -> None:
@@ -143,10 +136,10 @@ class World:
         return changed
 
     def _make_watches(self) -> list[Watch]:
-        rates = {s.name: s.rate_bytes_s for s in self.setting.services}
         return [
-            OneWriter(), OneReign(), LiveLease(), NothingLost(), LossBounded(rates),
-            OrderedAudit(), self._operations,
+            OneWriter(), OneReign(), LiveLease(), NothingLost(),
+            LossBounded(self.setting.services), OperationsEnd(), WholeAudit(), NothingTwice(),
+            self._waiting,
         ]  # fmt: skip
 
     def _make_host(self, site: str) -> Host:

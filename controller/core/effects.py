@@ -72,7 +72,7 @@ def hold(reason: HeldFor) -> Effect:
 
 
 def hold_restored(view: View) -> dict[str, Any]:
-    """What an older copy says of an operation is history: nobody goes on with it."""
+    """What was under way is given up: nobody knows how far it came."""
     return {**hold(HeldFor.RESTORED)(view), "operation": None}
 
 
@@ -82,14 +82,18 @@ def adopt(view: View) -> dict[str, Any]:
     Who is a backup in it knows that the other one reigns: what is heard of that one may still be
     a report of an earlier reign, late under way.
     """
-    latest, agent = max(
-        ((seen.report, agent) for agent, seen in view.service.reports.items()),
+    reports = [s.report for s in view.service.reports.values()]
+    agents = list(view.service.reports)
+    ranked = sorted(
+        zip(reports, agents, strict=True),
         key=lambda pair: (pair[0].epoch, pair[0].mode is not Mode.NONE, pair[0].writable),
     )
+    latest, agent = ranked[-1]
     others = [r.agent for r in view.spec.replicas if r.agent != agent]
     primary = agent if latest.mode is not Mode.NONE or not others else others[0]
     if latest.epoch < view.record.epoch:
         primary = view.record.primary
+    identities = [view.record.system_identifier, *(r.system_identifier for r, _ in ranked[::-1])]
     return {
         "held_for": HeldFor.ADOPTION,
         "epoch": max(view.record.epoch, latest.epoch),
@@ -97,7 +101,7 @@ def adopt(view: View) -> dict[str, Any]:
         "backup": next((r.agent for r in view.spec.replicas if r.agent != primary), ""),
         "operation": None,
         "revision": view.service.heard_revision + ADOPTION_LEAP,
-        "system_identifier": view.record.system_identifier or latest.system_identifier,
+        "system_identifier": next(filter(None, identities), ""),
     }
 
 

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from controller.core import conditions as c
 from controller.core import maintenance_conditions as m
-from controller.core.conditions import Condition, held_for
+from controller.core.conditions import Condition, held_for, not_held_for
 from controller.core.effects import (
     Effect,
     adopt,
@@ -105,13 +105,16 @@ MAINTENANCE = (
     "{primary}"
 )
 
+RESTORED = (
+    "held: an agent knows revision {heard_revision} and the store only {revision}, so the store is "
+    "an older copy; `saling approve {service}` accepts what the agents know"
+)
+
 TABLE: tuple[Row, ...] = (
     *(
         Row(
             "store_restored", phase, P.HELD, (c.store_behind,),
-            "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
-            "store is an older copy; `saling approve {service}` accepts what the agents know",
-            hold_restored, GIVEN_UP,
+            RESTORED, hold_restored, GIVEN_UP,
         )
         for phase in Phase if phase is not P.HELD
     ),
@@ -199,10 +202,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "loss_too_large", P.COUNTDOWN, P.HELD,
-        (c.fence_certain, c.backup_stands, c.log_settled, Condition(
-            "loss_unbearable", lambda v: not c.loss_bearable(v), c.loss_bearable.no,
-            c.loss_bearable.yes,
-        )),
+        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_unbearable),
         "held: a failover loses an estimated {loss}, only {accepted_loss} are accepted; "
         "`saling approve {service}` releases it",
         hold(HeldFor.LOSS),
@@ -252,11 +252,12 @@ TABLE: tuple[Row, ...] = (
         "{primary} writes under a lease and {backup} may take over",
     ),
     Row(
-        "backup_unfit_in_arming", P.ARMING, P.ALONE,
-        (c.primary_heard, Condition(
-            "backup_unfit", lambda v: v.backup is not None and bool(v.backup.unfit),
-            c.backup_fit.no, c.backup_fit.yes,
-        )),
+        "identity_learned", P.ARMING, P.ARMING, (c.identity_unknown, c.primary_has_identity),
+        "{primary} holds database {system_identifier}, which an older copy of the store lacked",
+        learn_identity,
+    ),
+    Row(
+        "backup_unfit_in_arming", P.ARMING, P.ALONE, (c.primary_heard, c.backup_unfit),
         "{backup} is not fit to take over ({unfit}); {primary} stands alone",
         release,
     ),
@@ -312,13 +313,7 @@ TABLE: tuple[Row, ...] = (
     # HELD: an operator decides, or what was missing comes back by itself.
     Row(
         "store_restored_in_hold", P.HELD, P.HELD,
-        (c.store_behind, Condition(
-            "not_yet_held_for_it", lambda v: v.record.held_for is not HeldFor.RESTORED,
-            "the service is held for another reason", "the service is held for this already",
-        )),
-        "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
-        "store is an older copy; `saling approve {service}` accepts what the agents know",
-        hold_restored, GIVEN_UP,
+        (c.store_behind, not_held_for(HeldFor.RESTORED)), RESTORED, hold_restored, GIVEN_UP,
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,

@@ -24,8 +24,8 @@ class OneReign(Watch):
         self._last[new.service] = (new.epoch, new.revision)
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
-        for record in records.values():
-            self._last[record.service] = (record.epoch, record.revision)
+        """What was lost may be numbered again; only a reign is never two copies'."""
+        self._last = {r.service: (r.epoch, r.revision) for r in records.values()}
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         owner = self._reigns.setdefault((service, epoch), agent)

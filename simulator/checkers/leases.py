@@ -1,9 +1,8 @@
 """I5: who is writable holds a live lease, or nobody else could be promoted meanwhile.
 
-Known by an omniscient clock: every grantor's promise, in true time, and the record in the
-store. In the phases from which a promotion may come (and for a replica that is not the
-record's primary at all) a writable engine needs a promise that has not run out. The record with
-the highest revision counts, also when the store has lost it.
+Known by an omniscient clock: every grantor's promise, in true time, and the record of the
+highest revision. In the phases from which a promotion may come (and for a replica that is not the
+record's primary at all) a writable engine needs a promise that has not run out.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ class LiveLease(Watch):
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         self._check(now_ms, new.service)
         known = self._records.get(new.service)
+        # A restored store knows less than was once decided: the highest revision counts.
         if known is None or new.revision > known.revision:
             self._records[new.service] = new
         self._check(now_ms, new.service)

@@ -1,47 +1,30 @@
-"""I8: every operation ends, or waits visibly with a reason and with what releases it."""
+"""I8: every operation ends, or waits where it can be seen, and says why."""
 
 from __future__ import annotations
 
-from controller.core.explain import explain
-from controller.core.model import Phase, State
-from simulator.strike import Strike
+from controller.core.model import Phase, Record, Transition
 from simulator.watch import Broken, Watch
 
-MOVING = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING, Phase.ROUTING, Phase.ARMING)
-MOST_MS = 75_000
-"""So long no phase of an operation lasts where nothing has been wrong for as long."""
+UNDER_WAY = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING, Phase.ROUTING)
+SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
+"""HELD is neither: an operation may wait in it, and the record says what for."""
 
 
 class OperationsEnd(Watch):
-    """Is shown the controller's state now and then, in true time."""
+    """Looks at each record as it is stored, and at what the history says of it."""
 
-    def __init__(self) -> None:
-        self._trouble_until_ms = 0
-        self._since: dict[str, tuple[int, int]] = {}
-        """By service, its revision and when it was first seen."""
+    def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
+        operation, phase = new.operation, new.phase
+        if phase in UNDER_WAY and operation is None:
+            raise Broken("I8", f"{new.service} is {phase.value} and no operation says who asked")
+        if phase in SETTLED and operation is not None:
+            raise Broken("I8", f"{new.service} is {phase.value} and {operation.id} has not ended")
+        if not new.because or "{" in new.because:
+            raise Broken("I8", f"{new.service} is {phase.value} and says not why: {new.because!r}")
+        if phase is Phase.HELD and not new.held_for.value:
+            raise Broken("I8", f"{new.service} is held, and nothing says what it waits for")
 
-    def struck(self, now_ms: int, strike: Strike) -> None:
-        self._trouble_until_ms = max(self._trouble_until_ms, strike.until_ms)
-
-    def healed(self, now_ms: int) -> None:
-        self._trouble_until_ms = now_ms
-
-    def look(self, now_ms: int, state: State, local_ms: int) -> None:
-        """Raise Broken when something waits for nothing, or does not say for what."""
-        for service in state.services.values():
-            record = service.record
-            revision, since_ms = self._since.get(record.service, (0, 0))
-            if revision != record.revision:
-                self._since[record.service] = (record.revision, now_ms)
-                continue
-            if record.phase is Phase.HELD or record.operation is not None:
-                told = explain(service, local_ms)
-                if not (told.because and told.advice and told.ways):
-                    raise Broken("I8", f"{record.service} waits in {record.phase.value} silently")
-            quiet_ms = now_ms - max(since_ms, self._trouble_until_ms)
-            if record.phase in MOVING and quiet_ms > MOST_MS:
-                raise Broken(
-                    "I8",
-                    f"{record.service} is in {record.phase.value} since {since_ms / 1000:.1f} s, "
-                    f"though nothing was wrong for {quiet_ms / 1000:.0f} s: {record.because}",
-                )
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        ended = old.operation is not None and new.operation is None
+        if ended and not change.outcome:
+            raise Broken("I8", f"{new.service}: {change.operation} ended without an outcome")

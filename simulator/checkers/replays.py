@@ -1,74 +1,53 @@
-"""I9: the same message or step once more, in the same state at the same time, changes nothing."""
+"""I9: the same message once more changes nothing that is durable.
+
+Every so often a step is taken again, at the same moment, once the rules came to rest after it.
+A message may come twice, and a shell that died may do again what it did. What operators ask for
+is left out: a request that comes twice is known by its key before the rules see it.
+"""
 
 from __future__ import annotations
 
 from agents.core import events as agent_events
 from agents.core import step as agent_rules
 from agents.core.model import Replica
-from controller.core import actions as act
-from controller.core import events as ev
+from controller.core import events as controller_events
 from controller.core import step as controller_rules
-from controller.core.model import HeldFor, ServiceState, State
-from simulator.watch import Broken
+from controller.core.model import Record, State
+from simulator.watch import Broken, Watch
 
-MESSAGES = (
-    agent_events.Tick, agent_events.OrderCame, agent_events.GrantCame, agent_events.AskCame,
-    agent_events.Observed,
-)  # fmt: skip
 EVERY = 16
-"""One of so many steps is done again."""
+"""One of so many steps is taken again: all of them would double the time of a world."""
 
 
-class Replays:
-    """Does some of the steps once more."""
+class NothingTwice(Watch):
+    """Takes steps again."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._steps = 0
 
-    def _due(self) -> bool:
-        self._count = (self._count + 1) % EVERY
-        return not self._count
-
-    def of_controller(self, state: State, event: ev.Event, now_ms: int) -> None:
-        """`state` is what the event left. What an operator asks for twice is asked twice."""
-        if isinstance(event, ev.Requested) or not self._due():
+    def controller_stepped(self, state: State, event: controller_events.Event, at_ms: int) -> None:
+        if isinstance(event, controller_events.Requested) or not self._is_due():
             return
-        again, actions = controller_rules.step(state, event, now_ms)
-        swaps = [action for action in actions if isinstance(action, act.Swap)]
-        before = {uid: _of_service(service) for uid, service in state.services.items()}
-        after = {uid: _of_service(service) for uid, service in again.services.items()}
-        if swaps or before != after:
-            raise Broken("I9", f"the controller heard {event} twice: {swaps}, {before} -> {after}")
+        rested, _ = controller_rules.step(state, controller_events.Tick(), at_ms)
+        again, _ = controller_rules.step(rested, event, at_ms)
+        if _records(again) != _records(rested):
+            raise Broken("I9", f"{event} once more changed a record")
+        for uid, service in rested.services.items():
+            if again.services[uid].promise_end_ms > service.promise_end_ms:
+                raise Broken("I9", f"{event} once more made a promise longer")
 
-    def of_agent(self, replica: Replica, event: agent_events.Event, now_ms: int) -> None:
-        """`replica` is what the event left. What its own host tells comes once."""
-        if not isinstance(event, MESSAGES) or not self._due():
+    def agent_stepped(self, replica: Replica, event: agent_events.Event, at_ms: int) -> None:
+        if not self._is_due():
             return
-        # What the next step does by itself, a doubled message may do as well.
-        alone, _ = agent_rules.step(replica, agent_events.Tick(), now_ms)
-        again, _ = agent_rules.step(replica, event, now_ms)
-        if _of_replica(alone) != _of_replica(again):
-            raise Broken(
-                "I9",
-                f"{replica.service} on {replica.agent} heard {event} twice: "
-                f"{_of_replica(alone)} -> {_of_replica(again)}",
-            )
+        rested, _ = agent_rules.step(replica, agent_events.Tick(), at_ms)
+        again, _ = agent_rules.step(rested, event, at_ms)
+        if again.durable != rested.durable:
+            raise Broken("I9", f"{event} once more changed what {replica.agent} has on disk")
+
+    def _is_due(self) -> bool:
+        self._steps += 1
+        return self._steps % EVERY == 0
 
 
-def _of_service(service: ServiceState) -> tuple[object, ...]:
-    """What a doubled message must not change."""
-    record = service.record
-    # Once it is held for it, how far behind the store is matters no more.
-    held_for_it = record.held_for is HeldFor.RESTORED
-    return (
-        record, service.promise_end_ms, service.backup_promise_end_ms, service.proven_ms,
-        service.proven_position_bytes, held_for_it or service.heard_revision > record.revision,
-        service.entered_ms,
-    )  # fmt: skip
-
-
-def _of_replica(replica: Replica) -> tuple[object, ...]:
-    return (
-        replica.durable, replica.permit, replica.permit_end_ms, replica.leases, replica.fresh,
-        replica.promise_end_ms, replica.heard_ms, replica.job, replica.start_count,
-    )  # fmt: skip
+def _records(state: State) -> list[Record]:
+    return [service.record for service in state.services.values()]

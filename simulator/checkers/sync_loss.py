@@ -10,19 +10,22 @@ class NothingLost(Watch):
     """Looks at what a copy lacks when it becomes writable."""
 
     def __init__(self) -> None:
-        self._sync: dict[str, bool] = {}
-        """Whether the protection in force at the last promotion was sync."""
+        self._sync: set[str] = set()
+        """Services in whose record sync mode is in force."""
         self._planned: dict[str, bool] = {}
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
+        if new.protection is Protection.SYNC:
+            self._sync.add(new.service)
+        else:
+            self._sync.discard(new.service)
         if old and new.phase is Phase.PROMOTING and old.phase is not Phase.PROMOTING:
             self._planned[new.service] = old.phase is Phase.DRAINING
-            self._sync[new.service] = old.protection is Protection.SYNC
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes:
             return
-        if self._sync.get(service):
+        if service in self._sync:
             raise Broken("I3", f"sync {service}: {agent} lacks {lost_bytes} acknowledged bytes")
         if self._planned.get(service):
             raise Broken("I3", f"{service}: a switchover to {agent} lost {lost_bytes} bytes")

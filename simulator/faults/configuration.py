@@ -1,12 +1,12 @@
-"""Changes of the configuration in mid-operation; the controller takes them up as it starts anew."""
+"""Changes of the configuration in the middle of whatever goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from controller.core.model import Protection
-from protocol.messages import LeaseTerms
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.setting import LEASES
 from simulator.strike import Strike
@@ -15,47 +15,64 @@ if TYPE_CHECKING:
     from simulator.fate import Fate
     from simulator.world import World
 
-LOSS_BOUNDS = (1000, 100_000, 1_000_000, 16 * 1024 * 1024)
+
+def configure_lease(world: World, strike: Strike) -> None:
+    """The controller is started anew with other lease times for a service."""
+    name, lease = strike.on
+    spec = world.controller.declared(world.service(name).uid)
+    world.controller.configure(replace(spec, terms=LEASES[lease]), strike.lasts_ms)
 
 
-def _set_lease(terms: LeaseTerms) -> Callable[[World, Strike], None]:
-    return lambda world, strike: world.declare(strike.on[0], terms=terms)
+def configure_protection(world: World, strike: Strike) -> None:
+    """The controller is started anew with a service in sync or async mode."""
+    name, protection = strike.on
+    spec = world.controller.declared(world.service(name).uid)
+    changed = replace(spec, protection=Protection(protection))
+    world.controller.configure(changed, strike.lasts_ms)
 
 
-def _set_protection(protection: Protection) -> Callable[[World, Strike], None]:
-    return lambda world, strike: world.declare(strike.on[0], protection=protection)
-
-
-def set_loss_bound(world: World, strike: Strike) -> None:
-    """So many bytes may be lost without an operator's leave."""
-    world.declare(strike.on[0], loss_bound_bytes=int(strike.on[1]))
+def configure_loss_bound(world: World, strike: Strike) -> None:
+    """The controller is started anew with another bound on the loss of a service, in bytes."""
+    name, bound_bytes = strike.on
+    spec = world.controller.declared(world.service(name).uid)
+    changed = replace(spec, loss_bound_bytes=int(bound_bytes))
+    world.controller.configure(changed, strike.lasts_ms)
 
 
 VERBS = (
-    *(Verb(f"lease-{name}", _set_lease(terms), (Takes.SERVICE,)) for name, terms in LEASES.items()),
-    *(Verb(f"protect-{p.value}", _set_protection(p), (Takes.SERVICE,)) for p in Protection),
-    Verb("loss-bound", set_loss_bound, (Takes.SERVICE, Takes.NUMBER)),
+    Verb("configure-lease", configure_lease, (Takes.SERVICE, Takes.LEASE)),
+    Verb("configure-protection", configure_protection, (Takes.SERVICE, Takes.PROTECTION)),
+    Verb("configure-loss-bound", configure_loss_bound, (Takes.SERVICE, Takes.NUMBER)),
 )
 
 
 def draw_lease(fate: Fate) -> list[Strike]:
-    """Another profile, or the same once more."""
-    return [fate.strike(f"lease-{fate.choice(tuple(LEASES))}", fate.service().name)]
+    """Other times, with a fence at least as long: `saling-agent doctor` measures what it needs."""
+    service = fate.service()
+    needed_ms = service.spec.terms.fence_budget_ms
+    fit = [name for name, terms in LEASES.items() if terms.fence_budget_ms >= needed_ms]
+    down_ms = fate.between(20, 2000)
+    return [fate.strike("configure-lease", service.name, fate.choice(fit), for_ms=down_ms)]
 
 
 def draw_protection(fate: Fate) -> list[Strike]:
-    """The other one, or the same once more."""
-    protection = fate.choice(tuple(Protection))
-    return [fate.strike(f"protect-{protection.value}", fate.service().name)]
+    """Sync or async, perhaps what it is already."""
+    name, protection = fate.service().name, fate.choice(list(Protection)).value
+    down_ms = fate.between(20, 2000)
+    return [fate.strike("configure-protection", name, protection, for_ms=down_ms)]
 
 
 def draw_loss_bound(fate: Fate) -> list[Strike]:
-    """Small or large."""
-    return [fate.strike("loss-bound", fate.service().name, str(fate.choice(LOSS_BOUNDS)))]
+    """Half of it or twice as much."""
+    service = fate.service()
+    bound_bytes = fate.world.controller.declared(service.uid).loss_bound_bytes
+    changed = str(bound_bytes * fate.choice((1, 4)) // 2)
+    down_ms = fate.between(20, 2000)
+    return [fate.strike("configure-loss-bound", service.name, changed, for_ms=down_ms)]
 
 
 DRAWS: dict[str, Draw] = {
-    "lease": draw_lease,
-    "protection": draw_protection,
-    "loss_bound": draw_loss_bound,
+    "configure_lease": draw_lease,
+    "configure_protection": draw_protection,
+    "configure_loss_bound": draw_loss_bound,
 }

@@ -1,4 +1,4 @@
-"""Faults of the controller's store: an older copy of it is put in its place."""
+"""Faults of the controller's store: it is restored from a copy of some time ago."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 
 def restore_store(world: World, strike: Strike) -> None:
-    """The controller ends, and begins again on its store as it was so many changes ago."""
-    world.controller.restore(int(strike.on[0]))
+    """The controller is stopped, and started on the store of so many milliseconds ago."""
+    as_of_ms = world.kernel.now_ms - int(strike.on[0])
+    world.controller.restore(as_of_ms, strike.lasts_ms)
 
 
 VERBS = (Verb("restore-store", restore_store, (Takes.NUMBER,)),)
 
 
 def draw_restore(fate: Fate) -> list[Strike]:
-    """A little older, or much."""
-    return [fate.strike("restore-store", str(fate.choice((1, 2, 3, 5, 12))))]
+    """A backup of some seconds ago."""
+    back_ms = str(fate.between(50, 20_000))
+    return [fate.strike("restore-store", back_ms, for_ms=fate.duration_ms())]
 
 
 DRAWS: dict[str, Draw] = {"store_restored": draw_restore}

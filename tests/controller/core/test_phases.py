@@ -110,6 +110,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("new_settings", P.PROTECTED): lambda: Given(P.PROTECTED, terms=OTHER_TERMS),
     **{("new_protection", phase): partial(newly_sync, phase) for phase in (P.PROTECTED, P.ALONE)},
     ("armed", P.ARMING): lambda: Given(P.ARMING),
+    ("identity_learned", P.ARMING): lambda: Given(P.ARMING, system_identifier=""),
     ("backup_lost_in_arming", P.ARMING): lambda: (
         Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)
     ),
