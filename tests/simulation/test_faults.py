@@ -126,3 +126,15 @@ def test_a_changed_configuration_is_in_force_after_the_controller_began_anew() -
 def test_an_audit_that_does_not_say_why_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.core.phases.Row.sentence", lambda _row, _view: "")
     assert live().rule == "I8"
+
+
+def test_a_restored_store_that_hears_only_who_was_cut_off_is_beyond_the_rules() -> None:
+    """Not promised, and said in docs/simulated-faults.md: bravo took over while alpha was cut off;
+    the store forgets it, and bravo is cut off when alpha comes back. When this is mended, the
+    page must say so."""
+    told = live(
+        Strike(10_000, "isolate", ("alpha",), 6000),
+        Strike(15_900, "isolate", ("bravo",), 10_000),
+        Strike(15_950, "restore-store", ("7000",), 200),
+    )
+    assert told.rule == "I1"
