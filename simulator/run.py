@@ -89,8 +89,9 @@ def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     try:
         _until_the_end(world, seed, profile, seconds)
     except Broken as error:
-        broken, rule = str(error), error.rule
-        world.kernel.tell("BROKEN", broken)
+        world.kernel.tell("BROKEN", str(error))
+        if error.rule not in profile.not_promised:
+            broken, rule = str(error), error.rule
     return Result(
         seed=seed,
         profile=profile.name,

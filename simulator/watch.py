@@ -33,6 +33,9 @@ class Watch:
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         """The store is an older copy of itself."""
 
+    def healed(self, now_ms: int) -> None:
+        """All faults ended."""
+
     def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         """The configuration declares a service otherwise."""
 
@@ -87,6 +90,10 @@ class All(Watch):
     def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         for checker in self._checkers:
             checker.configured(now_ms, spec)
+
+    def healed(self, now_ms: int) -> None:
+        for checker in self._checkers:
+            checker.healed(now_ms)
 
     def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
         for checker in self._checkers:
