@@ -8,9 +8,11 @@ from controller.core.events import Requested
 from simulator.agent import Wires
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
+from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
+from simulator.checkers.pauses import PauseKept
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.waiting import NobodyWaitsSilently
@@ -139,6 +141,7 @@ class World:
         return [
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), WholeAudit(), NothingTwice(),
+            PauseKept(), NobodyPromotedForIllness(),
             self._waiting,
         ]  # fmt: skip
 

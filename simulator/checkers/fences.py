@@ -6,8 +6,9 @@ from controller.core.model import Phase, Record
 from simulator.strike import Strike
 from simulator.watch import Broken, Watch
 
-HARMLESS = ("fill-disk", "slow-looks")
-"""A primary is not fenced for these at its own site either: no lease needs its disk."""
+HARMLESS = ("fill-disk", "slow-looks", "cut", "cut-one-way")
+"""A primary is not fenced for these at its own site either: no lease needs its disk, and a link
+is no site. Who cuts a primary off from all its grantors must not ask for this checker."""
 
 
 class NobodyFenced(Watch):

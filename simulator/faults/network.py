@@ -132,7 +132,7 @@ def draw_corner(fate: Fate) -> list[Strike]:
         return []
     ttl_ms = record.terms.ttl_ms
     first, last = fate.shuffled((HUB, record.backup))
-    gap_ms = fate.between(ttl_ms // 4, 3 * ttl_ms // 2)
+    gap_ms = fate.between(ttl_ms // 4, 3 * ttl_ms)
     strikes = [
         fate.strike("cut", record.primary, first, for_ms=6 * ttl_ms),
         fate.strike("cut", record.primary, last, for_ms=6 * ttl_ms - gap_ms, after_ms=gap_ms),

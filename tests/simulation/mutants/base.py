@@ -15,15 +15,40 @@ from agents.core import step as agent_step
 from controller.core import conditions, explain, phases, refusal
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
-from controller.core.model import Phase
+from controller.core.model import Phase, Protection
 from controller.core.phases import Row
 from controller.core.view import View
+from simulator.run import Result, Script, run, run_script
+from simulator.setting import ServiceSetting, Setting
+from simulator.strike import Strike
 
 Patch = pytest.MonkeyPatch
 
 WRITERS = ("I1", "I5")
 """Two writers, or one without a right to write: the first is seldom far behind the second."""
 FENCED = ("I6", "I7")
+
+
+class Night:
+    """A written one: service s1 at alpha, backed by bravo, PROTECTED from 5 s on at the latest.
+
+    Seeds differ in how long everything takes.
+    """
+
+    def __init__(
+        self,
+        *strikes: Strike,
+        lease: str = "fast",
+        protection: Protection = Protection.ASYNC,
+        loss_bound_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        service = ServiceSetting("s1", "alpha", "bravo", lease, protection, loss_bound_bytes)
+        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+        self._strikes = strikes
+
+    def live(self, seed: int, profile: str, seconds: int) -> Result:
+        """One such world; the profile says what is promised in it."""
+        return run_script(Script(seed, profile, seconds, self._setting, self._strikes))
 
 
 @dataclass(frozen=True)
@@ -39,12 +64,18 @@ class Mutant:
     killers: tuple[int, ...] = ()
     """Seeds that are known to catch it; others are looked for when these do not any more."""
     seconds: int = 12
-    waits_for: str = ""
-    """Not empty: it survives, until the worlds can do this."""
+    night: Night | None = None
+    """What happens, where chance brings it about too seldom."""
 
     @property
     def name(self) -> str:
         return self.apply.__name__
+
+    def live(self, seed: int) -> Result:
+        """One world with this mistake in it, drawn by fate or as the night will have it."""
+        if not self.night:
+            return run(seed, self.profile, self.seconds)
+        return self.night.live(seed, self.profile, self.seconds)
 
     @property
     def mistake(self) -> str:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
-
 from agents.core import permission
 from agents.core import step as agent_step
-from agents.core.events import EngineExited
 from agents.core.model import Permit, Replica
 from agents.core.observation import Disk
 from protocol.messages import Role
@@ -84,16 +81,6 @@ def engine_starts_writable(patch: Patch) -> None:
     patch.setattr(Host, "boot", eager)
 
 
-def late_news_of_a_fence_is_no_news(patch: Patch) -> None:
-    """The agent takes the end of a fenced engine for a crash, and keeps what it thought it had."""
-    hear = agent_step._engine_exited
-
-    def deaf(replica: Replica, event: EngineExited, now_ms: int) -> Any:
-        return hear(replica, replace(event, fenced=False), now_ms)
-
-    patch.setattr(agent_step, "_engine_exited", deaf)
-
-
 def guard_allows_what_it_was_never_told(patch: Patch) -> None:
     """A guard that begins allows a writable engine until somebody closes it."""
     make = Guard.__init__
@@ -111,6 +98,5 @@ MUTANTS = (
     Mutant(fence_ends_a_process_group_only, "4", WRITERS),
     Mutant(fence_is_told_before_it_is_over, "4, 6", WRITERS),
     Mutant(engine_starts_writable, "5", WRITERS),
-    Mutant(late_news_of_a_fence_is_no_news, "4", WRITERS),
     Mutant(guard_allows_what_it_was_never_told, "5", WRITERS),
 )

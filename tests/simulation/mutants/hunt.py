@@ -12,7 +12,6 @@ from itertools import chain
 import pytest
 from msgspec import Struct
 
-from simulator.run import run
 from tests.simulation.mutants.base import Mutant
 from tests.simulation.mutants.catalogue import MUTANTS
 
@@ -47,7 +46,7 @@ def hunt(mutant: Mutant, seeds: Iterable[int]) -> Catch:
     with pytest.MonkeyPatch.context() as patch:
         mutant.apply(patch)
         for seed in seeds:
-            rule = run(seed, mutant.profile, mutant.seconds).rule
+            rule = mutant.live(seed).rule
             worlds += 1
             if rule in mutant.caught_as:
                 took_s = time.process_time() - begun_s

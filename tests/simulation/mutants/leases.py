@@ -17,7 +17,8 @@ from protocol.messages import Ask, Assignment, Granted
 from protocol.windows import grantor_window_ms
 from simulator import agent as agent_shell
 from simulator import controller as controller_shell
-from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Patch
+from simulator.strike import Strike
+from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Night, Patch
 
 
 def rho_is_forgotten(patch: Patch) -> None:
@@ -126,13 +127,21 @@ def _grantors_count(patch: Patch, window_ms: Callable[[int], int]) -> None:
         patch.setattr(module, "grantor_window_ms", window_ms)
 
 
+OLD_GRANTS = Night(
+    Strike(6_000, "kill-agent", ("alpha",), 50),
+    Strike(7_500, "cut-one-way", ("alpha", "hub"), 20_000),
+    Strike(7_500, "cut-one-way", ("alpha", "bravo"), 20_000),
+    *(Strike(7_600 + 200 * n, "replay", ("hub", "alpha", "40"), 1) for n in range(12)),
+)
+"""A new life of an agent is asked nothing and told nothing, but what was told to the one before."""
+
 MUTANTS = (
     Mutant(rho_is_forgotten, "2", WRITERS, "corner"),
     Mutant(grantors_count_short, "2", WRITERS),
     Mutant(holder_counts_long, "2", WRITERS),
     Mutant(holder_counts_from_the_answer, "2", WRITERS, "network"),
     Mutant(every_grantor_must_grant, "1", FENCED, "hub"),
-    Mutant(grants_of_another_life_count, "2", WRITERS, "crashes"),
+    Mutant(grants_of_another_life_count, "2", WRITERS, "mail", night=OLD_GRANTS),
     Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),
     Mutant(other_epochs_are_granted, "6", WRITERS),
     Mutant(grants_are_counted_late, "6", WRITERS, "corner"),

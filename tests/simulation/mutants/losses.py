@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from agents.core import engine, holder, rest_of_log
 from agents.core.model import Replica
 from controller.core import assignments, conditions, loss
-from controller.core.model import LastWord
+from controller.core.model import LastWord, Protection
 from protocol.messages import Mode
 from simulator.engine import Engine
-from tests.simulation.mutants.base import Mutant, Patch, always, drop_rows
+from simulator.strike import Strike
+from tests.simulation.mutants.base import Mutant, Night, Patch, always, drop_rows
 
 
 def any_loss_is_bearable(patch: Patch) -> None:
@@ -95,14 +96,41 @@ def illness_that_travels_is_no_reason(patch: Patch) -> None:
     patch.setattr("agents.core.holder.PROBES_TO_BE_ILL", 10**6)
 
 
+LOSS = Night(
+    Strike(8_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(13_000, "isolate", ("alpha",), 20_000),
+    loss_bound_bytes=30_000,
+)
+"""A primary writes on for seconds without its backup before it is lost."""
+
+UNKNOWN_LOSS = Night(
+    Strike(8_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(13_000, "isolate", ("alpha",), 20_000),
+    Strike(13_100, "crash-controller", (), 50),
+    Strike(13_100, "kill-agent", ("bravo",), 50),
+    loss_bound_bytes=30_000,
+)
+"""The same, and then nobody knows any more how far it was."""
+
+LATE_LOG = Night(
+    Strike(9_000, "crash-host", ("bravo",), 1_000),
+    Strike(10_500, "slow-log", ("alpha", "bravo", "2500"), 20_000),
+    Strike(16_800, "crash-host", ("alpha",), 15_000),
+    protection=Protection.SYNC,
+)
+"""A backup that comes back gets the log late, and then the primary is lost."""
+
+ILLNESS = Night(Strike(9_000, "fail-commits-everywhere", ("s1",), 20_000))
+"""Nothing is the matter but that nobody can commit."""
+
 MUTANTS = (
-    Mutant(any_loss_is_bearable, "11", ("I4",), "corner"),
-    Mutant(last_position_is_final, "11", ("I4",), "corner"),
-    Mutant(unknown_loss_is_none, "11", ("I4",)),
+    Mutant(any_loss_is_bearable, "11", ("I4",), night=LOSS),
+    Mutant(last_position_is_final, "11", ("I4",), night=LOSS),
+    Mutant(unknown_loss_is_none, "11", ("I4",), night=UNKNOWN_LOSS),
     Mutant(log_is_taken_before_the_fence, "11", ("I4",), "corner"),
     Mutant(sync_is_not_waited_for, "12", ("I3",)),
-    Mutant(sync_is_believed_before_the_log_is_there, "12", ("I3",)),
+    Mutant(sync_is_believed_before_the_log_is_there, "12", ("I3",), seconds=25, night=LATE_LOG),
     Mutant(sync_is_relaxed_before_the_store_knows, "12", ("I3",)),
     Mutant(standby_forgets_that_it_diverged, "14", ("I11",)),
-    Mutant(illness_that_travels_is_no_reason, "illness", ("illness", "I11")),
+    Mutant(illness_that_travels_is_no_reason, "illness", ("illness",), night=ILLNESS),
 )

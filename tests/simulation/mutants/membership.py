@@ -15,10 +15,12 @@ from controller.core.model import Phase, State
 from protocol.messages import Assignment, Mode, Right
 from simulator.controller import Controller
 from simulator.host import Host
+from simulator.strike import Strike
 from tests.simulation.mutants.base import (
     FENCED,
     WRITERS,
     Mutant,
+    Night,
     Patch,
     allow_any_change,
     allow_any_step,
@@ -111,6 +113,21 @@ def grantors_stop_when_alone_is_ordered(patch: Patch) -> None:
     )
 
 
+LOST_ORDER = Night(
+    Strike(8_000, "crash-host", ("bravo",), 4_000),
+    Strike(13_300, "cut-one-way", ("hub", "alpha"), 12_000),
+    Strike(14_200, "isolate", ("alpha",), 12_000),
+    Strike(14_300, "kill-agent", ("alpha",), 50),
+)
+"""A primary hears that the pair is armed anew, but not that it is PROTECTED, before it dies."""
+
+FULL_DISK = Night(
+    Strike(9_000, "fill-disk", ("alpha",), 20_000),
+    Strike(9_500, "crash-host", ("bravo",), 20_000),
+)
+"""A primary cannot write down that it stands alone now, and its backup is dead."""
+
+
 def _lead_to_protected(patch: Patch, *names: str) -> None:
     change_rows(
         patch,
@@ -125,8 +142,8 @@ MUTANTS = (
     Mutant(armed_without_acknowledgement, "8, 9", (*WRITERS, "I3")),
     Mutant(pair_is_armed_without_arming, "8, 9", (*WRITERS, "I3")),
     Mutant(protected_straight_from_maintenance, "8", (*WRITERS, "I3"), "maintenance"),
-    Mutant(acknowledgement_is_not_persisted, "8", WRITERS, "crashes"),
+    Mutant(acknowledgement_is_not_persisted, "8", WRITERS, seconds=25, night=LOST_ORDER),
     Mutant(mode_is_told_before_the_guard_keeps_it, "8", WRITERS, "crashes"),
     Mutant(orders_leave_before_the_store_is_swapped, "0, 8", WRITERS, "crashes"),
-    Mutant(grantors_stop_when_alone_is_ordered, "8", FENCED, "one_site"),
+    Mutant(grantors_stop_when_alone_is_ordered, "8", FENCED, "one_site", night=FULL_DISK),
 )

@@ -6,17 +6,21 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agents.core import grantor, orders, permission, reporting
+from agents.core import orders, permission, reporting
 from agents.core import step as agent_step
 from agents.core.model import Durable, Replica
 from controller.core import assignments, conditions, phases, view
 from controller.core.model import Phase
 from controller.core.phases import Row
-from protocol.messages import Ask, Goal
+from protocol.messages import Goal
+from protocol.windows import grantor_window_ms
 from simulator.host import Host
+from simulator.strike import Strike
 from tests.simulation.mutants.base import (
+    FENCED,
     WRITERS,
     Mutant,
+    Night,
     Patch,
     allow_any_change,
     allow_any_step,
@@ -48,44 +52,35 @@ def controller_is_not_waited_for(patch: Patch) -> None:
 
 
 def stop_is_not_ordered(patch: Patch) -> None:
-    """In a COUNTDOWN the backup goes on granting, and a pause in its promises is proof enough."""
+    """The controller waits for as long as a lease lasts, and does not tell the backup to stop."""
     countdown = assignments.ORDERS[Phase.COUNTDOWN]._replace(backup_grants=True)
     patch.setitem(assignments.ORDERS, Phase.COUNTDOWN, countdown)
 
-    def no_promise(v: view.View) -> bool:
-        report = v.backup_now
-        return report is not None and v.own_promise_left_ms == report.promise_left_ms == 0
+    def waited(v: view.View) -> bool:
+        lasts_ms = grantor_window_ms(v.record.terms.ttl_ms)
+        return v.own_promise_left_ms == 0 and v.in_phase_ms >= lasts_ms
 
-    ask_instead(patch, conditions.promises_over, no_promise)
+    ask_instead(patch, conditions.promises_over, waited)
 
 
-def stop_is_not_persisted(patch: Patch) -> None:
-    """A backup that was told to stop forgets it with its life."""
-    write = Host.write
+def stop_and_start_are_forgotten(patch: Patch) -> None:
+    """A backup forgets with its life that it must stop, and a fenced primary asks for no Order.
+
+    Either alone breaks nothing: each is there for the night in which the other fails.
+    """
+    write, close = Host.write, agent_step._close
 
     def forget(host: Host, uid: str, durable: Durable) -> None:
         order = durable.assignment
         if order is None or order.goal is not Goal.BACKUP or not order.countdown:
             write(host, uid, durable)
 
+    def stay(replica: Replica, now_ms: int) -> Replica:
+        return replace(close(replica, now_ms), fresh=replica.fresh)
+
     patch.setattr(Host, "write", forget)
+    patch.setattr(agent_step, "_close", stay)
     allow_any_step(patch)
-
-
-def stopped_backup_grants_again(patch: Patch) -> None:
-    """A backup resumes its grants when it hears the primary, before the store was swapped back."""
-    refusal = grantor._refusal
-
-    def kind(replica: Replica, agent: str, ask: Ask) -> str:
-        known = replica.durable.assignment
-        if known and ask.proven and known.countdown:
-            durable = replace(
-                replica.durable, assignment=replace(known, may_grant=True), stopped_revision=0
-            )
-            replica = replace(replica, durable=durable)
-        return refusal(replica, agent, ask)
-
-    patch.setattr(grantor, "_refusal", kind)
 
 
 def lower_revisions_are_taken(patch: Patch) -> None:
@@ -106,13 +101,17 @@ def fence_is_promised_for_ever(patch: Patch) -> None:
 
 def fence_is_no_promise(patch: Patch) -> None:
     """Who proved that it is fenced takes the next lease under the same revision."""
-    allowed = permission.allowed
+    allowed, promise = permission.allowed, agent_step._promise_fence
+
+    def keep(replica: Replica) -> Replica:
+        return replace(promise(replica), leases=replica.leases, questions=replica.questions)
 
     def again(replica: Replica) -> bool:
         return allowed(replace(replica, durable=replace(replica.durable, fenced_revision=0)))
 
     patch.setattr(permission, "allowed", again)
     patch.setattr("agents.core.holder.allowed", again)
+    patch.setattr(agent_step, "_promise_fence", keep)
     allow_any_step(patch)
 
 
@@ -181,21 +180,45 @@ def controller_vetoes_nothing(patch: Patch) -> None:
     drop_rows(patch, "primary_back")
 
 
+LOST_STOP = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 20_000),
+    Strike(11_500, "cut", ("alpha", "bravo"), 2_500),
+    Strike(12_900, "cut-one-way", ("hub", "bravo"), 8_000),
+    Strike(13_800, "kill-agent", ("bravo",), 50),
+)
+"""A primary is cut off until nobody can be writing; the Order to promote is lost. Then the primary
+reaches its backup again, whose agent restarted."""
+
+ONE_GRANTOR_BLINKS = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 20_000),
+    Strike(11_500, "cut", ("alpha", "bravo"), 1_100),
+)
+"""A primary has its backup's leases only, and gets none for so long that a COUNTDOWN begins."""
+
+NO_WAY_TO_CONTROLLER = Night(Strike(9_000, "cut", ("alpha", "hub"), 20_000))
+NO_WAY_TO_BACKUP = Night(Strike(9_000, "cut", ("alpha", "bravo"), 20_000))
+
+BOTH_BLINK = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 3_700),
+    Strike(9_000, "cut", ("alpha", "bravo"), 3_700),
+    lease="standard",
+)
+"""A primary is heard again in the middle of a COUNTDOWN, with its lease still live."""
+
 MUTANTS = (
     Mutant(nobody_waits, "6", WRITERS),
     Mutant(backup_is_not_waited_for, "1, 6", WRITERS, "corner"),
     Mutant(controller_is_not_waited_for, "1, 6", WRITERS, "corner"),
-    Mutant(stop_is_not_ordered, "6", WRITERS, "corner"),
-    Mutant(stop_is_not_persisted, "6", WRITERS, "crashes"),
-    Mutant(stopped_backup_grants_again, "6", WRITERS, "network"),
+    Mutant(stop_is_not_ordered, "6", WRITERS, night=ONE_GRANTOR_BLINKS),
+    Mutant(stop_and_start_are_forgotten, "6, 8", WRITERS, seconds=20, night=LOST_STOP),
     Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network"),
-    Mutant(stale_reports_count, "0, 6", (*WRITERS, "I2", "I3")),
-    Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), "operators"),
-    Mutant(fence_is_no_promise, "6", WRITERS),
+    Mutant(stale_reports_count, "0, 6", (*WRITERS, "I2", "I3", "I9")),
+    Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), "operators", 100, seconds=20),
+    Mutant(fence_is_no_promise, "6", WRITERS, "engines"),
     Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS),
     Mutant(way_back_after_the_swap, "6", (*WRITERS, "I2")),
-    Mutant(no_way_back_before_the_swap, "6", ("I6", "I7", "I11")),
+    Mutant(no_way_back_before_the_swap, "6", FENCED, "one_site", night=BOTH_BLINK),
     Mutant(alone_is_counted_down, "8", (*WRITERS, "I3", "I4")),
-    Mutant(backup_vetoes_nothing, "10", ("I6", "I7")),
-    Mutant(controller_vetoes_nothing, "10", ("I6", "I7", "I11")),
+    Mutant(backup_vetoes_nothing, "10", FENCED, "one_site", night=NO_WAY_TO_CONTROLLER),
+    Mutant(controller_vetoes_nothing, "10", FENCED, "one_site", night=NO_WAY_TO_BACKUP),
 )

@@ -12,7 +12,8 @@ from controller.core.model import Record
 from simulator.host import Host
 from simulator.runner import Runner
 from simulator.store import Store
-from tests.simulation.mutants.base import WRITERS, Mutant, Patch, ask_instead
+from simulator.strike import Strike
+from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, ask_instead
 
 
 def agent_acts_before_it_persists(patch: Patch) -> None:
@@ -85,11 +86,18 @@ def restored_store_is_believed(patch: Patch) -> None:
     ask_instead(patch, conditions.store_behind, lambda _view: False)
 
 
+OLD_ORDERS = Night(
+    Strike(9_000, "isolate", ("alpha",), 20_000),
+    Strike(9_000, "kill-agent", ("alpha",), 50),
+    *(Strike(9_300 + 50 * n, "replay", ("hub", "alpha", "4"), 1) for n in range(20)),
+)
+"""A new life of an agent is told nothing, but what was told to the one before."""
+
 MUTANTS = (
     Mutant(agent_acts_before_it_persists, "0", WRITERS, "crashes"),
-    Mutant(full_disk_is_not_noticed, "0", (*WRITERS, "I3")),
-    Mutant(highest_revision_is_forgotten, "0", WRITERS, "crashes"),
+    Mutant(full_disk_is_not_noticed, "0", (*WRITERS, "I3"), "full_disks"),
+    Mutant(highest_revision_is_forgotten, "0", WRITERS, seconds=20, night=OLD_ORDERS),
     Mutant(swap_ignores_the_revision, "0", WRITERS),
     Mutant(swap_ignores_the_term, "0", WRITERS),
-    Mutant(restored_store_is_believed, "0", WRITERS),
+    Mutant(restored_store_is_believed, "0", (*WRITERS, "I2"), "restored"),
 )

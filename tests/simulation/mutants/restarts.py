@@ -16,7 +16,8 @@ from simulator import runner
 from simulator.guard import Guard
 from simulator.host import Host
 from simulator.service import Service
-from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, change_rows
+from simulator.strike import Strike
+from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, allow_any_step, change_rows
 
 
 def no_leader_amnesia(patch: Patch) -> None:
@@ -75,6 +76,7 @@ def boot_is_ignored(patch: Patch) -> None:
         before = kept.get(key)
         if before is not None and before is not guard:
             guard.permit, guard.deadline_ms = before.permit, before.deadline_ms
+            guard.may_write = before.may_write
         kept[key] = guard
         return guard
 
@@ -82,11 +84,35 @@ def boot_is_ignored(patch: Patch) -> None:
     allow_any_step(patch)
 
 
+SHORTER_LEASE = Night(
+    Strike(10_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(16_300, "configure-lease", ("s1", "tight"), 100),
+    Strike(16_300, "isolate", ("alpha",), 20_000),
+    Strike(16_600, "crash-controller", (), 100),
+    lease="standard",
+)
+"""Only the controller renews a long lease, and comes back with a short one in its file."""
+
+OLD_DISK = Night(
+    Strike(9_000, "forget-writes", ("alpha", "2"), 6_000),
+    Strike(9_000, "isolate", ("alpha",), 20_000),
+)
+"""A primary's host is away until its backup reigns, and comes back with an older disk."""
+
+OLD_DISK_AND_MAIL = Night(
+    Strike(9_000, "forget-writes", ("alpha", "2"), 6_000),
+    Strike(9_000, "isolate", ("alpha",), 20_000),
+    *(Strike(15_500 + 500 * n, "replay", ("hub", "alpha", "1"), 1) for n in range(15)),
+)
+"""The same, and then all that it was once told comes again, and nothing else."""
+
 MUTANTS = (
     Mutant(no_leader_amnesia, "7", WRITERS, "corner"),
     Mutant(no_agent_amnesia, "7", WRITERS, "corner"),
-    Mutant(longest_lease_is_forgotten, "7", WRITERS),
-    Mutant(no_fresh_order_after_a_start, "8", WRITERS),
-    Mutant(starts_are_not_told_apart, "8", WRITERS),
+    Mutant(longest_lease_is_forgotten, "7", WRITERS, seconds=25, night=SHORTER_LEASE),
+    Mutant(no_fresh_order_after_a_start, "8", WRITERS, "lying_disks", night=OLD_DISK),
+    Mutant(
+        starts_are_not_told_apart, "8", WRITERS, "lying_disks", seconds=20, night=OLD_DISK_AND_MAIL
+    ),
     Mutant(boot_is_ignored, "2", WRITERS, "crashes"),
 )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from msgspec.structs import replace
 
-from agents.core import engine, permission
-from agents.core.model import Durable, Replica
+from agents.core import engine, holder, permission
+from agents.core.model import Replica
 from controller.core import conditions
 from controller.core.view import View
-from protocol.messages import Goal
+from protocol.messages import Assignment, Goal
 from simulator.guard import Guard
-from simulator.host import Host
 from simulator.jobs import Jobs
-from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, ask_instead
+from simulator.strike import Strike
+from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, allow_any_step, ask_instead
 
 
 def _says_released(view: View) -> bool:
@@ -51,65 +50,61 @@ def released_without_a_stop(patch: Patch) -> None:
 
 def resumed_after_the_release(patch: Patch) -> None:
     """A primary that gave its lease back serves on when the move takes too long."""
-    settle = engine.settle_drain
+    settle, allowed = engine.settle_drain, permission.allowed
 
     def both(replica: Replica, now_ms: int) -> Replica:
         durable, order = replica.durable, replica.durable.assignment
-        if (
-            order is not None
-            and order.goal is Goal.DRAIN
-            and durable.released_revision == order.revision
-            and now_ms - replica.drain_begun_ms > order.terms.drain_budget_ms
-        ):
-            durable = replace(durable, released_revision=0, resumed_revision=order.revision)
-            return replace(replica, durable=durable)
-        return settle(replica, now_ms)
+        if order is None or order.goal is not Goal.DRAIN or not durable.released_revision:
+            return settle(replica, now_ms)
+        if now_ms - replica.drain_begun_ms <= order.terms.drain_budget_ms:
+            return replica
+        return replace(replica, durable=replace(durable, resumed_revision=order.revision))
+
+    def again(replica: Replica) -> bool:
+        durable = replica.durable
+        if durable.resumed_revision:
+            durable = replace(durable, released_revision=0)
+        return allowed(replace(replica, durable=durable))
 
     patch.setattr(engine, "settle_drain", both)
+    _allow(patch, again)
 
 
 def released_lease_is_taken_again(patch: Patch) -> None:
-    """A primary that gave its lease back counts the next grant."""
-    allowed = permission.allowed
+    """A primary that gave its lease back takes the next one that it can get."""
+    allowed, wish, wants = permission.allowed, engine._drain_wish, holder._wants_first_lease
 
     def again(replica: Replica) -> bool:
         return allowed(replace(replica, durable=replace(replica.durable, released_revision=0)))
 
-    patch.setattr(permission, "allowed", again)
-    patch.setattr("agents.core.holder.allowed", again)
-    patch.setattr("agents.core.holder.may_write", permission.may_write)
-    wish = engine._drain_wish
-
-    def primary(replica: Replica, assignment: Any, now_ms: int) -> Any:
+    def primary(replica: Replica, assignment: Assignment, now_ms: int) -> engine.Wish | None:
         if replica.durable.released_revision == assignment.revision:
             return engine._primary_wish(replica, assignment, now_ms)
         return wish(replica, assignment, now_ms)
 
+    def first(replica: Replica, assignment: Assignment, now_ms: int) -> bool:
+        return wants(replica, replace(assignment, goal=Goal.PRIMARY), now_ms)
+
     patch.setitem(engine._WISHES, Goal.DRAIN, primary)
-    wants = "agents.core.holder._wants_first_lease"
-    patch.setattr(
-        wants,
-        lambda replica, assignment, now_ms: (
-            not permission.may_write(replica, now_ms) and again(replica)
-        ),
-    )
+    patch.setattr(holder, "_wants_first_lease", first)
+    _allow(patch, again)
+
+
+def _allow(patch: Patch, allowed: Callable[[Replica], bool]) -> None:
+    patch.setattr(permission, "allowed", allowed)
+    patch.setattr(holder, "allowed", allowed)
     allow_any_step(patch)
 
 
-def release_is_not_persisted(patch: Patch) -> None:
-    """A primary that gave its lease back forgets it with its life."""
-    write = Host.write
-
-    def forget(host: Host, uid: str, durable: Durable) -> None:
-        write(host, uid, replace(durable, released_revision=0))
-
-    patch.setattr(Host, "write", forget)
-
+DEAF_CONTROLLER = Night(
+    Strike(9_000, "switchover", ("s1",)),
+    Strike(9_060, "cut", ("bravo", "hub"), 8_000),
+)
+"""A primary is drained and lets go, but nobody can be told to take over for a while."""
 
 MUTANTS = (
     Mutant(released_without_the_log, "13", ("I3",), "operators"),
     Mutant(released_without_a_stop, "13", (*WRITERS, "I3"), "operators"),
-    Mutant(resumed_after_the_release, "13", (*WRITERS, "I3"), "operators"),
-    Mutant(released_lease_is_taken_again, "13", (*WRITERS, "I3"), "operators"),
-    Mutant(release_is_not_persisted, "13", (*WRITERS, "I3"), "operators"),
+    Mutant(resumed_after_the_release, "13", WRITERS, seconds=25, night=DEAF_CONTROLLER),
+    Mutant(released_lease_is_taken_again, "13", WRITERS, seconds=25, night=DEAF_CONTROLLER),
 )
