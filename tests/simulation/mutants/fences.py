@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.core import permission
 from agents.core import step as agent_step
-from agents.core.model import Permit, Replica
+from agents.core.model import Replica
 from agents.core.observation import Disk
 from protocol.messages import Role
 from simulator.engine import Engine
@@ -81,22 +81,10 @@ def engine_starts_writable(patch: Patch) -> None:
     patch.setattr(Host, "boot", eager)
 
 
-def guard_allows_what_it_was_never_told(patch: Patch) -> None:
-    """A guard that begins allows a writable engine until somebody closes it."""
-    make = Guard.__init__
-
-    def open_(guard: Guard, *args: Any) -> None:
-        make(guard, *args)
-        guard.permit = Permit.ALONE
-
-    patch.setattr(Guard, "__init__", open_)
-
-
 MUTANTS = (
     Mutant(no_fence_budget, "4", WRITERS),
     Mutant(guard_keeps_no_deadline, "4", WRITERS),
     Mutant(fence_ends_a_process_group_only, "4", WRITERS),
     Mutant(fence_is_told_before_it_is_over, "4, 6", WRITERS),
     Mutant(engine_starts_writable, "5", WRITERS),
-    Mutant(guard_allows_what_it_was_never_told, "5", WRITERS),
 )

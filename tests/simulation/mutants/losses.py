@@ -19,6 +19,7 @@ from tests.simulation.mutants.base import Mutant, Night, Patch, always, drop_row
 def any_loss_is_bearable(patch: Patch) -> None:
     """The bound on lost data is not asked for."""
     always(patch, conditions.loss_bearable)
+    drop_rows(patch, "loss_too_large")
 
 
 def last_position_is_final(patch: Patch) -> None:
@@ -103,6 +104,13 @@ LOSS = Night(
 )
 """A primary writes on for seconds without its backup before it is lost."""
 
+SILENT_WRITER = Night(
+    Strike(9_000, "isolate", ("alpha",), 20_000),
+    lease="standard",
+    loss_bound_bytes=30_000,
+)
+"""A primary writes on under its lease while nobody hears of it."""
+
 UNKNOWN_LOSS = Night(
     Strike(8_000, "cut", ("alpha", "bravo"), 20_000),
     Strike(13_000, "isolate", ("alpha",), 20_000),
@@ -114,8 +122,8 @@ UNKNOWN_LOSS = Night(
 
 LATE_LOG = Night(
     Strike(9_000, "crash-host", ("bravo",), 1_000),
-    Strike(10_500, "slow-log", ("alpha", "bravo", "2500"), 20_000),
-    Strike(16_800, "crash-host", ("alpha",), 15_000),
+    Strike(10_500, "slow-log", ("alpha", "bravo", "8000"), 40_000),
+    Strike(24_000, "crash-host", ("alpha",), 15_000),
     protection=Protection.SYNC,
 )
 """A backup that comes back gets the log late, and then the primary is lost."""
@@ -125,11 +133,11 @@ ILLNESS = Night(Strike(9_000, "fail-commits-everywhere", ("s1",), 20_000))
 
 MUTANTS = (
     Mutant(any_loss_is_bearable, "11", ("I4",), night=LOSS),
-    Mutant(last_position_is_final, "11", ("I4",), night=LOSS),
+    Mutant(last_position_is_final, "11", ("I4",), seconds=25, night=SILENT_WRITER),
     Mutant(unknown_loss_is_none, "11", ("I4",), night=UNKNOWN_LOSS),
     Mutant(log_is_taken_before_the_fence, "11", ("I4",), "corner"),
     Mutant(sync_is_not_waited_for, "12", ("I3",)),
-    Mutant(sync_is_believed_before_the_log_is_there, "12", ("I3",), seconds=25, night=LATE_LOG),
+    Mutant(sync_is_believed_before_the_log_is_there, "12", ("I3",), seconds=40, night=LATE_LOG),
     Mutant(sync_is_relaxed_before_the_store_knows, "12", ("I3",)),
     Mutant(standby_forgets_that_it_diverged, "14", ("I11",)),
     Mutant(illness_that_travels_is_no_reason, "illness", ("illness",), night=ILLNESS),

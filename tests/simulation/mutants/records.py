@@ -8,10 +8,8 @@ from agents.core import events as ev
 from agents.core.actions import Action, Persist
 from agents.core.model import Durable, Replica
 from controller.core import conditions
-from controller.core.model import Record
 from simulator.host import Host
 from simulator.runner import Runner
-from simulator.store import Store
 from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, ask_instead
 
@@ -55,30 +53,9 @@ def highest_revision_is_forgotten(patch: Patch) -> None:
     def forget(host: Host, uid: str) -> Durable:
         durable = read(host, uid)
         known = durable.assignment
-        return replace(durable, assignment=replace(known, revision=0)) if known else durable
+        return replace(durable, assignment=replace(known, revision=1)) if known else durable
 
     patch.setattr(Host, "read", forget)
-
-
-def swap_ignores_the_revision(patch: Patch) -> None:
-    """The store takes a record whatever stood there before."""
-    swap = Store.swap
-
-    def any_revision(store: Store, now_ms: int, record: Record, _expected: int, term: int) -> bool:
-        stands = store.records[record.service_uid].revision
-        return swap(store, now_ms, record, stands, term)
-
-    patch.setattr(Store, "swap", any_revision)
-
-
-def swap_ignores_the_term(patch: Patch) -> None:
-    """The store takes a record of a leader that was replaced."""
-    swap = Store.swap
-
-    def any_term(store: Store, now_ms: int, record: Record, expected: int, _term: int) -> bool:
-        return swap(store, now_ms, record, expected, store.term)
-
-    patch.setattr(Store, "swap", any_term)
 
 
 def restored_store_is_believed(patch: Patch) -> None:
@@ -97,7 +74,5 @@ MUTANTS = (
     Mutant(agent_acts_before_it_persists, "0", WRITERS, "crashes"),
     Mutant(full_disk_is_not_noticed, "0", (*WRITERS, "I3"), "full_disks"),
     Mutant(highest_revision_is_forgotten, "0", WRITERS, seconds=20, night=OLD_ORDERS),
-    Mutant(swap_ignores_the_revision, "0", WRITERS),
-    Mutant(swap_ignores_the_term, "0", WRITERS),
     Mutant(restored_store_is_believed, "0", (*WRITERS, "I2"), "restored"),
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agents.core import engine, holder, permission
+from agents.core import step as agent_step
 from agents.core.model import Replica
 from controller.core import conditions
 from controller.core.view import View
@@ -72,7 +73,8 @@ def resumed_after_the_release(patch: Patch) -> None:
 
 def released_lease_is_taken_again(patch: Patch) -> None:
     """A primary that gave its lease back takes the next one that it can get."""
-    allowed, wish, wants = permission.allowed, engine._drain_wish, holder._wants_first_lease
+    allowed, wish = permission.allowed, engine._drain_wish
+    wants, waits = holder._wants_first_lease, holder._waits_for_partner
 
     def again(replica: Replica) -> bool:
         return allowed(replace(replica, durable=replace(replica.durable, released_revision=0)))
@@ -86,25 +88,37 @@ def released_lease_is_taken_again(patch: Patch) -> None:
         return wants(replica, replace(assignment, goal=Goal.PRIMARY), now_ms)
 
     patch.setitem(engine._WISHES, Goal.DRAIN, primary)
+
+    def still(replica: Replica, assignment: Assignment) -> bool:
+        released = replica.durable.released_revision == assignment.revision
+        return waits(replica, assignment) and not released
+
     patch.setattr(holder, "_wants_first_lease", first)
+    patch.setattr(holder, "_waits_for_partner", still)
     _allow(patch, again)
 
 
 def _allow(patch: Patch, allowed: Callable[[Replica], bool]) -> None:
+    """And need no fresh Order, which would have kept it from writing as well."""
+    close = agent_step._close
+    patch.setattr(
+        agent_step, "_close", lambda known, now_ms: replace(close(known, now_ms), fresh=known.fresh)
+    )
     patch.setattr(permission, "allowed", allowed)
     patch.setattr(holder, "allowed", allowed)
     allow_any_step(patch)
 
 
-DEAF_CONTROLLER = Night(
+NOBODY_IS_TOLD = Night(
     Strike(9_000, "switchover", ("s1",)),
-    Strike(9_060, "cut", ("bravo", "hub"), 8_000),
+    Strike(9_080, "cut-one-way", ("hub", "alpha"), 20_000),
+    Strike(9_080, "cut-one-way", ("hub", "bravo"), 4_500),
 )
-"""A primary is drained and lets go, but nobody can be told to take over for a while."""
+"""A primary is drained and lets go, but neither copy hears for a while who takes over."""
 
 MUTANTS = (
     Mutant(released_without_the_log, "13", ("I3",), "operators"),
     Mutant(released_without_a_stop, "13", (*WRITERS, "I3"), "operators"),
-    Mutant(resumed_after_the_release, "13", WRITERS, seconds=25, night=DEAF_CONTROLLER),
-    Mutant(released_lease_is_taken_again, "13", WRITERS, seconds=25, night=DEAF_CONTROLLER),
+    Mutant(resumed_after_the_release, "13", WRITERS, seconds=25, night=NOBODY_IS_TOLD),
+    Mutant(released_lease_is_taken_again, "13", WRITERS, seconds=25, night=NOBODY_IS_TOLD),
 )

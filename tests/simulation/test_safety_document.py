@@ -1,0 +1,38 @@
+"""docs/safety.md is true: it names every mutant, no other, and checkers that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.mutants.catalogue import MUTANTS
+
+
+@pytest.fixture
+def text(root: Path) -> str:
+    """The page."""
+    return (root / "docs" / "safety.md").read_text()
+
+
+def test_every_mutant_stands_there_once_and_nothing_else_does(text: str) -> None:
+    """So that nobody reads of a proof that is not made."""
+    named = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)
+    assert sorted(named) == sorted(MUTANTS)
+
+
+def test_every_promise_has_its_checker(text: str, root: Path) -> None:
+    """A file each, or more."""
+    rows = re.findall(r"^\| (\w+) \| [^|]+ \| (.+) \|$", text, re.MULTILINE)
+    assert {f"I{number}" for number in range(1, 12)} <= {name for name, _files in rows}
+    for name, files in rows:
+        for file in re.findall(r"`([^`]+)`", files):
+            assert (root / file).is_file(), f"{name} is watched by {file}, which does not exist"
+
+
+def test_every_promise_that_a_mutant_breaks_stands_there(text: str) -> None:
+    """By the name under which the checker raises it."""
+    rows = re.findall(r"^\| (\w+) \| ", text, re.MULTILINE)
+    for mutant in MUTANTS.values():
+        assert set(mutant.caught_as) <= set(rows), mutant.name
