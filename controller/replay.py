@@ -7,11 +7,12 @@ Each file begins with a snapshot and is replayed by itself. It reads only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
 
-from controller.core.decided import Decided, decided
+from controller.core.decided import Decided, decided, of_service
 from controller.core.events import Event
 from controller.core.model import State
 from controller.core.step import step
@@ -21,6 +22,7 @@ from controller.journal import (
     JournalUnreadable,
     SnapshotLine,
     files,
+    is_torn,
     numbered,
 )
 
@@ -29,7 +31,7 @@ Seen = Callable[[int], None]
 
 
 class NoJournal(Exception):
-    """There is no journal where one was named."""
+    """There is no journal, or no such service in it, where one was named."""
 
 
 class Difference(Struct, frozen=True):
@@ -60,6 +62,8 @@ class Replayed(Struct, frozen=True):
     """How many changes of a record were decided, the same as recorded."""
     too_old: tuple[str, ...]
     """Files with events of which no decision was recorded."""
+    torn: tuple[str, ...] = ()
+    """Files whose last line is torn, and was left out."""
     difference: Difference | None = None
 
     @property
@@ -81,23 +85,53 @@ def journal_files(place: Path) -> list[Path]:
 
 
 def replay(
-    paths: list[Path], until_ms: int | None = None, seen: Seen = lambda _size: None
+    paths: list[Path],
+    until_ms: int | None = None,
+    seen: Seen = lambda _size: None,
+    service: str = "",
 ) -> Replayed:
-    """Replay until the first difference, or this wall time. Raises JournalUnreadable."""
+    """Replay until the first difference, or this wall time; of one service alone if it is named.
+
+    Raises JournalUnreadable, NoJournal.
+    """
+    wish, known = _Wish(until_ms, service), set[str]()
     told = Replayed(0, (), 0, 0, 0, ())
     for path in paths:
-        told = _replay_file(path, told, until_ms, seen)
+        told = _replay_file(path, told, wish, known, seen)
         if told.difference is not None:
-            break
+            return told
+    if told.files == 0:
+        names = ", ".join(map(str, paths[:3]))
+        raise NoJournal(f"{names}: there is nothing to replay: no whole line of a journal")
+    if service and service not in known:
+        raise NoJournal(
+            f"there is no service {service!r} in the journal; it knows: {', '.join(sorted(known))}"
+        )
     return told
 
 
-def _replay_file(path: Path, told: Replayed, until_ms: int | None, seen: Seen) -> Replayed:
+@dataclass(frozen=True)
+class _Wish:
+    """What shall be compared."""
+
+    until_ms: int | None
+    service: str
+
+    def part(self, state: State, what: Decided) -> Decided:
+        """That part of a decision."""
+        if not self.service:
+            return what
+        named = [s for s in state.services.values() if s.spec.name == self.service]
+        return of_service(what, self.service, named[0].spec.uid if named else "")
+
+
+def _replay_file(path: Path, told: Replayed, wish: _Wish, known: set[str], seen: Seen) -> Replayed:
     lines = numbered(path)
     snapshot = _snapshot(path, lines, seen)
     if snapshot is None:
         return told
     state, ahead_ms = snapshot.state, snapshot.at_ms - snapshot.now_ms
+    known.update(service.spec.name for service in state.services.values())
     events, compared, changes, old = told.events, told.compared, told.changes, False
     difference = None
     for number, size_bytes, line in lines:
@@ -105,11 +139,12 @@ def _replay_file(path: Path, told: Replayed, until_ms: int | None, seen: Seen) -
         if isinstance(line, SnapshotLine):
             raise JournalUnreadable(f"{path}:{number}: a second snapshot in one file")
         at_ms = line.now_ms + ahead_ms
-        if until_ms is not None and at_ms > until_ms:
+        if wish.until_ms is not None and at_ms > wish.until_ms:
             break
         events += 1
-        after, now, error = _decide(state, line)
-        recorded = line.decided
+        after, all_now, error = _decide(state, line)
+        recorded = None if line.decided is None else wish.part(state, line.decided)
+        now = wish.part(state, all_now)
         if error or (recorded is not None and now != recorded):
             difference = Difference(
                 str(path), number, at_ms, line.now_ms, line.event, recorded or Decided(), now, error
@@ -125,6 +160,7 @@ def _replay_file(path: Path, told: Replayed, until_ms: int | None, seen: Seen) -
         compared,
         changes,
         (*told.too_old, str(path)) if old else told.too_old,
+        (*told.torn, str(path)) if is_torn(path) else told.torn,
         difference,
     )
 

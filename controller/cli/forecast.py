@@ -33,14 +33,6 @@ class Loss(Struct, frozen=True):
         return [*asked, *(("service", name) for name in services)]
 
 
-def pairs(firsts: list[str], seconds: list[str]) -> tuple[tuple[str, str], ...]:
-    """The two places of each cut. Raises CommandFailed."""
-    if len(firsts) != len(seconds):
-        text = "each --cut takes two places, as in --cut batam bali; nothing else is an argument"
-        raise CommandFailed(text, Exit.USAGE)
-    return tuple(zip(firsts, seconds, strict=True))
-
-
 class Answer(Struct, frozen=True):
     """The body of GET /api/v1/what-if."""
 

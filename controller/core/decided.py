@@ -11,6 +11,7 @@ from msgspec import Struct
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 
 DIGEST_BYTES = 8
+ENCODER = msgspec.json.Encoder()
 
 
 class Change(Struct, frozen=True):
@@ -41,6 +42,13 @@ def decided(actions: Iterable[Action]) -> Decided:
     return Decided(tuple(changes), tuple(said))
 
 
+def of_service(all_of_it: Decided, name: str, uid: str) -> Decided:
+    """What of it concerns one service alone; a grant may answer for several and is left out."""
+    changes = tuple(change for change in all_of_it.changes if change.service == name)
+    mine = (f"change {name} ", f"order {name} to ", f"read {uid} for ")
+    return Decided(changes, tuple(said for said in all_of_it.actions if said.startswith(mine)))
+
+
 def _change(swap: Swap) -> Change:
     told = swap.transition
     return Change(told.service, told.revision, told.from_phase, told.to_phase, told.because)
@@ -61,4 +69,4 @@ def _name(action: Action) -> str:
 
 
 def _digest(action: Action) -> str:
-    return blake2b(msgspec.json.encode(action), digest_size=DIGEST_BYTES).hexdigest()
+    return blake2b(ENCODER.encode(action), digest_size=DIGEST_BYTES).hexdigest()

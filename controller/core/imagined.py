@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from controller.core.actions import Action, SendOrder
 from controller.core.model import Record, ServiceState
 from protocol.messages import Ask, Assignment, Goal, Mode, ReplicaReport, Right, Role
-from protocol.windows import grantor_window_ms, silence_ms
+from protocol.windows import RHO_PERCENT, grantor_window_ms, silence_ms
 
 PROMOTION_MS = 1000
 """What an engine's promotion is taken to need, as in `explain`."""
@@ -144,7 +144,9 @@ class Imagined:
 def imagine(service: ServiceState, links: Links, now_ms: int) -> list[Imagined]:
     """The agents of a service that live on, from what was last heard of them."""
     record = service.record
-    grants_end_ms = now_ms + grantor_window_ms(record.ttl_ceiling_ms)
+    # A grantor's clock may be slow as ours is fast: its window then lasts twice rho longer.
+    window_ms = grantor_window_ms(record.ttl_ceiling_ms)
+    grants_end_ms = now_ms + window_ms * (100 + 2 * RHO_PERCENT) // 100 + 1
     backup_hears = links.primary_lives and links.between
     silent_ms = -1 if backup_hears else now_ms + silence_ms(record.terms)
     found = []

@@ -2,7 +2,8 @@
 
 The shipped `step` runs over imagined time, from the live state, a service at a time, against the
 agents of `imagined`. Nothing is touched: the state is a value. The worst case is taken for the
-time: every lease was extended at the moment of the loss.
+time: every lease was extended at the moment of the loss, by a question that was still on its way.
+Who is not heard already, and whom no partner hears, is taken to be lost, too.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from controller.core.imagined import PROMOTION_MS, Imagined, Links, imagine
 from controller.core.model import Phase, ServiceState, State
 from controller.core.step import step
 from controller.core.view import View
-from protocol.messages import CONTROLLER, Goal, Header, Renew, Report, Right
-from protocol.windows import holder_window_ms
+from protocol.messages import CONTROLLER, Goal, Header, Mode, Renew, Report, Right
 
 TURN_MS = 100
 QUIET_TURNS_MS = 2000
+ON_THE_WAY_MS = 100
+"""How long after the loss a message that was on its way may still arrive."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,32 @@ def what_if(state: State, lost: Lost, services: Iterable[str], now_ms: int) -> l
     return [_forecast(state, state.services[uid], lost, now_ms) for uid in services]
 
 
-def links_of(service: ServiceState, lost: Lost) -> Links:
+@dataclass(frozen=True)
+class Known:
+    """Which agents live and which are heard by the controller, before anything is lost."""
+
+    alive: frozenset[str]
+    heard: frozenset[str]
+
+
+def known(service: ServiceState, now_ms: int) -> Known:
+    """As far as fresh reports tell; a partner that hears the primary tells that it lives."""
+    view, record = View(service, now_ms), service.record
+    told = {record.primary: view.primary, record.backup: view.backup}
+    heard = frozenset(agent for agent, report in told.items() if report is not None)
+    if view.backup is not None and view.backup.primary_heard:
+        return Known(heard | {record.primary}, heard)
+    return Known(heard, heard)
+
+
+def links_of(service: ServiceState, lost: Lost, before: Known) -> Links:
     """Who still reaches whom."""
     record, centre = service.record, lost.controller_place
     first = _site(service, record.primary)
     second = _site(service, record.backup)
     lives = not lost.controller and centre not in lost.places
-    primary, backup = first not in lost.places, bool(second) and second not in lost.places
+    primary = first not in lost.places and record.primary in before.alive
+    backup = second not in lost.places and record.backup in before.alive
 
     def joined(a: str, b: str) -> bool:
         return a == b or frozenset((a, b)) not in lost.cuts
@@ -95,8 +116,11 @@ def links_of(service: ServiceState, lost: Lost) -> Links:
         controller=lives,
         primary_lives=primary,
         backup_lives=backup,
-        primary_heard=lives and primary and joined(first, centre),
-        backup_heard=lives and backup and joined(second, centre),
+        primary_heard=lives
+        and record.primary in before.heard
+        and primary
+        and joined(first, centre),
+        backup_heard=lives and record.backup in before.heard and backup and joined(second, centre),
         between=joined(first, second),
     )
 
@@ -107,19 +131,20 @@ def _site(service: ServiceState, agent: str) -> str:
 
 
 def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> Forecast:
-    links = links_of(service, lost)
+    before = known(service, now_ms)
+    links = links_of(service, lost, before)
     if not links.controller:
         return _without_controller(service, links)
     walk = _Walk(replace(state, services={service.spec.uid: service}), service, links, now_ms)
     walk.run()
-    return _told(service, walk, lost)
+    return _told(service, walk, links, links_of(walk.service, lost, before))
 
 
 class _Walk:
     """The rules and the imagined agents, turn by turn, until nothing is decided any more."""
 
     def __init__(self, state: State, service: ServiceState, links: Links, now_ms: int) -> None:
-        self._state, self._uid, self._start_ms = state, service.spec.uid, now_ms
+        self._state, self._uid, self._lost_ms = state, service.spec.uid, now_ms - ON_THE_WAY_MS
         self.now_ms = now_ms
         self.steps: list[Step] = []
         self.loss_bytes: int | None = 0
@@ -138,7 +163,8 @@ class _Walk:
     def run(self) -> None:
         """Until it is quiet for longer than any patience of the rules."""
         view = View(self.service, self.now_ms)
-        patience_ms = max(view.lost_after_ms, view.stale_after_ms, ASYNC_PATIENCE_MS)
+        budget_ms = view.record.terms.log_budget_ms
+        patience_ms = max(view.lost_after_ms, view.stale_after_ms, ASYNC_PATIENCE_MS, budget_ms)
         quiet_ms = patience_ms + PROMOTION_MS + QUIET_TURNS_MS
         bound_ms = self.now_ms + 6 * (quiet_ms + view.record.terms.drain_budget_ms)
         decided_ms = self.now_ms
@@ -174,7 +200,7 @@ class _Walk:
                 change = Change(
                     told.service, told.revision, told.from_phase, told.to_phase, told.because
                 )
-                self.steps.append(Step(self.now_ms - self._start_ms, change))
+                self.steps.append(Step(self.now_ms - self._lost_ms, change))
                 if told.to_phase == Phase.PROMOTING and told.loss_bytes >= 0:
                     self.loss_bytes = told.loss_bytes
         if self.service.record.phase is Phase.HELD:
@@ -195,9 +221,8 @@ def _header(one: Imagined) -> Header:
     return Header("", one.agent, "", "", 0)
 
 
-def _told(before: ServiceState, walk: _Walk, lost: Lost) -> Forecast:
-    service, links = walk.service, links_of(walk.service, lost)
-    record, old_links = service.record, links_of(before, lost)
+def _told(before: ServiceState, walk: _Walk, old_links: Links, links: Links) -> Forecast:
+    service, record = walk.service, walk.service.record
     served = _writes_on(service, links)
     decided = bool(walk.steps) and (served or record.phase is Phase.HELD)
     if not served and not old_links.primary_lives and record.phase is not Phase.HELD:
@@ -240,43 +265,45 @@ def _unmoved(service: ServiceState, links: Links, served: bool) -> str:
         return f"nothing is decided; {record.primary} goes on taking writes"
     if not links.primary_lives:
         return (
-            f"nothing is decided: {record.primary} is lost, and in {record.phase.value} nobody may "
-            "take over now"
+            f"nothing is decided: {record.primary} is lost or unheard, and in "
+            f"{record.phase.value} nobody may take over now"
         )
     return f"nothing is decided, and {record.primary} takes no writes"
 
 
 def _writes_on(service: ServiceState, links: Links) -> bool:
     """Whether the present primary may go on writing without end, as it is."""
+    if not _writes_now(service, links):
+        return False
     order = phase_order(service.record)
-    seen = service.reports.get(service.record.primary)
-    if not links.primary_lives or seen is None or not seen.report.writable or order is None:
+    if order is None or order.goal is not Goal.PRIMARY:
         return False
-    if order.goal is not Goal.PRIMARY:
-        return False
-    if order.right is not Right.LEASED or links.primary_heard:
+    if not _leased(service) or links.primary_heard:
         return True
     return order.backup_grants and links.backup_lives and links.between
 
 
+def _writes_now(service: ServiceState, links: Links) -> bool:
+    seen = service.reports.get(service.record.primary)
+    return links.primary_lives and seen is not None and seen.report.writable
+
+
+def _leased(service: ServiceState) -> bool:
+    """Whether the primary needs a lease: in ARMING it does once it took one."""
+    order, seen = phase_order(service.record), service.reports.get(service.record.primary)
+    armed = seen is not None and seen.report.mode is Mode.LEASED
+    if order is None:
+        return armed
+    return order.right is Right.LEASED or (order.right is Right.ARMING and armed)
+
+
 def _writes_end_ms(service: ServiceState, links: Links) -> int:
-    """After the loss, at the latest."""
-    return holder_window_ms(service.record.ttl_ceiling_ms) if links.primary_lives else 0
+    """After the loss, at the latest; the holder's own count is shorter by the drift of clocks."""
+    return service.record.ttl_ceiling_ms if _writes_now(service, links) else 0
 
 
 def _without_controller(service: ServiceState, links: Links) -> Forecast:
     record, served = service.record, _writes_on(service, links)
-    order = phase_order(record)
-    if not links.primary_lives:
-        why = f"{record.primary} is lost, and without a controller nobody decides on a takeover"
-    elif served and order is not None and order.right is Right.LEASED:
-        why = f"{record.primary} goes on taking writes without a limit: {record.backup} grants"
-    elif served:
-        why = f"{record.primary} goes on taking writes without a limit: it needs no lease"
-    elif record.phase is Phase.DRAINING:
-        why = f"{record.primary} stops for its move, and nobody tells {record.backup} to take over"
-    else:
-        why = f"nobody extends the lease of {record.primary}: it is fenced when it ends"
     return Forecast(
         service=record.service,
         phase=record.phase.value,
@@ -289,6 +316,22 @@ def _without_controller(service: ServiceState, links: Links) -> Forecast:
         writes_end_ms=-1 if served else _writes_end_ms(service, links),
         outage_ms=0 if served else -1,
         loss_bytes=0 if links.primary_lives else None,
-        why=f"nothing is moved: {why}",
+        why=f"nothing is moved: {_why_without_controller(service, links)}",
         mend="bring the controller back; it goes on from its store by itself",
     )
+
+
+def _why_without_controller(service: ServiceState, links: Links) -> str:
+    record = service.record
+    if not links.primary_lives:
+        return f"{record.primary} is lost or unheard, and without a controller nobody takes over"
+    if _writes_on(service, links):
+        reason = f"{record.backup} grants" if _leased(service) else "it needs no lease"
+        return f"{record.primary} goes on taking writes without a limit: {reason}"
+    if record.phase is Phase.DRAINING:
+        return f"{record.primary} stops for its move, and nobody tells {record.backup} to take over"
+    if record.phase is Phase.PROMOTING:
+        return f"{record.primary} goes on to its promotion only if its order reached it before"
+    if not _writes_now(service, links):
+        return f"{record.primary} takes no writes, and nobody tells it to"
+    return f"nobody extends the lease of {record.primary}: it is fenced when it ends"

@@ -123,14 +123,17 @@ def test_rules_that_fail_now_are_a_difference(
     assert (found.line, found.error) == (2, "ZeroDivisionError: nothing left")
 
 
-def test_a_torn_last_line_is_no_error_and_an_empty_file_holds_nothing(recorded: Path) -> None:
+def test_a_torn_last_line_is_no_error_and_an_empty_or_foreign_file_is_one(recorded: Path) -> None:
     file = only_file(recorded)
     events = replay([file]).events
     file.write_bytes(file.read_bytes()[:-5])
     told = replay([file])
     assert (told.identical, told.events) == (True, events - 1)
-    file.write_bytes(b"")
-    assert replay([file]).files == 0
+    assert told.torn == (str(file),)
+    for nothing in (b"", b"anything but a journal"):
+        file.write_bytes(nothing)
+        with pytest.raises(NoJournal, match="nothing to replay"):
+            replay([file])
 
 
 def test_what_cannot_be_replayed_is_named_with_file_and_line(recorded: Path) -> None:
@@ -190,3 +193,15 @@ def run(place: Path, *options: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(["replay", str(place), *options])
     return int(ended.value.code or 0)
+
+
+def test_of_one_service_alone_only_its_decisions_are_compared(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(recorded, "--service", "paspor") == 0
+    assert "2 changes of a service" in capsys.readouterr().out
+    file = only_file(recorded)
+    file.write_text(file.read_text().replace("change paspor ", "change pajak "))
+    assert run(recorded, "--service", "paspor") == 1
+    assert run(recorded, "--service", "nothing") == 2
+    assert "it knows: paspor" in capsys.readouterr().err

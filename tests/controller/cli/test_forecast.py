@@ -46,8 +46,8 @@ def test_each_step_is_shown_with_its_sentence_and_when_at_the_latest(
     assert run.code == 0
     assert asked == [[("lose", "jabodetabek"), ("service", "paspor")]]
     assert "served by batam-1, unprotected (ALONE, epoch 2)" in run.out
-    assert "at the latest after 1.0 s: PROTECTED to COUNTDOWN: jabodetabek-1 has" in run.out
-    assert "outage 3.2 s at the latest; estimated loss" in run.out
+    assert "at the latest after 1.1 s: PROTECTED to COUNTDOWN: jabodetabek-1 has" in run.out
+    assert "outage 3.4 s at the latest; estimated loss" in run.out
 
 
 def test_nobody_who_serves_is_exit_code_3(asked: Asked, saling: Saling) -> None:
@@ -68,4 +68,6 @@ def test_nothing_lost_and_half_a_cut_are_wrong_use(asked: Asked, saling: Saling)
     assert saling("what-if").code == 2
     assert saling("what-if", "--cut", "batam").code == 2
     assert saling("what-if", "--lose", "batam", "stray").code == 2
+    assert saling("what-if", "--cut", "batam", "--lose", "bali").code == 2
+    assert saling("what-if", "--cut", "batam", "--cut", "bali", "pusat", "aceh").code == 2
     assert asked == []

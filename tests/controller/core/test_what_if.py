@@ -9,7 +9,7 @@ import pytest
 from controller.core.model import HeldFor, Phase, Protection
 from controller.core.what_if import Forecast, Lost, what_if
 from protocol.messages import Mode, Role
-from protocol.windows import grantor_window_ms, holder_window_ms
+from protocol.windows import grantor_window_ms
 from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
 
 FIRST, SECOND, CENTRE = "jabodetabek", "batam", "arbiter"
@@ -40,7 +40,7 @@ def test_a_lost_primary_is_taken_over_within_the_promise_and_a_promotion() -> No
     assert (told.served, told.protected, told.held) == (True, False, False)
     assert (told.primary, told.epoch) == (B, 2)
     promoted_ms = told.steps[1].within_ms
-    assert grantor_window_ms(TERMS.ttl_ms) <= promoted_ms <= grantor_window_ms(TERMS.ttl_ms) + 200
+    assert 100 <= promoted_ms - grantor_window_ms(TERMS.ttl_ms) <= 400
     assert told.outage_ms <= promoted_ms + 1300
     assert "has proved no commit" in told.steps[0].change.because
     assert f"{A}" in told.mend
@@ -88,7 +88,8 @@ def test_a_loss_beyond_the_bound_is_held_with_the_command_that_releases_it() -> 
 def test_the_loss_counts_what_may_be_written_until_the_lease_ends() -> None:
     found = given(Phase.PROTECTED).primary(primary_report(rate_bytes_s=1000))
     told = foresee(found.seen(proven_rate_bytes_s=1000), FIRST)
-    assert told.loss_bytes == 1000 * grantor_window_ms(TERMS.ttl_ms) // 1000
+    assert told.loss_bytes is not None
+    assert 0 <= told.loss_bytes - grantor_window_ms(TERMS.ttl_ms) <= TERMS.ttl_ms // 40
 
 
 def test_in_sync_mode_nothing_is_lost() -> None:
@@ -111,9 +112,9 @@ def test_without_a_controller_nothing_moves_and_the_partner_grants_on() -> None:
 
 def test_without_controller_and_backup_the_lease_ends_and_so_do_the_writes() -> None:
     told = foresee(given(Phase.PROTECTED), SECOND, controller=True)
-    assert (told.served, told.writes_end_ms) == (False, holder_window_ms(TERMS.ttl_ms))
+    assert (told.served, told.writes_end_ms) == (False, TERMS.ttl_ms)
     cut = foresee(given(Phase.PROTECTED), cuts=(BETWEEN,), controller=True)
-    assert (cut.served, cut.writes_end_ms) == (False, holder_window_ms(TERMS.ttl_ms))
+    assert (cut.served, cut.writes_end_ms) == (False, TERMS.ttl_ms)
 
 
 def test_a_lost_site_that_holds_the_controller_loses_it_too() -> None:
@@ -166,3 +167,32 @@ def test_nothing_is_touched_and_the_answer_is_the_same_twice(phase: Phase) -> No
     before = copy.deepcopy(found.state())
     assert foresee(found, FIRST) == foresee(found, FIRST)
     assert found.state() == before
+
+
+def test_a_copy_that_is_silent_already_does_not_come_to_life_again() -> None:
+    found = given(Phase.ALONE).backup(backup_report(), age_ms=60_000)
+    told = foresee(found, "nowhere", cuts=(frozenset((SECOND, "elsewhere")),))
+    assert (phases(told), told.primary, told.protected) == ([], A, False)
+    found = given(Phase.ALONE).silent().primary(primary_report(), age_ms=60_000)
+    assert foresee(found, "nowhere").served is False
+
+
+def test_a_primary_that_only_its_backup_hears_counts_as_alive() -> None:
+    found = given(Phase.PROTECTED).primary(primary_report(), age_ms=60_000)
+    told = foresee(found, "nowhere")
+    assert (phases(told), told.primary, told.served) == ([], A, True)
+    assert foresee(found, SECOND, controller=True).served is False
+
+
+def test_in_arming_a_primary_that_took_a_lease_already_needs_it() -> None:
+    armed = given(Phase.ARMING).primary(primary_report(mode=Mode.LEASED))
+    assert foresee(armed, SECOND, controller=True).writes_end_ms == TERMS.ttl_ms
+    alone = given(Phase.ARMING).primary(primary_report(mode=Mode.ALONE))
+    assert foresee(alone, SECOND, controller=True).served is True
+
+
+def test_without_a_controller_a_primary_that_writes_nothing_has_no_writes_to_end() -> None:
+    found = given(Phase.PROMOTING).primary(primary_report(role=Role.STANDBY, writable=False))
+    told = foresee(found, controller=True)
+    assert (told.served, told.writes_end_ms) == (False, 0)
+    assert "only if its order reached it before" in told.why
