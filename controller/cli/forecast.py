@@ -70,7 +70,8 @@ def _lines(one: Forecast) -> list[Text]:
         lines.append(Text(f"  {one.why}"))
     lines.append(Text(f"  {_figures(one)}"))
     if not one.protected:
-        lines.append(Text(f"  afterwards: {one.mend}", style="bold"))
+        when = f"{duration(one.looked_ms)} after the loss" if one.looked_ms else "afterwards"
+        lines.append(Text(f"  {when}: {one.mend}", style="bold"))
     return lines
 
 

@@ -21,6 +21,10 @@ from protocol.windows import RHO_PERCENT, grantor_window_ms, silence_ms
 PROMOTION_MS = 1000
 """What an engine's promotion is taken to need, as in `explain`."""
 
+STREAM_ENDS_MS = 6000
+"""How long a backup still counts as streaming after its link is cut: the agents set PostgreSQL's
+`wal_receiver_timeout` to 5 s, and look again within one."""
+
 
 @dataclass(frozen=True)
 class Links:
@@ -50,6 +54,8 @@ class Imagined:
     partner_silent_ms: int
     """From when it hears no commit of the primary any more; -1: it goes on hearing them."""
     linked: bool
+    stream_end_ms: int
+    """Until when its stream seems to stand though its link is cut."""
     assignment: Assignment | None = None
     waiting: list[Assignment] = field(default_factory=list)
     primary_from_ms: int = -1
@@ -128,7 +134,7 @@ class Imagined:
             self.told,
             epoch=order.epoch if self.told.role is Role.STANDBY else self.told.epoch,
             primary_heard=hears,
-            streaming=self.told.streaming and self.linked,
+            streaming=self.told.streaming and (self.linked or now_ms < self.stream_end_ms),
             stopped=self.told.stopped or stops,
             refused_revision=order.revision if order.countdown and hears else 0,
             promise_left_ms=max(0, self.promise_end_ms - now_ms),
@@ -168,6 +174,7 @@ def imagine(service: ServiceState, links: Links, now_ms: int) -> list[Imagined]:
                 grants_end_ms if hears else now_ms + seen.report.promise_left_ms,
                 silent_ms if hears else now_ms,
                 linked,
+                now_ms + STREAM_ENDS_MS,
             )
         )
     return found

@@ -20,7 +20,7 @@ from controller.core.conditions import ASYNC_PATIENCE_MS, primary_proves
 from controller.core.decided import Change
 from controller.core.events import Event, RenewCame, ReportCame, Tick
 from controller.core.explain import explain
-from controller.core.imagined import PROMOTION_MS, Imagined, Links, imagine
+from controller.core.imagined import PROMOTION_MS, STREAM_ENDS_MS, Imagined, Links, imagine
 from controller.core.model import Phase, ServiceState, State
 from controller.core.step import step
 from controller.core.view import View
@@ -74,7 +74,8 @@ class Forecast(Struct, frozen=True):
     why: str
     """In the operator's words."""
     mend: str
-    """What would release or mend it."""
+    """What would release or mend it, as `explain` would say it `looked_ms` after the loss."""
+    looked_ms: int
 
 
 def what_if(state: State, lost: Lost, services: Iterable[str], now_ms: int) -> list[Forecast]:
@@ -160,12 +161,16 @@ class _Walk:
     def service(self) -> ServiceState:
         return self._state.services[self._uid]
 
+    @property
+    def since_loss_ms(self) -> int:
+        return self.now_ms - self._lost_ms
+
     def run(self) -> None:
         """Until it is quiet for longer than any patience of the rules."""
         view = View(self.service, self.now_ms)
         budget_ms = view.record.terms.log_budget_ms
         patience_ms = max(view.lost_after_ms, view.stale_after_ms, ASYNC_PATIENCE_MS, budget_ms)
-        quiet_ms = patience_ms + PROMOTION_MS + QUIET_TURNS_MS
+        quiet_ms = patience_ms + STREAM_ENDS_MS + PROMOTION_MS + QUIET_TURNS_MS
         bound_ms = self.now_ms + 6 * (quiet_ms + view.record.terms.drain_budget_ms)
         decided_ms = self.now_ms
         while self.now_ms < min(bound_ms, decided_ms + quiet_ms):
@@ -200,7 +205,7 @@ class _Walk:
                 change = Change(
                     told.service, told.revision, told.from_phase, told.to_phase, told.because
                 )
-                self.steps.append(Step(self.now_ms - self._lost_ms, change))
+                self.steps.append(Step(self.since_loss_ms, change))
                 if told.to_phase == Phase.PROMOTING and told.loss_bytes >= 0:
                     self.loss_bytes = told.loss_bytes
         if self.service.record.phase is Phase.HELD:
@@ -211,7 +216,7 @@ class _Walk:
         seen, view = service.reports.get(service.record.primary), View(service, self.now_ms)
         if service.record.phase is not Phase.PROTECTED or not primary_proves(view) or seen is None:
             return
-        primary = Imagined(service.record.primary, True, seen.report, 0, 0, False)
+        primary = Imagined(service.record.primary, True, seen.report, 0, 0, False, 0)
         ask = primary.ask(service.record)
         if ask is not None and view.primary is not None:
             self._feed(RenewCame(Renew(_header(primary), (ask,))))
@@ -241,6 +246,7 @@ def _told(before: ServiceState, walk: _Walk, old_links: Links, links: Links) -> 
         loss_bytes=walk.loss_bytes,
         why=record.because if decided else _unmoved(service, links, served),
         mend=explain(service, walk.now_ms).advice,
+        looked_ms=walk.since_loss_ms,
     )
 
 
@@ -285,7 +291,14 @@ def _writes_on(service: ServiceState, links: Links) -> bool:
 
 def _writes_now(service: ServiceState, links: Links) -> bool:
     seen = service.reports.get(service.record.primary)
-    return links.primary_lives and seen is not None and seen.report.writable
+    writable = links.primary_lives and seen is not None and seen.report.writable
+    return writable and not _commits_wait(service, links)
+
+
+def _commits_wait(service: ServiceState, links: Links) -> bool:
+    """In sync mode, for a backup that does not answer."""
+    told = assignment_for(service, service.record.primary, service.record.term)
+    return told is not None and told.sync and not (links.backup_lives and links.between)
 
 
 def _leased(service: ServiceState) -> bool:
@@ -318,6 +331,7 @@ def _without_controller(service: ServiceState, links: Links) -> Forecast:
         loss_bytes=0 if links.primary_lives else None,
         why=f"nothing is moved: {_why_without_controller(service, links)}",
         mend="bring the controller back; it goes on from its store by itself",
+        looked_ms=0,
     )
 
 
@@ -332,6 +346,8 @@ def _why_without_controller(service: ServiceState, links: Links) -> str:
         return f"{record.primary} stops for its move, and nobody tells {record.backup} to take over"
     if record.phase is Phase.PROMOTING:
         return f"{record.primary} goes on to its promotion only if its order reached it before"
+    if _commits_wait(service, links):
+        return f"commits wait for {record.backup}, and nobody lets {record.primary} stand alone"
     if not _writes_now(service, links):
         return f"{record.primary} takes no writes, and nobody tells it to"
     return f"nobody extends the lease of {record.primary}: it is fenced when it ends"

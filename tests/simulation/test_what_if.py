@@ -42,12 +42,16 @@ LOSSES: dict[str, tuple[Lost, tuple[Strike, ...]]] = {
 
 @dataclass
 class Changes(Watch):
-    """Every change of the record, with its true time."""
+    """Every change of the record, and every engine that became writable, with its true time."""
 
     seen: list[tuple[int, str, str]] = field(default_factory=list)
+    wrote: list[tuple[int, str, int]] = field(default_factory=list)
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         self.seen.append((now_ms, new.phase.value, new.primary))
+
+    def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
+        self.wrote.append((now_ms, agent, lost_bytes))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -71,9 +75,14 @@ def test_what_is_foreseen_happens_and_no_later(
     last_ms = told.steps[-1].within_ms if told.steps else 0
     world.kernel.run_until(lost_ms + last_ms + SETTLED_MS)
     assert [phase for _, phase, _ in changes.seen] == [s.change.to_phase for s in told.steps]
-    for (came_ms, phase, primary), foretold in zip(changes.seen, told.steps, strict=True):
+    for (came_ms, phase, _primary), foretold in zip(changes.seen, told.steps, strict=True):
         assert came_ms - lost_ms <= foretold.within_ms, phase
     assert changes.seen == [] or changes.seen[-1][2] == told.primary
+    for wrote_ms, agent, lost_bytes in changes.wrote:
+        assert agent == told.primary
+        assert wrote_ms - lost_ms <= told.outage_ms
+        assert told.loss_bytes is not None
+        assert lost_bytes <= told.loss_bytes
 
 
 def protected(seed: int, service: ServiceSetting) -> tuple[World, Changes]:

@@ -47,7 +47,7 @@ def test_each_step_is_shown_with_its_sentence_and_when_at_the_latest(
     assert asked == [[("lose", "jabodetabek"), ("service", "paspor")]]
     assert "served by batam-1, unprotected (ALONE, epoch 2)" in run.out
     assert "at the latest after 1.1 s: PROTECTED to COUNTDOWN: jabodetabek-1 has" in run.out
-    assert "outage 3.4 s at the latest; estimated loss" in run.out
+    assert "outage 3.3 s at the latest; estimated loss" in run.out
 
 
 def test_nobody_who_serves_is_exit_code_3(asked: Asked, saling: Saling) -> None:

@@ -196,3 +196,15 @@ def test_without_a_controller_a_primary_that_writes_nothing_has_no_writes_to_end
     told = foresee(found, controller=True)
     assert (told.served, told.writes_end_ms) == (False, 0)
     assert "only if its order reached it before" in told.why
+
+
+def test_in_sync_mode_commits_wait_until_the_primary_stands_alone() -> None:
+    for told in (
+        foresee(given(Phase.PROTECTED).sync(), SECOND),
+        foresee(given(Phase.PROTECTED).sync(), cuts=(BETWEEN,)),
+    ):
+        assert (phases(told), told.served, told.loss_bytes) == (["ALONE"], True, 0)
+        assert told.outage_ms == told.steps[0].within_ms > 0
+    told = foresee(given(Phase.PROTECTED).sync(), SECOND, controller=True)
+    assert (told.served, told.writes_end_ms) == (False, 0)
+    assert "commits wait for batam-1" in told.why
