@@ -41,7 +41,7 @@ def pairs(cuts: list[str]) -> tuple[tuple[str, str], ...]:
     for cut in cuts:
         first, _, second = cut.partition(",")
         if not first or not second or second.startswith("-") or "," in second:
-            text = f"--cut {cut[:80]!a}: it takes two places, as in --cut batam bali"
+            text = f"--cut {cut.strip(',')[:80]!a}: it takes two places, as in --cut batam bali"
             raise CommandFailed(text, Exit.USAGE)
         told.append((first, second))
     return tuple(told)
