@@ -181,6 +181,7 @@ class Controller:
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
+                self._watch.answered(self._kernel.now_ms, action)
 
     def _swap(self, state: State, action: act.Swap) -> None:
         old = self.store.records[action.record.service_uid]
@@ -190,8 +191,9 @@ class Controller:
         self._kernel.tell(
             CONTROLLER,
             f"{new.service}: {change.from_phase} -> {change.to_phase}, revision {new.revision}, "
-            f"epoch {new.epoch}, primary {new.primary}: {new.because}",
+            f"epoch {new.epoch}, primary {new.primary}: {change.because}",
         )
+        self._watch.decided(self._kernel.now_ms, change)
         self._watch.swapped(self._kernel.now_ms, old, new)
 
     def _grant(self, action: act.SendGrant) -> None:

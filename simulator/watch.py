@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.core.model import Record
+from controller.core.actions import Answer
+from controller.core.model import Record, Transition
 from protocol.messages import Granted
 from simulator.strike import Strike
 
@@ -23,6 +24,12 @@ class Watch:
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """The store holds a new record."""
+
+    def decided(self, now_ms: int, change: Transition) -> None:
+        """Why the store's record becomes what `swapped` tells next."""
+
+    def answered(self, now_ms: int, answer: Answer) -> None:
+        """An operator got an answer."""
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         """A grantor gave a lease, and honours it until `end_ms`."""
@@ -57,6 +64,14 @@ class All(Watch):
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         for checker in self._checkers:
             checker.swapped(now_ms, old, new)
+
+    def decided(self, now_ms: int, change: Transition) -> None:
+        for checker in self._checkers:
+            checker.decided(now_ms, change)
+
+    def answered(self, now_ms: int, answer: Answer) -> None:
+        for checker in self._checkers:
+            checker.answered(now_ms, answer)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         for checker in self._checkers:

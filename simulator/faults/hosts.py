@@ -52,7 +52,7 @@ VERBS = (
     Verb("crash-host", crash_host, (Takes.SITE,)),
     Verb("kill-agent", kill_agent, (Takes.SITE,)),
     Verb("kill-agent-after-writes", kill_agent_after, (Takes.SITE, Takes.NUMBER)),
-    Verb("pause-agent", pause_agent, (Takes.SITE,)),
+    Verb("pause-agent", pause_agent, (Takes.SITE,), must_end=True),
     Verb("kill-guard", kill_guard, (Takes.SITE, Takes.SERVICE)),
 )
 

@@ -35,7 +35,7 @@ def stop_broker(world: World, strike: Strike) -> None:
 VERBS = (
     Verb("crash-controller", crash_controller),
     Verb("crash-controller-after-actions", crash_controller_after, (Takes.NUMBER,)),
-    Verb("pause-controller", pause_controller),
+    Verb("pause-controller", pause_controller, must_end=True),
     Verb("stop-broker", stop_broker),
 )
 
