@@ -76,7 +76,7 @@ def read(text: str, file: str) -> Scenario:
 
 def _read_line(draft: Draft, words: Words) -> None:
     command = words.one_of(COMMANDS, "what a line may begin with")
-    if command not in ("seed", "sites", "service") and not draft.services:
+    if command in ("at", "expect") and not draft.services:
         raise words.error(command, "comes too early", "declare sites and services first")
     COMMANDS[command](draft, words)
     words.end()

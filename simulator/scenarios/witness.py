@@ -97,12 +97,13 @@ class Witness(Watch):
     # What is expected.
 
     def _pass_time(self, now_ms: int) -> None:
-        """Something happens now: what had to be true until a while ago was, or was not."""
+        """Something happens now: what had to stay so until now did; what had to come did not."""
         for expectation in list(self._open):
-            over = 0 < expectation.until_ms < now_ms
-            if over and expectation.want is Want.STAYS and self._counts(expectation, now_ms):
-                self._met(expectation.until_ms, expectation)
-            elif over and expectation.want is Want.REACHES:
+            until_ms = expectation.until_ms
+            if expectation.want is Want.STAYS and until_ms <= now_ms:
+                if self._counts(expectation, now_ms):
+                    self._met(until_ms, expectation)
+            elif expectation.want is Want.REACHES and until_ms < now_ms:
                 self._failed(expectation, now_ms)
 
     def _look(self, now_ms: int) -> None:
