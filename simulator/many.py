@@ -17,29 +17,12 @@ Task = tuple[int, str, int]
 """Seed, profile, seconds."""
 
 
-def run_many(seeds: range, profiles: list[str], seconds: int, jobs: int, *, as_json: bool) -> int:
-    """Run them all, and print what broke; 1 if anything did. The last line counts."""
-    tasks = [(seed, profile, seconds) for seed in seeds for profile in profiles]
-    count = _Count(len(tasks))
-    for result in _results(tasks, jobs):
-        count.add(result)
-        if as_json:
-            print(msgspec.json.encode(result).decode(), flush=True)
-        elif result.broken:
-            print(f"seed {result.seed}: {result.broken}\n  {result.replay}", flush=True)
-    print(count.speed, file=sys.stderr)
-    print(f"{count.passed} passed, {count.failed} failed")
-    return 1 if count.failed else 0
+class Count:
+    """How many passed and failed, and how fast it went."""
 
-
-class _Count:
-    """How many passed and failed, and how fast it goes; tells of it now and then."""
-
-    def __init__(self, of: int) -> None:
-        self._of = of
+    def __init__(self) -> None:
         self.passed = self.failed = self._simulated_ms = 0
         self._took_s = 0.0
-        self._told_s = time.monotonic()
 
     def add(self, result: Result) -> None:
         """One more has ended."""
@@ -47,10 +30,11 @@ class _Count:
         self.passed += not result.broken
         self._simulated_ms += result.simulated_ms
         self._took_s += result.took_s
-        if time.monotonic() - self._told_s > PROGRESS_EVERY_S:
-            self._told_s = time.monotonic()
-            done = self.passed + self.failed
-            print(f"{done} of {self._of}, {self.failed} failed", file=sys.stderr, flush=True)
+
+    @property
+    def text(self) -> str:
+        """For people and scripts."""
+        return f"{self.passed} passed, {self.failed} failed"
 
     @property
     def speed(self) -> str:
@@ -60,14 +44,34 @@ class _Count:
         return f"{simulated_s / 3600:.2f} h simulated, {rate:.0f} s a second and core"
 
 
-def _results(tasks: list[Task], jobs: int) -> Iterator[Result]:
-    if jobs <= 1:
-        yield from map(_run, tasks)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_run, tasks, chunksize=4)
+def run_many(seeds: range, profiles: list[str], seconds: int, jobs: int, *, as_json: bool) -> int:
+    """Run them all, and print what broke; 1 if anything did. The last line counts."""
+    tasks = [(seed, profile, seconds) for seed in seeds for profile in profiles]
+    count = Count()
+    told_s = time.monotonic()
+    for done, result in enumerate(_results(tasks, jobs), start=1):
+        count.add(result)
+        if as_json:
+            print(msgspec.json.encode(result).decode(), flush=True)
+        elif result.broken:
+            print(f"seed {result.seed}: {result.broken}\n  {result.replay}", flush=True)
+        if time.monotonic() - told_s > PROGRESS_EVERY_S:
+            told_s = time.monotonic()
+            print(f"{done} of {len(tasks)}, {count.failed} failed", file=sys.stderr, flush=True)
+    print(count.speed, file=sys.stderr)
+    print(count.text)
+    return 1 if count.failed else 0
 
 
-def _run(task: Task) -> Result:
+def run_task(task: Task) -> Result:
+    """One seed, as a process is told of it."""
     seed, profile, seconds = task
     return run(seed, profile, seconds)
+
+
+def _results(tasks: list[Task], jobs: int) -> Iterator[Result]:
+    if jobs <= 1:
+        yield from map(run_task, tasks)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(run_task, tasks, chunksize=4)

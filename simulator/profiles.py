@@ -20,6 +20,7 @@ HOST_FAULTS = {
 }
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
+CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
 
@@ -87,6 +88,23 @@ PROFILES = {
         Profile(
             "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4},
             "one site alone fails", one_site=True, must_not_fence="I7",
+        ),
+        Profile(
+            "configuration",
+            {
+                **CONFIGURATION, **OPERATORS, "host_crash": 2, "agent_kill_mid": 2, "isolate": 2,
+                "engine_crash": 2, "controller_crash_mid": 2, "broker_down": 1,
+            },
+            "the configuration changes in the middle of operations and failures",
+        ),
+        Profile(
+            "restored",
+            {
+                "store_restored": 6, "controller_crash": 2, "controller_crash_mid": 2,
+                "switchover": 6, "approve": 6, "engine_crash": 3, "agent_kill": 2, "host_crash": 1,
+                "configure_protection": 1,
+            },
+            "the controller comes back on an older copy of its store",
         ),
         Profile(
             "dead_site", {"storm": 2, "look_slow": 1, "controller_crash": 1},

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.core.events import Requested
-from controller.core.model import Protection
 from simulator.agent import Wires
+from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
+from simulator.checkers.operations import OperationsEnd
+from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.writers import OneWriter
 from simulator.controller import Controller
@@ -116,12 +118,10 @@ class World:
         return changed
 
     def _make_watches(self) -> list[Watch]:
-        services = self.setting.services
-        sync = [s.name for s in services if s.protection is Protection.SYNC]
-        bounds = {
-            s.name: (s.loss_bound_bytes, s.rate_bytes_s) for s in services if s.name not in sync
-        }
-        return [OneWriter(), OneReign(), LiveLease(), NothingLost(sync), LossBounded(bounds)]
+        return [
+            OneWriter(), OneReign(), LiveLease(), NothingLost(),
+            LossBounded(self.setting.services), OperationsEnd(), WholeAudit(), NothingTwice(),
+        ]  # fmt: skip
 
     def _make_host(self, site: str) -> Host:
         services = [s for s in self.services if site in s.engines]

@@ -25,6 +25,8 @@ class Takes(Enum):
     SITE = "a site"
     SERVICE = "a service"
     NUMBER = "a whole number"
+    LEASE = "the name of lease times"
+    PROTECTION = "sync or async"
 
 
 @dataclass(frozen=True)

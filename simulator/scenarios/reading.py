@@ -6,7 +6,7 @@ recorded when it was last played, and no part of the scenario.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -184,10 +184,16 @@ def _is_alone(words: Words) -> bool:
 
 
 def _victim(draft: Draft, takes: Takes, words: Words) -> str:
-    among = {Takes.PLACE: draft.places, Takes.SITE: draft.sites, Takes.SERVICE: draft.services}
-    if takes in among:
-        return words.one_of(among[takes], takes.value)
-    return str(words.number_of(takes.value))
+    if takes is Takes.NUMBER:
+        return str(words.number_of(takes.value))
+    among: dict[Takes, Iterable[str]] = {
+        Takes.PLACE: draft.places,
+        Takes.SITE: draft.sites,
+        Takes.SERVICE: draft.services,
+        Takes.LEASE: LEASES,
+        Takes.PROTECTION: [protection.value for protection in Protection],
+    }
+    return words.one_of(among[takes], takes.value)
 
 
 def _expect(draft: Draft, words: Words) -> None:

@@ -60,12 +60,21 @@ class Witness(Watch):
         self._records[new.service] = new
         if old is None:
             self.tell(now_ms, new.service, f"{new.phase.value}: {new.because}")
-        self._look(now_ms)
 
-    def decided(self, now_ms: int, change: Transition) -> None:
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        """Follows upon the swap."""
         moved = f"{change.from_phase} -> {change.to_phase}"
         same = change.from_phase == change.to_phase
         self.tell(now_ms, change.service, f"{change.to_phase if same else moved}: {change.because}")
+        self._look(now_ms)
+
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        self._pass_time(now_ms)
+        self._records = {record.service: record for record in records.values()}
+        for record in records.values():
+            phase, revision = record.phase.value, record.revision
+            self.tell(now_ms, record.service, f"the store says {phase} of revision {revision}")
+        self._look(now_ms)
 
     def answered(self, now_ms: int, answer: Answer) -> None:
         self._pass_time(now_ms)

@@ -54,7 +54,7 @@ MAY_IMPORT = {
         # Scenarios write times and sizes as the configuration does.
         "config.values",
         "config.problems",
-    },  # fmt: skip
+    },
 }
 """Of our own modules. A package and all that is under it."""
 
