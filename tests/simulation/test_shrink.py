@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from controller.core import loss
-from controller.core.model import ServiceState
+from agents.core import holder
 from simulator.__main__ import main
 from simulator.scenarios.playing import play
 from simulator.scenarios.reading import read
 
-SEED, PROFILE, SECONDS = "29", "corner", "12"
+SEED, PROFILE, SECONDS = "6", "corner", "5"
 
 
-def nothing_is_lost(_service: ServiceState, _word: object) -> int:
-    """The mistake: every failover looks free."""
-    return 0
+def half_as_long_again(ttl_ms: int) -> int:
+    """The mistake: the holder relies on its lease for longer than it was granted."""
+    return ttl_ms * 3 // 2
 
 
 def test_failing_seed_shrinks_to_what_is_needed(
@@ -27,10 +26,10 @@ def test_failing_seed_shrinks_to_what_is_needed(
     saved = tmp_path / "smaller.txt"
     command = ["--shrink", SEED, "--profile", PROFILE, "--seconds", SECONDS, "--save", str(saved)]
     with monkeypatch.context() as patch:
-        patch.setattr(loss, "estimate_bytes", nothing_is_lost)
+        patch.setattr(holder, "holder_window_ms", half_as_long_again)
         assert main(command) == 0
         scenario = read(saved.read_text(encoding="utf-8"), "smaller.txt")
-        assert play(scenario).rule == "I4"
+        assert play(scenario).rule == "I5"
     assert capsys.readouterr().out == saved.read_text(encoding="utf-8")
     assert len(scenario.strikes) <= 4
     assert len(scenario.setting.services) == 1
