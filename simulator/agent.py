@@ -57,7 +57,7 @@ class Process:
         self.host = host
         self.kernel = host.kernel
         self.life = life
-        self._boot_id = boot_id
+        self.boot_id = boot_id
         self.alive = True
         self.paused_until_ms = 0
         self.crashes_at_persist = 0
@@ -85,10 +85,14 @@ class Process:
     @property
     def awake(self) -> bool:
         """Whether it answers now."""
-        return self.alive and self.kernel.now_ms >= self.paused_until_ms
+        paused = self.host.frost.frozen or self.kernel.now_ms < self.paused_until_ms
+        return self.alive and not paused
 
     def _awake(self, do: Callable[[], None]) -> None:
         if not self.alive:
+            return
+        if self.host.frost.frozen:
+            self.host.frost.wait(partial(self._awake, do))
             return
         if self.kernel.now_ms < self.paused_until_ms:
             self.kernel.at(self.paused_until_ms, partial(self._awake, do))
@@ -126,7 +130,7 @@ class Process:
 
     def _header(self) -> Header:
         self._sequence += 1
-        return Header(CLUSTER, self.host.site, self._boot_id, self.life, self._sequence)
+        return Header(CLUSTER, self.host.site, self.boot_id, self.life, self._sequence)
 
     def report(self, replicas: tuple[ReplicaReport, ...]) -> None:
         """Tell the controller."""
@@ -168,7 +172,7 @@ class Process:
         if not granted.ttl_ms:
             return
         end_ms = self.host.now_ms() + grantor_window_ms(granted.ttl_ms)
-        true_end_ms = self.host.clock.true_ms(end_ms)
+        true_end_ms = self.host.clock.soonest_ms(end_ms, self.kernel.now_ms)
         self.host.watch.granted(self.kernel.now_ms, holder, granted, true_end_ms)
 
     def hear_ask(self, sender: str, raw: bytes, reply: Deliver) -> None:

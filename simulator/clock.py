@@ -20,6 +20,16 @@ class Clock:
         gone_ms = true_ms - self._booted_ms
         return self._start_ms + gone_ms + gone_ms * self._rate_ppm // MILLION
 
+    def set_rate(self, rate_ppm: int, true_ms: int) -> None:
+        """Run at another rate from this true moment on, without a jump."""
+        self._start_ms, self._booted_ms = self.read_ms(true_ms), true_ms
+        self._rate_ppm = rate_ppm
+
+    def soonest_ms(self, local_ms: int, true_ms: int) -> int:
+        """The first true moment at which it may show that much, however its rate changes."""
+        left_ms = max(0, local_ms - self.read_ms(true_ms))
+        return true_ms + left_ms * MILLION // (MILLION + RATE_MOST_PPM)
+
     def true_ms(self, local_ms: int) -> int:
         """The first true moment at which this clock shows that much."""
         gone_ms = (local_ms - self._start_ms) * MILLION // (MILLION + self._rate_ppm)

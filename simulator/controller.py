@@ -63,6 +63,10 @@ class Controller:
         """What the host's clock shows."""
         return self._clock.read_ms(self._kernel.now_ms)
 
+    def drift(self, rate_ppm: int) -> None:
+        """Its host's clock runs at another rate from now on."""
+        self._clock.set_rate(rate_ppm, self._kernel.now_ms)
+
     def start(self) -> None:
         """A new life begins to lead."""
         if self.state is not None:
@@ -228,7 +232,7 @@ class Controller:
     def _note_promise(self, holder: str, granted: Granted) -> None:
         if granted.ttl_ms:
             end_ms = self.now_ms() + grantor_window_ms(granted.ttl_ms)
-            true_end_ms = self._clock.true_ms(end_ms)
+            true_end_ms = self._clock.soonest_ms(end_ms, self._kernel.now_ms)
             self._watch.granted(self._kernel.now_ms, holder, granted, true_end_ms)
 
     def _header(self) -> Header:

@@ -64,6 +64,12 @@ class Engine:
         self.hung_until_ms = 0
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
+        self.stuck_until_ms: dict[JobKind, int] = {}
+        """Jobs of these kinds come to no end before."""
+        self.rewind_fails_until_ms = 0
+        self.slow_stream_until_ms = 0
+        self.frozen = False
+        """Its host stands still: nothing is taken, sent or answered."""
 
     @property
     def writable(self) -> bool:
@@ -74,11 +80,43 @@ class Engine:
     def well(self) -> bool:
         now_ms = self._kernel.now_ms
         ill_ms = max(self.hung_until_ms, self.local_illness_until_ms, self.shared_illness_until_ms)
-        return now_ms >= ill_ms
+        return now_ms >= ill_ms and not self.frozen
+
+    @property
+    def _may_take_a_write(self) -> bool:
+        return self.writable and not self.frozen
+
+    def freeze(self) -> None:
+        """Its host stands still."""
+        if self._may_take_a_write:
+            self._changed(self, False)
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """Its host goes on: what was writable and was not ended takes writes again."""
+        self.frozen = False
+        if self._may_take_a_write:
+            self._changed(self, True)
 
     def heal(self) -> None:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
+        self.rewind_fails_until_ms = self.slow_stream_until_ms = 0
+        self.stuck_until_ms.clear()
+
+    def is_stuck(self, kind: JobKind) -> bool:
+        """Whether such a job does not end now."""
+        return self._kernel.now_ms < self.stuck_until_ms.get(kind, 0)
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether a copy that diverged can be mended; else it is made anew."""
+        return self._kernel.now_ms >= self.rewind_fails_until_ms
+
+    @property
+    def streams_slowly(self) -> bool:
+        """Whether less log comes than is written."""
+        return self._kernel.now_ms < self.slow_stream_until_ms
 
     def observe(self) -> Observation:
         """One look."""
@@ -119,6 +157,9 @@ class Engine:
             kernel.after(kernel.between(1, 12), lambda: self._commit_probe(run, done))
 
     def _commit_probe(self, run: int, done: Callable[[Probe], None]) -> None:
+        if self.frozen:
+            done(Probe(ProbeKind.TIMEOUT, 0, "no answer"))
+            return
         if run != self.run or self.closing:
             done(Probe(ProbeKind.LOCAL, 0, "the connection broke"))
             return
@@ -197,13 +238,13 @@ class Engine:
             self.history.acknowledge(self.timeline, self.position)
 
     def _become(self, role: Role) -> None:
-        was, self.role = self.writable, role
-        if was is not self.writable:
-            self._changed(self, self.writable)
+        was, self.role = self._may_take_a_write, role
+        if was is not self._may_take_a_write:
+            self._changed(self, self._may_take_a_write)
 
     def receive(self, run: int, source: Engine, source_run: int, target: int) -> None:
         """Log of the upstream arrived, up to a position."""
-        if run != self.run or self.role is not Role.STANDBY:
+        if run != self.run or self.role is not Role.STANDBY or self.frozen:
             return
         self.streamed_ms = self._kernel.now_ms
         self.timeline, self.position = source.timeline, max(self.position, target)
@@ -212,7 +253,7 @@ class Engine:
 
     def confirm(self, run: int, site: str, position: int) -> None:
         """The backup has the log up to here."""
-        if run != self.run or not self.writable or not self._network.open(site, self.site):
+        if run != self.run or not self._may_take_a_write or not self._network.open(site, self.site):
             return
         self.confirmed, self.confirmed_ms = max(self.confirmed, position), self._kernel.now_ms
         if self.sync_with:

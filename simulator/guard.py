@@ -8,6 +8,7 @@ from agents.core.model import Permit
 from protocol.messages import Role
 from simulator.clock import Clock
 from simulator.engine import Engine
+from simulator.frost import Frost
 from simulator.kernel import Kernel
 
 Exited = Callable[[str], None]
@@ -18,10 +19,17 @@ class Guard:
     """Lives beside the agent. Answers a request at once, except that an end takes time."""
 
     def __init__(
-        self, kernel: Kernel, clock: Clock, engine: Engine, budget_ms: int, fenced: Fenced
+        self,
+        kernel: Kernel,
+        clock: Clock,
+        frost: Frost,
+        engine: Engine,
+        budget_ms: int,
+        fenced: Fenced,
     ) -> None:
         self._kernel = kernel
         self._clock = clock
+        self._frost = frost
         self._budget_ms = budget_ms
         self._fenced = fenced
         self.engine = engine
@@ -42,8 +50,13 @@ class Guard:
         if self.permit is Permit.LEASED:
             deadline_ms = max(deadline_ms, self.deadline_ms)
         self.permit, self.deadline_ms = Permit.LEASED, deadline_ms
-        self._kernel.at(self._clock.true_ms(deadline_ms), self._keep_deadline)
+        self.watch_deadline()
         return True
+
+    def watch_deadline(self) -> None:
+        """Look when it is due; again when the clock's rate changed."""
+        if self.permit is Permit.LEASED:
+            self._kernel.at(self._clock.true_ms(self.deadline_ms), self._keep_deadline)
 
     def alone(self) -> None:
         """Writable without an end."""
@@ -87,8 +100,18 @@ class Guard:
         self.alive = False
         self.engine.stop(clean=False)
 
+    def thaw(self) -> None:
+        """The host goes on: a deadline that passed meanwhile is kept before any write is taken.
+
+        That is the best that a process can promise of itself, for the scheduler may let the
+        engine run first; only a fence in the kernel is certain.
+        """
+        self._keep_deadline()
+        if self.alive and self._dying:
+            self._bury(self._dying, clean=False)
+
     def _keep_deadline(self) -> None:
-        if not self.alive or self.permit is not Permit.LEASED:
+        if not self.alive or self._frost.frozen or self.permit is not Permit.LEASED:
             return
         if self._clock.read_ms(self._kernel.now_ms) < self.deadline_ms:
             return
@@ -107,7 +130,7 @@ class Guard:
         self._kernel.after(self._kernel.between(0, most_ms if slow else 30), self._killed)
 
     def _killed(self) -> None:
-        if self.alive:
+        if self.alive and self._dying and not self._frost.frozen:
             self._bury(self._dying, clean=False)
 
     def _bury(self, reason: str, clean: bool) -> None:

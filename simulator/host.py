@@ -8,6 +8,7 @@ from agents.core.model import Durable
 from protocol.messages import CONTROLLER
 from simulator.agent import Process, Wires
 from simulator.clock import Clock
+from simulator.frost import Frost
 from simulator.guard import Guard
 from simulator.kernel import Kernel
 from simulator.network import Deliver, Network
@@ -42,6 +43,8 @@ class Host:
         self._boots = 0
         self._lives = 0
         self.clock = Clock(rate_ppm, 0, 0)
+        self.frost = Frost()
+        self._freezes = 0
         self.guards: dict[str, Guard] = {}
         self.up = False
         self.process: Process | None = None
@@ -70,16 +73,55 @@ class Host:
         if not self.up:
             return
         self.kernel.tell(self.site, "the host crashes")
+        self.frost.forget()
         self.kill_agent()
         for service in self.services:
             guard = self.guards.get(service.uid)
             if guard and guard.alive:
                 guard.die()
+        for service in self.services:
+            service.engines[self.site].frozen = False
         self.up = False
+
+    def freeze(self, until_ms: int) -> None:
+        """Agent, guards and engines stand still, while the boot-time clock goes on."""
+        if not self.up or self.frost.frozen:
+            return
+        self.kernel.tell(self.site, "the host stands still")
+        self.frost.begin()
+        self._freezes += 1
+        for service in self.services:
+            service.engines[self.site].freeze()
+        freeze = self._freezes
+        self.kernel.at(until_ms, lambda: self._thaw(freeze))
+
+    def _thaw(self, freeze: int) -> None:
+        if not self.frost.frozen or freeze != self._freezes:
+            return
+        self.kernel.tell(self.site, "the host goes on")
+        self.frost.frozen = False
+        for service in self.services:
+            guard = self.guards.get(service.uid)
+            if guard:
+                guard.thaw()
+            service.engines[self.site].thaw()
+        self.frost.thaw()
+
+    def drift(self, rate_ppm: int) -> None:
+        """The clock runs at another rate from now on, after the next boot, too."""
+        self._rate_ppm = rate_ppm
+        self.clock.set_rate(rate_ppm, self.kernel.now_ms)
+        for service in self.services:
+            guard = self.guards.get(service.uid)
+            if guard:
+                guard.watch_deadline()
 
     def start_agent(self) -> None:
         """A new life of the agent begins."""
         if not self.up or self.process is not None:
+            return
+        if self.frost.frozen:
+            self.frost.wait(self.start_agent)
             return
         self._lives += 1
         life = f"{self._lives}-{self.site}"
@@ -119,7 +161,7 @@ class Host:
                 kernel.tell(site, f"{name}: the guard ends a writable engine: {reason}")
                 watch.fenced(kernel.now_ms, name, site, reason)
 
-            guard = Guard(self.kernel, self.clock, engine, budget_ms, fenced)
+            guard = Guard(self.kernel, self.clock, self.frost, engine, budget_ms, fenced)
             self.guards[service.uid] = guard
         return guard
 
@@ -168,5 +210,6 @@ class Host:
         self.disk_full_until_ms = self.disk_slow_until_ms = self.look_slow_until_ms = 0
         if self.process:
             self.process.paused_until_ms = 0
+        self._thaw(self._freezes)
         self.boot()
         self.start_agent()

@@ -8,8 +8,9 @@ from agents.core.actions import BeginJob
 from agents.core.model import JobKind
 from agents.core.observation import Disk
 from protocol.messages import Role
+from simulator.frost import Frost
 from simulator.guard import Guard
-from simulator.kernel import Kernel
+from simulator.kernel import Do, Kernel
 from simulator.service import Service
 
 Done = Callable[[str, int], None]
@@ -19,6 +20,12 @@ Refusal = Callable[[str, int], str]
 """Why the partner's agent does not give its log under a revision; empty when it does."""
 
 FLUSH_MS = 40
+STUCK_LOOK_MS = 20
+GIVEN_UP_MS = 4000
+"""After this a job is given up; what it asked of the engine may still happen. Much shorter than
+in the shipped agent, so that a world sees it."""
+ANEW = 8
+"""How much longer it takes to copy everything than to mend a copy."""
 
 
 class Jobs:
@@ -27,12 +34,14 @@ class Jobs:
     def __init__(
         self,
         kernel: Kernel,
+        frost: Frost,
         service: Service,
         agent: str,
         alive: Callable[[], bool],
         refusal: Refusal,
     ) -> None:
         self._kernel = kernel
+        self._frost = frost
         self._service = service
         self._engine = service.engines[agent]
         self._alive = alive
@@ -57,21 +66,47 @@ class Jobs:
             case JobKind.DRAIN:
                 self._drain(guard, done)
 
-    def _fail(self, done: Done, error: str) -> None:
-        self._kernel.after(self._kernel.between(1, 20), lambda: done(error, 0))
+    def _after(self, delay_ms: int, do: Do) -> None:
+        """Do it after a while, or at the thaw where the host stands still then."""
 
-    def _later(self, kind: JobKind, guard: Guard, do: Callable[[], str], done: Done) -> None:
-        """Do it when the job's time is over; a hung disk makes it longer."""
-        hung_ms = max(0, self._engine.hung_until_ms - self._kernel.now_ms)
-        fails = self._engine.job_fails()
+        def awake() -> None:
+            if self._frost.frozen:
+                self._frost.wait(do)
+            else:
+                do()
+
+        self._kernel.after(delay_ms, awake)
+
+    def _fail(self, done: Done, error: str) -> None:
+        self._after(self._kernel.between(1, 20), lambda: done(error, 0))
+
+    def _later(
+        self, kind: JobKind, guard: Guard, do: Callable[[], str], done: Done, longer: int = 1
+    ) -> None:
+        """Do it when the job's time is over; a hung disk makes it longer, a stuck engine too."""
+        engine, kernel = self._engine, self._kernel
+        fails = engine.job_fails()
+        hung_ms = max(0, engine.hung_until_ms - kernel.now_ms)
+        lasts_ms = engine.job_ms(kind) * longer + hung_ms
+        given_up_ms = kernel.now_ms + lasts_ms + GIVEN_UP_MS
+        told: list[str] = []
+
+        def tell(error: str) -> None:
+            if not told:
+                told.append(error)
+                done(error, engine.position)
 
         def over() -> None:
-            if fails and self._engine.role is Role.STARTING:
+            if engine.is_stuck(kind):
+                if kernel.now_ms > given_up_ms:
+                    tell("it was given up: it took too long")
+                self._after(STUCK_LOOK_MS, over)
+                return
+            if fails and engine.role is Role.STARTING:
                 guard.crash_engine()
-            error = "it failed, as such things do" if fails else do()
-            done(error, self._engine.position)
+            tell("it failed, as such things do" if fails else do())
 
-        self._kernel.after(self._engine.job_ms(kind) + hung_ms, over)
+        self._after(lasts_ms, over)
 
     def _copy(self, job: BeginJob, guard: Guard, done: Done) -> None:
         engine, service = self._engine, self._service
@@ -81,7 +116,8 @@ class Jobs:
         if engine.role is not Role.DOWN:
             guard.stopped_in_order()
         address = job.upstream.engine_address if job.upstream else ""
-        if job.kind is JobKind.SEED:
+        anew = job.kind is JobKind.REJOIN and not engine.rewinds
+        if anew or job.kind is JobKind.SEED:
             engine.disk = Disk.PARTIAL
 
         def over() -> str:
@@ -98,7 +134,7 @@ class Jobs:
             engine.copy_from(source)
             return ""
 
-        self._later(job.kind, guard, over, done)
+        self._later(job.kind, guard, over, done, longer=ANEW if anew else 1)
 
     def _start(self, job: BeginJob, guard: Guard, done: Done) -> None:
         engine = self._engine
@@ -179,6 +215,6 @@ class Jobs:
             if engine.run == run and engine.writable:
                 engine.closing = True
                 self._service.stream(engine)
-            self._kernel.after(FLUSH_MS, stop)
+            self._after(FLUSH_MS, stop)
 
-        self._kernel.after(engine.job_ms(JobKind.DRAIN), flush)
+        self._after(engine.job_ms(JobKind.DRAIN), flush)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-HUB_FAULTS = {"controller_crash": 4, "controller_crash_mid": 2, "broker_down": 4}
+HUB_FAULTS = {
+    "controller_crash": 4,
+    "controller_crash_mid": 2,
+    "broker_down": 4,
+    "broker_restart": 2,
+}
 HOST_FAULTS = {
     "agent_kill": 4,
     "agent_kill_mid": 4,
@@ -17,8 +22,21 @@ HOST_FAULTS = {
     "disk_full": 1,
     "disk_slow": 2,
     "look_slow": 2,
+    "recovery_long": 1,
+    "rewind_fails": 1,
+    "stream_slow": 2,
+    "host_freeze": 3,
 }
-NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
+NET_FAULTS = {
+    "cut_one_way": 4,
+    "cut": 4,
+    "isolate": 4,
+    "storm": 3,
+    "corner": 1,
+    "stall": 3,
+    "replay_old": 3,
+    "corrupt": 1,
+}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
 CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
@@ -47,7 +65,7 @@ PROFILES = {
             "everything",
             {
                 **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
-                "controller_pause": 2, "engine_shared": 1,
+                "controller_pause": 2, "engine_shared": 1, "promotion_hangs": 2, "drift": 1,
             },
             "every fault anywhere, and operators at bad moments",
         ),
@@ -61,16 +79,20 @@ PROFILES = {
             "processes and hosts die, above all right after a write to disk",
         ),
         Profile(
-            "network", {**NET_FAULTS, "broker_down": 3, "switchover": 3, "engine_crash": 1},
-            "links break one way and both, messages are lost, doubled, late",
+            "network", {
+                **NET_FAULTS, "replay_old": 6, "broker_down": 3, "broker_restart": 2,
+                "controller_crash": 1, "switchover": 3, "engine_crash": 1,
+            },
+            "links break one way and both, messages are lost, doubled, late, damaged, replayed",
         ),
         Profile(
             "corner",
-            {"corner": 4, "controller_crash": 1, "engine_hang": 1},
+            {"corner": 4, "controller_crash": 1, "engine_hang": 1, "host_freeze": 1, "drift": 1},
             "the primary loses its grantors one after the other",
         ),
         Profile(
-            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators",
+            {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2, "promotion_hangs": 1},
             "operators switch over, fail over, approve, pause and resume",
         ),
         Profile(

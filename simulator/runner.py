@@ -50,7 +50,9 @@ class Runner:
         self._queue: deque[ev.Event] = deque()
         self._busy = False
         self._engine = service.engines[name]
-        self._jobs = Jobs(self._kernel, service, name, lambda: process.alive, self._refusal)
+        self._jobs = Jobs(
+            self._kernel, self._host.frost, service, name, lambda: process.alive, self._refusal
+        )
         self._changed_ms = -1
         """When the engine last changed as far as is known: what was seen before is stale."""
         self._disk_failed = False

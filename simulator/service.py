@@ -12,6 +12,8 @@ from simulator.kernel import Kernel
 from simulator.network import Network
 
 STREAM_EVERY_MS = 50
+SLOW_SHARE = 4
+"""A slow stream brings one part in so many of what clients write."""
 
 
 class Service:
@@ -64,7 +66,7 @@ class Service:
     def hand_over_log(self, address: str, copy: Engine) -> str:
         """Give a standby what the log there holds more; the error, or nothing."""
         source = self._addresses.get(address)
-        if source is None or not self._network.open_both_ways(copy.site, source.site):
+        if source is None or source.frozen or not self._network.flows(source.site, copy.site):
             return f"{address} cannot be reached"
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return "that log is of another history"
@@ -78,15 +80,18 @@ class Service:
 
     def _stream_all(self) -> None:
         for engine in self._engines:
-            if engine.writable:
+            if engine.writable and not engine.frozen:
                 self.stream(engine)
         self._kernel.after(STREAM_EVERY_MS, self._stream_all)
 
     def _send_log(self, source: Engine, copy: Engine) -> None:
-        if not self._network.open_both_ways(source.site, copy.site):
+        if not self._network.flows(source.site, copy.site):
             return
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return
         run, source_run, target = copy.run, source.run, source.position
+        if copy.streams_slowly:
+            bandwidth = self.rate_bytes_s * STREAM_EVERY_MS // (1000 * SLOW_SHARE)
+            target = min(target, copy.position + bandwidth)
         delay_ms = self._network.delay_ms()
         self._kernel.after(delay_ms, partial(copy.receive, run, source, source_run, target))

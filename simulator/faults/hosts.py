@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulator.clock import RATE_MOST_PPM
 from simulator.faults.base import Draw, Takes, Verb
+from simulator.network import HUB
 from simulator.strike import Strike
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ def crash_host(world: World, strike: Strike) -> None:
 def kill_agent(world: World, strike: Strike) -> None:
     """The agent alone; guards and engines go on."""
     host = world.host(strike.on[0])
-    host.kill_agent()
+    if not host.frost.frozen:
+        host.kill_agent()
     world.kernel.at(strike.until_ms, host.start_agent)
 
 
@@ -45,7 +48,24 @@ def pause_agent(world: World, strike: Strike) -> None:
 def kill_guard(world: World, strike: Strike) -> None:
     """The guard is killed, and its engine goes with it."""
     site, service = strike.on
-    world.host(site).kill_guard(world.service(service))
+    if not world.host(site).frost.frozen:
+        world.host(site).kill_guard(world.service(service))
+
+
+def freeze_host(world: World, strike: Strike) -> None:
+    """Agent, guards and engines stand still while the boot-time clock goes on: a suspended host."""
+    world.host(strike.on[0]).freeze(strike.until_ms)
+
+
+def drift(world: World, strike: Strike) -> None:
+    """A clock runs at another rate from now on: so many millionths too fast."""
+    place, rate_ppm = strike.on[0], int(strike.on[1])
+    if abs(rate_ppm) > RATE_MOST_PPM:
+        raise ValueError(f"drift {place} {rate_ppm}: at most {RATE_MOST_PPM} either way")
+    if place == HUB:
+        world.controller.drift(rate_ppm)
+    else:
+        world.host(place).drift(rate_ppm)
 
 
 VERBS = (
@@ -54,6 +74,8 @@ VERBS = (
     Verb("kill-agent-after-writes", kill_agent_after, (Takes.SITE, Takes.NUMBER)),
     Verb("pause-agent", pause_agent, (Takes.SITE,), must_end=True),
     Verb("kill-guard", kill_guard, (Takes.SITE, Takes.SERVICE)),
+    Verb("freeze-host", freeze_host, (Takes.SITE,), must_end=True),
+    Verb("drift", drift, (Takes.PLACE, Takes.NUMBER)),
 )
 
 
@@ -82,10 +104,24 @@ def draw_kill_guard(fate: Fate) -> list[Strike]:
     return [fate.strike("kill-guard", *fate.copy())]
 
 
+def draw_freeze_host(fate: Fate) -> list[Strike]:
+    """For a while."""
+    return [fate.strike("freeze-host", fate.site(), for_ms=fate.duration_ms())]
+
+
+def draw_drift(fate: Fate) -> list[Strike]:
+    """Of a site or of the hub, from one end of the bound to the other more often than not."""
+    place = fate.site() if fate.chance(0.7) else HUB
+    ends = (-RATE_MOST_PPM, RATE_MOST_PPM, fate.between(-RATE_MOST_PPM, RATE_MOST_PPM))
+    return [fate.strike("drift", place, str(fate.choice(ends)))]
+
+
 DRAWS: dict[str, Draw] = {
     "host_crash": draw_crash_host,
     "agent_kill": draw_kill_agent,
     "agent_kill_mid": draw_kill_agent_mid,
     "agent_pause": draw_pause_agent,
     "guard_kill": draw_kill_guard,
+    "host_freeze": draw_freeze_host,
+    "drift": draw_drift,
 }

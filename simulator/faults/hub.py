@@ -32,11 +32,17 @@ def stop_broker(world: World, strike: Strike) -> None:
     world.network.stop_broker(strike.until_ms)
 
 
+def restart_broker(world: World, strike: Strike) -> None:
+    """It comes back after a while without what was under way."""
+    world.network.restart_broker(strike.until_ms)
+
+
 VERBS = (
     Verb("crash-controller", crash_controller),
     Verb("crash-controller-after-actions", crash_controller_after, (Takes.NUMBER,)),
     Verb("pause-controller", pause_controller, must_end=True),
     Verb("stop-broker", stop_broker),
+    Verb("restart-broker", restart_broker),
 )
 
 
@@ -54,4 +60,5 @@ DRAWS: dict[str, Draw] = {
     "controller_crash_mid": draw_crash_mid,
     "controller_pause": _draw("pause-controller"),
     "broker_down": _draw("stop-broker"),
+    "broker_restart": _draw("restart-broker"),
 }

@@ -1,4 +1,4 @@
-"""Faults of the network: links that break one way or both, and bad weather."""
+"""Faults of the network: links that break, stall, damage or repeat, and bad weather."""
 
 from __future__ import annotations
 
@@ -42,11 +42,32 @@ def storm(world: World, strike: Strike) -> None:
     world.network.storm(STORM, strike.until_ms)
 
 
+def stall(world: World, strike: Strike) -> None:
+    """A half-open connection: nothing arrives from the first place, then everything at once."""
+    source, target = strike.on
+    world.network.stall(source, target, strike.until_ms)
+
+
+def replay_old(world: World, strike: Strike) -> None:
+    """An earlier message comes again: a retained one, or a session that was taken over."""
+    source, target, back = strike.on
+    world.network.replay(source, target, int(back))
+
+
+def corrupt(world: World, strike: Strike) -> None:
+    """What the first place sends to the second comes damaged."""
+    source, target = strike.on
+    world.network.corrupt(source, target, strike.until_ms)
+
+
 VERBS = (
     Verb("cut", cut, (Takes.PLACE, Takes.PLACE)),
     Verb("cut-one-way", cut_one_way, (Takes.PLACE, Takes.PLACE)),
     Verb("isolate", isolate, (Takes.PLACE,)),
     Verb("storm", storm),
+    Verb("stall", stall, (Takes.PLACE, Takes.PLACE)),
+    Verb("replay-old", replay_old, (Takes.PLACE, Takes.PLACE, Takes.NUMBER)),
+    Verb("corrupt", corrupt, (Takes.PLACE, Takes.PLACE)),
 )
 
 
@@ -68,6 +89,26 @@ def draw_isolate(fate: Fate) -> list[Strike]:
 def draw_storm(fate: Fate) -> list[Strike]:
     """For a while."""
     return [fate.strike("storm", for_ms=fate.duration_ms())]
+
+
+def draw_stall(fate: Fate) -> list[Strike]:
+    """Of any two places, one way or both."""
+    one, other = fate.two_places()
+    for_ms = fate.duration_ms()
+    links = ((one, other), (other, one))[: fate.between(1, 2)]
+    return [fate.strike("stall", *link, for_ms=for_ms) for link in links]
+
+
+def draw_replay_old(fate: Fate) -> list[Strike]:
+    """A few of one link: of just now, or of long ago."""
+    link = fate.two_places()
+    backs = [fate.between(0, fate.choice((8, 80))) for _ in range(fate.between(1, 4))]
+    return [fate.strike("replay-old", *link, str(back)) for back in backs]
+
+
+def draw_corrupt(fate: Fate) -> list[Strike]:
+    """Any two places."""
+    return [fate.strike("corrupt", *fate.two_places(), for_ms=fate.duration_ms())]
 
 
 def draw_corner(fate: Fate) -> list[Strike]:
@@ -93,5 +134,8 @@ DRAWS: dict[str, Draw] = {
     "cut_one_way": draw_cut_one_way,
     "isolate": draw_isolate,
     "storm": draw_storm,
+    "stall": draw_stall,
+    "replay_old": draw_replay_old,
+    "corrupt": draw_corrupt,
     "corner": draw_corner,
 }
