@@ -15,6 +15,15 @@ class Clock:
         self._start_ms = start_ms
         self._booted_ms = booted_ms
 
+    def restart(self, start_ms: int, true_ms: int) -> None:
+        """The host booted just now, and the clock shows this."""
+        self._start_ms, self._booted_ms = start_ms, true_ms
+
+    def change_rate(self, rate_ppm: int, true_ms: int) -> None:
+        """It goes on from what it shows, faster or slower."""
+        self._start_ms, self._booted_ms = self.read_ms(true_ms), true_ms
+        self._rate_ppm = rate_ppm
+
     def read_ms(self, true_ms: int) -> int:
         """What this clock shows at a true moment."""
         gone_ms = true_ms - self._booted_ms

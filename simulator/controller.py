@@ -24,6 +24,7 @@ from simulator.watch import Broken, Watch
 
 TICK_MS = 50
 READ_MOST_MS = 30
+SLOW_READ_MOST_MS = 4000
 
 encode = msgspec.json.encode
 
@@ -45,16 +46,19 @@ class Controller:
         self._network = network
         self._wires = wires
         self._watch = watch
-        self._specs = specs
+        self._specs = {spec.uid: spec for spec in specs}
+        """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
+        self._boots = 1
         self.state: State | None = None
         """None while the process is dead."""
         self._life = 0
         self._sequence = 0
         self._intake = Intake(CLUSTER)
         self.paused_until_ms = 0
+        self.reads_slow_until_ms = 0
         self.crashes_after_actions = -1
         """Not negative: dies after this many more actions of steps that swap."""
 
@@ -69,14 +73,15 @@ class Controller:
         self._life += 1
         self._sequence = 0
         self._intake = Intake(CLUSTER)
-        term = self.store.lead()
-        for spec in self._specs:
+        term = self.store.lead(self._kernel.now_ms)
+        specs = list(self._specs.values())
+        for spec in specs:
             if spec.uid not in self.store.records:
                 record = found(spec, term)
-                self.store.records[spec.uid] = record
+                self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
-        self.state = begin(self._specs, records, term, "generation", self.now_ms())
+        self.state = begin(specs, records, term, "generation", self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
 
@@ -88,6 +93,32 @@ class Controller:
         self.state = None
         self.crashes_after_actions = -1
         self._kernel.after(down_ms, self.start)
+
+    def restore(self, as_of_ms: int, down_ms: int) -> None:
+        """It dies, and comes back on a store that is an older copy."""
+        self.crash(down_ms)
+        self.store.restore(as_of_ms)
+        self._watch.restored(self._kernel.now_ms, self.store.records)
+
+    def reboot(self, down_ms: int) -> None:
+        """Its host starts anew: another boot id, and a clock that begins anywhere."""
+        self.crash(down_ms)
+        self._boots += 1
+        self._clock.restart(self._kernel.between(1000, 60_000), self._kernel.now_ms)
+
+    def change_rate(self, rate_ppm: int) -> None:
+        """Its host's clock runs faster or slower from now on."""
+        self._clock.change_rate(rate_ppm, self._kernel.now_ms)
+
+    def configure(self, spec: ServiceSpec, down_ms: int) -> None:
+        """It is started anew with another configuration of one service."""
+        self._specs[spec.uid] = spec
+        self._watch.configured(self._kernel.now_ms, spec)
+        self.crash(down_ms)
+
+    def declared(self, uid: str) -> ServiceSpec:
+        """What the configuration says of a service now."""
+        return self._specs[uid]
 
     def request(self, request: ev.Requested) -> None:
         """An operator asks for something."""
@@ -145,6 +176,10 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if isinstance(event, ev.Requested) and event.dry_run and len(actions) != 1:
+            raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
+        if not isinstance(event, ev.Tick):
+            self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
             self._perform(self.state, actions)
 
@@ -177,22 +212,30 @@ class Controller:
             case act.ReadRecord():
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
-                self._later(self._kernel.between(0, READ_MOST_MS), lambda: self._feed(read))
+                self._later(self._read_ms(), lambda: self._feed(read))
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
+                self._watch.answered(self._kernel.now_ms, action)
+
+    def _read_ms(self) -> int:
+        slow = self._kernel.now_ms < self.reads_slow_until_ms
+        return self._kernel.between(0, SLOW_READ_MOST_MS if slow else READ_MOST_MS)
 
     def _swap(self, state: State, action: act.Swap) -> None:
         old = self.store.records[action.record.service_uid]
-        if not self.store.swap(action.record, action.expected_revision, state.term):
+        if not self.store.swap(
+            self._kernel.now_ms, action.record, action.expected_revision, state.term
+        ):
             raise Broken("store", "a swap of the only leader failed")
         new, change = action.record, action.transition
         self._kernel.tell(
             CONTROLLER,
             f"{new.service}: {change.from_phase} -> {change.to_phase}, revision {new.revision}, "
-            f"epoch {new.epoch}, primary {new.primary}: {new.because}",
+            f"epoch {new.epoch}, primary {new.primary}: {change.because}",
         )
         self._watch.swapped(self._kernel.now_ms, old, new)
+        self._watch.told(self._kernel.now_ms, change, old, new)
 
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:
@@ -209,7 +252,8 @@ class Controller:
 
     def _header(self) -> Header:
         self._sequence += 1
-        return Header(CLUSTER, CONTROLLER, "boot", f"{self._life}-controller", self._sequence)
+        boot_id, life = f"boot-{self._boots}", f"{self._life}-controller"
+        return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
 
 
 def _reread(record: Record) -> Record:

@@ -60,10 +60,10 @@ def _help(world: World) -> None:
         record = world.controller.store.records[service.uid]
         restored = record.phase is Phase.HELD and record.held_for is HeldFor.RESTORED
         if record.paused:
-            _request(world, Kind.RESUME, service)
+            _request(world, Kind.RESUME, service, record.epoch)
         elif restored:
-            _request(world, Kind.APPROVE, service)
+            _request(world, Kind.APPROVE, service, record.epoch)
 
 
-def _request(world: World, kind: Kind, service: Service) -> None:
-    world.request(lambda id_: Requested(id_, kind, service.uid, "help"))
+def _request(world: World, kind: Kind, service: Service, epoch: int) -> None:
+    world.request(lambda id_: Requested(id_, kind, service.uid, "help", epoch=epoch))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from controller.core.model import ServiceSpec
 from protocol.messages import Role
 from simulator.engine import Changed, Engine
@@ -76,7 +78,7 @@ class Service:
 
     def _stream_all(self) -> None:
         for engine in self._engines:
-            if engine.writable:
+            if engine.may_commit:
                 self.stream(engine)
         self._kernel.after(STREAM_EVERY_MS, self._stream_all)
 
@@ -86,5 +88,5 @@ class Service:
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return
         run, source_run, target = copy.run, source.run, source.position
-        delay_ms = self._network.delay_ms()
-        self._kernel.after(delay_ms, lambda: copy.receive(run, source, source_run, target))
+        delay_ms = self._network.stream_ms(source.site, copy.site)
+        self._kernel.after(delay_ms, partial(copy.receive, run, source, source_run, target))

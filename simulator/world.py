@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.core.events import Requested
-from controller.core.model import Protection
 from simulator.agent import Wires
+from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
+from simulator.checkers.operations import OperationsEnd
+from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.writers import OneWriter
 from simulator.controller import Controller
 from simulator.engine import Changed, Engine
@@ -24,6 +27,7 @@ from simulator.strike import Strike
 from simulator.watch import All, Watch
 
 BEGIN_MS = 4000
+LOOK_EVERY_MS = 1000
 
 
 class World:
@@ -39,18 +43,21 @@ class World:
         self.struck: list[Strike] = []
         """All that was done to this world, in its order."""
         self.network = Network(self.kernel, WEATHERS[setting.weather], setting.ordered)
+        self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self._wires = Wires()
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
+        self._last_request: Requested | None = None
 
     def start(self) -> None:
         """The first moment."""
         self.controller.start()
         for host in self.hosts:
             host.boot()
+        self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def strike(self, strike: Strike) -> None:
         """A fault at its moment, or now if that is past."""
@@ -62,8 +69,9 @@ class World:
     def heal(self) -> None:
         """End every fault, and bring up what is down."""
         self.kernel.tell("fault", "all faults are healed")
+        self.watch.healed(self.kernel.now_ms)
         self.network.heal()
-        self.controller.paused_until_ms = 0
+        self.controller.paused_until_ms = self.controller.reads_slow_until_ms = 0
         self.controller.crashes_after_actions = -1
         self.controller.start()
         for service in self.services:
@@ -75,7 +83,13 @@ class World:
     def request(self, make: Callable[[str], Requested]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
-        self.controller.request(make(f"request-{self._requests}"))
+        self._last_request = make(f"request-{self._requests}")
+        self.controller.request(self._last_request)
+
+    def request_again(self) -> None:
+        """The last request comes once more."""
+        if self._last_request is not None:
+            self.controller.request(self._last_request)
 
     def host(self, site: str) -> Host:
         """The host of a site."""
@@ -84,6 +98,12 @@ class World:
     def service(self, name: str) -> Service:
         """The service of that name."""
         return next(service for service in self.services if service.name == name)
+
+    def _look(self) -> None:
+        controller = self.controller
+        if controller.state is not None:
+            self._waiting.look(self.kernel.now_ms, controller.state, controller.now_ms())
+        self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def _strike_now(self, strike: Strike) -> None:
         self.struck.append(strike)
@@ -116,12 +136,11 @@ class World:
         return changed
 
     def _make_watches(self) -> list[Watch]:
-        services = self.setting.services
-        sync = [s.name for s in services if s.protection is Protection.SYNC]
-        bounds = {
-            s.name: (s.loss_bound_bytes, s.rate_bytes_s) for s in services if s.name not in sync
-        }
-        return [OneWriter(), OneReign(), LiveLease(), NothingLost(sync), LossBounded(bounds)]
+        return [
+            OneWriter(), OneReign(), LiveLease(), NothingLost(),
+            LossBounded(self.setting.services), OperationsEnd(), WholeAudit(), NothingTwice(),
+            self._waiting,
+        ]  # fmt: skip
 
     def _make_host(self, site: str) -> Host:
         services = [s for s in self.services if site in s.engines]

@@ -25,6 +25,8 @@ class Takes(Enum):
     SITE = "a site"
     SERVICE = "a service"
     NUMBER = "a whole number"
+    LEASE = "the name of lease times"
+    PROTECTION = "sync or async"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Verb:
     takes: tuple[Takes, ...] = ()
     optional: tuple[Takes, ...] = ()
     """What may follow besides, wholly or not at all."""
+    must_end: bool = False
+    """Whether it must be given a time: what waits for its end is not woken by a healing."""
 
 
 Draw = Callable[["Fate"], list[Strike]]
