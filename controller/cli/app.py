@@ -104,7 +104,9 @@ def forecast(
         list[str] | None,
         typer.Option(metavar="A B", help="Places that do not hear each other; repeatable."),
     ] = None,
-    kill_controller: Annotated[bool, typer.Option("--kill-controller", help="The controller dies.")] = False,
+    kill_controller: Annotated[
+        bool, typer.Option("--kill-controller", help="The controller dies.")
+    ] = False,
     service: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
