@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_sc
 TURNING_MS = 500
 """What a busy machine may take to kill a site, carry an order and write it down."""
 
+SINCE_BYTES = 512 * 1024
+"""What an idle engine may write between the forecast and the loss, and its rate with that."""
+
 
 def serves(epoch: int) -> Any:
     return lambda s: s["epoch"] == epoch and s["phase"] in ("ALONE", "ARMING", "PROTECTED")
@@ -65,7 +68,7 @@ async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: La
         told = line["transition"]
         assert told["to_phase"] == step["change"]["to_phase"]
         assert line["at_ms"] - lost_ms <= step["within_ms"] + TURNING_MS
-        assert told["loss_bytes"] <= foreseen["loss_bytes"]
+        assert told["loss_bytes"] <= foreseen["loss_bytes"] + SINCE_BYTES
         assert told["outage_ms"] <= foreseen["outage_ms"] + TURNING_MS
     assert len(came) >= len(foreseen["steps"]) == 4
     assert came[3]["transition"]["primary"] == foreseen["primary"]
