@@ -204,13 +204,14 @@ _RELEASED = replace(
 
 
 def standby_forgets_that_it_diverged(patch: Patch) -> None:
-    """An old primary comes back as a backup without a rewind."""
+    """An old primary comes back as a backup without a rewind, and nobody asks its upstream."""
     take = engine.next_job
 
     def careless(replica: Replica, now_ms: int) -> Any:
-        if replica.durable.mode is Mode.NONE and replica.durable.diverged:
+        if replica.durable.mode is Mode.NONE:
             durable = msgspec.structs.replace(replica.durable, diverged=False)
-            replica = msgspec.structs.replace(replica, durable=durable)
+            seen = msgspec.structs.replace(replica.observation, stranded="")
+            replica = msgspec.structs.replace(replica, durable=durable, observation=seen)
         return take(replica, now_ms)
 
     patch.setattr(engine, "next_job", careless)
