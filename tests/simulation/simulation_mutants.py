@@ -239,7 +239,7 @@ MUTANTS = (
     ),
     Mutant("mode_told_early", mode_told_before_the_guard_keeps_it, WRITERS, "crashes"),
     Mutant("any_loss_is_bearable", any_loss_is_bearable, ("I4",), "corner"),
-    Mutant("log_is_taken_before_the_fence", log_is_taken_before_the_fence, ("I4",), "corner"),
+    Mutant("log_is_taken_before_the_fence", log_is_taken_before_the_fence, ("I4",), "operators"),
     Mutant("sync_is_not_waited_for", sync_is_not_waited_for, ("I3",)),
     Mutant("released_without_the_log", released_without_the_log, ("I3",), "operators", 90),
     Mutant("standby_forgets_that_it_diverged", standby_forgets_that_it_diverged, ("I11",)),
