@@ -247,7 +247,7 @@ class Controller:
     def _note_promise(self, holder: str, granted: Granted) -> None:
         if granted.ttl_ms:
             end_ms = self.now_ms() + grantor_window_ms(granted.ttl_ms)
-            true_end_ms = self._clock.true_ms(end_ms)
+            true_end_ms = self._clock.soonest_ms(end_ms, self._kernel.now_ms)
             self._watch.granted(self._kernel.now_ms, holder, granted, true_end_ms)
 
     def _header(self) -> Header:
