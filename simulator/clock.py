@@ -29,6 +29,14 @@ class Clock:
         gone_ms = true_ms - self._booted_ms
         return self._start_ms + gone_ms + gone_ms * self._rate_ppm // MILLION
 
+    def soonest_ms(self, local_ms: int, true_ms: int) -> int:
+        """The soonest true moment at which it shows that much, however its rate changes from now.
+
+        Now is `true_ms`. A promise that is counted so is never counted too long by a checker.
+        """
+        left_ms = max(0, local_ms - self.read_ms(true_ms))
+        return true_ms + left_ms * MILLION // (MILLION + RATE_MOST_PPM)
+
     def true_ms(self, local_ms: int) -> int:
         """The first true moment at which this clock shows that much."""
         gone_ms = (local_ms - self._start_ms) * MILLION // (MILLION + self._rate_ppm)

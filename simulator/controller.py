@@ -216,6 +216,7 @@ class Controller:
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
+                self._watch.answered(self._kernel.now_ms, action)
 
     def _read_ms(self) -> int:
         slow = self._kernel.now_ms < self.reads_slow_until_ms
@@ -231,7 +232,7 @@ class Controller:
         self._kernel.tell(
             CONTROLLER,
             f"{new.service}: {change.from_phase} -> {change.to_phase}, revision {new.revision}, "
-            f"epoch {new.epoch}, primary {new.primary}: {new.because}",
+            f"epoch {new.epoch}, primary {new.primary}: {change.because}",
         )
         self._watch.swapped(self._kernel.now_ms, old, new)
         self._watch.told(self._kernel.now_ms, change, old, new)
@@ -246,7 +247,7 @@ class Controller:
     def _note_promise(self, holder: str, granted: Granted) -> None:
         if granted.ttl_ms:
             end_ms = self.now_ms() + grantor_window_ms(granted.ttl_ms)
-            true_end_ms = self._clock.true_ms(end_ms)
+            true_end_ms = self._clock.soonest_ms(end_ms, self._kernel.now_ms)
             self._watch.granted(self._kernel.now_ms, holder, granted, true_end_ms)
 
     def _header(self) -> Header:

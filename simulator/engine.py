@@ -14,6 +14,8 @@ from simulator.network import Network
 
 PROBE_BYTES = 100
 STREAM_QUIET_MS = 1000
+DOUBT_MS = 2000
+"""After so long without a stream a backup's agent asks whether the copy could ever follow."""
 RECOVERY_BYTES_A_MS = 50_000
 DURATIONS_MS = {
     JobKind.CREATE: (100, 400),
@@ -58,6 +60,8 @@ class Engine:
         self.closing = False
         """It was asked to stop in order, and takes no more writes."""
         self.streamed_ms = -STREAM_QUIET_MS
+        self.apart_since_ms = -1
+        """Standby: since when its upstream has another history; -1: it has not."""
         self.confirmed = 0
         """Primary: up to where the backup confirmed the log."""
         self.confirmed_ms = -STREAM_QUIET_MS
@@ -99,6 +103,19 @@ class Engine:
         was, self.frozen = self.may_commit, frozen
         self._tell_change(was)
 
+    @property
+    def _stranded(self) -> bool:
+        """As the shipped `agents/stranded.py` finds out."""
+        apart = self.role is Role.STANDBY and self.apart_since_ms >= 0
+        return apart and self._kernel.now_ms - self.apart_since_ms >= DOUBT_MS
+
+    def learn_whether_apart(self, apart: bool) -> None:
+        """What its upstream says of its log."""
+        if not apart:
+            self.apart_since_ms = -1
+        elif self.apart_since_ms < 0:
+            self.apart_since_ms = self._kernel.now_ms
+
     def stuck(self, kind: JobKind) -> bool:
         """Whether a job of this kind cannot end now."""
         until_ms = max(self.hung_until_ms, self.stuck_until_ms.get(kind, 0))
@@ -122,6 +139,7 @@ class Engine:
             sync_active=primary and bool(self.sync_with) and fresh,
             recovery_bytes=self._recovery_bytes if down else 0,
             clean=down and self._clean,
+            stranded="its log went past where the upstream's left it" if self._stranded else "",
         )
 
     def probe(self, timeout_ms: int, done: Callable[[Probe], None]) -> None:
@@ -181,7 +199,7 @@ class Engine:
 
     def stand_by(self, upstream: str) -> None:
         """Recovery is over; follow, if there is somebody to follow."""
-        self.upstream, self._recovery_bytes = upstream, 0
+        self.upstream, self._recovery_bytes, self.apart_since_ms = upstream, 0, -1
         self._become(Role.STANDBY)
 
     def reign(self, sync_with: str, fork: bool) -> None:

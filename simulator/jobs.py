@@ -150,7 +150,7 @@ class Jobs:
             if engine.run != run:
                 return "the engine ended"
             if job.kind is JobKind.FOLLOW and engine.role is Role.STANDBY and job.upstream:
-                engine.upstream = job.upstream.engine_address
+                engine.upstream, engine.apart_since_ms = job.upstream.engine_address, -1
             elif job.kind is JobKind.SET_SYNC and engine.writable:
                 engine.set_sync(job.sync_with)
             return ""

@@ -108,7 +108,7 @@ PROFILES = {
                 "switchover": 4, "failover": 2,
             },
             "hosts crash and their disks have forgotten what they acknowledged",
-            not_promised=("I11",),
+            not_promised=("I1", "I3", "I4", "I5"),
         ),
         Profile(
             "corner",

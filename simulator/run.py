@@ -55,6 +55,8 @@ class Script(Struct, frozen=True):
     seconds: int
     setting: Setting
     strikes: tuple[Strike, ...]
+    death: Strike | None = None
+    """The end of a site, where the profile has one: what came of the dice, once all was well."""
 
 
 def run(seed: int, profile: str, seconds: int = SECONDS, keep_story: bool = False) -> Result:
@@ -70,7 +72,8 @@ def run_drawn(seed: int, profile: str, seconds: int, keep_story: bool) -> tuple[
     world.watch.add(Fate(world, PROFILES[profile], Random(f"fate {profile} {seed}"), end_ms))
     result = _live(world, seed, PROFILES[profile], seconds)
     strikes = tuple(strike for strike in world.struck if strike.at_ms < end_ms)
-    return result, Script(seed, profile, seconds, setting, strikes)
+    death = next((strike for strike in world.struck if strike.at_ms >= end_ms), None)
+    return result, Script(seed, profile, seconds, setting, strikes, death)
 
 
 def run_script(script: Script, keep_story: bool = False) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.core.events import Event as AgentEvent
 from agents.core.model import Replica
+from controller.core.actions import Answer
 from controller.core.events import Event as ControllerEvent
 from controller.core.model import Record, ServiceSpec, State, Transition
 from protocol.messages import Granted
@@ -44,6 +45,9 @@ class Watch:
 
     def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
         """An agent's rules took an event that is no Tick, at its own time."""
+
+    def answered(self, now_ms: int, answer: Answer) -> None:
+        """An operator got an answer."""
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         """A grantor gave a lease, and honours it until `end_ms`."""
@@ -102,6 +106,10 @@ class All(Watch):
     def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
         for checker in self._checkers:
             checker.agent_stepped(replica, event, at_ms)
+
+    def answered(self, now_ms: int, answer: Answer) -> None:
+        for checker in self._checkers:
+            checker.answered(now_ms, answer)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         for checker in self._checkers:

@@ -17,9 +17,12 @@ from typer import rich_utils
 from config.validate import validate as judge
 from controller.cli import absence, views
 from controller.cli.client import DEFAULT_URL, Client
+from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
+from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
+from controller.cli.replaying import replay_journal
 
 app = typer.Typer(
     name="saling",
@@ -92,6 +95,28 @@ def explain(
     """What holds, what would have to happen for a failover, what was decided last and why."""
     with answers(output):
         views.show_explanation(Client(controller, token_file), service, output)
+
+
+@app.command("what-if", cls=CutsInPairs)
+def forecast(
+    lose: Annotated[list[str] | None, typer.Option(help="A site that is lost; repeatable.")] = None,
+    cut: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A B", help="Places that do not hear each other; repeatable."),
+    ] = None,
+    kill_controller: Annotated[
+        bool, typer.Option("--kill-controller", help="The controller dies.")
+    ] = False,
+    service: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What would be decided if this were lost now. Changes nothing. 3: not all are served."""
+    with answers(output):
+        loss = Loss(tuple(lose or ()), pairs(cut or []), kill_controller)
+        client = Client(controller, token_file)
+        raise typer.Exit(show_forecast(client, loss, tuple(service or ()), output))
 
 
 @app.command()
@@ -271,6 +296,21 @@ def validate(
     report = judge(file, files)
     typer.echo(report.as_json() if output is Output.JSON else report.text())
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def replay(
+    journal: Annotated[
+        Path, typer.Argument(metavar="JOURNAL", help="A file of a journal, or its directory.")
+    ],
+    until: Annotated[
+        str | None, typer.Option("--until", help="Stop at this wall time, in ISO 8601.")
+    ] = None,
+    service: Annotated[str | None, typer.Option(help="Compare only this one.")] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Feed a journal through the rules again: is every decision the same? Needs no controller."""
+    raise typer.Exit(replay_journal(journal, until, service, output))
 
 
 @app.command()

@@ -66,8 +66,8 @@ VERBS = (
     Verb("crash-host", crash_host, (Takes.SITE,)),
     Verb("kill-agent", kill_agent, (Takes.SITE,)),
     Verb("kill-agent-after-writes", kill_agent_after, (Takes.SITE, Takes.NUMBER)),
-    Verb("pause-agent", pause_agent, (Takes.SITE,)),
-    Verb("freeze-host", freeze_host, (Takes.SITE,)),
+    Verb("pause-agent", pause_agent, (Takes.SITE,), must_end=True),
+    Verb("freeze-host", freeze_host, (Takes.SITE,), must_end=True),
     Verb("change-clock", change_clock, (Takes.PLACE, Takes.NUMBER)),
     Verb("kill-guard", kill_guard, (Takes.SITE, Takes.SERVICE)),
 )

@@ -50,7 +50,7 @@ def slow_reads(world: World, strike: Strike) -> None:
 VERBS = (
     Verb("crash-controller", crash_controller),
     Verb("crash-controller-after-actions", crash_controller_after, (Takes.NUMBER,)),
-    Verb("pause-controller", pause_controller),
+    Verb("pause-controller", pause_controller, must_end=True),
     Verb("stop-broker", stop_broker),
     Verb("restart-broker", restart_broker),
     Verb("reboot-hub", reboot_hub),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from lab.four_sites import Lab
 from lab.plan import Plan, Service
+from tests.lab.replayed import every_lab_replayed
 
 FAST = Service("paspor", ("jabodetabek", "batam"))
 STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
@@ -21,6 +22,13 @@ PRIMARY, PARTNER = FAST.sites
 def make_lab(services: tuple[Service, ...], broker_count: int = 2, network: str = "proxies") -> Lab:
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
     return Lab(Plan(directory, services, broker_count), network=network)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def replayed() -> Iterator[None]:
+    """Every lab's journal is replayed once it has stopped, whichever fixture made it."""
+    with every_lab_replayed():
+        yield
 
 
 @pytest.fixture(scope="module")

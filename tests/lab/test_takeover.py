@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
 
 from lab.four_sites import Lab
 from lab.incident import Act, Watch, act
+from tests.lab.command import saling
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+
+TURNING_MS = 500
+"""What a busy machine may take to kill a site, carry an order and write it down."""
+
+SINCE_BYTES = 512 * 1024
+"""What an idle engine may write between the forecast and the loss, and its rate with that."""
 
 
 def serves(epoch: int) -> Any:
@@ -42,6 +51,29 @@ async def test_a_dead_site_is_taken_over_by_its_partner_and_returns_as_its_backu
         await whole.wait_until_protected()
         seen = await whole.api.explain("paspor")
         assert seen["backup"].startswith(dead)
+
+
+async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: Lab) -> None:
+    site = await whole.primary_site("paspor")
+    code, answer = await saling(whole, "what-if", "--lose", site, "--output", "json")
+    (foreseen,) = json.loads(answer)["services"]
+    assert (code, foreseen["served"], foreseen["protected"]) == (0, True, False)
+    before = await whole.api.explain("paspor")
+    lost_ms = time.time() * 1000
+    whole.kill_site(site)
+    await whole.wait_for("the takeover", serves(before["epoch"] + 1), "paspor")
+    lines = reversed(await whole.api.history("paspor"))
+    came = [line for line in lines if line["transition"]["revision"] > before["revision"]]
+    for line, step in zip(came, foreseen["steps"], strict=False):
+        told = line["transition"]
+        assert told["to_phase"] == step["change"]["to_phase"]
+        assert line["at_ms"] - lost_ms <= step["within_ms"] + TURNING_MS
+        assert told["loss_bytes"] <= foreseen["loss_bytes"] + SINCE_BYTES
+        assert told["outage_ms"] <= foreseen["outage_ms"] + TURNING_MS
+    assert len(came) >= len(foreseen["steps"]) == 4
+    assert came[3]["transition"]["primary"] == foreseen["primary"]
+    whole.start_site(site)
+    await whole.wait_until_protected()
 
 
 async def test_a_planned_switchover_loses_nothing(whole: Lab) -> None:
