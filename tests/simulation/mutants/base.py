@@ -51,6 +51,15 @@ class Night:
         return run_script(Script(seed, profile, seconds, self._setting, self._strikes))
 
 
+LATE_LOG = Night(
+    Strike(9_000, "crash-host", ("bravo",), 1_000),
+    Strike(10_500, "slow-log", ("alpha", "bravo", "8000"), 40_000),
+    Strike(24_000, "crash-host", ("alpha",), 15_000),
+    protection=Protection.SYNC,
+)
+"""A backup that comes back gets the log late, and then the primary is lost."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One misreading, the rule it drops, the promises that must break, and how soon."""

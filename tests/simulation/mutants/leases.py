@@ -13,7 +13,7 @@ from agents.core.model import Replica
 from agents.core.observation import ProbeKind
 from controller.core import leases
 from controller.core import step as controller_step
-from protocol.messages import Ask, Assignment, Granted
+from protocol.messages import Granted
 from protocol.windows import grantor_window_ms
 from simulator import agent as agent_shell
 from simulator import controller as controller_shell
@@ -88,27 +88,6 @@ def probe_is_not_needed(patch: Patch) -> None:
     patch.setattr(holder, "take_probe", hopeful)
 
 
-def other_epochs_are_granted(patch: Patch) -> None:
-    """A grantor answers a question of a lower epoch, and the holder counts it."""
-    refusal, refuse = grantor._refusal, leases._refusal
-    take = holder.take_grant
-
-    def of_any(replica: Replica, agent: str, ask: Ask) -> str:
-        known = replica.durable.assignment
-        return refusal(replica, agent, replace(ask, epoch=known.epoch) if known else ask)
-
-    def count(replica: Replica, name: str, granted: Granted, now_ms: int) -> Replica:
-        mine: Assignment | None = permission.reigning(replica)
-        granted = replace(granted, epoch=mine.epoch) if mine else granted
-        return take(replica, name, granted, now_ms)
-
-    patch.setattr(grantor, "_refusal", of_any)
-    patch.setattr(
-        leases, "_refusal", lambda s, name, ask: refuse(s, name, replace(ask, epoch=s.record.epoch))
-    )
-    patch.setattr(holder, "take_grant", count)
-
-
 def grants_are_counted_late(patch: Patch) -> None:
     """A grant is checked in one step and written down in another: the last one is not counted."""
     answer = grantor.answer_ask
@@ -143,6 +122,5 @@ MUTANTS = (
     Mutant(every_grantor_must_grant, "1", FENCED, "hub"),
     Mutant(grants_of_another_life_count, "2", WRITERS, "mail", night=OLD_GRANTS),
     Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),
-    Mutant(other_epochs_are_granted, "6", WRITERS),
     Mutant(grants_are_counted_late, "6", WRITERS, "corner"),
 )

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from agents.core import engine, holder, rest_of_log
 from agents.core.model import Replica
 from controller.core import assignments, conditions, loss
-from controller.core.model import LastWord, Protection
+from controller.core.model import LastWord
 from protocol.messages import Mode
 from simulator.engine import Engine
 from simulator.strike import Strike
-from tests.simulation.mutants.base import Mutant, Night, Patch, always, drop_rows
+from tests.simulation.mutants.base import LATE_LOG, Mutant, Night, Patch, always, drop_rows
 
 
 def any_loss_is_bearable(patch: Patch) -> None:
@@ -119,14 +119,6 @@ UNKNOWN_LOSS = Night(
     loss_bound_bytes=30_000,
 )
 """The same, and then nobody knows any more how far it was."""
-
-LATE_LOG = Night(
-    Strike(9_000, "crash-host", ("bravo",), 1_000),
-    Strike(10_500, "slow-log", ("alpha", "bravo", "8000"), 40_000),
-    Strike(24_000, "crash-host", ("alpha",), 15_000),
-    protection=Protection.SYNC,
-)
-"""A backup that comes back gets the log late, and then the primary is lost."""
 
 ILLNESS = Night(Strike(9_000, "fail-commits-everywhere", ("s1",), 20_000))
 """Nothing is the matter but that nobody can commit."""

@@ -18,6 +18,7 @@ from simulator.host import Host
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (
     FENCED,
+    LATE_LOG,
     WRITERS,
     Mutant,
     Night,
@@ -36,16 +37,6 @@ def any_grant_arms(patch: Patch) -> None:
         return assignment.right is Right.ARMING
 
     patch.setattr(holder, "_arms", hasty)
-
-
-def older_grant_arms(patch: Patch) -> None:
-    """ARMING ends with a grant that the backup gave under an earlier revision."""
-    arms = holder._arms
-
-    def older(replica: Replica, assignment: Assignment, name: str, granted: Any) -> bool:
-        return arms(replica, assignment, name, replace(granted, revision=assignment.revision))
-
-    patch.setattr(holder, "_arms", older)
 
 
 def armed_without_acknowledgement(patch: Patch) -> None:
@@ -121,6 +112,14 @@ LOST_ORDER = Night(
 )
 """A primary hears that the pair is armed anew, but not that it is PROTECTED, before it dies."""
 
+LATE_GUARD = Night(
+    Strike(8_000, "crash-host", ("bravo",), 4_000),
+    Strike(8_500, "kill-agent-after-writes", ("alpha", "3")),
+    Strike(15_500, "isolate", ("alpha",), 12_000),
+    Strike(15_500, "kill-agent", ("alpha",), 10_000),
+)
+"""An agent dies when it has written down that it is leased, and its next life ends early, too."""
+
 FULL_DISK = Night(
     Strike(9_000, "fill-disk", ("alpha",), 20_000),
     Strike(9_500, "crash-host", ("bravo",), 20_000),
@@ -137,13 +136,12 @@ def _lead_to_protected(patch: Patch, *names: str) -> None:
 
 
 MUTANTS = (
-    Mutant(any_grant_arms, "8", ("I3",), "network"),
-    Mutant(older_grant_arms, "8, 9", (*WRITERS, "I3", *FENCED)),
+    Mutant(any_grant_arms, "8", ("I3",), seconds=40, night=LATE_LOG),
     Mutant(armed_without_acknowledgement, "8, 9", (*WRITERS, "I3")),
     Mutant(pair_is_armed_without_arming, "8, 9", (*WRITERS, "I3")),
     Mutant(protected_straight_from_maintenance, "8", (*WRITERS, "I3"), "maintenance"),
     Mutant(acknowledgement_is_not_persisted, "8", WRITERS, seconds=25, night=LOST_ORDER),
-    Mutant(mode_is_told_before_the_guard_keeps_it, "8", WRITERS, "crashes"),
+    Mutant(mode_is_told_before_the_guard_keeps_it, "8", WRITERS, seconds=25, night=LATE_GUARD),
     Mutant(orders_leave_before_the_store_is_swapped, "0, 8", WRITERS, "crashes"),
     Mutant(grantors_stop_when_alone_is_ordered, "8", FENCED, "one_site", night=FULL_DISK),
 )

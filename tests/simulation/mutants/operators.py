@@ -5,7 +5,8 @@ from __future__ import annotations
 from controller.core import conditions
 from controller.core.events import Kind
 from controller.core.view import View
-from tests.simulation.mutants.base import Mutant, Patch, always, ask_instead
+from simulator.strike import Strike
+from tests.simulation.mutants.base import Mutant, Night, Patch, always, ask_instead
 
 
 def approval_needs_no_epoch(patch: Patch) -> None:
@@ -36,8 +37,19 @@ def pause_is_ignored(patch: Patch) -> None:
     always(patch, conditions.not_paused)
 
 
+_LOSS = (
+    Strike(8_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(13_000, "isolate", ("alpha",), 20_000),
+)
+"""A primary writes on for seconds without its backup before it is lost: the service is HELD."""
+
+STALE_APPROVAL = Night(
+    *_LOSS, Strike(16_000, "approve", ("s1", "0", "1000000000")), loss_bound_bytes=20_000
+)
+SMALL_APPROVAL = Night(*_LOSS, Strike(16_000, "approve", ("s1", "1", "1")), loss_bound_bytes=20_000)
+
 MUTANTS = (
-    Mutant(approval_needs_no_epoch, "11", ("I4",), "operators"),
-    Mutant(approval_covers_any_loss, "11", ("I4",), "operators"),
+    Mutant(approval_needs_no_epoch, "11", ("I4",), seconds=25, night=STALE_APPROVAL),
+    Mutant(approval_covers_any_loss, "11", ("I4",), seconds=25, night=SMALL_APPROVAL),
     Mutant(pause_is_ignored, "operators", ("pause",), "operators"),
 )

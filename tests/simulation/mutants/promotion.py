@@ -99,22 +99,6 @@ def fence_is_promised_for_ever(patch: Patch) -> None:
     patch.setattr(reporting, "_promised", lambda _replica, revision: revision > 0)
 
 
-def fence_is_no_promise(patch: Patch) -> None:
-    """Who proved that it is fenced takes the next lease under the same revision."""
-    allowed, promise = permission.allowed, agent_step._promise_fence
-
-    def keep(replica: Replica) -> Replica:
-        return replace(promise(replica), leases=replica.leases, questions=replica.questions)
-
-    def again(replica: Replica) -> bool:
-        return allowed(replace(replica, durable=replace(replica.durable, fenced_revision=0)))
-
-    patch.setattr(permission, "allowed", again)
-    patch.setattr("agents.core.holder.allowed", again)
-    patch.setattr(agent_step, "_promise_fence", keep)
-    allow_any_step(patch)
-
-
 def fence_is_promised_by_who_still_writes(patch: Patch) -> None:
     """A primary in a COUNTDOWN promises its fence when it is told to, not when it is done."""
     drive = agent_step._drive
@@ -195,6 +179,14 @@ ONE_GRANTOR_BLINKS = Night(
 )
 """A primary has its backup's leases only, and gets none for so long that a COUNTDOWN begins."""
 
+FENCED_BEFORE = Night(
+    Strike(8_000, "cut", ("alpha", "bravo"), 9_000),
+    Strike(11_000, "isolate", ("alpha",), 4_000),
+    Strike(26_000, "hang-engine", ("alpha", "s1"), 10_000),
+    loss_bound_bytes=20_000,
+)
+"""A primary is fenced, comes back with all its data, and much later its disk stands still."""
+
 NO_WAY_TO_CONTROLLER = Night(Strike(9_000, "cut", ("alpha", "hub"), 20_000))
 NO_WAY_TO_BACKUP = Night(Strike(9_000, "cut", ("alpha", "bravo"), 20_000))
 
@@ -213,8 +205,7 @@ MUTANTS = (
     Mutant(stop_and_start_are_forgotten, "6, 8", WRITERS, seconds=20, night=LOST_STOP),
     Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network"),
     Mutant(stale_reports_count, "0, 6", (*WRITERS, "I2", "I3", "I9")),
-    Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), "operators", 100, seconds=20),
-    Mutant(fence_is_no_promise, "6", WRITERS, "engines"),
+    Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), seconds=35, night=FENCED_BEFORE),
     Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS),
     Mutant(way_back_after_the_swap, "6", (*WRITERS, "I2")),
     Mutant(no_way_back_before_the_swap, "6", FENCED, "one_site", night=BOTH_BLINK),
