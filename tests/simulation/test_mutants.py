@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 import pytest
 
 from tests.simulation.mutants.catalogue import AREAS, MUTANTS
-from tests.simulation.mutants.hunt import Catch, hunt_fast, hunters
+from tests.simulation.mutants.hunt import Catch, hunt, hunters
 
 Hunts = dict[str, "Future[Catch]"]
 
@@ -21,7 +21,7 @@ def hunts() -> Iterator[Hunts]:
 
 
 def _begin(pool: Executor) -> Hunts:
-    return {name: pool.submit(hunt_fast, name) for name in MUTANTS}
+    return {name: pool.submit(hunt, name) for name in MUTANTS}
 
 
 @pytest.mark.timeout(300)

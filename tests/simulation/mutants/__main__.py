@@ -1,7 +1,7 @@
 """`python -m tests.simulation.mutants`: hunts every mutant and prints what caught it.
 
-Options: names of mutants, to hunt these alone; `--fast` tries known seeds first. The last line
-is `N killed, M survived`; 1 when one survived.
+With names of mutants it hunts these alone. The last line is `N killed, M survived`; 1 when one
+survived.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from tests.simulation.mutants.catalogue import MUTANTS
-from tests.simulation.mutants.hunt import Catch, hunt_fast, hunt_in_order, hunters
+from tests.simulation.mutants.hunt import Catch, hunt, hunters
 
 WIDTH = max(map(len, MUTANTS))
 
@@ -19,7 +19,6 @@ def main(arguments: list[str] | None = None) -> int:
     """0 when every mutant was caught, 1 when one survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants")
     parser.add_argument("names", nargs="*", metavar="NAME", help="hunt these alone")
-    parser.add_argument("--fast", action="store_true", help="try known seeds first")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in MUTANTS]
     if unknown:
@@ -28,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{'mutant':{WIDTH}}  {'rule':8}  {'profile':11}  caught as  seeds  seconds")
     killed = 0
     with hunters() as pool:
-        for catch in pool.map(hunt_fast if options.fast else hunt_in_order, names):
+        for catch in pool.map(hunt, names):
             killed += bool(catch.caught_as)
             print(_line(catch), flush=True)
     print(f"{killed} killed, {len(names) - killed} survived")

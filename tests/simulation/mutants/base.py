@@ -69,9 +69,8 @@ class Mutant:
     """The number of the rule of the design, or of several."""
     caught_as: tuple[str, ...]
     profile: str = "everything"
-    seeds_at_most: int = 60
-    killers: tuple[int, ...] = ()
-    """Seeds that are known to catch it; others are looked for when these do not any more."""
+    seeds_at_most: int = 250
+    """Far more than it needs: any change of the worlds deals the seeds anew."""
     seconds: int = 12
     night: Night | None = None
     """What happens, where chance brings it about too seldom."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
 
 import pytest
 from msgspec import Struct
 
-from tests.simulation.mutants.base import Mutant
 from tests.simulation.mutants.catalogue import MUTANTS
 
 PROCESSES = 2
@@ -39,33 +37,22 @@ class Catch(Struct, frozen=True):
         return f"{self.name} went through {self.worlds} worlds; others broke {self.others}"
 
 
-def hunt(mutant: Mutant, seeds: Iterable[int]) -> Catch:
-    """Worlds, one after the other, until one breaks a promise that this mutant threatens."""
+def hunt(name: str) -> Catch:
+    """Worlds, from seed 0 on, until one breaks a promise that this mutant threatens."""
+    mutant = MUTANTS[name]
     begun_s, worlds = time.process_time(), 0
     others: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         mutant.apply(patch)
-        for seed in seeds:
+        for seed in range(mutant.seeds_at_most):
             rule = mutant.live(seed).rule
             worlds += 1
             if rule in mutant.caught_as:
                 took_s = time.process_time() - begun_s
-                return Catch(mutant.name, rule, seed, worlds, took_s, tuple(others))
+                return Catch(name, rule, seed, worlds, took_s, tuple(others))
             if rule:
                 others.append(rule)
-    return Catch(mutant.name, "", -1, worlds, time.process_time() - begun_s, tuple(others))
-
-
-def hunt_in_order(name: str) -> Catch:
-    """From seed 0 on: tells how many seeds are needed."""
-    mutant = MUTANTS[name]
-    return hunt(mutant, range(mutant.seeds_at_most))
-
-
-def hunt_fast(name: str) -> Catch:
-    """With the seeds that are known to catch it first: tells whether it is caught."""
-    mutant = MUTANTS[name]
-    return hunt(mutant, chain(mutant.killers, range(mutant.seeds_at_most)))
+    return Catch(name, "", -1, worlds, time.process_time() - begun_s, tuple(others))
 
 
 @contextmanager

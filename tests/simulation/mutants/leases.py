@@ -106,6 +106,13 @@ def _grantors_count(patch: Patch, window_ms: Callable[[int], int]) -> None:
         patch.setattr(module, "grantor_window_ms", window_ms)
 
 
+LATE_GRANT = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 20_000),
+    Strike(12_000, "stall", ("alpha", "bravo"), 900),
+    Strike(12_000, "cut-one-way", ("alpha", "bravo"), 20_000),
+)
+"""The last grant of the last grantor is under way for most of a lease."""
+
 OLD_GRANTS = Night(
     Strike(6_000, "kill-agent", ("alpha",), 50),
     Strike(7_500, "cut-one-way", ("alpha", "hub"), 20_000),
@@ -118,7 +125,7 @@ MUTANTS = (
     Mutant(rho_is_forgotten, "2", WRITERS, "corner"),
     Mutant(grantors_count_short, "2", WRITERS),
     Mutant(holder_counts_long, "2", WRITERS),
-    Mutant(holder_counts_from_the_answer, "2", WRITERS, "network"),
+    Mutant(holder_counts_from_the_answer, "2", WRITERS, night=LATE_GRANT),
     Mutant(every_grantor_must_grant, "1", FENCED, "hub"),
     Mutant(grants_of_another_life_count, "2", WRITERS, "mail", night=OLD_GRANTS),
     Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),

@@ -10,7 +10,7 @@ from agents.core import engine, holder, rest_of_log
 from agents.core.model import Replica
 from controller.core import assignments, conditions, loss
 from controller.core.model import LastWord
-from protocol.messages import Mode
+from protocol.messages import Assignment, Goal
 from simulator.engine import Engine
 from simulator.strike import Strike
 from tests.simulation.mutants.base import LATE_LOG, Mutant, Night, Patch, always, drop_rows
@@ -78,17 +78,17 @@ def sync_is_relaxed_before_the_store_knows(patch: Patch) -> None:
     patch.setattr(Engine, "write", hasty)
 
 
-def standby_forgets_that_it_diverged(patch: Patch) -> None:
-    """An old primary comes back as a backup without a rewind."""
-    take = engine.next_job
+def old_primary_is_not_rewound(patch: Patch) -> None:
+    """A copy that holds what nobody else has is started as a backup, again and again."""
+    wish = engine._backup_wish
 
-    def careless(replica: Replica, now_ms: int) -> Any:
-        if replica.durable.mode is Mode.NONE and replica.durable.diverged:
-            durable = replace(replica.durable, diverged=False)
-            replica = replace(replica, durable=durable)
-        return take(replica, now_ms)
+    def careless(replica: Replica, assignment: Assignment, now_ms: int) -> engine.Wish | None:
+        durable = replace(replica.durable, diverged=False)
+        seen = replace(replica.observation, stranded="")
+        replica = replace(replica, durable=durable, observation=seen, failures=0)
+        return wish(replica, assignment, now_ms)
 
-    patch.setattr(engine, "next_job", careless)
+    patch.setitem(engine._WISHES, Goal.BACKUP, careless)
 
 
 def illness_that_travels_is_no_reason(patch: Patch) -> None:
@@ -131,6 +131,6 @@ MUTANTS = (
     Mutant(sync_is_not_waited_for, "12", ("I3",)),
     Mutant(sync_is_believed_before_the_log_is_there, "12", ("I3",), seconds=40, night=LATE_LOG),
     Mutant(sync_is_relaxed_before_the_store_knows, "12", ("I3",)),
-    Mutant(standby_forgets_that_it_diverged, "14", ("I11",)),
+    Mutant(old_primary_is_not_rewound, "14", ("I11",)),
     Mutant(illness_that_travels_is_no_reason, "illness", ("illness",), night=ILLNESS),
 )

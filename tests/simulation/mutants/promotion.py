@@ -183,6 +183,7 @@ FENCED_BEFORE = Night(
     Strike(8_000, "cut", ("alpha", "bravo"), 9_000),
     Strike(11_000, "isolate", ("alpha",), 4_000),
     Strike(26_000, "hang-engine", ("alpha", "s1"), 10_000),
+    lease="tight",
     loss_bound_bytes=20_000,
 )
 """A primary is fenced, comes back with all its data, and much later its disk stands still."""

@@ -84,6 +84,13 @@ def boot_is_ignored(patch: Patch) -> None:
     allow_any_step(patch)
 
 
+BACKUP_RESTARTS = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 20_000),
+    Strike(12_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(12_200, "kill-agent", ("bravo",), 30),
+)
+"""A primary has its backup's leases only; they are cut off from each other, and it restarts."""
+
 SHORTER_LEASE = Night(
     Strike(10_000, "cut", ("alpha", "bravo"), 20_000),
     Strike(16_300, "configure-lease", ("s1", "tight"), 100),
@@ -108,11 +115,9 @@ OLD_DISK_AND_MAIL = Night(
 
 MUTANTS = (
     Mutant(no_leader_amnesia, "7", WRITERS, "corner"),
-    Mutant(no_agent_amnesia, "7", WRITERS, "corner"),
+    Mutant(no_agent_amnesia, "7", WRITERS, night=BACKUP_RESTARTS),
     Mutant(longest_lease_is_forgotten, "7", WRITERS, seconds=25, night=SHORTER_LEASE),
-    Mutant(no_fresh_order_after_a_start, "8", WRITERS, "lying_disks", night=OLD_DISK),
-    Mutant(
-        starts_are_not_told_apart, "8", WRITERS, "lying_disks", seconds=20, night=OLD_DISK_AND_MAIL
-    ),
+    Mutant(no_fresh_order_after_a_start, "8", WRITERS, night=OLD_DISK),
+    Mutant(starts_are_not_told_apart, "8", WRITERS, seconds=20, night=OLD_DISK_AND_MAIL),
     Mutant(boot_is_ignored, "2", WRITERS, "crashes"),
 )
