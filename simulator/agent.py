@@ -10,7 +10,6 @@ import msgspec
 
 from agents.core import actions as act
 from agents.core import events as ev
-from agents.core.reporting import report
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import (
     CONTROLLER,
@@ -121,7 +120,7 @@ class Process:
 
     def _report_all(self) -> None:
         now_ms = self.host.now_ms()
-        self.report(tuple(report(runner.settled, now_ms) for runner in self.runners.values()))
+        self.report(tuple(runner.told(now_ms) for runner in self.runners.values()))
         self.later(REPORT_MS, self._report_all)
 
     def _header(self) -> Header:

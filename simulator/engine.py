@@ -71,6 +71,7 @@ class Engine:
         self.stuck_until_ms: dict[JobKind, int] = {}
         """Jobs of that kind end no sooner."""
         self.rewind_fails_until_ms = 0
+        self.unfit_until_ms = 0
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
 
@@ -95,8 +96,14 @@ class Engine:
     def heal(self) -> None:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
-        self.rewind_fails_until_ms = 0
+        self.rewind_fails_until_ms = self.unfit_until_ms = 0
         self.stuck_until_ms.clear()
+
+    @property
+    def unfit(self) -> str:
+        """What it lacks that its primary has, as the shipped agents find out beside the rules."""
+        lacks = self.role is Role.STANDBY and self._kernel.now_ms < self.unfit_until_ms
+        return "max_connections is lower than the primary's" if lacks else ""
 
     def freeze(self, frozen: bool) -> None:
         """Its host stands still, or goes on."""

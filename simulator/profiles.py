@@ -90,7 +90,10 @@ PROFILES = {
         ),
         Profile(
             "engines",
-            {**ENGINES, "engine_local": 2, "engine_shared": 2, "host_crash": 2, "switchover": 4},
+            {
+                **ENGINES, "engine_unfit": 2, "engine_local": 2, "engine_shared": 2,
+                "host_crash": 2, "switchover": 4,
+            },
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),
         Profile(

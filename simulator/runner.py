@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from agents.core import actions as act
 from agents.core import events as ev
 from agents.core import rest_of_log
@@ -18,8 +20,9 @@ from agents.core.actions import Action
 from agents.core.invariants import InvariantBroken
 from agents.core.model import Durable, JobKind, Permit, Replica
 from agents.core.observation import Observation, Probe
+from agents.core.reporting import report
 from agents.core.step import begin, step
-from protocol.messages import Role
+from protocol.messages import ReplicaReport, Role
 from simulator.jobs import Jobs
 from simulator.service import Service
 from simulator.watch import Broken
@@ -31,6 +34,9 @@ OBSERVE_EVERY_MS = 200
 QUEUE_MOST = 512
 ONCE = (ev.JobEnded, ev.EngineExited, ev.GuardState, ev.Probed)
 DISK_RETRY_MS = 200
+COPIES = (JobKind.SEED, JobKind.REJOIN)
+COPY_TELLS_MS = 170
+"""A copy that takes longer says how far it is."""
 
 
 class Runner:
@@ -194,12 +200,20 @@ class Runner:
             case act.AnswerAsk():
                 self._process.answer(action)
             case act.SendReport():
-                self._process.report((action.report,))
+                self._process.report((self._beside(action.report),))
             case _:
                 raise AssertionError(f"no way to do {action}")
 
     def _probed(self, probe: Probe) -> None:
         self.feed(ev.Probed(probe))
+
+    def told(self, now_ms: int) -> ReplicaReport:
+        """What the rules say of this replica, and what they cannot know."""
+        return self._beside(report(self.settled, now_ms))
+
+    def _beside(self, told: ReplicaReport) -> ReplicaReport:
+        unfit = self._engine.unfit
+        return replace(told, unfit=unfit) if unfit else told
 
     def _begin_job(self, job: act.BeginJob) -> None:
         self._kernel.tell(
@@ -211,6 +225,9 @@ class Runner:
             self._later(0, lambda: self._job_over(job, error, position))
 
         self._jobs.begin(job, guard, over)
+        if job.kind in COPIES:
+            tell = partial(self.feed, ev.JobTold(job.id, "half of the files are here"))
+            self._later(COPY_TELLS_MS, tell)
 
     def _job_over(self, job: act.BeginJob, error: str, position: int) -> None:
         self._changed_ms = self._kernel.now_ms

@@ -62,7 +62,14 @@ def fail_rewinds(world: World, strike: Strike) -> None:
     world.service(name).engines[site].rewind_fails_until_ms = strike.until_ms
 
 
+def make_unfit(world: World, strike: Strike) -> None:
+    """As a standby it lacks what its primary has: a setting, an extension, a collation."""
+    site, name = strike.on
+    world.service(name).engines[site].unfit_until_ms = strike.until_ms
+
+
 VERBS = (
+    Verb("unfit", make_unfit, (Takes.SITE, Takes.SERVICE)),
     Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("slow-recovery", slow_recovery, (Takes.SITE, Takes.SERVICE)),
@@ -104,6 +111,7 @@ DRAWS: dict[str, Draw] = {
     "engine_local": draw_fail_commits,
     "recovery_slow": _draw_copy("slow-recovery"),
     "promotion_hang": _draw_copy("hang-promotion"),
+    "engine_unfit": _draw_copy("unfit"),
     "rewind_fails": _draw_copy("fail-rewinds"),
     "engine_shared": draw_fail_commits_everywhere,
 }

@@ -74,7 +74,7 @@ def test_an_answer_is_that_of_the_request_above_it() -> None:
         ("expect app protected by 4s", "'protected' is not a phase, nor at, writable; there are"),
         ("expect refused", "'refused' answers nothing; ask for something above it: switchover"),
         ("expect app stays HELD by 4s", "'by' does not belong here; write 'until'"),
-        ("clock batam fast by 9000 ppm", "'9000' is out of range; write 0 to 5000"),
+        ("clock batam fast by 19000 ppm", "'19000' is out of range; write 0 to 10000"),
         ("sites surabaya", "'sites' stands here for the second time; name all sites in one line"),
         ("service app at batam backed by jabodetabek", "'app' is the name of something else"),
         ("expect app HELD because loss by 9s", "'loss' is not in quotes; write words in quotes"),
