@@ -163,9 +163,9 @@ def _known_revision(record: Record, agent: str, report: ReplicaReport) -> int:
     """
     if report.revision != record.revision:
         return report.revision
-    never_given = (
-        agent == record.primary and record.mode is Mode.LEASED and report.mode is Mode.ALONE
-    )
+    arming = record.phase is Phase.ARMING and report.mode is Mode.LEASED
+    given = arming or report.mode in (Mode.NONE, record.mode)
+    never_given = agent == record.primary and not given
     return record.revision + 1 if report.epoch > record.epoch or never_given else record.revision
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller.core.events import Event, Kind
 from controller.core.model import HeldFor, Phase, Record
 from controller.core.step import step
@@ -48,3 +50,21 @@ def test_the_reign_of_the_store_stays_where_no_agent_knows_a_later_one() -> None
 def test_agents_that_know_no_reign_at_all_change_none() -> None:
     record = adopted(of_a=standby(50, 0), of_b=standby(50, 0))
     assert (record.epoch, record.primary, record.backup) == (1, A, B)
+
+
+@pytest.mark.parametrize("phase", [Phase.ALONE, Phase.PROMOTING, Phase.ROUTING])
+def test_a_primary_that_wants_a_lease_was_told_so_by_a_record_that_is_lost(phase: Phase) -> None:
+    """Under this very revision the store gave another right: it is an older copy."""
+    given = Given(phase)
+    told = report(10, mode=Mode.LEASED)
+    state, _ = step(given.state(), said(A, told), NOW)
+    record = state.services[UID].record
+    assert (record.phase, record.held_for) == (Phase.HELD, HeldFor.RESTORED)
+
+
+def test_a_primary_in_arming_may_stand_alone_and_may_want_a_lease() -> None:
+    """Both are given under its one revision."""
+    for mode in (Mode.NONE, Mode.ALONE, Mode.LEASED):
+        given = Given(Phase.ARMING)
+        state, _ = step(given.state(), said(A, report(10, mode=mode)), NOW)
+        assert state.services[UID].record.phase is not Phase.HELD

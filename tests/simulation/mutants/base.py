@@ -18,37 +18,15 @@ from controller.core.conditions import Condition
 from controller.core.model import Phase, Protection
 from controller.core.phases import Row
 from controller.core.view import View
-from simulator.run import Result, Script, run, run_script
-from simulator.setting import ServiceSetting, Setting
+from simulator.run import Result, run
 from simulator.strike import Strike
+from tests.simulation.night import Night
 
 Patch = pytest.MonkeyPatch
 
 WRITERS = ("I1", "I5")
 """Two writers, or one without a right to write: the first is seldom far behind the second."""
 FENCED = ("I6", "I7")
-
-
-class Night:
-    """A written one: service s1 at alpha, backed by bravo, PROTECTED from 5 s on at the latest.
-
-    Seeds differ in how long everything takes.
-    """
-
-    def __init__(
-        self,
-        *strikes: Strike,
-        lease: str = "fast",
-        protection: Protection = Protection.ASYNC,
-        loss_bound_bytes: int = 16 * 1024 * 1024,
-    ) -> None:
-        service = ServiceSetting("s1", "alpha", "bravo", lease, protection, loss_bound_bytes)
-        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
-        self._strikes = strikes
-
-    def live(self, seed: int, profile: str, seconds: int) -> Result:
-        """One such world; the profile says what is promised in it."""
-        return run_script(Script(seed, profile, seconds, self._setting, self._strikes))
 
 
 LATE_LOG = Night(

@@ -1,0 +1,30 @@
+"""A night that is written down, for what chance brings about too seldom."""
+
+from __future__ import annotations
+
+from controller.core.model import Protection
+from simulator.run import Result, Script, run_script
+from simulator.setting import ServiceSetting, Setting
+from simulator.strike import Strike
+
+
+class Night:
+    """Service s1 at alpha, backed by bravo, PROTECTED from 5 s on at the latest.
+
+    Seeds differ in how long everything takes.
+    """
+
+    def __init__(
+        self,
+        *strikes: Strike,
+        lease: str = "fast",
+        protection: Protection = Protection.ASYNC,
+        loss_bound_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        service = ServiceSetting("s1", "alpha", "bravo", lease, protection, loss_bound_bytes)
+        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+        self._strikes = strikes
+
+    def live(self, seed: int, profile: str, seconds: int) -> Result:
+        """One such world; the profile says what is promised in it."""
+        return run_script(Script(seed, profile, seconds, self._setting, self._strikes))
