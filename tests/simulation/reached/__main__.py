@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from simulator.profiles import PROFILES
 from tests.simulation.reached.measure import Reached, measure
 from tests.simulation.reached.unreachable import sort_out
-from tests.simulation.reached.worlds import Task
+from tests.simulation.reached.worlds import tasks
 
 JOBS = 2
 SEEDS = 60
@@ -28,12 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=SECONDS, help="for how long it is bad")
     parser.add_argument("--jobs", type=int, default=JOBS, help="processes")
     options = parser.parse_args(arguments)
-    tasks: list[Task] = [
-        (seed, profile, options.seconds)
-        for seed in range(options.seeds)
-        for profile in sorted(PROFILES)
-    ]
-    return show(measure(tasks, options.jobs, TIMEOUT_S))
+    return show(measure(tasks(options.seeds, options.seconds), options.jobs, TIMEOUT_S))
 
 
 def show(reached: Reached) -> int:

@@ -6,8 +6,8 @@ from controller.core.model import Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
 
-SECONDS = 20
-SEEDS = range(3)
+NIGHT_SECONDS = 20
+NIGHT_SEEDS = range(2)
 
 _LOSS = (
     Strike(8_000, "cut", ("alpha", "bravo"), 20_000),
@@ -53,8 +53,16 @@ STORE_RESTORED = (
         Strike(9_070, "cut-one-way", ("bravo", "hub"), 3_000),
         Strike(9_080, "restore-store", ("400",), 60),
         Strike(9_500, "configure-protection", ("s1", "sync"), 60),
+        Strike(15_000, "approve", ("s1",)),
     ),
 )
+
+
+def _planned(for_ms: int) -> Night:
+    """A long absence is announced, and ended early."""
+    begin = Strike(9_000, "maintenance-begin", ("s1",), for_ms)
+    return Night(begin, Strike(14_000, "maintenance-end", ("s1",)))
+
 
 OPERATORS = (
     Night(
@@ -65,11 +73,11 @@ OPERATORS = (
         *_LOSS, Strike(16_000, "pause", ("s1",)), Strike(17_000, "resume", ("s1",)),
         Strike(18_000, "approve", ("s1",)), loss_bound_bytes=20_000,
     ),
-    Night(Strike(9_000, "maintenance-begin", ("s1",), 40 * 60_000)),
-    Night(Strike(9_000, "maintenance-begin", ("s1",), 125 * 60_000)),
-    Night(Strike(9_000, "maintenance-begin", ("s1",), 120 * 60_000)),
-    Night(Strike(9_000, "maintenance-begin", ("s1",), 74 * 3_600_000)),
-    Night(Strike(9_000, "maintenance-begin", ("s1",), 72 * 3_600_000)),
+    _planned(40 * 60_000),
+    _planned(125 * 60_000),
+    _planned(120 * 60_000),
+    _planned(74 * 3_600_000),
+    _planned(72 * 3_600_000),
     Night(
         Strike(9_000, "switchover", ("s1",)), Strike(16_000, "switchover", ("s1",)),
         *(Strike(20_000 + 200 * n, "replay", ("alpha", place, "40"), 1)
@@ -96,4 +104,92 @@ ENGINES = (
     ),
 )
 
-NIGHTS = (*STORE_RESTORED, *OPERATORS, *ENGINES)
+_LATE_LOG = (
+    *_BACKUP_BACK,
+    Strike(12_000, "slow-log", ("alpha", "bravo", "2500"), 20_000),
+)
+"""In sync mode ARMING lasts from about 16 s to about 18 s."""
+
+_STANDARD_COUNTDOWN = (
+    Strike(9_000, "cut", ("alpha", "hub"), 11_000),
+    Strike(9_000, "cut", ("alpha", "bravo"), 3_700),
+)
+"""With a standard lease: COUNTDOWN from about 12 s on; the lease lives until 14 s."""
+
+PHASES = (
+    Night(Strike(9_000, "switchover", ("s1",)), Strike(9_020, "isolate", ("alpha",), 10_000)),
+    Night(
+        *_STANDARD_COUNTDOWN,
+        Strike(11_900, "cut-one-way", ("hub", "bravo"), 1_600),
+        lease="standard",
+    ),
+    Night(
+        Strike(8_900, "hang-engine", ("alpha", "s1"), 6_000),
+        Strike(12_100, "crash-host", ("bravo",), 10_000),
+        lease="standard",
+    ),
+    Night(
+        Strike(8_000, "cut", ("alpha", "bravo"), 7_000),
+        Strike(13_000, "isolate", ("alpha",), 2_000),
+        Strike(13_000, "slow-recovery", ("alpha", "s1"), 9_000),
+        loss_bound_bytes=20_000,
+    ),
+    Night(
+        *_LATE_LOG,
+        Strike(17_000, "maintenance-begin", ("s1",), 60_000),
+        Strike(18_000, "maintenance-end", ("s1",)),
+        protection=Protection.SYNC,
+    ),
+    Night(
+        *_LATE_LOG,
+        Strike(21_000, "restore-store", ("4000",), 100),
+        protection=Protection.SYNC,
+    ),
+    Night(
+        *_BACKUP_BACK, Strike(11_000, "pause", ("s1",)), Strike(11_500, "resume", ("s1",)),
+        Strike(11_600, "configure-lease", ("s1", "standard"), 50),
+        Strike(15_000, "resume", ("s1",)), Strike(15_500, "configure-lease", ("s1", "tight"), 50),
+    ),
+)  # fmt: skip
+
+MAINTENANCE = (
+    Night(
+        Strike(9_000, "maintenance-begin", ("s1",), 30_000),
+        Strike(10_000, "maintenance-begin", ("s1",), 1_000),
+    ),
+    Night(
+        Strike(8_900, "crash-host", ("bravo",), 8_000),
+        Strike(8_950, "maintenance-begin", ("s1",), 1_000),
+        Strike(12_000, "switchover", ("s1",)),
+    ),
+    Night(
+        Strike(9_000, "maintenance-begin", ("s1",), 60_000),
+        Strike(10_000, "crash-host", ("bravo",), 1_500),
+    ),
+)
+
+DISKS_AND_RESTARTS = (
+    Night(
+        Strike(9_000, "fill-disk", ("bravo",), 4_000), Strike(9_100, "pause", ("s1",)),
+        Strike(15_000, "fill-disk", ("alpha",), 3_000), Strike(15_100, "switchover", ("s1",)),
+    ),
+    Night(
+        Strike(8_000, "pause", ("s1",)), Strike(9_000, "slow-recovery", ("alpha", "s1"), 4_000),
+        Strike(9_010, "crash-engine", ("alpha", "s1")),
+    ),
+    Night(
+        *_GONE, *(Strike(10_400 + 130 * n, "kill-agent", ("alpha",), 20) for n in range(6))
+    ),
+    Night(
+        Strike(9_000, "fail-commits", ("alpha", "s1"), 10_000),
+        *(Strike(10_100 + 170 * n, "kill-agent", ("alpha",), 20) for n in range(4)),
+    ),
+    Night(
+        Strike(9_000, "stop-broker", (), 9_000), Strike(14_000, "switchover", ("s1",)),
+        Strike(19_000, "try-switchover", ("s1",)),
+    ),
+)  # fmt: skip
+
+NIGHTS = (
+    *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS
+)  # fmt: skip

@@ -24,10 +24,21 @@ class Unreachable(Struct, frozen=True):
 
 
 RAISES = "it raises where a rule is broken, which no world may reach; unit tests break the rules"
+MATCH = "the match names every kind there is; a kind that is forgotten is found by the type checker"
+TYPES = "the caller has made sure already; it is asked again for the type checker"
+FOREIGN = (
+    "worlds have no foreign or adopted data directories; tests/agents/core/test_engine.py has them"
+)
+ONE_LEADER = "worlds have one leader at a time, and every agent and service is declared"
 
 UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("controller/core/invariants.py", ("raise InvariantBroken(",), RAISES),
     Unreachable("agents/core/invariants.py", ("raise InvariantBroken(",), RAISES),
+    Unreachable("agents/core/engine.py", ("case JobKind.FOLLOW | JobKind.SET_SYNC",), MATCH),
+    Unreachable("agents/core/step.py", ("case PersistFailed() | PersistWorks():",), MATCH),
+    Unreachable("controller/core/step.py", ("case Requested():",), MATCH),
+    Unreachable("controller/core/effects.py", ("return {}",), TYPES),
+    Unreachable("agents/core/holder.py", ("return replica, []",), TYPES),
 )
 
 

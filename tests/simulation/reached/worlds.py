@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -10,14 +11,19 @@ from controller.core.explain import explain, protected, timing
 from controller.core.model import Record
 from controller.core.phases import Row
 from controller.core.view import View
+from simulator.profiles import DEFAULT_PROFILE, PROFILES
 from simulator.run import run
+from simulator.scenarios.playing import play
+from simulator.scenarios.reading import read
 from simulator.watch import Watch
 from simulator.world import World
+from tests.simulation.reached.nights import NIGHT_SECONDS, NIGHT_SEEDS, NIGHTS
 
-LOOK_EVERY_MS = 700
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+LOOK_EVERY_MS = 2500
 
-Task = tuple[int, str, int]
-"""Seed, profile, seconds."""
+Task = tuple[str, int, int]
+"""A profile with a seed and seconds; or the number of a night with a seed; or a scenario's file."""
 
 
 class Dashboard(Watch):
@@ -28,18 +34,28 @@ class Dashboard(Watch):
         self._look_again()
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
-        self._show()
+        self._show(new.service_uid)
 
     def _look_again(self) -> None:
-        self._show()
+        for service in self._world.services:
+            self._show(service.uid)
         self._world.kernel.after(LOOK_EVERY_MS, self._look_again)
 
-    def _show(self) -> None:
-        state, now_ms = self._world.controller.state, self._world.controller.now_ms()
-        for service in state.services.values() if state else ():
+    def _show(self, uid: str) -> None:
+        controller = self._world.controller
+        if controller.state is not None:
+            service, now_ms = controller.state.services[uid], controller.now_ms()
             explain(service, now_ms)
             protected(service, now_ms)
             timing(service)
+
+
+def tasks(seeds: int, seconds: int) -> list[Task]:
+    """All nights, all scenarios, and so many seeds of each profile."""
+    nights = [(str(n), seed, NIGHT_SECONDS) for n in range(len(NIGHTS)) for seed in NIGHT_SEEDS]
+    scenarios = [(file.name, 0, 0) for file in sorted(SCENARIOS.glob("*.txt"))]
+    drawn = [(name, seed, seconds) for seed in range(seeds) for name in sorted(PROFILES)]
+    return [*nights, *scenarios, *drawn]
 
 
 def row_key(row: Row) -> str:
@@ -47,7 +63,7 @@ def row_key(row: Row) -> str:
     return f"{row.name}: {row.source.value} -> {row.target.value}"
 
 
-def live(tasks: list[Task]) -> dict[str, int]:
+def live(chosen: list[Task]) -> dict[str, int]:
     """Run all of them; how often each row was taken."""
     taken: Counter[str] = Counter()
     apply, begin = Row.apply, World.__init__
@@ -63,6 +79,15 @@ def live(tasks: list[Task]) -> dict[str, int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Row, "apply", counted)
         patch.setattr(World, "__init__", watched)
-        for seed, profile, seconds in tasks:
-            run(seed, profile, seconds)
+        for task in chosen:
+            _live(*task)
     return dict(taken)
+
+
+def _live(name: str, seed: int, seconds: int) -> None:
+    if name in PROFILES:
+        run(seed, name, seconds)
+    elif name.isdecimal():
+        NIGHTS[int(name)].live(seed, DEFAULT_PROFILE, seconds)
+    else:
+        play(read((SCENARIOS / name).read_text(encoding="utf-8"), name))
