@@ -44,8 +44,11 @@ STORE_RESTORED = (
     ),
     Night(
         Strike(9_000, "restore-store", ("9000",), 100),
-        Strike(10_000, "approve", ("s1",)),
-        Strike(10_000, "crash-host", ("alpha",), 1_000),
+        Strike(10_900, "slow-looks", ("alpha",), 4_000),
+        Strike(10_900, "slow-looks", ("bravo",), 4_000),
+        Strike(11_000, "kill-agent", ("alpha",), 20),
+        Strike(11_000, "kill-agent", ("bravo",), 20),
+        Strike(11_200, "approve", ("s1",)),
     ),
     Night(
         Strike(9_000, "switchover", ("s1",)),
@@ -120,7 +123,7 @@ PHASES = (
     Night(Strike(9_000, "switchover", ("s1",)), Strike(9_020, "isolate", ("alpha",), 10_000)),
     Night(
         *_STANDARD_COUNTDOWN,
-        Strike(11_900, "cut-one-way", ("hub", "bravo"), 1_600),
+        Strike(11_000, "cut-one-way", ("hub", "bravo"), 2_500),
         lease="standard",
     ),
     Night(
@@ -168,7 +171,27 @@ MAINTENANCE = (
     ),
 )
 
+
+def _agent_dies_often(from_ms: int) -> tuple[Strike, ...]:
+    """For most of a second."""
+    return tuple(Strike(from_ms + 65 * n, "kill-agent", ("alpha",), 10) for n in range(14))
+
+
 DISKS_AND_RESTARTS = (
+    Night(
+        Strike(6_500, "cut", ("alpha", "bravo"), 9_000),
+        Strike(9_000, "forget-writes", ("alpha", "5"), 6_000),
+        Strike(9_000, "isolate", ("alpha",), 6_000),
+    ),
+    Night(
+        Strike(9_000, "forget-writes", ("bravo", "50"), 400),
+        Strike(9_000, "cut", ("bravo", "hub"), 2_000),
+    ),
+    Night(
+        Strike(9_000, "forget-writes", ("alpha", "50"), 400),
+        Strike(9_000, "forget-writes", ("bravo", "50"), 400),
+        Strike(9_000, "restore-store", ("9000",), 100),
+    ),
     Night(
         Strike(9_000, "fill-disk", ("bravo",), 4_000), Strike(9_100, "pause", ("s1",)),
         Strike(15_000, "fill-disk", ("alpha",), 3_000), Strike(15_100, "switchover", ("s1",)),
@@ -177,14 +200,26 @@ DISKS_AND_RESTARTS = (
         Strike(8_000, "pause", ("s1",)), Strike(9_000, "slow-recovery", ("alpha", "s1"), 4_000),
         Strike(9_010, "crash-engine", ("alpha", "s1")),
     ),
+    Night(*_GONE, *_agent_dies_often(10_000)),
+    Night(*_GONE, *_agent_dies_often(14_000), lease="standard"),
+    Night(*_GONE, *_agent_dies_often(9_500), lease="tight"),
+    Night(*_BACKUP_BACK, *_agent_dies_often(11_500)),
     Night(
-        *_GONE, *(Strike(10_400 + 130 * n, "kill-agent", ("alpha",), 20) for n in range(6))
+        Strike(9_000, "fail-commits", ("alpha", "s1"), 10_000),
+        Strike(10_100, "hang-engine", ("bravo", "s1"), 2_500),
+    ),
+    Night(
+        Strike(7_000, "cut", ("alpha", "bravo"), 13_000),
+        Strike(9_000, "fail-commits", ("alpha", "s1"), 10_000),
+        Strike(10_100, "hang-engine", ("bravo", "s1"), 2_500),
+        loss_bound_bytes=20_000,
     ),
     Night(
         Strike(9_000, "fail-commits", ("alpha", "s1"), 10_000),
-        *(Strike(10_100 + 170 * n, "kill-agent", ("alpha",), 20) for n in range(4)),
+        *_agent_dies_often(10_100),
     ),
     Night(
+        Strike(8_500, "try-switchover", ("s1",)),
         Strike(9_000, "stop-broker", (), 9_000), Strike(14_000, "switchover", ("s1",)),
         Strike(19_000, "try-switchover", ("s1",)),
     ),

@@ -39,6 +39,46 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("controller/core/step.py", ("case Requested():",), MATCH),
     Unreachable("controller/core/effects.py", ("return {}",), TYPES),
     Unreachable("agents/core/holder.py", ("return replica, []",), TYPES),
+    Unreachable("agents/core/permission.py", ("return False",), FOREIGN),
+    Unreachable("agents/core/engine.py", ("return (",), FOREIGN),
+    Unreachable(
+        "agents/core/rest_of_log.py",
+        ('return f"the engine of {replica.agent} is still seen',),
+        "an agent promises its fence only when the guard has ended the engine",
+    ),
+    Unreachable(
+        "agents/core/step.py",
+        ("return replica",),
+        "a guard that permits, beside a backup: the permit is closed before that Order counts",
+    ),
+    Unreachable(
+        "controller/core/leases.py",
+        ("if believable(service, ask.revision):",),
+        "no agent of a world leaps a million revisions; messages that are broken are put aside",
+    ),
+    Unreachable(
+        "controller/core/maintenance.py",
+        ("return (", 'return f"{record.service} has no backup"'),
+        "operators of worlds name no agent, and every service has two copies",
+    ),
+    Unreachable(
+        "controller/core/step.py",
+        (
+            "continue",
+            "return service",
+            "return state, []",
+            "raise LeadershipLost(",
+            'return state, [Answer(event.id, False, f"there is no service',
+            "if grants:",
+            "return []",
+        ),
+        ONE_LEADER,
+    ),
+    Unreachable(
+        "controller/core/step.py",
+        ("for _ in range(MAX_ROWS_A_STEP):",),
+        "the table has no loop that fires four rows in a step; this stops one that is written",
+    ),
 )
 
 
