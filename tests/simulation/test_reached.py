@@ -8,7 +8,7 @@ from tests.simulation.reached.measure import Missed, Reached, measure
 from tests.simulation.reached.unreachable import UNREACHABLE, sort_out
 from tests.simulation.reached.worlds import tasks
 
-SEEDS = 3
+SEEDS = 1
 """Of each profile, beside all nights and scenarios; `make sim-coverage` takes more."""
 SECONDS = 12
 PROCESSES = 2
