@@ -18,7 +18,8 @@ from protocol.windows import grantor_window_ms
 from simulator import agent as agent_shell
 from simulator import controller as controller_shell
 from simulator.strike import Strike
-from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Night, Patch
+from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Patch
+from tests.simulation.night import Night
 
 
 def rho_is_forgotten(patch: Patch) -> None:

@@ -13,7 +13,8 @@ from controller.core.model import LastWord
 from protocol.messages import Assignment, Goal
 from simulator.engine import Engine
 from simulator.strike import Strike
-from tests.simulation.mutants.base import LATE_LOG, Mutant, Night, Patch, always, drop_rows
+from tests.simulation.mutants.base import LATE_LOG, Mutant, Patch, always, drop_rows
+from tests.simulation.night import Night
 
 
 def any_loss_is_bearable(patch: Patch) -> None:

@@ -21,13 +21,13 @@ from tests.simulation.mutants.base import (
     LATE_LOG,
     WRITERS,
     Mutant,
-    Night,
     Patch,
     allow_any_change,
     allow_any_step,
     always,
     change_rows,
 )
+from tests.simulation.night import Night
 
 
 def any_grant_arms(patch: Patch) -> None:

@@ -6,7 +6,8 @@ from controller.core import conditions
 from controller.core.events import Kind
 from controller.core.view import View
 from simulator.strike import Strike
-from tests.simulation.mutants.base import Mutant, Night, Patch, always, ask_instead
+from tests.simulation.mutants.base import Mutant, Patch, always, ask_instead
+from tests.simulation.night import Night
 
 
 def approval_needs_no_epoch(patch: Patch) -> None:

@@ -20,7 +20,6 @@ from tests.simulation.mutants.base import (
     FENCED,
     WRITERS,
     Mutant,
-    Night,
     Patch,
     allow_any_change,
     allow_any_step,
@@ -29,6 +28,7 @@ from tests.simulation.mutants.base import (
     drop_rows,
     set_rows,
 )
+from tests.simulation.night import Night
 
 
 def nobody_waits(patch: Patch) -> None:

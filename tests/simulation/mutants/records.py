@@ -11,7 +11,8 @@ from controller.core import conditions
 from simulator.host import Host
 from simulator.runner import Runner
 from simulator.strike import Strike
-from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, ask_instead
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch, ask_instead
+from tests.simulation.night import Night
 
 
 def agent_acts_before_it_persists(patch: Patch) -> None:

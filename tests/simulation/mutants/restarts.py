@@ -17,7 +17,8 @@ from simulator.guard import Guard
 from simulator.host import Host
 from simulator.service import Service
 from simulator.strike import Strike
-from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, allow_any_step, change_rows
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, change_rows
+from tests.simulation.night import Night
 
 
 def no_leader_amnesia(patch: Patch) -> None:

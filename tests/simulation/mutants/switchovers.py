@@ -15,7 +15,8 @@ from protocol.messages import Assignment, Goal
 from simulator.guard import Guard
 from simulator.jobs import Jobs
 from simulator.strike import Strike
-from tests.simulation.mutants.base import WRITERS, Mutant, Night, Patch, allow_any_step, ask_instead
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, ask_instead
+from tests.simulation.night import Night
 
 
 def _says_released(view: View) -> bool:
