@@ -1,11 +1,12 @@
-"""The journal: what the rules were told, so that what they decided can be decided again.
+"""The journal: what the rules were told and decided, so that it can be decided again.
 
 Each file begins with a snapshot of the whole state and goes on with every event that
 changed it, a JSON object a line:
 
     {"kind": "snapshot", "at_ms": ..., "now_ms": ..., "version": ..., "state": {...}}
-    {"kind": "event", "now_ms": ..., "event": {...}}
+    {"kind": "event", "now_ms": ..., "event": {...}, "decided": {"changes": [], "actions": []}}
 
+What was decided is left out where it was nothing; the first journals had no `decided` at all.
 A thread of its own writes, so that a slow disk holds nobody up. What it cannot write is
 counted; the next file then begins with a snapshot again, so that every file can be
 replayed by itself. The last line of a file may be torn by a crash.
@@ -16,13 +17,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 import structlog
 
+from controller.core.actions import Action
+from controller.core.decided import Decided, decided
 from controller.core.events import Event
 from controller.core.model import State
 
@@ -46,10 +49,12 @@ class SnapshotLine(msgspec.Struct, frozen=True, tag_field="kind", tag="snapshot"
 
 
 class EventLine(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
-    """One event that changed the state."""
+    """One event that changed the state, and what was decided on it."""
 
     now_ms: int
     event: Event
+    decided: Decided | None = None
+    """None in a journal that is older than this field."""
 
 
 Line = SnapshotLine | EventLine
@@ -96,10 +101,10 @@ class Journal:
         self._whole = True
         self._put(_Piece(raw, begins=True))
 
-    def note(self, event: Event, now_ms: int, state: State) -> None:
-        """Write an event, after which the state is `state`."""
+    def note(self, event: Event, now_ms: int, state: State, actions: Iterable[Action]) -> None:
+        """Write an event, after which the state is `state`, and the actions that it gave."""
         if self._whole:
-            raw = msgspec.json.encode(EventLine(now_ms, event)) + b"\n"
+            raw = msgspec.json.encode(EventLine(now_ms, event, decided(actions))) + b"\n"
             self._size_bytes += len(raw)
             self._put(_Piece(raw, begins=False))
             if self._size_bytes >= self._max_size_bytes:
@@ -185,13 +190,36 @@ def read(directory: Path) -> Iterator[Line]:
 
 def read_file(path: Path) -> Iterator[Line]:
     """The lines of one file; a torn last line is left out. Raises JournalUnreadable."""
+    for _number, _size_bytes, line in numbered(path):
+        yield line
+
+
+def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
+    """The lines of one file, each with its number and its size. Raises JournalUnreadable."""
     decoder = msgspec.json.Decoder(Line)
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = decoder.decode(raw)
-            except (msgspec.DecodeError, ValueError) as error:
-                if not raw.endswith(b"\n"):
-                    return
-                raise JournalUnreadable(f"{path}:{number}: {error}") from None
-            yield line
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    line = decoder.decode(raw)
+                except (msgspec.DecodeError, ValueError) as error:
+                    if not raw.endswith(b"\n"):
+                        return
+                    text = f"{path}:{number}: no line of a journal: {error}{_origin(raw)}"
+                    raise JournalUnreadable(text) from None
+                yield number, len(raw), line
+    except OSError as error:
+        raise JournalUnreadable(f"{path}: {error.strerror or error}") from None
+
+
+class _Origin(msgspec.Struct):
+    version: str
+
+
+def _origin(raw: bytes) -> str:
+    """Whose snapshot it is that cannot be read."""
+    try:
+        version = msgspec.json.decode(raw, type=_Origin).version
+    except (msgspec.DecodeError, ValueError):
+        return ""
+    return f"; it was written by version {version}: replay it with that one"

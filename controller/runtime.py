@@ -260,7 +260,7 @@ class ControllerRuntime:
         self._state = after
         self._voice.speak(actions)
         if after != before:
-            self._journal.note(event, now_ms, after)
+            self._journal.note(event, now_ms, after, actions)
         self._resolve(actions)
         return await self._read(actions)
 

@@ -20,6 +20,7 @@ from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
+from controller.cli.replaying import replay_journal
 
 app = typer.Typer(
     name="saling",
@@ -271,6 +272,20 @@ def validate(
     report = judge(file, files)
     typer.echo(report.as_json() if output is Output.JSON else report.text())
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def replay(
+    journal: Annotated[
+        Path, typer.Argument(metavar="JOURNAL", help="A file of a journal, or its directory.")
+    ],
+    until: Annotated[
+        str | None, typer.Option("--until", help="Stop at this wall time, in ISO 8601.")
+    ] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Feed a journal through the rules again: is every decision the same? Needs no controller."""
+    raise typer.Exit(replay_journal(journal, until, output))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller import journal as journal_module
+from controller.core.decided import Decided
 from controller.core.events import Tick
 from controller.core.model import State
 from controller.core.step import begin, found
@@ -36,12 +37,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_what_is_written_is_read_back(tmp_path: Path, state: State) -> None:
     journal = Journal(tmp_path / "j", 10**6, 3, "1.0")
     journal.begin(state, 1000)
-    journal.note(Tick(), 1050, state)
+    journal.note(Tick(), 1050, state, [])
     journal.close()
     snapshot, event = read(tmp_path / "j")
     assert isinstance(snapshot, SnapshotLine)
     assert (snapshot.state, snapshot.now_ms, snapshot.version) == (state, 1000, "1.0")
-    assert event == EventLine(1050, Tick())
+    assert event == EventLine(1050, Tick(), Decided())
     (file,) = files(tmp_path / "j")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -52,7 +53,7 @@ def test_each_file_begins_with_a_snapshot_and_only_so_many_are_kept(
     journal = Journal(tmp_path, 1, 3, "1.0")
     journal.begin(state, 1000)
     for number in range(10):
-        journal.note(Tick(), 1000 + number, state)
+        journal.note(Tick(), 1000 + number, state, [])
     journal.close()
     kept = files(tmp_path)
     assert [file.name[-7:-6] for file in kept] == ["9", "0", "1"]
@@ -73,7 +74,7 @@ def test_a_torn_last_line_is_left_out_but_a_spoilt_one_is_told(
 ) -> None:
     journal = Journal(tmp_path, 10**6, 3, "1.0")
     journal.begin(state, 1000)
-    journal.note(Tick(), 1050, state)
+    journal.note(Tick(), 1050, state, [])
     journal.close()
     (file,) = files(tmp_path)
     whole = file.read_bytes()
@@ -96,11 +97,11 @@ def test_a_disk_that_takes_nothing_is_counted_and_later_mended(
     assert journal.errors == 1
     assert "journal" in journal.problem
     place.unlink()
-    journal.note(Tick(), 1050, state)
-    journal.note(Tick(), 1100, state)
+    journal.note(Tick(), 1050, state, [])
+    journal.note(Tick(), 1100, state, [])
     wait_for(lambda: not journal.problem)
     journal.close()
     snapshot, event = read(place)
     assert isinstance(snapshot, SnapshotLine)
     assert snapshot.now_ms == 1050
-    assert event == EventLine(1100, Tick())
+    assert event == EventLine(1100, Tick(), Decided())

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from lab.four_sites import Lab
 from lab.plan import Plan, Service
+from tests.lab.replayed import assert_replays
 
 FAST = Service("paspor", ("jabodetabek", "batam"))
 STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
@@ -41,6 +42,7 @@ async def pair(services: tuple[Service, ...], network: str) -> AsyncIterator[Lab
     lab = make_lab(services, network=network)
     async with lab:
         yield lab
+    assert_replays(lab.plan)
     shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 

@@ -1,0 +1,64 @@
+"""What the rules decided on one event, small and exact: to be written down, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct
+
+from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
+
+DIGEST_BYTES = 8
+
+
+class Change(Struct, frozen=True):
+    """One change of a service's record, with its operator's sentence."""
+
+    service: str
+    revision: int
+    from_phase: str
+    to_phase: str
+    because: str
+
+
+class Decided(Struct, frozen=True, omit_defaults=True):
+    """The decisions on one event, in their order."""
+
+    changes: tuple[Change, ...] = ()
+    actions: tuple[str, ...] = ()
+    """One for each action: its kind, whom it concerns, and a digest of all of it."""
+
+
+def decided(actions: Iterable[Action]) -> Decided:
+    """Write down what was decided."""
+    changes, said = [], []
+    for action in actions:
+        if isinstance(action, Swap):
+            changes.append(_change(action))
+        said.append(f"{_name(action)} {_digest(action)}")
+    return Decided(tuple(changes), tuple(said))
+
+
+def _change(swap: Swap) -> Change:
+    told = swap.transition
+    return Change(told.service, told.revision, told.from_phase, told.to_phase, told.because)
+
+
+def _name(action: Action) -> str:
+    match action:
+        case Swap():
+            return f"change {action.record.service}"
+        case SendOrder():
+            return f"order {action.assignment.service} to {action.agent}"
+        case SendGrant():
+            return f"grant to {action.agent}"
+        case ReadRecord():
+            return f"read {action.service_uid} for {action.agent}"
+        case Answer():
+            return f"answer {action.request_id}"
+
+
+def _digest(action: Action) -> str:
+    return blake2b(msgspec.json.encode(action), digest_size=DIGEST_BYTES).hexdigest()
