@@ -121,6 +121,11 @@ class Client:
         only = {} if service is None else {"service": _name(service)}
         return self._get("/history?" + urlencode({**only, "limit": limit}))
 
+    def what_if(self, query: list[tuple[str, str]]) -> Any:
+        """What would be decided if that were lost now."""
+        path = "/what-if?" + urlencode(query)
+        return self._persist(lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S))
+
     def ask(self, kind: str, service: str | None, body: Mapping[str, Any]) -> Any:
         """Ask for a change, of all services when none is named. It is done once."""
         path = f"/{kind}" if service is None else f"/services/{_segment(service)}/{kind}"

@@ -19,6 +19,7 @@ from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
 from controller.web.desk import Desk, Problem
+from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,6 +51,7 @@ def create_app(
             web.get("/api/v1/state", reading.state),
             web.get("/api/v1/history", reading.history),
             web.get("/api/v1/services/{name}/explain", reading.explain),
+            web.get("/api/v1/what-if", reading.what_if),
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume}", orders.all),
         ]
@@ -65,6 +67,7 @@ class _Reading:
         self._desk = desk
         self._version = version
         self._render_metrics = render_metrics
+        self._forecasting = asyncio.Lock()
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """200 while events are handled."""
@@ -96,6 +99,11 @@ class _Reading:
         response = _json(views.service_view(status, service))
         response.headers["ETag"] = f'"{service.record.revision}"'
         return response
+
+    async def what_if(self, request: web.Request) -> web.Response:
+        """What would be decided if this were lost now; one at a time, beside the rules' loop."""
+        async with self._forecasting:
+            return _json(await forecast(self._desk.status, request))
 
     async def history(self, request: web.Request) -> web.Response:
         """The newest changes, newest first."""

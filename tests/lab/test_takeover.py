@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from lab.four_sites import Lab
 from lab.incident import Act, Watch, act
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+
+TURNING_MS = 500
+"""What a busy machine may take to kill a site, carry an order and write it down."""
 
 
 def serves(epoch: int) -> Any:
@@ -42,6 +46,33 @@ async def test_a_dead_site_is_taken_over_by_its_partner_and_returns_as_its_backu
         await whole.wait_until_protected()
         seen = await whole.api.explain("paspor")
         assert seen["backup"].startswith(dead)
+
+
+async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: Lab) -> None:
+    site = await whole.primary_site("paspor")
+    foreseen = (await whole.api.what_if(lose=site))["services"][0]
+    before = await whole.api.explain("paspor")
+    lost_ms = time.time() * 1000
+    whole.kill_site(site)
+    await whole.wait_for("the takeover", serves(before["epoch"] + 1), "paspor")
+    history = await whole.api.history("paspor")
+    came = [
+        (line["transition"], line["at_ms"] - lost_ms)
+        for line in reversed(history)
+        if line["transition"]["revision"] > before["revision"]
+    ][:4]
+    steps = foreseen["steps"]
+    assert [told["to_phase"] for told, _ in came] == [s["change"]["to_phase"] for s in steps]
+    assert foreseen["primary"] == came[-1][0]["primary"]
+    promotions = [
+        (s, at_ms)
+        for s, (told, at_ms) in zip(steps, came, strict=True)
+        if told["to_phase"] == "PROMOTING"
+    ]
+    ((step, at_ms),) = promotions
+    assert at_ms <= step["within_ms"] + TURNING_MS
+    whole.start_site(site)
+    await whole.wait_until_protected()
 
 
 async def test_a_planned_switchover_loses_nothing(whole: Lab) -> None:

@@ -1,0 +1,168 @@
+"""What would be decided: by the shipped rules, from the live state, which stays as it is."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from controller.core.model import HeldFor, Phase, Protection
+from controller.core.what_if import Forecast, Lost, what_if
+from protocol.messages import Mode, Role
+from protocol.windows import grantor_window_ms, holder_window_ms
+from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
+
+FIRST, SECOND, CENTRE = "jabodetabek", "batam", "arbiter"
+BETWEEN = frozenset((FIRST, SECOND))
+FROM_CENTRE = frozenset((FIRST, CENTRE))
+WRITES_ALONE = (Phase.ALONE, Phase.ARMING, Phase.PROMOTING, Phase.ROUTING)
+
+
+def given(phase: Phase, reason: HeldFor = HeldFor.NOTHING) -> Given:
+    found = Given(phase).held(reason)
+    return found.primary(primary_report(mode=found.service.record.mode))
+
+
+def foresee(
+    found: Given, *places: str, cuts: tuple[frozenset[str], ...] = (), controller: bool = False
+) -> Forecast:
+    (told,) = what_if(found.state(), Lost(places, cuts, controller, CENTRE), [UID], NOW)
+    return told
+
+
+def phases(told: Forecast) -> list[str]:
+    return [one.change.to_phase for one in told.steps]
+
+
+def test_a_lost_primary_is_taken_over_within_the_promise_and_a_promotion() -> None:
+    told = foresee(given(Phase.PROTECTED), FIRST)
+    assert phases(told) == ["COUNTDOWN", "PROMOTING", "ROUTING", "ALONE"]
+    assert (told.served, told.protected, told.held) == (True, False, False)
+    assert (told.primary, told.epoch) == (B, 2)
+    promoted_ms = told.steps[1].within_ms
+    assert grantor_window_ms(TERMS.ttl_ms) <= promoted_ms <= grantor_window_ms(TERMS.ttl_ms) + 200
+    assert told.outage_ms <= promoted_ms + 1300
+    assert "has proved no commit" in told.steps[0].change.because
+    assert f"{A}" in told.mend
+
+
+def test_a_lost_backup_leaves_the_primary_alone_without_an_outage() -> None:
+    told = foresee(given(Phase.PROTECTED), SECOND)
+    assert (phases(told), told.primary, told.outage_ms) == (["ALONE"], A, 0)
+    assert (told.served, told.protected, told.loss_bytes) == (True, False, 0)
+
+
+def test_a_link_between_the_two_moves_nothing() -> None:
+    told = foresee(given(Phase.PROTECTED), cuts=(BETWEEN,))
+    assert (phases(told), told.primary, told.served) == (["ALONE"], A, True)
+
+
+def test_a_primary_that_only_the_controller_does_not_hear_writes_on() -> None:
+    told = foresee(given(Phase.PROTECTED), cuts=(FROM_CENTRE,))
+    assert (phases(told), told.served, told.outage_ms) == ([], True, 0)
+    assert "goes on taking writes" in told.why
+
+
+def test_a_primary_cut_off_from_all_is_taken_over() -> None:
+    told = foresee(given(Phase.PROTECTED), cuts=(FROM_CENTRE, BETWEEN))
+    assert (told.primary, told.served) == (B, True)
+
+
+def test_a_primary_and_its_backup_lost_are_served_by_nobody() -> None:
+    told = foresee(given(Phase.PROTECTED), FIRST, SECOND)
+    assert (told.served, told.outage_ms, told.loss_bytes) == (False, -1, None)
+
+
+def test_a_loss_beyond_the_bound_is_held_with_the_command_that_releases_it() -> None:
+    found = given(Phase.PROTECTED).backup(backup_report(position_bytes=1000))
+    position = 1000 + 100 * 2**20
+    found.primary(primary_report(position_bytes=position)).seen(proven_position_bytes=position)
+    told = foresee(found, FIRST)
+    assert phases(told) == ["COUNTDOWN", "HELD"]
+    assert (told.held, told.served) == (True, False)
+    assert told.loss_bytes is not None
+    assert told.loss_bytes >= 100 * 2**20
+    assert "saling approve paspor --epoch 1 --loss-bytes" in told.mend
+
+
+def test_the_loss_counts_what_may_be_written_until_the_lease_ends() -> None:
+    found = given(Phase.PROTECTED).primary(primary_report(rate_bytes_s=1000))
+    told = foresee(found.seen(proven_rate_bytes_s=1000), FIRST)
+    assert told.loss_bytes == 1000 * grantor_window_ms(TERMS.ttl_ms) // 1000
+
+
+def test_in_sync_mode_nothing_is_lost() -> None:
+    found = given(Phase.PROTECTED).sync()
+    assert found.service.record.protection is Protection.SYNC
+    assert foresee(found, FIRST).loss_bytes == 0
+
+
+def test_a_paused_service_is_not_moved_and_resume_is_named() -> None:
+    told = foresee(Given(Phase.PROTECTED, paused="by siti: night"), FIRST)
+    assert (phases(told), told.served) == ([], False)
+    assert "saling failover paspor" in told.mend
+
+
+def test_without_a_controller_nothing_moves_and_the_partner_grants_on() -> None:
+    told = foresee(given(Phase.PROTECTED), controller=True)
+    assert (told.steps, told.served, told.writes_end_ms) == ((), True, -1)
+    assert "without a limit" in told.why
+
+
+def test_without_controller_and_backup_the_lease_ends_and_so_do_the_writes() -> None:
+    told = foresee(given(Phase.PROTECTED), SECOND, controller=True)
+    assert (told.served, told.writes_end_ms) == (False, holder_window_ms(TERMS.ttl_ms))
+    cut = foresee(given(Phase.PROTECTED), cuts=(BETWEEN,), controller=True)
+    assert (cut.served, cut.writes_end_ms) == (False, holder_window_ms(TERMS.ttl_ms))
+
+
+def test_a_lost_site_that_holds_the_controller_loses_it_too() -> None:
+    told = foresee(given(Phase.PROTECTED), CENTRE)
+    assert told.why.startswith("nothing is moved")
+
+
+def test_a_drain_that_loses_the_controller_is_served_by_nobody() -> None:
+    told = foresee(given(Phase.DRAINING), controller=True)
+    assert (told.served, "nobody tells batam-1" in told.why) == (False, True)
+
+
+@pytest.mark.parametrize("phase", WRITES_ALONE)
+def test_a_primary_without_a_lease_that_is_lost_is_taken_over_by_nobody(phase: Phase) -> None:
+    told = foresee(given(phase), FIRST)
+    assert (told.served, told.primary, told.loss_bytes) == (False, A, None)
+
+
+@pytest.mark.parametrize("phase", WRITES_ALONE)
+def test_a_primary_without_a_lease_writes_on_when_anything_else_is_lost(phase: Phase) -> None:
+    for told in (
+        foresee(given(phase), SECOND),
+        foresee(given(phase), cuts=(FROM_CENTRE, BETWEEN)),
+        foresee(given(phase), SECOND, controller=True),
+    ):
+        assert (told.served, told.primary, told.epoch) == (True, A, 1)
+
+
+def test_a_promotion_under_way_ends_when_the_old_primary_is_lost() -> None:
+    found = given(Phase.PROMOTING)
+    found.primary(primary_report(role=Role.STANDBY, writable=False, mode=Mode.NONE))
+    told = foresee(found, SECOND)
+    assert (phases(told), told.served) == (["ROUTING", "ALONE"], True)
+
+
+def test_a_countdown_goes_on_when_the_silent_primary_is_lost() -> None:
+    told = foresee(given(Phase.COUNTDOWN).silent(), FIRST)
+    assert (told.primary, told.served) == (B, True)
+
+
+@pytest.mark.parametrize("reason", [r for r in HeldFor if r is not HeldFor.NOTHING])
+def test_a_held_service_says_what_releases_it(reason: HeldFor) -> None:
+    told = foresee(given(Phase.HELD, reason), FIRST)
+    assert (told.served, bool(told.mend)) == (False, True)
+
+
+@pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.HELD])
+def test_nothing_is_touched_and_the_answer_is_the_same_twice(phase: Phase) -> None:
+    found = given(phase)
+    before = copy.deepcopy(found.state())
+    assert foresee(found, FIRST) == foresee(found, FIRST)
+    assert found.state() == before
