@@ -97,7 +97,7 @@ def test_in_sync_mode_nothing_is_lost() -> None:
     assert foresee(found, FIRST).loss_bytes == 0
 
 
-def test_a_paused_service_is_not_moved_and_resume_is_named() -> None:
+def test_a_paused_service_is_not_moved_and_the_command_that_moves_it_is_named() -> None:
     told = foresee(Given(Phase.PROTECTED, paused="by siti: night"), FIRST)
     assert (phases(told), told.served) == ([], False)
     assert "saling failover paspor" in told.mend
