@@ -1,75 +1,62 @@
-"""`python -m simulator`: runs seeds until a promise breaks, or tells the story of one."""
+"""`python -m simulator`: runs seeds, tells the story of one, or makes a failing one smaller."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 
-import msgspec
-
-from simulator.profiles import DEFAULT_PROFILE, PROFILES
-from simulator.run import SECONDS, Result, run
-
-PROGRESS_EVERY = 50
+from simulator.many import run_many
+from simulator.profiles import ALL, DEFAULT_PROFILE, PROFILES
+from simulator.run import SECONDS, run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every promise held."""
+    """0 when every promise held, 1 when one was broken, 2 when it was asked wrongly."""
     options = _parser().parse_args(arguments)
     if options.replay is not None:
         return _replay(options)
-    passed = failed = 0
-    for result in _results(options):
-        passed, failed = passed + (not result.broken), failed + bool(result.broken)
-        if options.json:
-            print(msgspec.json.encode(result).decode(), flush=True)
-        elif result.broken:
-            print(f"seed {result.seed}: {result.broken}\n  {result.replay}", flush=True)
-        if (passed + failed) % PROGRESS_EVERY == 0:
-            print(f"{passed} passed, {failed} failed so far", file=sys.stderr, flush=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    profiles = sorted(PROFILES) if options.profile == ALL else [options.profile]
+    return run_many(options.seeds, profiles, options.seconds, options.jobs, as_json=options.json)
 
 
 def _parser() -> argparse.ArgumentParser:
     kinds = "; ".join(f"{profile.name}: {profile.about}" for profile in PROFILES.values())
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__, epilog=kinds)
+    choices = [*sorted(PROFILES), ALL]
     parser.add_argument("--seeds", type=_seeds, default=range(100), help="A:B, B excluded")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--profile", choices=sorted(PROFILES), default=DEFAULT_PROFILE)
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="how long there are faults")
+    parser.add_argument("--jobs", type=_positive, default=1, help="processes")
+    parser.add_argument("--profile", choices=choices, default=DEFAULT_PROFILE, metavar="P")
+    parser.add_argument("--seconds", type=_positive, default=SECONDS, help="for how long it is bad")
     parser.add_argument("--json", action="store_true", help="a line of JSON a seed")
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell the story of one seed")
     return parser
 
 
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
 def _seeds(text: str) -> range:
     first, colon, end = text.partition(":")
     try:
-        return range(int(first), int(end)) if colon else range(int(first), int(first) + 1)
+        seeds = range(int(first), int(end)) if colon else range(int(first), int(first) + 1)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not A:B, such as 0:1000") from None
-
-
-def _results(options: argparse.Namespace) -> Iterator[Result]:
-    one = partial(run, profile=options.profile, seconds=options.seconds)
-    if options.jobs <= 1:
-        yield from map(one, options.seeds)
-        return
-    with ProcessPoolExecutor(options.jobs) as pool:
-        yield from pool.map(one, options.seeds, chunksize=4)
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no seed: B must be more than A")
+    return seeds
 
 
 def _replay(options: argparse.Namespace) -> int:
+    if options.profile == ALL:
+        print("--replay tells one story: name its --profile", file=sys.stderr)
+        return 2
     result = run(options.replay, options.profile, options.seconds, keep_story=True)
     print(result.story)
-    speed = result.simulated_ms / 1000 / result.took_s
-    print(
-        f"digest {result.digest}, {result.simulated_ms / 1000:.1f} s simulated, {speed:.0f} times"
-    )
+    print(f"digest {result.digest}, {result.simulated_ms / 1000:.1f} s simulated, {result.speed}")
     return 1 if result.broken else 0
 
 

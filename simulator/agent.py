@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -79,7 +80,7 @@ class Process:
 
     def later(self, delay_ms: int, do: Callable[[], None]) -> None:
         """Do something in this life; late while the process is paused."""
-        self.kernel.after(delay_ms, lambda: self._awake(do))
+        self.kernel.after(delay_ms, partial(self._awake, do))
 
     @property
     def awake(self) -> bool:
@@ -90,7 +91,7 @@ class Process:
         if not self.alive:
             return
         if self.kernel.now_ms < self.paused_until_ms:
-            self.kernel.at(self.paused_until_ms, lambda: self._awake(do))
+            self.kernel.at(self.paused_until_ms, partial(self._awake, do))
             return
         do()
 

@@ -45,7 +45,8 @@ class Controller:
         self._network = network
         self._wires = wires
         self._watch = watch
-        self._specs = specs
+        self._specs = {spec.uid: spec for spec in specs}
+        """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
@@ -69,14 +70,15 @@ class Controller:
         self._life += 1
         self._sequence = 0
         self._intake = Intake(CLUSTER)
-        term = self.store.lead()
-        for spec in self._specs:
+        term = self.store.lead(self._kernel.now_ms)
+        specs = list(self._specs.values())
+        for spec in specs:
             if spec.uid not in self.store.records:
                 record = found(spec, term)
-                self.store.records[spec.uid] = record
+                self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
-        self.state = begin(self._specs, records, term, "generation", self.now_ms())
+        self.state = begin(specs, records, term, "generation", self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
 
@@ -88,6 +90,22 @@ class Controller:
         self.state = None
         self.crashes_after_actions = -1
         self._kernel.after(down_ms, self.start)
+
+    def restore(self, as_of_ms: int, down_ms: int) -> None:
+        """It dies, and comes back on a store that is an older copy."""
+        self.crash(down_ms)
+        self.store.restore(as_of_ms)
+        self._watch.restored(self._kernel.now_ms, self.store.records)
+
+    def configure(self, spec: ServiceSpec, down_ms: int) -> None:
+        """It is started anew with another configuration of one service."""
+        self._specs[spec.uid] = spec
+        self._watch.configured(self._kernel.now_ms, spec)
+        self.crash(down_ms)
+
+    def declared(self, uid: str) -> ServiceSpec:
+        """What the configuration says of a service now."""
+        return self._specs[uid]
 
     def request(self, request: ev.Requested) -> None:
         """An operator asks for something."""
@@ -145,6 +163,8 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if not isinstance(event, ev.Tick):
+            self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
             self._perform(self.state, actions)
 
@@ -184,7 +204,9 @@ class Controller:
 
     def _swap(self, state: State, action: act.Swap) -> None:
         old = self.store.records[action.record.service_uid]
-        if not self.store.swap(action.record, action.expected_revision, state.term):
+        if not self.store.swap(
+            self._kernel.now_ms, action.record, action.expected_revision, state.term
+        ):
             raise Broken("store", "a swap of the only leader failed")
         new, change = action.record, action.transition
         self._kernel.tell(
@@ -193,6 +215,7 @@ class Controller:
             f"epoch {new.epoch}, primary {new.primary}: {new.because}",
         )
         self._watch.swapped(self._kernel.now_ms, old, new)
+        self._watch.told(self._kernel.now_ms, change, old, new)
 
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:

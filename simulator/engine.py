@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from agents.core.model import JobKind
 from agents.core.observation import Disk, Observation, Probe, ProbeKind
@@ -189,7 +190,7 @@ class Engine:
 
     def write(self, size: int) -> None:
         """A client commits, if the engine takes it."""
-        if not self.writable or self.closing or not self.well:
+        if self.role is not Role.PRIMARY or self.closing or not self.well:
             return
         self.position += size
         if not self.sync_with:
@@ -207,7 +208,7 @@ class Engine:
         self.streamed_ms = self._kernel.now_ms
         self.timeline, self.position = source.timeline, max(self.position, target)
         confirm = self._network.delay_ms()
-        self._kernel.after(confirm, lambda: source.confirm(source_run, self.site, target))
+        self._kernel.after(confirm, partial(source.confirm, source_run, self.site, target))
 
     def confirm(self, run: int, site: str, position: int) -> None:
         """The backup has the log up to here."""

@@ -38,6 +38,8 @@ class History:
 
     def follows(self, timeline: int, position: int, leader: int, leader_at: int) -> bool:
         """Whether a copy holds nothing that the leader's copy does not hold."""
+        if timeline == leader:
+            return position <= leader_at
         return position <= self.reach(leader, leader_at).get(timeline, -1)
 
     def lose(self, timeline: int, position: int) -> int:

@@ -9,6 +9,7 @@ from random import Random
 from simulator.story import Story
 
 Do = Callable[[], None]
+FIRST = 1 << 40
 
 
 class Kernel:
@@ -24,7 +25,13 @@ class Kernel:
     def at(self, when_ms: int, do: Do) -> None:
         """Do something at a moment; at once, after what is due already, when it is past."""
         self._count += 1
-        heapq.heappush(self._queue, (max(when_ms, self.now_ms), self._count, do))
+        when_ms = when_ms if when_ms > self.now_ms else self.now_ms
+        heapq.heappush(self._queue, (when_ms, self._count, do))
+
+    def first_at(self, when_ms: int, do: Do) -> None:
+        """Do something at a moment, before all else that is due then."""
+        self._count += 1
+        heapq.heappush(self._queue, (max(when_ms, self.now_ms), self._count - FIRST, do))
 
     def after(self, delay_ms: int, do: Do) -> None:
         """Do something after a delay."""
@@ -32,9 +39,9 @@ class Kernel:
 
     def run_until(self, end_ms: int) -> None:
         """Do all that is due until this moment."""
-        queue = self._queue
+        queue, pop = self._queue, heapq.heappop
         while queue and queue[0][0] <= end_ms:
-            self.now_ms, _, do = heapq.heappop(queue)
+            self.now_ms, _, do = pop(queue)
             do()
         self.now_ms = end_ms
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from simulator.kernel import Kernel
 
@@ -53,7 +55,8 @@ class Network:
         self._storm, self._storm_until_ms = weather, until_ms
 
     def heal(self) -> None:
-        """End every fault."""
+        """End every fault; bad weather is one, too."""
+        self._weather = replace(self._weather, loss=0.0, doubled=0.0, late=0.0)
         self._cut_until_ms.clear()
         self._broker_down_until_ms = self._storm_until_ms = 0
 
@@ -86,9 +89,10 @@ class Network:
             self._last_ms[source, target] = when_ms
         late_ms = self._kernel.between(0, weather.late_most_ms)
         late = self._kernel.chance(weather.late)
-        self._kernel.at(when_ms + late_ms * late, lambda: self._arrive(raw, deliver))
+        arrive = partial(self._arrive, raw, deliver)
+        self._kernel.at(when_ms + late_ms * late, arrive)
         if self._kernel.chance(weather.doubled):
-            self._kernel.at(when_ms + late_ms, lambda: self._arrive(raw, deliver))
+            self._kernel.at(when_ms + late_ms, arrive)
 
     def _arrive(self, raw: bytes, deliver: Deliver) -> None:
         self._kernel.story.stir(self._kernel.now_ms, raw)

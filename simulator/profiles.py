@@ -18,8 +18,9 @@ HOST_FAULTS = {
     "disk_slow": 2,
     "look_slow": 2,
 }
-NET_FAULTS = {"cut_one_way": 4, "cut_both": 4, "isolate": 4, "storm": 3, "corner": 1}
+NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
+CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
 
@@ -29,8 +30,8 @@ class Profile(Struct, frozen=True):
     name: str
     kinds: dict[str, int]
     about: str
-    where: str = "anywhere"
-    """Which hosts the faults of hosts strike: anywhere, primary, backup."""
+    one_site: bool = False
+    """Whether the faults of hosts strike one site only, drawn by the seed."""
     must_not_fence: str = ""
     """The invariant that these faults fence nobody, if they must not."""
     swarm: bool = True
@@ -85,8 +86,25 @@ PROFILES = {
             must_not_fence="I6", swarm=False,
         ),
         Profile(
-            "backup", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4},
-            "the backup's site alone fails", where="backup", must_not_fence="I7",
+            "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4},
+            "one site alone fails", one_site=True, must_not_fence="I7",
+        ),
+        Profile(
+            "configuration",
+            {
+                **CONFIGURATION, **OPERATORS, "host_crash": 2, "agent_kill_mid": 2, "isolate": 2,
+                "engine_crash": 2, "controller_crash_mid": 2, "broker_down": 1,
+            },
+            "the configuration changes in the middle of operations and failures",
+        ),
+        Profile(
+            "restored",
+            {
+                "store_restored": 6, "controller_crash": 2, "controller_crash_mid": 2,
+                "switchover": 6, "approve": 6, "engine_crash": 3, "agent_kill": 2, "host_crash": 1,
+                "configure_protection": 1,
+            },
+            "the controller comes back on an older copy of its store",
         ),
         Profile(
             "dead_site", {"storm": 2, "look_slow": 1, "controller_crash": 1},
@@ -95,3 +113,5 @@ PROFILES = {
     )
 }  # fmt: skip
 DEFAULT_PROFILE = "everything"
+ALL = "all"
+"""Stands for every profile, one after the other."""

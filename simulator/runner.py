@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.core import actions as act
@@ -94,15 +95,18 @@ class Runner:
             if actions and isinstance(actions[0], act.Persist):
                 self._busy = True
                 delay_ms = self._host.disk_ms()
-                self._later(delay_ms, self._persisting(actions[0], event, after, actions))
+                self._later(delay_ms, partial(self._persisted, actions[0], event, after, actions))
                 return
-            self.replica = after
-            self._act(actions)
+            self._became(after, event)
+            if actions:
+                self._act(actions)
+            else:
+                self.settled = after
 
-    def _persisting(
-        self, persist: act.Persist, event: ev.Event, after: Replica, actions: list[Action]
-    ) -> Callable[[], None]:
-        return lambda: self._persisted(persist, event, after, actions)
+    def _became(self, after: Replica, event: ev.Event) -> None:
+        self.replica = after
+        if not isinstance(event, ev.Tick):
+            self._host.watch.agent_stepped(after, event, self._host.now_ms())
 
     def _persisted(
         self, persist: act.Persist, event: ev.Event, after: Replica, actions: list[Action]
@@ -114,7 +118,7 @@ class Runner:
         self._host.write(self.service.uid, persist.durable)
         if self._process.crash_after_persist():
             return
-        self.replica = after
+        self._became(after, event)
         self._act(actions[1:])
         self._turn()
 
@@ -231,7 +235,7 @@ class Runner:
 
     def _look(self) -> None:
         seen, begun_ms = self._engine.observe(), self._kernel.now_ms
-        self._later(self._host.look_ms(), lambda: self._seen(seen, begun_ms))
+        self._later(self._host.look_ms(), partial(self._seen, seen, begun_ms))
 
     def _seen(self, seen: Observation, begun_ms: int) -> None:
         if begun_ms >= self._changed_ms:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from controller.core.model import ServiceSpec
 from protocol.messages import Role
 from simulator.engine import Changed, Engine
@@ -87,4 +89,4 @@ class Service:
             return
         run, source_run, target = copy.run, source.run, source.position
         delay_ms = self._network.delay_ms()
-        self._kernel.after(delay_ms, lambda: copy.receive(run, source, source_run, target))
+        self._kernel.after(delay_ms, partial(copy.receive, run, source, source_run, target))

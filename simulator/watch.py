@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from controller.core.model import Record
+from agents.core.events import Event as AgentEvent
+from agents.core.model import Replica
+from controller.core.events import Event as ControllerEvent
+from controller.core.model import Record, ServiceSpec, State, Transition
 from protocol.messages import Granted
+from simulator.strike import Strike
 
 
 class Broken(Exception):
@@ -17,8 +21,26 @@ class Broken(Exception):
 class Watch:
     """A checker: sees all that happens, with true times in ms, and raises Broken."""
 
+    def struck(self, now_ms: int, strike: Strike) -> None:
+        """A fault happened, or an operator asked for something."""
+
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """The store holds a new record."""
+
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        """The history holds a new line."""
+
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        """The store is an older copy of itself."""
+
+    def configured(self, now_ms: int, spec: ServiceSpec) -> None:
+        """The configuration declares a service otherwise."""
+
+    def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
+        """The controller's rules took an event that is no Tick, at its own time."""
+
+    def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
+        """An agent's rules took an event that is no Tick, at its own time."""
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         """A grantor gave a lease, and honours it until `end_ms`."""
@@ -42,9 +64,37 @@ class All(Watch):
     def __init__(self, checkers: list[Watch]) -> None:
         self._checkers = checkers
 
+    def add(self, checker: Watch) -> None:
+        """One more, after the others."""
+        self._checkers.append(checker)
+
+    def struck(self, now_ms: int, strike: Strike) -> None:
+        for checker in self._checkers:
+            checker.struck(now_ms, strike)
+
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         for checker in self._checkers:
             checker.swapped(now_ms, old, new)
+
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        for checker in self._checkers:
+            checker.told(now_ms, change, old, new)
+
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        for checker in self._checkers:
+            checker.restored(now_ms, records)
+
+    def configured(self, now_ms: int, spec: ServiceSpec) -> None:
+        for checker in self._checkers:
+            checker.configured(now_ms, spec)
+
+    def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
+        for checker in self._checkers:
+            checker.controller_stepped(state, event, at_ms)
+
+    def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
+        for checker in self._checkers:
+            checker.agent_stepped(replica, event, at_ms)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         for checker in self._checkers:

@@ -103,9 +103,10 @@ def engine_exited(replica: Replica, reason: str, now_ms: int) -> Replica:
 
 def wants_handover(replica: Replica, now_ms: int) -> bool:
     """Whether a crashed primary should move rather than be restarted in place."""
+    if replica.crashed_ms < 0 or replica.handover:
+        return False
     assignment = reigning(replica)
-    movable = assignment is not None and assignment.right is Right.LEASED
-    if assignment is None or not movable or replica.crashed_ms < 0 or replica.handover:
+    if assignment is None or assignment.right is not Right.LEASED:
         return False
     recovery_ms = START_MS + replica.observation.recovery_bytes // RECOVERY_BYTES_A_MS
     budget_ms = assignment.terms.restart_budget_ms
@@ -140,18 +141,18 @@ def _problem(replica: Replica, assignment: Assignment) -> str:
 
 
 def _primary_wish(replica: Replica, assignment: Assignment, now_ms: int) -> Wish | None:
-    seen, writes = replica.observation, may_write(replica, now_ms)
+    seen = replica.observation
     if seen.disk is not Disk.DATA:
         return (JobKind.CREATE, None) if assignment.create else None
     if seen.role is Role.DOWN:
         own_reign = replica.durable.reign_epoch == assignment.epoch
-        if own_reign and writes and replica.durable.diverged:
+        if own_reign and replica.durable.diverged and may_write(replica, now_ms):
             return JobKind.START_PRIMARY, None
         return JobKind.START_STANDBY, None
     if seen.role is Role.STANDBY:
         # The partner is named so that its slot stands before the new reign.
-        return (JobKind.PROMOTE, assignment.partner) if writes else None
-    if writes and replica.sync_with != _sync_with(assignment):
+        return (JobKind.PROMOTE, assignment.partner) if may_write(replica, now_ms) else None
+    if replica.sync_with != _sync_with(assignment) and may_write(replica, now_ms):
         return JobKind.SET_SYNC, None
     return None
 
@@ -278,7 +279,8 @@ def _looked_into(replica: Replica, now_ms: int) -> Replica:
 
 def settle_drain(replica: Replica, now_ms: int) -> Replica:
     """Persist either the release or the resumption of this drain, never both."""
-    assignment, durable = reigning(replica), replica.durable
+    durable = replica.durable
+    assignment = durable.assignment
     if assignment is None or assignment.goal is not Goal.DRAIN or replica.drain_begun_ms < 0:
         return replica
     decided = max(durable.released_revision, durable.resumed_revision)

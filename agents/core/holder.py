@@ -78,6 +78,9 @@ def ask_when_due(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     if assignment is None or not replica.fresh:
         return replica, []
     since_ms = now_ms - replica.probe_begun_ms
+    if since_ms < assignment.terms.renew_ms and assignment.goal is not Goal.DRAIN:
+        # Only a drain asks more often than leases are renewed.
+        return replica, []
     if replica.observation.role is Role.PRIMARY and may_write(replica, now_ms):
         if replica.probing or since_ms < assignment.terms.renew_ms:
             return replica, []
@@ -103,8 +106,8 @@ def say_handover(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
 
 def forget_expired(replica: Replica, now_ms: int) -> Replica:
     """Drop leases that ended, so that they are never counted again."""
-    live = tuple(lease for lease in replica.leases if lease.end_ms > now_ms)
-    return replica if len(live) == len(replica.leases) else replace(replica, leases=live)
+    live = [lease for lease in replica.leases if lease.end_ms > now_ms]
+    return replica if len(live) == len(replica.leases) else replace(replica, leases=tuple(live))
 
 
 def _count(replica: Replica, lease: Lease) -> Replica:

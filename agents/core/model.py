@@ -181,6 +181,8 @@ class Replica(Struct, frozen=True):
     """From here on every acknowledged write waited for that copy; 0 while not known."""
     said: tuple[object, ...] = ()
     """What the last report said that the controller must know at once."""
+    quiet_until_ms: int = 0
+    """No Tick before this finds anything to do; 0 while the last step left something."""
 
     @property
     def start_nonce(self) -> str:

@@ -18,14 +18,15 @@ LOCAL_FAILURES_TO_YIELD = 2
 def reigning(replica: Replica) -> Assignment | None:
     """The assignment, if it makes this replica the primary."""
     assignment = replica.durable.assignment
-    if assignment and assignment.goal in (Goal.PRIMARY, Goal.DRAIN):
-        return assignment
-    return None
+    return None if assignment is None or assignment.goal is Goal.BACKUP else assignment
 
 
 def lease_end_ms(replica: Replica) -> int:
     """When the last live lease ends, as the holder counts; 0 without any."""
-    return max((lease.end_ms for lease in replica.leases), default=0)
+    last_ms = 0
+    for lease in replica.leases:
+        last_ms = max(last_ms, lease.end_ms)
+    return last_ms
 
 
 def allowed(replica: Replica) -> bool:
@@ -33,8 +34,9 @@ def allowed(replica: Replica) -> bool:
     assignment, durable = reigning(replica), replica.durable
     if assignment is None or not replica.fresh or durable.adopted_standby:
         return False
-    promised = max(durable.fenced_revision, durable.released_revision)
-    return promised < assignment.revision and is_own_copy(replica)
+    fenced = durable.fenced_revision >= assignment.revision
+    released = durable.released_revision >= assignment.revision
+    return not fenced and not released and is_own_copy(replica)
 
 
 def may_write(replica: Replica, now_ms: int) -> bool:

@@ -13,12 +13,10 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
     """Where this replica stands."""
     durable, seen = replica.durable, replica.observation
     assignment = durable.assignment
-    revision = assignment.revision if assignment else 0
-    heard = hears_primary(replica, now_ms)
     return ReplicaReport(
         service=replica.service,
         service_uid=replica.service_uid,
-        revision=revision,
+        revision=_revision(replica),
         epoch=assignment.epoch if assignment else 0,
         role=seen.role,
         mode=_mode(replica),
@@ -36,16 +34,16 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         released=_promised(replica, durable.released_revision),
         resumed=_promised(replica, durable.resumed_revision),
         handover=replica.handover,
-        illness=replica.illness if reigning(replica) else "",
-        stopped=revision > 0 and durable.stopped_revision == revision,
+        illness=_illness(replica),
+        stopped=_stopped(replica),
         promise_left_ms=max(0, replica.promise_end_ms - now_ms),
         refused_revision=replica.refused_revision,
-        primary_heard=heard,
+        primary_heard=hears_primary(replica, now_ms),
         primary_illness=replica.primary_illness if hears_illness(replica, now_ms) else "",
         primary_position_bytes=replica.heard_position_bytes,
         primary_position_age_ms=_age(replica.heard_position_bytes, now_ms - replica.heard_ms),
         primary_rate_bytes_s=replica.heard_rate_bytes_s,
-        log_taken=revision > 0 and replica.log_taken_revision == revision,
+        log_taken=_log_taken(replica),
         cannot_promise=not replica.disk_ok,
         doing=replica.doing,
         problem=_problem(replica),
@@ -53,30 +51,51 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
     )
 
 
-def urgent(told: ReplicaReport) -> tuple[object, ...]:
-    """The facts whose change is reported at once; the rest waits for the next turn."""
+def urgent(replica: Replica, now_ms: int) -> tuple[object, ...]:
+    """The facts of a report whose change is told at once; the rest waits for the next turn.
+
+    Asked after every step, so it is taken from the replica without a report being made.
+    """
+    durable, seen = replica.durable, replica.observation
     return (
-        told.revision,
-        told.role,
-        told.mode,
-        told.writable,
-        told.system_identifier,
-        told.streaming,
-        told.sync_active,
-        told.fenced,
-        told.released,
-        told.resumed,
-        told.handover,
-        bool(told.illness),
-        told.stopped,
-        told.promise_left_ms == 0,
-        told.refused_revision,
-        told.primary_heard,
-        told.log_taken,
-        bool(told.primary_illness),
-        told.cannot_promise,
-        told.start_nonce,
+        _revision(replica),
+        seen.role,
+        _mode(replica),
+        _writes(replica, now_ms),
+        seen.system_identifier,
+        seen.streaming,
+        seen.sync_active,
+        _promised(replica, durable.fenced_revision),
+        _promised(replica, durable.released_revision),
+        _promised(replica, durable.resumed_revision),
+        replica.handover,
+        bool(_illness(replica)),
+        _stopped(replica),
+        replica.promise_end_ms <= now_ms,
+        replica.refused_revision,
+        hears_primary(replica, now_ms),
+        _log_taken(replica),
+        hears_illness(replica, now_ms),
+        not replica.disk_ok,
+        replica.start_nonce,
     )
+
+
+def _revision(replica: Replica) -> int:
+    assignment = replica.durable.assignment
+    return assignment.revision if assignment else 0
+
+
+def _illness(replica: Replica) -> str:
+    return replica.illness if reigning(replica) else ""
+
+
+def _stopped(replica: Replica) -> bool:
+    return 0 < _revision(replica) == replica.durable.stopped_revision
+
+
+def _log_taken(replica: Replica) -> bool:
+    return 0 < _revision(replica) == replica.log_taken_revision
 
 
 def _mode(replica: Replica) -> Mode:

@@ -37,6 +37,7 @@ from agents.core.events import (
 from agents.core.invariants import check
 from agents.core.model import Durable, Lease, Permit, Replica
 from agents.core.permission import permit_now, reigning
+from agents.core.quiet import quiet_until_ms
 from agents.core.reporting import report, urgent
 from protocol.messages import Role
 from protocol.windows import grantor_window_ms
@@ -63,14 +64,21 @@ def begin(
 
 def step(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Action]]:
     """Decide what follows from an event. Raises InvariantBroken."""
+    if isinstance(event, Tick) and now_ms < replica.quiet_until_ms:
+        # The last step left nothing to do, and no moment that the rules ask for has come since.
+        return replica, []
     before = replica
     replica, answers = _hear(replica, event, now_ms)
+    heard = replica
     actions: list[Action] = []
     # What cannot be written is not decided either; only the failure itself must be remembered.
-    if replica.guard_known and not isinstance(event, PersistFailed):
+    decides = replica.guard_known and not isinstance(event, PersistFailed)
+    if decides:
         replica, actions = _drive(replica, now_ms)
+    nothing_left = decides and replica is heard and not actions
     actions = answers + actions
     replica, said = _say(replica, now_ms)
+    replica = _rest(replica, nothing_left, now_ms)
     check(before, replica)
     if replica.durable != before.durable:
         actions.insert(0, Persist(replica.durable))
@@ -207,8 +215,15 @@ def _promise_fence(replica: Replica) -> Replica:
 
 
 def _say(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
-    told = report(replica, now_ms)
-    said = urgent(told)
+    said = urgent(replica, now_ms)
     if said == replica.said:
         return replica, []
-    return replace(replica, said=said), [SendReport(told)]
+    return replace(replica, said=said), [SendReport(report(replica, now_ms))]
+
+
+def _rest(replica: Replica, nothing_left: bool, now_ms: int) -> Replica:
+    """Where nothing was left to do, a Tick has nothing to do either before the next moment."""
+    until_ms = quiet_until_ms(replica, now_ms) if nothing_left else 0
+    if until_ms == replica.quiet_until_ms:
+        return replica
+    return replace(replica, quiet_until_ms=until_ms)

@@ -266,6 +266,12 @@ backup_fit = Condition(
     "{backup} has what {primary} needs",
     "{backup} is not fit to take over: {unfit}",
 )
+backup_unfit = Condition(
+    "backup_unfit",
+    lambda v: v.backup is not None and bool(v.backup.unfit),
+    backup_fit.no,
+    backup_fit.yes,
+)
 backup_lost = Condition(
     "backup_lost",
     _backup_lost,
@@ -302,6 +308,9 @@ loss_bearable = Condition(
     _loss_bearable,
     "a failover loses an estimated {loss}, {accepted_loss} are accepted",
     "a failover loses an estimated {loss}, only {accepted_loss} are accepted",
+)
+loss_unbearable = Condition(
+    "loss_unbearable", lambda v: not _loss_bearable(v), loss_bearable.no, loss_bearable.yes
 )
 approval_fits = Condition(
     "approval_fits",
@@ -367,3 +376,9 @@ def held_for(reason: HeldFor) -> Condition:
         f"the service is held for {reason.value}",
         f"the service is not held for {reason.value}",
     )
+
+
+def not_held_for(reason: HeldFor) -> Condition:
+    """A HELD service waits for something else."""
+    held = held_for(reason)
+    return Condition(f"not_{held.name}", lambda v: not held.test(v), held.no, held.yes)

@@ -8,35 +8,36 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core.model import ServiceState
 from controller.core.view import View
-from protocol.messages import Role
+from protocol.messages import ReplicaReport, Role
 
 
-def watch_backup(service: ServiceState, now_ms: int) -> ServiceState:
-    """Note since when the backup is ailing, and since when it follows closely."""
-    view = View(service, now_ms)
-    backup = view.backup
-    well = (
-        backup is not None
-        and backup.role is Role.STANDBY
-        and backup.streaming
-        and not backup.cannot_promise
+def watched(view: View) -> View:
+    """The view, with what was to be noted of the backup and of a fence by now."""
+    service = view.service
+    ailing_ms = -1 if _streams(view.backup) else _since(service.ailing_since_ms, view.now_ms)
+    close = view.follows_closely(view.backup)
+    following_ms = _since(service.following_since_ms, view.now_ms) if close else -1
+    fenced_ms = service.fenced_since_ms
+    if view.primary_now is not None and view.primary_now.fenced:
+        # It stays so for this revision: a promise.
+        fenced_ms = _since(fenced_ms, view.now_ms)
+    known = (service.ailing_since_ms, service.following_since_ms, service.fenced_since_ms)
+    if (ailing_ms, following_ms, fenced_ms) == known:
+        return view
+    noted = replace(
+        service,
+        ailing_since_ms=ailing_ms,
+        following_since_ms=following_ms,
+        fenced_since_ms=fenced_ms,
     )
-    ailing_ms = -1 if well else _since(service.ailing_since_ms, now_ms)
-    close = view.follows_closely(backup)
-    following_ms = _since(service.following_since_ms, now_ms) if close else -1
-    if (ailing_ms, following_ms) == (service.ailing_since_ms, service.following_since_ms):
-        return service
-    return replace(service, ailing_since_ms=ailing_ms, following_since_ms=following_ms)
+    return View(noted, view.now_ms, view.request)
 
 
-def watch_fence(service: ServiceState, now_ms: int) -> ServiceState:
-    """Note when the primary was first seen fenced. It stays so for this revision: a promise."""
-    primary = View(service, now_ms).primary_now
-    if service.fenced_since_ms >= 0 or primary is None or not primary.fenced:
-        return service
-    return replace(service, fenced_since_ms=now_ms)
+def _streams(backup: ReplicaReport | None) -> bool:
+    if backup is None or backup.role is not Role.STANDBY:
+        return False
+    return backup.streaming and not backup.cannot_promise
 
 
 def _since(already_ms: int, now_ms: int) -> int:

@@ -71,6 +71,11 @@ def hold(reason: HeldFor) -> Effect:
     return lambda _view: {"held_for": reason, "approval": None, "maintenance": None}
 
 
+def hold_restored(view: View) -> dict[str, Any]:
+    """What was under way is given up: nobody knows how far it came."""
+    return {**hold(HeldFor.RESTORED)(view), "operation": None}
+
+
 def adopt(view: View) -> dict[str, Any]:
     """Take over what the agents know: the latest reign and its primary."""
     reports = [s.report for s in view.service.reports.values()]
@@ -81,6 +86,7 @@ def adopt(view: View) -> dict[str, Any]:
     )
     latest, primary = ranked[-1]
     others = [r.agent for r in view.spec.replicas if r.agent != primary]
+    identities = [view.record.system_identifier, *(r.system_identifier for r, _ in ranked[::-1])]
     return {
         "held_for": HeldFor.ADOPTION,
         "epoch": max(view.record.epoch, latest.epoch),
@@ -88,7 +94,7 @@ def adopt(view: View) -> dict[str, Any]:
         "backup": others[0] if others else "",
         "operation": None,
         "revision": view.service.heard_revision + ADOPTION_LEAP,
-        "system_identifier": view.record.system_identifier or latest.system_identifier,
+        "system_identifier": next(filter(None, identities), ""),
     }
 
 

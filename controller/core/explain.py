@@ -14,7 +14,7 @@ from controller.core.conditions import primary_acknowledged_alone, primary_prove
 from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
-from controller.core.phases import Row, rows_from
+from controller.core.phases import ROWS_FROM, Row
 from controller.core.refusal import doing
 from controller.core.view import View
 from protocol.messages import ReplicaReport
@@ -133,7 +133,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         + PROMOTION_GUESS_MS,
         predicted_switchover_ms=PROMOTION_GUESS_MS,
         copies=tuple(_copy(service, agent.agent, agent.site, now_ms) for agent in spec.replicas),
-        ways=tuple(_way(row, view) for row in rows_from(record.phase)),
+        ways=tuple(_way(row, view) for row in ROWS_FROM[record.phase]),
         advice=_advice(view),
         warnings=_warnings(view),
         maintenance=_maintenance(view),

@@ -53,12 +53,18 @@ def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
 
 
 def lag_bytes(service: ServiceState) -> int | None:
-    """How far the backup is behind the newest word of the primary."""
+    """How far the backup was behind the primary when it last reported.
+
+    What the primary wrote after that report is no lag: else a busy service whose backup has
+    everything would look further behind than one whose backup stands still.
+    """
     backup = service.reports.get(service.record.backup)
     words = [w for w in (_own_word(service), _reported_word(service)) if w]
     if backup is None or not words:
         return None
-    return max(0, max(words)[0] - backup.report.position_bytes)
+    position, rate, heard_ms = max(words)
+    since_ms = max(0, heard_ms - backup.at_ms)
+    return max(0, position - rate * since_ms // 1000 - backup.report.position_bytes)
 
 
 def _own_word(service: ServiceState) -> tuple[int, int, int] | None:

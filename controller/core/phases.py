@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from controller.core import conditions as c
 from controller.core import maintenance_conditions as m
-from controller.core.conditions import Condition, held_for
+from controller.core.conditions import Condition, held_for, not_held_for
 from controller.core.effects import (
     Effect,
     adopt,
@@ -37,6 +37,7 @@ from controller.core.effects import (
     count_maintenance,
     end_maintenance,
     hold,
+    hold_restored,
     learn_identity,
     note_away,
     nothing_else,
@@ -72,7 +73,11 @@ class Row:
     """It explains nothing of the phase: the record keeps the sentence that does."""
 
     def holds(self, view: View) -> bool:
-        return all(condition(view) for condition in self.when)
+        # A plain loop, for this is most of a step's work and `all` takes twice as long.
+        for condition in self.when:  # noqa: SIM110
+            if not condition.test(view):
+                return False
+        return True
 
     def unmet(self, view: View) -> tuple[str, ...]:
         """What is missing for this row, a sentence each."""
@@ -100,13 +105,16 @@ MAINTENANCE = (
     "{primary}"
 )
 
+RESTORED = (
+    "held: an agent knows revision {heard_revision} and the store only {revision}, so the store is "
+    "an older copy; `saling approve {service}` accepts what the agents know"
+)
+
 TABLE: tuple[Row, ...] = (
     *(
         Row(
             "store_restored", phase, P.HELD, (c.store_behind,),
-            "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
-            "store is an older copy; `saling approve {service}` accepts what the agents know",
-            hold(HeldFor.RESTORED), GIVEN_UP,
+            RESTORED, hold_restored, GIVEN_UP,
         )
         for phase in Phase if phase is not P.HELD
     ),
@@ -194,10 +202,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "loss_too_large", P.COUNTDOWN, P.HELD,
-        (c.fence_certain, c.backup_stands, c.log_settled, Condition(
-            "loss_unbearable", lambda v: not c.loss_bearable(v), c.loss_bearable.no,
-            c.loss_bearable.yes,
-        )),
+        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_unbearable),
         "held: a failover loses an estimated {loss}, only {accepted_loss} are accepted; "
         "`saling approve {service}` releases it",
         hold(HeldFor.LOSS),
@@ -247,11 +252,12 @@ TABLE: tuple[Row, ...] = (
         "{primary} writes under a lease and {backup} may take over",
     ),
     Row(
-        "backup_unfit_in_arming", P.ARMING, P.ALONE,
-        (c.primary_heard, Condition(
-            "backup_unfit", lambda v: v.backup is not None and bool(v.backup.unfit),
-            c.backup_fit.no, c.backup_fit.yes,
-        )),
+        "identity_learned", P.ARMING, P.ARMING, (c.identity_unknown, c.primary_has_identity),
+        "{primary} holds database {system_identifier}, which an older copy of the store lacked",
+        learn_identity,
+    ),
+    Row(
+        "backup_unfit_in_arming", P.ARMING, P.ALONE, (c.primary_heard, c.backup_unfit),
         "{backup} is not fit to take over ({unfit}); {primary} stands alone",
         release,
     ),
@@ -307,13 +313,7 @@ TABLE: tuple[Row, ...] = (
     # HELD: an operator decides, or what was missing comes back by itself.
     Row(
         "store_restored_in_hold", P.HELD, P.HELD,
-        (c.store_behind, Condition(
-            "not_yet_held_for_it", lambda v: v.record.held_for is not HeldFor.RESTORED,
-            "the service is held for another reason", "the service is held for this already",
-        )),
-        "held: an agent knows revision {heard_revision} and the store only {revision}, so the "
-        "store is an older copy; `saling approve {service}` accepts what the agents know",
-        hold(HeldFor.RESTORED),
+        (c.store_behind, not_held_for(HeldFor.RESTORED)), RESTORED, hold_restored, GIVEN_UP,
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,
@@ -386,11 +386,10 @@ TABLE: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-def rows_from(phase: Phase) -> tuple[Row, ...]:
-    """The rows that may fire in a phase, in their order."""
-    return tuple(row for row in TABLE if row.source is phase)
+ROWS_FROM = {phase: tuple(row for row in TABLE if row.source is phase) for phase in Phase}
+"""The rows that may fire in each phase, in their order."""
 
 
 def first_row(view: View) -> Row | None:
     """The row that fires now."""
-    return next((row for row in rows_from(view.record.phase) if row.holds(view)), None)
+    return next((row for row in ROWS_FROM[view.record.phase] if row.holds(view)), None)

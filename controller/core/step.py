@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from controller.core import leases
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
-from controller.core.detector import watch_backup, watch_fence
+from controller.core.detector import watched
 from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
 from controller.core.invariants import check_change
 from controller.core.model import (
@@ -135,7 +135,7 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     state, actions = _settle_all(state, touched, now_ms)
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
-            actions += _remind(state, state.services[uid], agent)
+            actions += _remind(state.services[uid], agent, state.term)
     return state, actions + reads
 
 
@@ -203,7 +203,7 @@ def _on_record_read(state: State, event: RecordRead, now_ms: int) -> tuple[State
             f"this controller wrote revision {known.revision} in term {state.term}"
         )
     service = replace(service, echoes={**service.echoes, event.agent: event.start_nonce})
-    return _put(state, service), _orders(state, service, [event.agent])
+    return _put(state, service), _orders(service, [event.agent], state.term)
 
 
 def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, list[Action]]:
@@ -220,51 +220,46 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [refuse(state, view, event, rows)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
-    state, actions = _take_row(state, view, row)
-    record = state.services[event.service_uid].record
-    operation = record.operation.id if record.operation else ""
-    state, more = _settle_all(state, [event.service_uid], now_ms)
+    service, swap = _take_row(view, row, state.term)
+    orders = _orders(service, [r.agent for r in service.spec.replicas], state.term)
+    operation = service.record.operation.id if service.record.operation else ""
+    state, more = _settle_all(_put(state, service), [event.service_uid], now_ms)
     answer = Answer(event.id, True, row.sentence(view), (), operation)
-    return state, [*actions, *more, answer]
+    return state, [swap, *orders, *more, answer]
 
 
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:
+    services = dict(state.services)
     actions: list[Action] = []
     for uid in uids:
-        service = watch_backup(state.services[uid], now_ms)
-        state = _put(state, watch_fence(service, now_ms))
-        state, more = _settle(state, uid, now_ms)
+        services[uid], more = _settle(services[uid], state.term, now_ms)
         actions += more
-    return state, actions
+    return replace(state, services=services), actions
 
 
-def _settle(state: State, uid: str, now_ms: int) -> tuple[State, list[Action]]:
-    """Take rows of the table until none fires, then tell the replicas."""
+def _settle(service: ServiceState, term: int, now_ms: int) -> tuple[ServiceState, list[Action]]:
+    """Note what is seen, take rows of the table until none fires, then tell the replicas."""
+    view = watched(View(service, now_ms))
     actions: list[Action] = []
     for _ in range(MAX_ROWS_A_STEP):
-        view = View(state.services[uid], now_ms)
         row = first_row(view)
         if row is None:
             break
-        state, swap = _take_row(state, view, row, order=False)
-        actions += swap
-    service = state.services[uid]
-    if actions or _order_is_due(View(service, now_ms)):
-        state = _put(state, replace(service, ordered_ms=now_ms))
-        actions += _orders(state, service, [r.agent for r in service.spec.replicas])
-    return state, actions
+        service, swap = _take_row(view, row, term)
+        view = View(service, now_ms)
+        actions.append(swap)
+    service = view.service
+    if actions or _order_is_due(view):
+        service = replace(service, ordered_ms=now_ms)
+        actions += _orders(service, [r.agent for r in service.spec.replicas], term)
+    return service, actions
 
 
-def _take_row(state: State, view: View, row: Row, order: bool = True) -> tuple[State, list[Action]]:
+def _take_row(view: View, row: Row, term: int) -> tuple[ServiceState, Swap]:
     old = view.record
-    new = row.apply(view, state.term)
+    new = row.apply(view, term)
     check_change(old, new)
-    service = _enter(view, new)
-    state = _put(state, service)
-    actions: list[Action] = [Swap(new, old.revision, _transition(view, row, new))]
-    if order:
-        actions += _orders(state, service, [r.agent for r in service.spec.replicas])
-    return state, actions
+    return _enter(view, new), Swap(new, old.revision, _transition(view, row, new))
 
 
 def _enter(view: View, new: Record) -> ServiceState:
@@ -318,7 +313,7 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
 
 def _order_is_due(view: View) -> bool:
     """Whether an agent must be told something new, or has not taken it for a while."""
-    if view.waits_for_log and view.service.fenced_since_ms > view.service.ordered_ms:
+    if view.service.fenced_since_ms > view.service.ordered_ms and view.waits_for_log:
         return True
     if view.now_ms - view.service.ordered_ms < ORDER_AGAIN_MS:
         return False
@@ -327,25 +322,19 @@ def _order_is_due(view: View) -> bool:
     return behind or view.waits_for_log
 
 
-def _remind(state: State, service: ServiceState, agent: str) -> list[Action]:
+def _remind(service: ServiceState, agent: str, term: int) -> list[Action]:
     """Answer a report that names another revision, or waits for an echo that it may have."""
     report = service.reports[agent].report if agent in service.reports else None
     if report is None:
         return []
     echo = report.start_nonce and service.echoes.get(agent) == report.start_nonce
     if echo or report.revision < service.record.revision:
-        return _orders(state, service, [agent])
+        return _orders(service, [agent], term)
     return []
 
 
-def _orders(state: State, service: ServiceState, agents: list[str]) -> list[Action]:
-    made = [
-        (
-            agent,
-            assignment_for(service, agent, state.term),
-        )
-        for agent in agents
-    ]
+def _orders(service: ServiceState, agents: list[str], term: int) -> list[Action]:
+    made = [(agent, assignment_for(service, agent, term)) for agent in agents]
     return [SendOrder(agent, assignment) for agent, assignment in made if assignment]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
 from controller.core import loss
 from controller.core.events import Requested
@@ -21,46 +21,31 @@ APPROVAL_GOOD_FOR_MS = 10 * 60 * 1000
 FOLLOW_CLOSELY_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True)
 class View:
-    """The facts from which a row of the table decides. Ages are on the controller's clock."""
+    """The facts from which a row of the table decides. Ages are on the controller's clock.
 
-    service: ServiceState
-    now_ms: int
-    request: Requested | None = None
+    It is of one moment and never changes: what many rows ask for is looked up once.
+    """
 
-    @property
-    def spec(self) -> ServiceSpec:
-        return self.service.spec
-
-    @property
-    def record(self) -> Record:
-        return self.service.record
-
-    @property
-    def primary(self) -> ReplicaReport | None:
-        """The newest report of the primary, if it is fresh."""
-        return self._fresh(self.record.primary)
-
-    @property
-    def backup(self) -> ReplicaReport | None:
-        """The newest report of the backup, if it is fresh."""
-        return self._fresh(self.record.backup)
-
-    @property
-    def primary_now(self) -> ReplicaReport | None:
-        """The primary's report, if it is fresh and counts for the present revision."""
-        return self._counting(self.primary)
-
-    @property
-    def backup_now(self) -> ReplicaReport | None:
-        """The backup's report, if it is fresh and counts for the present revision."""
-        return self._counting(self.backup)
-
-    @property
-    def stale_after_ms(self) -> int:
+    def __init__(
+        self, service: ServiceState, now_ms: int, request: Requested | None = None
+    ) -> None:
+        self.service: Final = service
+        self.now_ms: Final = now_ms
+        self.request: Final = request
+        self.spec: Final[ServiceSpec] = service.spec
+        self.record: Final[Record] = service.record
+        interval_ms = self.spec.report_interval_ms
+        self.stale_after_ms: Final = max(3 * interval_ms, silence_ms(self.record.terms))
         """The age at which a report is not believed any more."""
-        return max(3 * self.spec.report_interval_ms, silence_ms(self.record.terms))
+        self.primary: Final = self._fresh(self.record.primary)
+        """The newest report of the primary, if it is fresh."""
+        self.backup: Final = self._fresh(self.record.backup)
+        """The newest report of the backup, if it is fresh."""
+        self.primary_now: Final = self._counting(self.primary)
+        """The primary's report, if it is fresh and counts for the present revision."""
+        self.backup_now: Final = self._counting(self.backup)
+        """The backup's report, if it is fresh and counts for the present revision."""
 
     @property
     def lost_after_ms(self) -> int:
@@ -125,8 +110,8 @@ class View:
         the time for it is not over. In sync mode the backup has all that was acknowledged."""
         since_ms, budget_ms = self.service.fenced_since_ms, self.record.terms.log_budget_ms
         in_time = since_ms >= 0 and self.now_ms - since_ms < budget_ms
-        wanted = self.record.protection is Protection.ASYNC and not self.log_taken
-        return in_time and wanted and self.primary_now is not None
+        wanted = in_time and self.record.protection is Protection.ASYNC and not self.log_taken
+        return wanted and self.primary_now is not None
 
     @property
     def lag_bytes(self) -> int | None:

@@ -23,6 +23,10 @@ class OneReign(Watch):
             raise Broken("I2", f"{new.service}: epoch and revision fell from {last}")
         self._last[new.service] = (new.epoch, new.revision)
 
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        """What was lost may be numbered again; only a reign is never two copies'."""
+        self._last = {r.service: (r.epoch, r.revision) for r in records.values()}
+
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         owner = self._reigns.setdefault((service, epoch), agent)
         if owner != agent:

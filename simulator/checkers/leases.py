@@ -1,7 +1,7 @@
 """I5: who is writable holds a live lease, or nobody else could be promoted meanwhile.
 
-Known by an omniscient clock: every grantor's promise, in true time, and the record in the
-store. In the phases from which a promotion may come (and for a replica that is not the
+Known by an omniscient clock: every grantor's promise, in true time, and the record of the
+highest revision. In the phases from which a promotion may come (and for a replica that is not the
 record's primary at all) a writable engine needs a promise that has not run out.
 """
 
@@ -25,7 +25,10 @@ class LiveLease(Watch):
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         self._check(now_ms, new.service)
-        self._records[new.service] = new
+        known = self._records.get(new.service)
+        # A restored store knows less than was once decided: the highest revision counts.
+        if known is None or new.revision > known.revision:
+            self._records[new.service] = new
         self._check(now_ms, new.service)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:

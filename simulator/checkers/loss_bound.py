@@ -3,7 +3,8 @@ when the backup had taken the whole log of its fenced primary."""
 
 from __future__ import annotations
 
-from controller.core.model import Phase, Record
+from controller.core.model import Phase, Protection, Record, ServiceSpec
+from simulator.setting import ServiceSetting
 from simulator.watch import Broken, Watch
 
 BLUR_MS = 1000
@@ -13,31 +14,37 @@ BLUR_MS = 1000
 class LossBounded(Watch):
     """Compares what was lost with what was accepted when the promotion was decided."""
 
-    def __init__(self, bounds: dict[str, tuple[int, int]]) -> None:
-        self._bounds = bounds
-        """Of the async services: the bound in bytes, and the client's bytes a second."""
-        self._accepted: dict[str, int] = {}
+    def __init__(self, services: tuple[ServiceSetting, ...]) -> None:
+        self._bounds_bytes = {s.name: s.loss_bound_bytes for s in services}
+        self._blurs_bytes = {s.name: s.rate_bytes_s * BLUR_MS // 1000 for s in services}
+        self._accepted_bytes: dict[str, int] = {}
+        """Of the services whose last promotion was one in async mode."""
         self._taken: dict[str, int] = {}
         self._whole: set[tuple[str, int]] = set()
         """The reigns that began with the whole log of the one before."""
+
+    def configured(self, now_ms: int, spec: ServiceSpec) -> None:
+        self._bounds_bytes[spec.name] = spec.loss_bound_bytes
 
     def took_log(self, now_ms: int, service: str, revision: int) -> None:
         self._taken[service] = revision
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
-        if old is None or new.phase is not Phase.PROMOTING or new.service not in self._bounds:
+        if old is None or new.phase is not Phase.PROMOTING:
+            return
+        self._accepted_bytes.pop(new.service, None)
+        if new.protection is Protection.SYNC:
             return
         approved = old.approval.loss_bytes if old.approval else 0
         if self._taken.get(new.service) == old.revision:
             self._whole.add((new.service, new.epoch))
-        self._accepted[new.service] = max(self._bounds[new.service][0], approved)
+        self._accepted_bytes[new.service] = max(self._bounds_bytes[new.service], approved)
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
-        if not lost_bytes or service not in self._bounds:
+        if not lost_bytes or service not in self._accepted_bytes:
             return
         if (service, epoch) in self._whole:
             raise Broken("I4", f"{service}: lost {lost_bytes} bytes, though it had the whole log")
-        accepted = self._accepted.get(service, 0)
-        blur = self._bounds[service][1] * BLUR_MS // 1000
-        if lost_bytes > accepted + blur:
+        accepted = self._accepted_bytes[service]
+        if lost_bytes > accepted + self._blurs_bytes[service]:
             raise Broken("I4", f"{service}: lost {lost_bytes} bytes, {accepted} were accepted")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from controller.core.model import Phase, Record
+from controller.core.model import Phase, Protection, Record
 from simulator.watch import Broken, Watch
 
 
 class NothingLost(Watch):
     """Looks at what a copy lacks when it becomes writable."""
 
-    def __init__(self, sync_services: list[str]) -> None:
-        self._sync = sync_services
+    def __init__(self) -> None:
+        self._sync: set[str] = set()
+        """Services in whose record sync mode is in force."""
         self._planned: dict[str, bool] = {}
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
+        if new.protection is Protection.SYNC:
+            self._sync.add(new.service)
+        else:
+            self._sync.discard(new.service)
         if old and new.phase is Phase.PROMOTING and old.phase is not Phase.PROMOTING:
             self._planned[new.service] = old.phase is Phase.DRAINING
 

@@ -39,8 +39,15 @@ def _always(patch: Patch, condition: Condition) -> None:
         replace(row, when=tuple(_true(c) if c.name == condition.name else c for c in row.when))
         for row in phases.TABLE
     )
-    patch.setattr(phases, "TABLE", rows)
+    _take_rows(patch, rows)
     patch.setattr(conditions, condition.name, _true(condition))
+
+
+def _take_rows(patch: Patch, rows: tuple[phases.Row, ...]) -> None:
+    """Put another table of phases in the place of the shipped one."""
+    rows_from = {phase: tuple(row for row in rows if row.source is phase) for phase in Phase}
+    patch.setattr(phases, "TABLE", rows)
+    patch.setattr(phases, "ROWS_FROM", rows_from)
 
 
 def _true(condition: Condition) -> Condition:
@@ -101,7 +108,7 @@ def backup_is_not_waited_for(patch: Patch) -> None:
         replace(row, when=tuple(mutant if c.name == mutant.name else c for c in row.when))
         for row in phases.TABLE
     )
-    patch.setattr(phases, "TABLE", rows)
+    _take_rows(patch, rows)
 
 
 def no_fence_budget(patch: Patch) -> None:
@@ -152,7 +159,7 @@ def protected_straight_from_maintenance(patch: Patch) -> None:
     rows = tuple(
         replace(row, target=Phase.PROTECTED) if row.name in ends else row for row in phases.TABLE
     )
-    patch.setattr(phases, "TABLE", rows)
+    _take_rows(patch, rows)
     patch.setattr(controller_step, "check_change", lambda _old, _new: None)
 
 
@@ -187,7 +194,7 @@ def released_without_the_log(patch: Patch) -> None:
         replace(row, when=tuple(_RELEASED if c.name == _RELEASED.name else c for c in row.when))
         for row in phases.TABLE
     )
-    patch.setattr(phases, "TABLE", rows)
+    _take_rows(patch, rows)
 
 
 _RELEASED = replace(

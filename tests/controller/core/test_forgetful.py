@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from controller.core.conditions import ASYNC_PATIENCE_MS
-from controller.core.detector import watch_backup
+from controller.core.detector import watched
 from controller.core.events import Kind
 from controller.core.explain import explain
 from controller.core.model import Phase
@@ -19,9 +19,8 @@ FULL = "the state directory cannot be written"
 
 def forgetful(phase: Phase) -> Given:
     given = Given(phase)
-    given.service = watch_backup(
-        given.backup(backup_report(cannot_promise=True, problem=FULL)).service, NOW
-    )
+    given.backup(backup_report(cannot_promise=True, problem=FULL))
+    given.service = watched(given.view()).service
     return given
 
 

@@ -21,7 +21,7 @@ from controller.core.model import (
     Phase,
     Protection,
 )
-from controller.core.phases import TABLE, Row, first_row, rows_from
+from controller.core.phases import ROWS_FROM, TABLE, Row, first_row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
@@ -110,6 +110,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("new_settings", P.PROTECTED): lambda: Given(P.PROTECTED, terms=OTHER_TERMS),
     **{("new_protection", phase): partial(newly_sync, phase) for phase in (P.PROTECTED, P.ALONE)},
     ("armed", P.ARMING): lambda: Given(P.ARMING),
+    ("identity_learned", P.ARMING): lambda: Given(P.ARMING, system_identifier=""),
     ("backup_lost_in_arming", P.ARMING): lambda: (
         Given(P.ARMING).backup(None).seen(entered_ms=NOW - 9000)
     ),
@@ -187,7 +188,7 @@ def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> N
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
     sources = {r.source for r in TABLE if r.target is P.COUNTDOWN}
     assert sources == {P.PROTECTED, P.DRAINING, P.HELD}
-    from_hold = [r for r in rows_from(P.HELD) if r.target is P.COUNTDOWN]
+    from_hold = [r for r in ROWS_FROM[P.HELD] if r.target is P.COUNTDOWN]
     names = {c.name for r in from_hold for c in r.when}
     assert "held_for_loss" in names
 

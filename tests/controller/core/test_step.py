@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.events import Event, Kind, RecordRead, Tick
-from controller.core.model import Approval, HeldFor, Phase, State
+from controller.core.model import Approval, HeldFor, Operation, Phase, State
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.messages import CONTROLLER, Goal, Mode, Right, Role
 from protocol.windows import grantor_window_ms
 from tests.controller.core.given import (
     NOW,
+    SYSTEM,
     TERMS,
     UID,
     A,
@@ -294,6 +295,27 @@ def test_an_adopted_record_leaps_past_what_was_heard_and_is_taken_by_both_first(
     assert record.held_for is HeldFor.ADOPTION
     ordered = [a.assignment for a in actions if isinstance(a, SendOrder)]
     assert all(o.right is Right.LEASED for o in ordered)
+
+
+def test_an_adoption_learns_the_database_from_whoever_knows_it() -> None:
+    """The agent of the latest reign may just have restarted, and not have looked at its disk."""
+    given = Given(P.HELD, held_for=HeldFor.RESTORED, system_identifier="")
+    given.primary(primary_report(epoch=2, system_identifier="")).seen(heard_revision=50)
+    request = given.asked(Kind.APPROVE, epoch=1).request
+    assert request is not None
+    state, _ = after(given, request)
+    assert state.services[UID].record.system_identifier == SYSTEM
+
+
+def test_an_operation_is_given_up_when_the_store_is_found_to_be_an_older_copy() -> None:
+    """Nobody knows how far it came; the history says so at the moment when it is dropped."""
+    operation = Operation("paspor-9", "switchover", "siti", "", A, B)
+    state, actions = after(
+        Given(P.DRAINING, operation=operation), said(B, backup_report(revision=12))
+    )
+    (outcome,) = [a.transition.outcome for a in actions if isinstance(a, Swap)]
+    assert state.services[UID].record.operation is None
+    assert outcome == "given up"
 
 
 def test_a_refused_request_says_what_is_missing_and_changes_nothing() -> None:

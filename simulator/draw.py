@@ -1,0 +1,49 @@
+"""Draws what a world is made of: small ones most often, for they find the most in their time."""
+
+from __future__ import annotations
+
+from random import Random
+
+from msgspec.structs import replace
+
+from controller.core.model import Protection
+from simulator.clock import RATE_MOST_PPM
+from simulator.profiles import Profile
+from simulator.setting import ServiceSetting, Setting
+
+SITES = ("alpha", "bravo", "charlie", "delta", "echo")
+HOW_MANY_SITES = (2, 2, 2, 2, 3, 3, 4, 5)
+HOW_MANY_SERVICES = (1, 1, 1, 1, 2, 2, 3, 4, 6, 8, 12)
+LEASES = ("fast", "fast", "fast", "tight", "standard")
+CLOCKS_PPM = (-RATE_MOST_PPM, 0, RATE_MOST_PPM, RATE_MOST_PPM)
+
+
+def draw_setting(random: Random, profile: Profile) -> Setting:
+    """The setting of one seed."""
+    sites = SITES[: random.choice(HOW_MANY_SITES)]
+    count = max(random.choice(HOW_MANY_SERVICES), len(sites) // 2)
+    return Setting(
+        sites=sites,
+        services=tuple(_draw_service(random, f"s{n + 1}", sites) for n in range(count)),
+        weather="calm" if profile.must_not_fence else random.choice(("calm", "rough")),
+        ordered=random.random() < 0.5,
+        rates_ppm=tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1)),
+    )
+
+
+def _draw_service(random: Random, name: str, sites: tuple[str, ...]) -> ServiceSetting:
+    primary, backup = random.sample(sites, 2)
+    service = ServiceSetting(
+        name=name,
+        primary=primary,
+        backup=backup,
+        lease=random.choice(LEASES),
+        protection=random.choice((Protection.ASYNC, Protection.SYNC)),
+        write_every_ms=random.choice((20, 50)),
+        write_bytes=random.choice((500, 20_000)),
+    )
+    terms = service.terms
+    enough = service.rate_bytes_s * (terms.ttl_ms + 2 * terms.renew_ms) // 1000
+    bound = random.choice((enough // 4, enough * 2, enough * 2, enough * 20))
+    # A bound that is seldom met, or often, or always: it depends on what clients write.
+    return replace(service, loss_bound_bytes=bound)

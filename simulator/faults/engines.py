@@ -1,0 +1,76 @@
+"""Faults of databases: they crash, hang, or fail to commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.faults.base import Draw, Takes, Verb
+from simulator.strike import Strike
+
+if TYPE_CHECKING:
+    from simulator.fate import Fate
+    from simulator.world import World
+
+
+def crash_engine(world: World, strike: Strike) -> None:
+    """The engine dies by itself, its guard lives."""
+    site, name = strike.on
+    host, service = world.host(site), world.service(name)
+    guard = host.guards.get(service.uid)
+    if guard and guard.alive and host.up:
+        guard.crash_engine()
+
+
+def hang_engine(world: World, strike: Strike) -> None:
+    """Its disk does not answer."""
+    site, name = strike.on
+    world.service(name).engines[site].hung_until_ms = strike.until_ms
+
+
+def fail_commits(world: World, strike: Strike) -> None:
+    """Commits fail for a reason of this copy alone, such as a full disk."""
+    site, name = strike.on
+    world.service(name).engines[site].local_illness_until_ms = strike.until_ms
+
+
+def fail_commits_everywhere(world: World, strike: Strike) -> None:
+    """Commits fail for a reason that every copy shares, such as a read-only setting."""
+    for engine in world.service(strike.on[0]).engines.values():
+        engine.shared_illness_until_ms = strike.until_ms
+
+
+VERBS = (
+    Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
+    Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
+    Verb("fail-commits", fail_commits, (Takes.SITE, Takes.SERVICE)),
+    Verb("fail-commits-everywhere", fail_commits_everywhere, (Takes.SERVICE,)),
+)
+
+
+def draw_crash_engine(fate: Fate) -> list[Strike]:
+    """Of one copy."""
+    return [fate.strike("crash-engine", *fate.copy())]
+
+
+def draw_hang_engine(fate: Fate) -> list[Strike]:
+    """Of one copy."""
+    return [fate.strike("hang-engine", *fate.copy(), for_ms=fate.duration_ms())]
+
+
+def draw_fail_commits(fate: Fate) -> list[Strike]:
+    """Of one copy."""
+    return [fate.strike("fail-commits", *fate.copy(), for_ms=fate.duration_ms())]
+
+
+def draw_fail_commits_everywhere(fate: Fate) -> list[Strike]:
+    """Of one service."""
+    name = fate.service().name
+    return [fate.strike("fail-commits-everywhere", name, for_ms=fate.duration_ms())]
+
+
+DRAWS: dict[str, Draw] = {
+    "engine_crash": draw_crash_engine,
+    "engine_hang": draw_hang_engine,
+    "engine_local": draw_fail_commits,
+    "engine_shared": draw_fail_commits_everywhere,
+}

@@ -1,0 +1,97 @@
+"""Faults of the network: links that break one way or both, and bad weather."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.faults.base import Draw, Takes, Verb
+from simulator.network import HUB, Weather
+from simulator.strike import Strike
+
+if TYPE_CHECKING:
+    from simulator.fate import Fate
+    from simulator.world import World
+
+STORM = Weather(near_ms=1, far_ms=120, loss=0.25, doubled=0.2, late=0.15, late_most_ms=5000)
+
+
+def cut(world: World, strike: Strike) -> None:
+    """Nothing gets from one place to the other, nor back."""
+    one, other = strike.on
+    world.network.cut(one, other, strike.until_ms)
+    world.network.cut(other, one, strike.until_ms)
+
+
+def cut_one_way(world: World, strike: Strike) -> None:
+    """Nothing gets from the first place to the second."""
+    source, target = strike.on
+    world.network.cut(source, target, strike.until_ms)
+
+
+def isolate(world: World, strike: Strike) -> None:
+    """Nothing gets from a place to any other, nor back."""
+    (place,) = strike.on
+    for other in world.places:
+        if other != place:
+            world.network.cut(place, other, strike.until_ms)
+            world.network.cut(other, place, strike.until_ms)
+
+
+def storm(world: World, strike: Strike) -> None:
+    """Messages are lost, doubled and late, everywhere."""
+    world.network.storm(STORM, strike.until_ms)
+
+
+VERBS = (
+    Verb("cut", cut, (Takes.PLACE, Takes.PLACE)),
+    Verb("cut-one-way", cut_one_way, (Takes.PLACE, Takes.PLACE)),
+    Verb("isolate", isolate, (Takes.PLACE,)),
+    Verb("storm", storm),
+)
+
+
+def draw_cut(fate: Fate) -> list[Strike]:
+    """Any two places."""
+    return [fate.strike("cut", *fate.two_places(), for_ms=fate.duration_ms())]
+
+
+def draw_cut_one_way(fate: Fate) -> list[Strike]:
+    """Any two places."""
+    return [fate.strike("cut-one-way", *fate.two_places(), for_ms=fate.duration_ms())]
+
+
+def draw_isolate(fate: Fate) -> list[Strike]:
+    """A site where it hurts."""
+    return [fate.strike("isolate", fate.site(), for_ms=fate.duration_ms())]
+
+
+def draw_storm(fate: Fate) -> list[Strike]:
+    """For a while."""
+    return [fate.strike("storm", for_ms=fate.duration_ms())]
+
+
+def draw_corner(fate: Fate) -> list[Strike]:
+    """A primary loses one grantor for long, and then the other one too."""
+    record = fate.record(fate.service())
+    if record is None:
+        return []
+    ttl_ms = record.terms.ttl_ms
+    first, last = fate.shuffled((HUB, record.backup))
+    gap_ms = fate.between(ttl_ms, 3 * ttl_ms)
+    strikes = [
+        fate.strike("cut", record.primary, first, for_ms=6 * ttl_ms),
+        fate.strike("cut", record.primary, last, for_ms=6 * ttl_ms - gap_ms, after_ms=gap_ms),
+    ]
+    if fate.chance(0.5):
+        down_ms = fate.between(20, 300)
+        strikes.append(fate.strike("crash-controller", for_ms=down_ms, after_ms=gap_ms))
+    return strikes
+
+
+DRAWS: dict[str, Draw] = {
+    "cut": draw_cut,
+    "cut_one_way": draw_cut_one_way,
+    "isolate": draw_isolate,
+    "storm": draw_storm,
+    "corner": draw_corner,
+}

@@ -1,0 +1,90 @@
+"""Operators who ask for something, at good moments and bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from controller.core.events import Kind, Requested
+from controller.core.view import View
+from simulator.faults.base import Draw, Takes, Verb
+from simulator.faults.hosts import BOOT_MS
+from simulator.strike import Strike
+
+if TYPE_CHECKING:
+    from simulator.fate import Fate
+    from simulator.world import World
+
+
+def _ask(kind: Kind) -> Callable[[World, Strike], None]:
+    def ask(world: World, strike: Strike) -> None:
+        name, *figures = strike.on
+        epoch, loss_bytes = map(int, figures) if figures else _as_shown(world, name)
+        world.request(
+            lambda id_: Requested(
+                id_, kind, world.service(name).uid, "an operator", "a test",
+                epoch=epoch, loss_bytes=loss_bytes, for_ms=strike.for_ms,
+            )
+        )  # fmt: skip
+
+    return ask
+
+
+def _as_shown(world: World, name: str) -> tuple[int, int]:
+    """The epoch, and the loss that a failover would bring, as an operator reads them."""
+    state = world.controller.state
+    if state is None:
+        return 0, -1
+    view = View(state.services[world.service(name).uid], world.controller.now_ms())
+    loss_bytes = view.loss_bytes
+    return view.record.epoch, -1 if loss_bytes is None else loss_bytes
+
+
+VERBS = tuple(
+    Verb(kind.value, _ask(kind), (Takes.SERVICE,), (Takes.NUMBER, Takes.NUMBER)) for kind in Kind
+)
+
+
+def _draw(kind: Kind) -> Draw:
+    def draw(fate: Fate) -> list[Strike]:
+        lasts_ms = fate.between(1, 40_000) if kind is Kind.BEGIN_MAINTENANCE else 0
+        return [fate.strike(kind.value, fate.service().name, for_ms=lasts_ms)]
+
+    return draw
+
+
+def draw_approve(fate: Fate) -> list[Strike]:
+    """With the figures that are shown, or others."""
+    name = fate.service().name
+    epoch, loss_bytes = _as_shown(fate.world, name)
+    if loss_bytes >= 0:
+        loss_bytes = loss_bytes * fate.choice((1, 1, 2)) - fate.between(0, 1)
+    return [fate.strike(Kind.APPROVE.value, name, str(epoch), str(loss_bytes))]
+
+
+def draw_maintenance(fate: Fate) -> list[Strike]:
+    """The backup's host is patched: announced, stopped too soon or in time, or never."""
+    service = fate.service()
+    record = fate.record(service)
+    if record is None:
+        return []
+    announced = Kind.BEGIN_MAINTENANCE.value
+    strikes = [fate.strike(announced, service.name, for_ms=fate.between(1, 40_000))]
+    if fate.may_strike(record.backup) and fate.chance(0.7):
+        begin_ms, end_ms = fate.between(0, 3000), 3000 + fate.duration_ms() + BOOT_MS
+        strikes.append(
+            fate.strike(
+                "crash-host", record.backup, for_ms=end_ms - begin_ms, after_ms=begin_ms
+            )
+        )  # fmt: skip
+    if fate.chance(0.3):
+        ended = Kind.END_MAINTENANCE.value
+        strikes.append(fate.strike(ended, service.name, after_ms=fate.duration_ms()))
+    return strikes
+
+
+DRAWS: dict[str, Draw] = {
+    **{kind.value: _draw(kind) for kind in Kind},
+    Kind.APPROVE.value: draw_approve,
+    "maintenance": draw_maintenance,
+}

@@ -1,0 +1,30 @@
+"""Faults of the controller's store: it is restored from a copy of some time ago."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.faults.base import Draw, Takes, Verb
+from simulator.strike import Strike
+
+if TYPE_CHECKING:
+    from simulator.fate import Fate
+    from simulator.world import World
+
+
+def restore_store(world: World, strike: Strike) -> None:
+    """The controller is stopped, and started on the store of so many milliseconds ago."""
+    as_of_ms = world.kernel.now_ms - int(strike.on[0])
+    world.controller.restore(as_of_ms, strike.lasts_ms)
+
+
+VERBS = (Verb("restore-store", restore_store, (Takes.NUMBER,)),)
+
+
+def draw_restore(fate: Fate) -> list[Strike]:
+    """A backup of some seconds ago."""
+    back_ms = str(fate.between(50, 20_000))
+    return [fate.strike("restore-store", back_ms, for_ms=fate.duration_ms())]
+
+
+DRAWS: dict[str, Draw] = {"store_restored": draw_restore}

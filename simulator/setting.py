@@ -1,0 +1,71 @@
+"""What a world is made of, as data: its sites, services, weather and clocks."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from config.leases import PROFILES
+from controller.core.model import Protection, ReplicaSpec, ServiceSpec
+from protocol.messages import LeaseTerms
+from simulator.network import Weather
+
+TIGHT = LeaseTerms(1000, 200, 200, 500, 1500)
+"""Shorter than any shipped profile: what comes just in time there is late here."""
+LEASES = {"tight": TIGHT, "fast": PROFILES["fast"], "standard": PROFILES["standard"]}
+"""Those that are shipped, but for the patient one: it is too slow for a world."""
+WEATHERS = {
+    "calm": Weather(1, 30),
+    "rough": Weather(1, 60, loss=0.02, doubled=0.05, late=0.02, late_most_ms=3000),
+}
+
+
+class ServiceSetting(Struct, frozen=True):
+    """One service: where it stands, what is asked of it, what its clients write."""
+
+    name: str
+    primary: str
+    backup: str
+    lease: str = "fast"
+    protection: Protection = Protection.ASYNC
+    loss_bound_bytes: int = 16 * 1024 * 1024
+    write_every_ms: int = 50
+    write_bytes: int = 500
+
+    @property
+    def rate_bytes_s(self) -> int:
+        return self.write_bytes * 1000 // self.write_every_ms
+
+    @property
+    def terms(self) -> LeaseTerms:
+        return LEASES[self.lease]
+
+    @property
+    def spec(self) -> ServiceSpec:
+        """The same as the controller's rules know it."""
+        return ServiceSpec(
+            name=self.name,
+            uid=f"uid-{self.name}",
+            terms=self.terms,
+            replicas=tuple(
+                ReplicaSpec(site, site, priority, f"{site}:{self.name}", f"{site}:8443", "key")
+                for priority, site in enumerate((self.primary, self.backup))
+            ),
+            protection=self.protection,
+            loss_bound_bytes=self.loss_bound_bytes,
+        )
+
+
+class Setting(Struct, frozen=True):
+    """A world before its first moment."""
+
+    sites: tuple[str, ...]
+    services: tuple[ServiceSetting, ...]
+    weather: str = "calm"
+    ordered: bool = True
+    """Whether what goes over the broker keeps its order, but for what is late or doubled."""
+    rates_ppm: tuple[int, ...] = ()
+    """How much too fast each clock runs: the hub's, then the sites'. Missing ones are right."""
+
+    def rate_ppm(self, place: int) -> int:
+        """Of the hub (0) or a site (from 1 on, in the order of `sites`)."""
+        return self.rates_ppm[place] if place < len(self.rates_ppm) else 0
