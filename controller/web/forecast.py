@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from controller.core.what_if import Lost, what_if
+from controller.core.lost import Lost
+from controller.core.what_if import what_if
 from controller.status import Status
 from controller.web import intake
 from controller.web.desk import Problem

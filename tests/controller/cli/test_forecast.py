@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from controller.cli.client import Client
+from controller.core.lost import Lost
 from controller.core.model import Phase
-from controller.core.what_if import Lost, what_if
+from controller.core.what_if import what_if
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub
 from tests.controller.core.given import NOW, UID, Given

@@ -6,8 +6,9 @@ import copy
 
 import pytest
 
+from controller.core.lost import Lost
 from controller.core.model import HeldFor, Phase, Protection
-from controller.core.what_if import Forecast, Lost, what_if
+from controller.core.what_if import Forecast, what_if
 from protocol.messages import Mode, Role
 from protocol.windows import grantor_window_ms, holder_window_ms
 from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
