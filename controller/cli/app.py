@@ -18,9 +18,10 @@ from config.validate import validate as judge
 from controller.cli import absence, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.forecast import Loss, pairs, show_forecast
+from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
+from controller.cli.pairs import TakesCuts, pairs
 from controller.cli.replaying import replay_journal
 
 app = typer.Typer(
@@ -96,15 +97,14 @@ def explain(
         views.show_explanation(Client(controller, token_file), service, output)
 
 
-@app.command("what-if")
+@app.command("what-if", cls=TakesCuts)
 def forecast(
     lose: Annotated[list[str] | None, typer.Option(help="A site that is lost; repeatable.")] = None,
-    ends: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
     cut: Annotated[
         list[str] | None,
-        typer.Option(metavar="A B", help="Places that do not hear each other; repeatable."),
+        typer.Option(metavar="A B", help="Two places that do not hear each other; repeatable."),
     ] = None,
-    kill_controller: Annotated[bool, typer.Option("--kill-controller", help="It dies.")] = False,
+    kill_controller: Annotated[bool, typer.Option("--kill-controller", help="It is lost.")] = False,
     service: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -112,8 +112,7 @@ def forecast(
 ) -> None:
     """What would be decided if this were lost now. Changes nothing. 3: not all are served."""
     with answers(output):
-        # The option takes the first place of a cut; the second one comes as an argument.
-        loss = Loss(tuple(lose or ()), pairs(cut or [], ends or []), kill_controller)
+        loss = Loss(tuple(lose or ()), pairs(cut or []), kill_controller)
         client = Client(controller, token_file)
         raise typer.Exit(show_forecast(client, loss, tuple(service or ()), output))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 
-DIGEST_BYTES = 8
+encode = msgspec.json.Encoder().encode
 
 
 class Change(Struct, frozen=True):
@@ -31,14 +31,22 @@ class Decided(Struct, frozen=True, omit_defaults=True):
     """One for each action: its kind, whom it concerns, and a digest of all of it."""
 
 
+NOTHING = Decided()
+
+
 def decided(actions: Iterable[Action]) -> Decided:
-    """Write down what was decided."""
+    """Write down what was decided. The controller's loop does this for every event it writes."""
     changes, said = [], []
     for action in actions:
+        # It finds a rule that decides otherwise, not a forger: 32 bits in a quarter of the time.
+        digest = crc32(encode(action))
+        if isinstance(action, SendGrant):
+            said.append(f"grant to {action.agent} {digest:08x}")
+            continue
         if isinstance(action, Swap):
             changes.append(_change(action))
-        said.append(f"{_name(action)} {_digest(action)}")
-    return Decided(tuple(changes), tuple(said))
+        said.append(f"{_name(action)} {digest:08x}")
+    return Decided(tuple(changes), tuple(said)) if said else NOTHING
 
 
 def _change(swap: Swap) -> Change:
@@ -46,19 +54,13 @@ def _change(swap: Swap) -> Change:
     return Change(told.service, told.revision, told.from_phase, told.to_phase, told.because)
 
 
-def _name(action: Action) -> str:
+def _name(action: Swap | SendOrder | ReadRecord | Answer) -> str:
     match action:
-        case Swap():
-            return f"change {action.record.service}"
         case SendOrder():
             return f"order {action.assignment.service} to {action.agent}"
-        case SendGrant():
-            return f"grant to {action.agent}"
+        case Swap():
+            return f"change {action.record.service}"
         case ReadRecord():
             return f"read {action.service_uid} for {action.agent}"
         case Answer():
             return f"answer {action.request_id}"
-
-
-def _digest(action: Action) -> str:
-    return blake2b(msgspec.json.encode(action), digest_size=DIGEST_BYTES).hexdigest()

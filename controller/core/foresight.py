@@ -14,17 +14,25 @@ from controller.core.assignments import assignment_for
 from controller.core.conditions import ASYNC_PATIENCE_MS
 from controller.core.decided import Change
 from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Tick
-from controller.core.imagined import PROMOTION_MS, STREAM_ENDS_MS, Imagined, ask_of
+from controller.core.imagined import (
+    PROMOTION_MS,
+    STREAM_ENDS_MS,
+    Imagined,
+    ask_of,
+    on_another_clock,
+)
 from controller.core.lost import Lost, links_of
 from controller.core.model import Phase, ServiceState, State
 from controller.core.step import step
 from controller.core.view import View
-from protocol.messages import Ask, Header, Renew, ReplicaReport, Report
+from protocol.messages import Ask, Header, Mode, Renew, ReplicaReport, Report, Role
 from protocol.windows import grantor_window_ms, silence_ms
 
 TURN_MS = 100
 """A message, and what is done on it before the next one leaves, takes so long at most."""
 SPARE_MS = 1000
+REPORTS_MISSED = 2
+"""An agent that says nothing for so many of its reports is taken to be silent already."""
 AGAIN_AT_MOST = 6
 """So many times the longest patience of the rules may pass before it is enough."""
 
@@ -88,14 +96,18 @@ class Foresight:
         self._note_service()
         return len(self.steps) > decided or self.served != served
 
+    @property
+    def _since_ms(self) -> int:
+        """On a right clock; the controller's may be slow."""
+        return on_another_clock(self.now_ms - self._begun_ms)
+
     def _note_service(self) -> None:
-        primary = self.service.record.primary
-        since_ms = self.now_ms - self._begun_ms
-        serves = any(one.takes_writes() for one in self.agents if one.agent == primary)
+        primary = next((x for x in self.agents if x.agent == self.service.record.primary), None)
+        serves = primary is not None and primary.takes_writes and not primary.draining
         if serves and not self.served and self._turns:
-            self.served_from_ms = since_ms
-        if serves:
-            self.served_until_ms = since_ms
+            self.served_from_ms = self._since_ms
+        if primary is not None and primary.takes_writes:
+            self.served_until_ms = self._since_ms
         self.served = serves
         self._turns += 1
 
@@ -121,7 +133,7 @@ class Foresight:
             change = Change(
                 told.service, told.revision, told.from_phase, told.to_phase, told.because
             )
-            self.steps.append(Step(self.now_ms - self._begun_ms, change))
+            self.steps.append(Step(self._since_ms + TURN_MS, change))
             if told.to_phase == Phase.PROMOTING and told.loss_bytes >= 0:
                 self.moved_loss_bytes = told.loss_bytes
 
@@ -129,16 +141,17 @@ class Foresight:
 def _last_words(service: ServiceState, now_ms: int) -> dict[str, ReplicaReport]:
     """What the two that are heard now say last: the primary is as far by then as it may be."""
     view, record = View(service, now_ms), service.record
-    told = {}
-    if view.primary is not None:
-        told[record.primary] = view.primary
-        word = view.last_word
-        if word is not None and _proves(service, view.primary, now_ms):
-            far = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
-            rate = max(word.rate_bytes_s, view.primary.rate_bytes_s)
-            told[record.primary] = replace(view.primary, position_bytes=far, rate_bytes_s=rate)
-    if view.backup is not None:
-        told[record.backup] = view.backup
+    late_ms = REPORTS_MISSED * service.spec.report_interval_ms
+    told = {
+        agent: seen.report
+        for agent in (record.primary, record.backup)
+        if (seen := service.reports.get(agent)) and now_ms - seen.at_ms <= late_ms
+    }
+    primary, word = told.get(record.primary), view.last_word
+    if primary is not None and word is not None and _proves(service, primary, now_ms):
+        far = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
+        rate = max(word.rate_bytes_s, primary.rate_bytes_s)
+        told[record.primary] = replace(primary, position_bytes=far, rate_bytes_s=rate)
     return told
 
 
@@ -160,6 +173,7 @@ def _imagine(
     """The agents that live on, the primary first. Who is not heard now stays unheard."""
     record, links = service.record, links_of(service.spec, service.record, lost)
     known = {**_heard_by_the_backup(service, told), **told}
+    linked = links.between and len(known) > 1 and not _apart(service, known, begun_ms - TURN_MS)
     found = []
     for agent, lives, heard in (
         (record.primary, links.primary_lives, links.primary_heard),
@@ -173,7 +187,7 @@ def _imagine(
             Imagined(
                 agent=agent,
                 heard=heard and agent in told,
-                linked=links.between and len(known) > 1,
+                linked=linked,
                 told=known[agent],
                 assignment=present if taken else None,
                 commits=agent == record.primary and _commits(service, known, begun_ms - TURN_MS),
@@ -191,18 +205,36 @@ def _heard_by_the_backup(
 ) -> dict[str, ReplicaReport]:
     """A primary that the controller does not hear, and of which the backup says that it commits."""
     record, seen = service.record, service.reports.get(service.record.primary)
-    partner = told.get(record.backup)
-    if partner is None or not partner.primary_heard or seen is None:
+    if seen is None or not _partner_hears(service, told):
         return {}
     return {record.primary: seen.report}
 
 
+def _partner_hears(service: ServiceState, told: dict[str, ReplicaReport]) -> bool:
+    """Whether the backup heard the primary commit with one of its last renewals."""
+    partner = told.get(service.record.backup)
+    lately_ms = 2 * service.record.terms.renew_ms
+    if partner is None or not partner.primary_heard:
+        return False
+    return partner.primary_position_age_ms <= lately_ms
+
+
 def _commits(service: ServiceState, known: dict[str, ReplicaReport], now_ms: int) -> bool:
     """Whether anybody hears the primary commit."""
-    primary, partner = known[service.record.primary], known.get(service.record.backup)
-    if _proves(service, primary, now_ms):
-        return True
-    return _well(service, primary) and partner is not None and partner.primary_heard
+    primary = known[service.record.primary]
+    heard = _proves(service, primary, now_ms) or _partner_hears(service, known)
+    return heard and _well(service, primary)
+
+
+def _apart(service: ServiceState, known: dict[str, ReplicaReport], now_ms: int) -> bool:
+    """Whether the two do not reach each other now, as far as it shows."""
+    primary, partner = known[service.record.primary], known[service.record.backup]
+    if not _proves(service, primary, now_ms) or partner.role is not Role.STANDBY:
+        return False
+    if service.record.mode is not Mode.LEASED:
+        return not partner.streaming
+    fresh = View(service, now_ms).silence_ms < 2 * service.record.terms.renew_ms
+    return not partner.primary_heard or (fresh and not _partner_hears(service, known))
 
 
 def _says(agent: str, told: ReplicaReport, ask: Ask | None) -> list[Event]:

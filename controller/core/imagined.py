@@ -50,6 +50,8 @@ class Imagined:
     """As backup: when it last heard the primary commit."""
     due_ms: int = -1
     """When its promotion, its drain or its return is over; -1 while there is none."""
+    streamed: bool = False
+    """As primary: whether the other one streams from it."""
     waiting: Assignment | None = None
     """An Order under way."""
 
@@ -58,15 +60,21 @@ class Imagined:
         self.lease_end_ms = now_ms + self.ttl_ms
         extended = told.primary_heard and not told.stopped
         left_ms = grantor_window_ms(self.ttl_ms) if extended else told.promise_left_ms
-        self.promise_end_ms = now_ms + _on_another_clock(left_ms)
-        unheard_ms = max(told.primary_position_age_ms, self.silent_after_ms)
-        self.heard_ms = now_ms - (0 if told.primary_heard else unheard_ms)
+        self.promise_end_ms = now_ms + on_another_clock(left_ms)
+        self.heard_ms = now_ms - self._unheard_ms()
         if self.assignment is not None:
             self._begin(self.assignment, now_ms, clean=told.released)
 
+    def _unheard_ms(self) -> int:
+        """For how long it has not heard the primary; what may be in order is heard just now."""
+        age_ms = self.told.primary_position_age_ms
+        if not self.told.primary_heard:
+            return max(age_ms, self.silent_after_ms)
+        return age_ms if age_ms > 2 * self.terms.renew_ms else 0
+
     @property
     def silent_after_ms(self) -> int:
-        return _on_another_clock(silence_ms(self.terms))
+        return on_another_clock(silence_ms(self.terms))
 
     @property
     def reigns(self) -> bool:
@@ -79,10 +87,11 @@ class Imagined:
         order = self.assignment
         return order is not None and order.goal is Goal.DRAIN and not self.told.resumed
 
+    @property
     def takes_writes(self) -> bool:
-        """Whether a client's commit comes through."""
-        waits = self.sync and not self.linked
-        return self.told.writable and self.commits and not waits and not self.draining
+        """Whether a client's commit may come through; none is sure to while it is drained."""
+        waits = self.sync and not (self.linked and self.streamed)
+        return self.told.writable and self.commits and not waits
 
     def ask(self) -> Ask | None:
         """Its question for a lease; None while it proves nothing."""
@@ -131,15 +140,16 @@ class Imagined:
     def _begin(self, order: Assignment, now_ms: int, *, clean: bool) -> None:
         self.sync, self.due_ms = order.sync, -1
         told = self.told
-        stands = not told.writable and told.role in (Role.STANDBY, Role.STARTING)
+        stands = not told.writable and (clean or told.role in (Role.STANDBY, Role.STARTING))
         comes_up = stands and order.goal is Goal.PRIMARY and not order.countdown
         returns = clean and self.linked and order.goal is Goal.BACKUP
-        if order.goal is Goal.DRAIN and told.writable:
+        if order.goal is Goal.DRAIN and not (told.released or told.resumed):
             self.due_ms = now_ms + order.terms.drain_budget_ms
         elif comes_up or returns:
             self.due_ms = now_ms + PROMOTION_MS
 
     def _reign(self, now_ms: int, other: Imagined | None) -> None:
+        self.streamed = other is not None and other.told.streaming
         if 0 <= self.due_ms <= now_ms and not self.told.start_nonce:
             self.due_ms = -1
             self._end_drain() if self.draining else self._come_up(now_ms)
@@ -182,7 +192,7 @@ class Imagined:
         order, told = self.assignment, self.told
         if told.stopped or told.cannot_promise or (order is not None and not order.may_grant):
             return False
-        end_ms = now_ms + _on_another_clock(grantor_window_ms(self.ttl_ms))
+        end_ms = now_ms + on_another_clock(grantor_window_ms(self.ttl_ms))
         self.promise_end_ms = max(self.promise_end_ms, end_ms)
         return True
 
@@ -223,6 +233,6 @@ def _mode(order: Assignment) -> Mode:
     return Mode.LEASED if order.right is Right.LEASED else Mode.ALONE
 
 
-def _on_another_clock(span_ms: int) -> int:
+def on_another_clock(span_ms: int) -> int:
     """How long a span of the agent's clock may last on the controller's: both may be wrong."""
     return -(-span_ms * (100 + 2 * RHO_PERCENT + 1) // 100)

@@ -73,10 +73,9 @@ def test_each_of_many_files_is_replayed_by_itself(tmp_path: Path) -> None:
 def test_a_changed_rule_differs_at_the_very_event_that_it_decides(
     recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changed = tuple(
-        replace_row(row) if row.name == "primary_silent" else row for row in phases.TABLE
-    )
-    monkeypatch.setattr(phases, "TABLE", changed)
+    rows = phases.ROWS_FROM[Phase.PROTECTED]
+    changed = tuple(replace_row(row) if row.name == "primary_silent" else row for row in rows)
+    monkeypatch.setitem(phases.ROWS_FROM, Phase.PROTECTED, changed)
     found = replay(journal_files(recorded)).difference
     assert found is not None
     lines = {number: line for number, _size, line in numbered(only_file(recorded))}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,20 @@ PRIMARY, PARTNER = FAST.sites
 def make_lab(services: tuple[Service, ...], broker_count: int = 2, network: str = "proxies") -> Lab:
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
     return Lab(Plan(directory, services, broker_count), network=network)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_lab_replays() -> Iterator[None]:
+    """Whatever lab ends in this process, its journal must come out the same."""
+    stop = Lab.stop
+
+    async def stop_and_replay(lab: Lab) -> None:
+        await stop(lab)
+        await asyncio.to_thread(assert_replays, lab.plan)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lab, "stop", stop_and_replay)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +57,6 @@ async def pair(services: tuple[Service, ...], network: str) -> AsyncIterator[Lab
     lab = make_lab(services, network=network)
     async with lab:
         yield lab
-    assert_replays(lab.plan)
     shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 

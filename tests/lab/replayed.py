@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from config.loader import load_topology
-from controller.replay import journal_files, replay
+from controller.journal import files
+from controller.replay import replay
 from lab.plan import Plan
 
 
 def assert_replays(plan: Plan) -> None:
-    """Replay the journal of a lab that has ended, over all lives of its controller."""
-    directory = load_topology(plan.topology_file).value.journal.directory
-    told = replay(journal_files(directory))
+    """Replay the journal of a lab that has ended, over all lives of its controller.
+
+    A lab that was stopped before its controller wrote anything has none.
+    """
+    if not plan.topology_file.exists():
+        return
+    told = replay(files(load_topology(plan.topology_file).value.journal.directory))
     assert told.difference is None, told.difference
-    assert told.identical
-    assert told.compared == told.events > 0
-    assert told.changes > 0
+    assert told.too_old == ()
+    assert told.compared == told.events

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 import time
 from typing import Any
 
@@ -12,32 +15,67 @@ from lab.incident import Act, Watch, act
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 
-TURNING_MS = 500
-"""What a busy machine may take to kill a site, carry an order and write it down."""
-
 
 def serves(epoch: int) -> Any:
     return lambda s: s["epoch"] == epoch and s["phase"] in ("ALONE", "ARMING", "PROTECTED")
 
 
-async def kill_primary_site(lab: Lab, watch: Watch) -> tuple[Act, str]:
+ROW_LEAST_BYTES = 50
+"""A row of the writer takes more than that of the log."""
+
+
+async def foreseen(lab: Lab, site: str) -> dict[str, Any]:
+    """What an operator is told of the loss of a site, by the command."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "controller.cli", "what-if", "--lose", site),
+        *("--service", "paspor", "--output", "json"),
+        *("--controller", f"http://{lab.plan.address('controller')}"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, out
+    (service,) = json.loads(out)["services"]
+    return dict(service)
+
+
+def assert_foretold(told: dict[str, Any], done: Act, kill_s: float) -> None:
+    """The same decisions, none later than was said, and no more was lost."""
+    changes = done.timeline[: len(told["steps"])]
+    phases = [line["phase"] for line in changes]
+    assert phases == [step["change"]["to_phase"] for step in told["steps"]]
+    assert (told["served"], told["protected"], told["phase"]) == (True, False, "ALONE")
+    for step, line in zip(told["steps"], changes, strict=True):
+        # What comes after them depends on how fast this machine's engine promotes.
+        if line["phase"] in ("COUNTDOWN", "PROMOTING"):
+            assert line["at_s"] - kill_s <= step["within_ms"] / 1000, (step, line)
+    assert done.acked_lost * ROW_LEAST_BYTES <= told["loss_bytes"]
+
+
+async def kill_primary_site(lab: Lab, watch: Watch, site: str) -> tuple[Act, float]:
+    """What it came to, and how long the killing took, in seconds."""
     before = await lab.api.explain("paspor")
-    site = await lab.primary_site("paspor")
+    took_s = 0.0
 
     async def fault() -> None:
+        nonlocal took_s
+        begun_s = time.monotonic()
         lab.kill_site(site)
+        took_s = time.monotonic() - begun_s
 
     async def end() -> None:
         await lab.wait_for("the takeover", serves(before["epoch"] + 1), "paspor")
 
-    return await act(watch, f"kill site {site}", fault, end), site
+    return await act(watch, f"kill site {site}", fault, end), took_s
 
 
-async def test_a_dead_site_is_taken_over_by_its_partner_and_returns_as_its_backup(
+async def test_a_dead_site_is_taken_over_as_foreseen_and_returns_as_its_backup(
     whole: Lab,
 ) -> None:
+    dead = await whole.primary_site("paspor")
     async with Watch(whole, "paspor") as watch:
-        done, dead = await kill_primary_site(whole, watch)
+        told = await foreseen(whole, dead)
+        done, kill_s = await kill_primary_site(whole, watch, dead)
+        assert_foretold(told, done, kill_s)
         assert done.two_writers_s == 0
         assert await whole.primary_site("paspor") != dead
         phases = [line["phase"] for line in done.timeline]
@@ -46,33 +84,6 @@ async def test_a_dead_site_is_taken_over_by_its_partner_and_returns_as_its_backu
         await whole.wait_until_protected()
         seen = await whole.api.explain("paspor")
         assert seen["backup"].startswith(dead)
-
-
-async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: Lab) -> None:
-    site = await whole.primary_site("paspor")
-    foreseen = (await whole.api.what_if(lose=site))["services"][0]
-    before = await whole.api.explain("paspor")
-    lost_ms = time.time() * 1000
-    whole.kill_site(site)
-    await whole.wait_for("the takeover", serves(before["epoch"] + 1), "paspor")
-    history = await whole.api.history("paspor")
-    came = [
-        (line["transition"], line["at_ms"] - lost_ms)
-        for line in reversed(history)
-        if line["transition"]["revision"] > before["revision"]
-    ][:4]
-    steps = foreseen["steps"]
-    assert [told["to_phase"] for told, _ in came] == [s["change"]["to_phase"] for s in steps]
-    assert foreseen["primary"] == came[-1][0]["primary"]
-    promotions = [
-        (s, at_ms)
-        for s, (told, at_ms) in zip(steps, came, strict=True)
-        if told["to_phase"] == "PROMOTING"
-    ]
-    ((step, at_ms),) = promotions
-    assert at_ms <= step["within_ms"] + TURNING_MS
-    whole.start_site(site)
-    await whole.wait_until_protected()
 
 
 async def test_a_planned_switchover_loses_nothing(whole: Lab) -> None:

@@ -7,7 +7,8 @@ from random import Random
 from msgspec import Struct
 
 from controller.core.lost import Lost
-from controller.core.model import Phase, Record, Transition
+from controller.core.model import Phase, Protection, Record, ServiceState, Transition
+from controller.core.view import View
 from controller.core.what_if import Forecast, what_if
 from simulator.draw import draw_setting
 from simulator.ending import run_until_well
@@ -21,7 +22,11 @@ from simulator.world import World
 LIVES_ON_MS = 45_000
 CALM = PROFILES["hub"]
 """Its worlds lose no message: what is late in a storm is not foreseen."""
-ASIDE = ("maintenance", "automatic failover")
+SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)
+NOTICED_MS = {"crash-primary": 2500, "deaf": 2500, "crash-backup": 17_000, "apart": 17_000}
+"""What happened just now nobody can know: until an agent, or a stream, is known to be silent."""
+
+PRELUDES = ("nothing", "pause", "maintenance", "switchover", *NOTICED_MS)
 
 
 class Came(Struct):
@@ -29,6 +34,7 @@ class Came(Struct):
 
     changes: list[tuple[int, Transition]]
     lost_bytes: int = 0
+    wrote_from_ms: int = 0
     wrote_until_ms: int = 0
 
 
@@ -44,6 +50,7 @@ class Account(Watch):
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         self.came[service].lost_bytes += lost_bytes
+        self.came[service].wrote_from_ms = now_ms - self.since_ms
 
     def writes_no_more(self, now_ms: int, service: str, agent: str) -> None:
         self.came[service].wrote_until_ms = now_ms - self.since_ms
@@ -59,6 +66,17 @@ class Told(Struct, frozen=True):
     after: Record
     writes: bool
     """Whether its primary takes writes in the end."""
+    certain: bool
+    """Whether the controller could know: the backup was heard, and no change was under way."""
+
+    @property
+    def kind(self) -> str:
+        """What became of it, in a word."""
+        if self.forecast.held:
+            return "held"
+        if not self.forecast.served:
+            return "unserved"
+        return "moved" if self.forecast.steps else "untouched"
 
 
 def loss_of(dice: Random, places: list[str]) -> Lost:
@@ -101,12 +119,13 @@ def foresee_and_live(seed: int, prelude: tuple[str, ...]) -> list[Told]:
     assert state is not None
     foreseen = what_if(state, lost, list(state.services), now_ms)
     before = dict(world.controller.store.records)
+    certain = {uid: _certain(one, now_ms) for uid, one in state.services.items()}
     account = Account(world)
     world.watch.add(account)
     bring_about(world, lost)
     world.kernel.run_until(world.kernel.now_ms + LIVES_ON_MS)
     return [
-        _told(world, str(lost), before[service.uid], one, account)
+        _told(world, str(lost), before[service.uid], one, account, certain[service.uid])
         for service, one in zip(world.services, foreseen, strict=True)
     ]
 
@@ -119,7 +138,6 @@ def happens(world: World, dice: Random, what: str) -> None:
     struck = {
         "crash-primary": ("crash-host", (record.primary,)),
         "crash-backup": ("crash-host", (record.backup,)),
-        "crash-engine": ("crash-engine", (record.primary, service.name)),
         "deaf": ("cut", (record.primary, HUB)),
         "apart": ("cut", (record.primary, record.backup)),
         "switchover": ("switchover", (service.name,)),
@@ -129,38 +147,69 @@ def happens(world: World, dice: Random, what: str) -> None:
         world.strike(Strike(now_ms, *struck))
     if what == "maintenance":
         world.strike(Strike(now_ms, "maintenance-begin", (service.name,), 3_600_000))
-    world.kernel.run_until(now_ms + dice.randint(0, dice.choice((300, 2500, 9000))))
+    world.kernel.run_until(
+        now_ms + NOTICED_MS.get(what, 0) + dice.randint(0, dice.choice((300, 2500, 9000)))
+    )
 
 
-def _told(world: World, loss: str, before: Record, one: Forecast, account: Account) -> Told:
+def _certain(service: ServiceState, now_ms: int) -> bool:
+    heard = View(service, now_ms).unheard_ms(service.record.backup) <= 1000
+    return heard and service.record.phase in SETTLED
+
+
+def _told(
+    world: World, loss: str, before: Record, one: Forecast, account: Account, certain: bool
+) -> Told:
     service: Service = world.service(before.service)
     after = world.controller.store.records[before.service_uid]
     engine = service.engines[after.primary]
     waits = engine.sync_with and world.kernel.now_ms - engine.confirmed_ms > 5000
     return Told(
         loss, before, one, account.came[before.service], after,
-        engine.writable and engine.well and not waits,
+        engine.writable and engine.well and not waits, certain,
     )  # fmt: skip
 
 
 def wrong(told: Told) -> list[str]:
-    """In what the forecast was not true."""
-    one, came, after = told.forecast, told.came, told.after
-    found = []
+    """In what the forecast was not true.
+
+    Of what could not be known for certain it may only be darker. Where nobody serves in the end,
+    what was about to be decided at the moment of the loss may have come before it or not.
+    """
+    one, after = told.forecast, told.after
+    found = _figures(told)
+    if not told.certain:
+        if one.served and not told.writes:
+            found.append(f"foreseen served, came {after.phase.value}: {after.because}")
+        return found
     foreseen = [(s.change.from_phase, s.change.to_phase) for s in one.steps]
-    seen = [(c.from_phase, c.to_phase) for _, c in came.changes]
+    seen = [(c.from_phase, c.to_phase) for _, c in told.came.changes]
+    unserved = not one.served and not told.writes and not one.held
+    if unserved and (one.epoch, one.primary) == (after.epoch, after.primary):
+        return found
     if foreseen != seen:
         found.append(f"foreseen {foreseen}, came {seen}")
-    else:
-        for step, (at_ms, change) in zip(one.steps, came.changes, strict=True):
-            if at_ms > step.within_ms:
-                found.append(f"{change.to_phase} came after {at_ms} ms, not {step.within_ms}")
     end = (one.phase, one.epoch, one.primary, one.served)
     ended = (after.phase.value, after.epoch, after.primary, told.writes)
     if end != ended:
         found.append(f"foreseen end {end}, came {ended}")
+    return found
+
+
+def _figures(told: Told) -> list[str]:
+    """Which bound was not kept."""
+    one, came, found = told.forecast, told.came, []
+    for step, (at_ms, change) in zip(one.steps, came.changes, strict=False):
+        same = step.change.to_phase == change.to_phase
+        if not same:
+            break
+        if at_ms > step.within_ms:
+            found.append(f"{change.to_phase} came after {at_ms} ms, not {step.within_ms}")
     if one.loss_bytes is not None and came.lost_bytes > one.loss_bytes:
         found.append(f"lost {came.lost_bytes} bytes, foreseen {one.loss_bytes}")
-    if not one.served and came.wrote_until_ms > one.writes_end_ms:
+    if one.served and one.epoch == told.after.epoch and came.wrote_from_ms > one.outage_ms:
+        found.append(f"wrote again after {came.wrote_from_ms} ms, foreseen {one.outage_ms}")
+    waits = told.before.protection is Protection.SYNC
+    if not one.served and not waits and came.wrote_until_ms > one.writes_end_ms:
         found.append(f"wrote until {came.wrote_until_ms} ms, foreseen {one.writes_end_ms}")
     return found
