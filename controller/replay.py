@@ -29,7 +29,7 @@ Seen = Callable[[int], None]
 
 
 class NoJournal(Exception):
-    """There is no journal where one was named."""
+    """There is no journal where one was named, or not of what was named."""
 
 
 class Difference(Struct, frozen=True):
@@ -64,40 +64,56 @@ class Replayed(Struct, frozen=True):
 
     @property
     def identical(self) -> bool:
-        """Whether every decision was recorded and came out the same."""
-        return self.difference is None and not self.too_old
+        """Whether there were decisions, all were recorded, and all came out the same."""
+        return self.difference is None and not self.too_old and self.events > 0
 
 
 def journal_files(place: Path) -> list[Path]:
     """The files of a journal: the one that is named, or all of a directory. Raises NoJournal."""
     if place.is_file():
         return [place]
-    if not place.is_dir():
+    if not place.exists():
         raise NoJournal(f"{place}: there is no such file or directory")
+    if not place.is_dir():
+        raise NoJournal(f"{place}: is neither a file nor a directory")
     found = files(place)
     if not found:
-        raise NoJournal(f"{place}: no file in it is named like {PATTERN}")
+        raise NoJournal(f"{place}: no file in it is named like {PATTERN}; give journal.directory")
     return found
 
 
 def replay(
-    paths: list[Path], until_ms: int | None = None, seen: Seen = lambda _size: None
+    paths: list[Path],
+    until_ms: int | None = None,
+    seen: Seen = lambda _size: None,
+    service: str = "",
 ) -> Replayed:
-    """Replay until the first difference, or this wall time. Raises JournalUnreadable."""
-    told = Replayed(0, (), 0, 0, 0, ())
+    """Replay until the first difference, or this wall time; compare all, or one service.
+
+    Raises JournalUnreadable, and NoJournal where it holds nothing, or nothing of that service.
+    """
+    told, names = Replayed(0, (), 0, 0, 0, ()), set[str]()
     for path in paths:
-        told = _replay_file(path, told, until_ms, seen)
+        told = _replay_file(path, told, until_ms, seen, service, names)
         if told.difference is not None:
-            break
+            return told
+    if not told.files:
+        raise NoJournal(f"{paths[0]}: holds nothing: it is empty, or a crash left half a line")
+    if service and service not in names:
+        known = ", ".join(sorted(names)) or "none"
+        raise NoJournal(f"there is no service {service[:80]!a} in it; the services are: {known}")
     return told
 
 
-def _replay_file(path: Path, told: Replayed, until_ms: int | None, seen: Seen) -> Replayed:
+def _replay_file(
+    path: Path, told: Replayed, until_ms: int | None, seen: Seen, service: str, names: set[str]
+) -> Replayed:
     lines = numbered(path)
     snapshot = _snapshot(path, lines, seen)
     if snapshot is None:
         return told
     state, ahead_ms = snapshot.state, snapshot.at_ms - snapshot.now_ms
+    names.update(one.spec.name for one in state.services.values())
     events, compared, changes, old = told.events, told.compared, told.changes, False
     difference = None
     for number, size_bytes, line in lines:
@@ -110,6 +126,8 @@ def _replay_file(path: Path, told: Replayed, until_ms: int | None, seen: Seen) -
         events += 1
         after, now, error = _decide(state, line)
         recorded = line.decided
+        if service:
+            now, recorded = now.of(service), recorded and recorded.of(service)
         if error or (recorded is not None and now != recorded):
             difference = Difference(
                 str(path), number, at_ms, line.now_ms, line.event, recorded or Decided(), now, error

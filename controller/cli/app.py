@@ -304,10 +304,11 @@ def replay(
     until: Annotated[
         str | None, typer.Option("--until", help="Stop at this wall time, in ISO 8601.")
     ] = None,
+    service: Annotated[str, typer.Option(help="Compare only its changes and orders.")] = "",
     output: Form = Output.TABLE,
 ) -> None:
     """Feed a journal through the rules again: is every decision the same? Needs no controller."""
-    raise typer.Exit(replay_journal(journal, until, output))
+    raise typer.Exit(replay_journal(journal, until, service, output))
 
 
 @app.command()

@@ -19,12 +19,12 @@ from controller.journal import JournalUnreadable
 from controller.replay import Difference, NoJournal, Replayed, journal_files, replay
 
 
-def replay_journal(place: Path, until: str | None, output: Output) -> Exit:
+def replay_journal(place: Path, until: str | None, service: str, output: Output) -> Exit:
     """Replay it and say what came of it."""
     until_ms = None if until is None else read_moment(until)
     try:
         paths = journal_files(place)
-        told = _with_progress(paths, until_ms)
+        told = _with_progress(paths, until_ms, service)
     except NoJournal as error:
         raise CommandFailed(str(error), Exit.USAGE) from None
     except (JournalUnreadable, OSError) as error:
@@ -36,7 +36,7 @@ def replay_journal(place: Path, until: str | None, output: Output) -> Exit:
             data_console().print(plain(line), soft_wrap=True)
     if told.difference is not None:
         return Exit.ERROR
-    return Exit.DEGRADED if told.too_old else Exit.OK
+    return Exit.OK if told.identical else Exit.DEGRADED
 
 
 def read_moment(text: str) -> int:
@@ -50,14 +50,14 @@ def read_moment(text: str) -> int:
         ) from None
 
 
-def _with_progress(paths: list[Path], until_ms: int | None) -> Replayed:
+def _with_progress(paths: list[Path], until_ms: int | None, service: str) -> Replayed:
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = note_console()
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("replaying", total=sum(path.stat().st_size for path in paths))
-        return replay(paths, until_ms, lambda size_bytes: bar.advance(task, size_bytes))
+        return replay(paths, until_ms, lambda size_bytes: bar.advance(task, size_bytes), service)
 
 
 def _lines(told: Replayed) -> list[str]:
@@ -70,6 +70,8 @@ def _lines(told: Replayed) -> list[str]:
             f"event: {names}. What could be compared came out identical."
         )
         return [head, *_figures(told)]
+    if not told.events:
+        return ["no event is recorded there, so there was nothing to compare", *_figures(told)]
     return ["every decision came out identical", *_figures(told)]
 
 

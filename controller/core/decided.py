@@ -30,6 +30,14 @@ class Decided(Struct, frozen=True, omit_defaults=True):
     actions: tuple[str, ...] = ()
     """One for each action: its kind, whom it concerns, and a digest of all of it."""
 
+    def of(self, service: str) -> Decided:
+        """What concerns one service: its changes and orders. A grant may be for many."""
+        begins = (f"change {service} ", f"order {service} to ")
+        return Decided(
+            tuple(one for one in self.changes if one.service == service),
+            tuple(one for one in self.actions if one.startswith(begins)),
+        )
+
 
 NOTHING = Decided()
 

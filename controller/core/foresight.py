@@ -115,7 +115,7 @@ class Foresight:
         """Also of those who are lost: it was under way."""
         for agent, said in told.items():
             proof = agent == service.record.primary and _proves(service, said, self._begun_ms)
-            for event in _says(agent, said, ask_of(said) if proof else None):
+            for event in _says(agent, said, ask_of(said, proven=True) if proof else None):
                 self._feed(event)
 
     def _feed(self, event: Event) -> None:
@@ -190,6 +190,7 @@ def _imagine(
                 linked=linked,
                 told=known[agent],
                 assignment=present if taken else None,
+                waiting=None if taken else present,
                 commits=agent == record.primary and _commits(service, known, begun_ms - TURN_MS),
                 sync=present is not None and present.sync,
                 terms=record.terms,
@@ -229,7 +230,8 @@ def _commits(service: ServiceState, known: dict[str, ReplicaReport], now_ms: int
 def _apart(service: ServiceState, known: dict[str, ReplicaReport], now_ms: int) -> bool:
     """Whether the two do not reach each other now, as far as it shows."""
     primary, partner = known[service.record.primary], known[service.record.backup]
-    if not _proves(service, primary, now_ms) or partner.role is not Role.STANDBY:
+    drains = service.record.phase is Phase.DRAINING
+    if drains or not _proves(service, primary, now_ms) or partner.role is not Role.STANDBY:
         return False
     if service.record.mode is not Mode.LEASED:
         return not partner.streaming

@@ -18,7 +18,7 @@ from protocol.messages import Ask, Assignment, Goal, LeaseTerms, Mode, ReplicaRe
 from protocol.windows import RHO_PERCENT, grantor_window_ms, silence_ms
 
 PROMOTION_MS = 1000
-"""What an engine's promotion, and its return after a clean stop, are taken to need."""
+"""What an engine's promotion, its return after a clean stop, and its arming are taken to need."""
 STREAM_ENDS_MS = 5500
 """After so long a standby has noticed that its upstream is gone: its receiver waits for 5 s."""
 
@@ -49,7 +49,7 @@ class Imagined:
     heard_ms: int = 0
     """As backup: when it last heard the primary commit."""
     due_ms: int = -1
-    """When its promotion, its drain or its return is over; -1 while there is none."""
+    """When its promotion, drain, arming or return is over; -1 while there is none."""
     streamed: bool = False
     """As primary: whether the other one streams from it."""
     waiting: Assignment | None = None
@@ -94,9 +94,9 @@ class Imagined:
         return self.told.writable and self.commits and not waits
 
     def ask(self) -> Ask | None:
-        """Its question for a lease; None while it proves nothing."""
-        proves = self.reigns and self.told.writable and self.commits
-        return ask_of(self.told) if proves else None
+        """Its question for a lease; None while it has none. Drained, it may not commit any more."""
+        asks = self.reigns and self.told.writable and self.commits
+        return ask_of(self.told, proven=not self.draining) if asks else None
 
     def hear(self, actions: list[Action], now_ms: int) -> None:
         """What the controller says to it: an Order waits for its next turn."""
@@ -145,26 +145,32 @@ class Imagined:
         returns = clean and self.linked and order.goal is Goal.BACKUP
         if order.goal is Goal.DRAIN and not (told.released or told.resumed):
             self.due_ms = now_ms + order.terms.drain_budget_ms
-        elif comes_up or returns:
+        elif comes_up or returns or order.right is Right.ARMING:
             self.due_ms = now_ms + PROMOTION_MS
 
     def _reign(self, now_ms: int, other: Imagined | None) -> None:
         self.streamed = other is not None and other.told.streaming
         if 0 <= self.due_ms <= now_ms and not self.told.start_nonce:
             self.due_ms = -1
-            self._end_drain() if self.draining else self._come_up(now_ms)
-        if other is not None and self.linked and self.ask() is not None:
-            self._ask_partner(now_ms, other)
+            if self.draining:
+                self._end_drain(now_ms)
+            elif not self.told.writable:
+                self._come_up(now_ms)
+        ask = self.ask()
+        if other is not None and self.linked and ask is not None:
+            self._ask_partner(ask, now_ms, other)
         order, over = self.assignment, now_ms >= self.lease_end_ms
         if self.told.mode is Mode.LEASED and over:
             fenced = order is not None and order.countdown
             self.told = replace(self.told, writable=False, fenced=fenced or self.told.fenced)
 
-    def _end_drain(self) -> None:
+    def _end_drain(self, now_ms: int) -> None:
+        self.told = replace(self.told, writable=False, role=Role.DOWN)
         if self.linked:
-            self.told = replace(self.told, released=True, writable=False, role=Role.DOWN)
+            self.told = replace(self.told, released=True)
         else:
-            self.told = replace(self.told, resumed=True)
+            self.told = replace(self.told, resumed=True, role=Role.STARTING)
+            self.due_ms = now_ms + PROMOTION_MS
 
     def _come_up(self, now_ms: int) -> None:
         self.commits = True
@@ -173,17 +179,18 @@ class Imagined:
             self.told, role=Role.PRIMARY, writable=True, streaming=False, promise_left_ms=0
         )
 
-    def _ask_partner(self, now_ms: int, other: Imagined) -> None:
+    def _ask_partner(self, ask: Ask, now_ms: int, other: Imagined) -> None:
         told, order = self.told, self.assignment
-        other.heard_ms = now_ms
-        other.told = replace(
-            other.told,
-            primary_position_bytes=told.position_bytes, primary_rate_bytes_s=told.rate_bytes_s,
-        )  # fmt: skip
+        if ask.proven:
+            other.heard_ms = now_ms
+            other.told = replace(
+                other.told,
+                primary_position_bytes=ask.position_bytes, primary_rate_bytes_s=ask.rate_bytes_s,
+            )  # fmt: skip
         if not other.grant(now_ms):
             return
         self._extend(now_ms, self.ttl_ms)
-        arms = order is not None and order.right is Right.ARMING
+        arms = order is not None and order.right is Right.ARMING and self.due_ms < 0
         if arms and other.told.revision == told.revision:
             self.told = replace(told, mode=Mode.LEASED)
 
@@ -219,10 +226,10 @@ class Imagined:
             self.lease_end_ms = max(self.lease_end_ms, now_ms + ttl_ms)
 
 
-def ask_of(told: ReplicaReport) -> Ask:
-    """A primary's question for a lease, with the proof that it commits."""
+def ask_of(told: ReplicaReport, *, proven: bool) -> Ask:
+    """A primary's question for a lease, with or without the proof that it commits."""
     return Ask(
-        told.service, told.service_uid, told.epoch, told.revision, "imagined", True,
+        told.service, told.service_uid, told.epoch, told.revision, "imagined", proven,
         position_bytes=told.position_bytes, rate_bytes_s=told.rate_bytes_s, mode=told.mode,
     )  # fmt: skip
 

@@ -153,8 +153,10 @@ def happens(world: World, dice: Random, what: str) -> None:
 
 
 def _certain(service: ServiceState, now_ms: int) -> bool:
-    heard = View(service, now_ms).unheard_ms(service.record.backup) <= 1000
-    return heard and service.record.phase in SETTLED
+    record, seen = service.record, service.reports
+    heard = View(service, now_ms).unheard_ms(record.backup) <= 1000
+    taken = seen[record.primary].report.revision == record.revision
+    return heard and taken and record.phase in SETTLED
 
 
 def _told(
