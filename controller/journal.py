@@ -14,6 +14,7 @@ replayed by itself. The last line of a file may be torn by a crash.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -214,6 +215,15 @@ def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
                 yield number, len(raw), line
     except OSError as error:
         raise JournalUnreadable(f"{path}: {error.strerror or error}") from None
+
+
+def is_torn(path: Path) -> bool:
+    """Whether the last line has no end, as a crash, or a controller that writes on, leaves it."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 class _Origin(msgspec.Struct):

@@ -7,11 +7,12 @@ Each file begins with a snapshot and is replayed by itself. It reads only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
 
-from controller.core.decided import Decided, decided
+from controller.core.decided import Decided, decided, of_service
 from controller.core.events import Event
 from controller.core.model import State
 from controller.core.step import step
@@ -21,6 +22,7 @@ from controller.journal import (
     JournalUnreadable,
     SnapshotLine,
     files,
+    is_torn,
     numbered,
 )
 
@@ -29,7 +31,7 @@ Seen = Callable[[int], None]
 
 
 class NoJournal(Exception):
-    """There is no journal where one was named, or not of what was named."""
+    """There is no journal, or no such service in it, where one was named."""
 
 
 class Difference(Struct, frozen=True):
@@ -60,6 +62,8 @@ class Replayed(Struct, frozen=True):
     """How many changes of a record were decided, the same as recorded."""
     too_old: tuple[str, ...]
     """Files with events of which no decision was recorded."""
+    torn: tuple[str, ...] = ()
+    """Files whose last line is torn, and was left out."""
     difference: Difference | None = None
 
     @property
@@ -78,7 +82,7 @@ def journal_files(place: Path) -> list[Path]:
         raise NoJournal(f"{place}: is neither a file nor a directory")
     found = files(place)
     if not found:
-        raise NoJournal(f"{place}: no file in it is named like {PATTERN}; give journal.directory")
+        raise NoJournal(f"{place}: no file in it is named like {PATTERN}")
     return found
 
 
@@ -88,32 +92,48 @@ def replay(
     seen: Seen = lambda _size: None,
     service: str = "",
 ) -> Replayed:
-    """Replay until the first difference, or this wall time; compare all, or one service.
+    """Replay until the first difference, or this wall time; of one service alone if it is named.
 
-    Raises JournalUnreadable, and NoJournal where it holds nothing, or nothing of that service.
+    Raises JournalUnreadable, NoJournal.
     """
-    told, names = Replayed(0, (), 0, 0, 0, ()), set[str]()
+    wish, known = _Wish(until_ms, service), set[str]()
+    told = Replayed(0, (), 0, 0, 0, ())
     for path in paths:
-        told = _replay_file(path, told, until_ms, seen, service, names)
+        told = _replay_file(path, told, wish, known, seen)
         if told.difference is not None:
             return told
-    if not told.files:
-        raise NoJournal(f"{paths[0]}: holds nothing: it is empty, or a crash left half a line")
-    if service and service not in names:
-        known = ", ".join(sorted(names)) or "none"
-        raise NoJournal(f"there is no service {service[:80]!a} in it; the services are: {known}")
+    if told.files == 0:
+        names = ", ".join(map(str, paths[:3]))
+        raise NoJournal(f"{names}: there is nothing to replay: no whole line of a journal")
+    if service and service not in known:
+        raise NoJournal(
+            f"there is no service {service!r} in the journal; it knows: {', '.join(sorted(known))}"
+        )
     return told
 
 
-def _replay_file(
-    path: Path, told: Replayed, until_ms: int | None, seen: Seen, service: str, names: set[str]
-) -> Replayed:
+@dataclass(frozen=True)
+class _Wish:
+    """What shall be compared."""
+
+    until_ms: int | None
+    service: str
+
+    def part(self, state: State, what: Decided) -> Decided:
+        """That part of a decision."""
+        if not self.service:
+            return what
+        named = [s for s in state.services.values() if s.spec.name == self.service]
+        return of_service(what, self.service, named[0].spec.uid if named else "")
+
+
+def _replay_file(path: Path, told: Replayed, wish: _Wish, known: set[str], seen: Seen) -> Replayed:
     lines = numbered(path)
     snapshot = _snapshot(path, lines, seen)
     if snapshot is None:
         return told
     state, ahead_ms = snapshot.state, snapshot.at_ms - snapshot.now_ms
-    names.update(one.spec.name for one in state.services.values())
+    known.update(service.spec.name for service in state.services.values())
     events, compared, changes, old = told.events, told.compared, told.changes, False
     difference = None
     for number, size_bytes, line in lines:
@@ -121,13 +141,12 @@ def _replay_file(
         if isinstance(line, SnapshotLine):
             raise JournalUnreadable(f"{path}:{number}: a second snapshot in one file")
         at_ms = line.now_ms + ahead_ms
-        if until_ms is not None and at_ms > until_ms:
+        if wish.until_ms is not None and at_ms > wish.until_ms:
             break
         events += 1
-        after, now, error = _decide(state, line)
-        recorded = line.decided
-        if service:
-            now, recorded = now.of(service), recorded and recorded.of(service)
+        after, all_now, error = _decide(state, line)
+        recorded = None if line.decided is None else wish.part(state, line.decided)
+        now = wish.part(state, all_now)
         if error or (recorded is not None and now != recorded):
             difference = Difference(
                 str(path), number, at_ms, line.now_ms, line.event, recorded or Decided(), now, error
@@ -143,6 +162,7 @@ def _replay_file(
         compared,
         changes,
         (*told.too_old, str(path)) if old else told.too_old,
+        (*told.torn, str(path)) if is_torn(path) else told.torn,
         difference,
     )
 

@@ -24,6 +24,8 @@ CONTROLLER = "controller"
 """The name under which the controller grants leases and sends Orders."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+NoName = Annotated[str, Meta(max_length=63, pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$")]
+"""A Name, or nothing."""
 Uid = Annotated[str, Meta(max_length=64)]
 Nonce = Annotated[str, Meta(max_length=80)]
 Text = Annotated[str, Meta(max_length=2000)]
@@ -140,6 +142,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     """p99.9 of the time that ending its engine took; 0 when too few were seen."""
     quarantine: Text = ""
     """What this copy wrote as an old primary and nobody else has: figures, and where it is."""
+    primary: NoName = ""
+    """Whose reign the present epoch is, as its Orders say; empty before the first of them."""
     start_nonce: Nonce = ""
     """Not empty while only an Order that echoes it may make this replica writable."""
 

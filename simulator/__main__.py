@@ -1,22 +1,39 @@
-"""`python -m simulator`: runs seeds, tells the story of one, or makes a failing one smaller."""
+"""`python -m simulator`: runs seeds, tells the story of one, makes a failing one as small as it
+can, or plays scenarios."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from simulator.many import run_many
 from simulator.profiles import ALL, DEFAULT_PROFILE, PROFILES
-from simulator.run import SECONDS, run
+from simulator.run import SECONDS
+from simulator.tell import shrink_seed, tell_scenarios, tell_seed
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when every promise held, 1 when one was broken, 2 when it was asked wrongly."""
-    options = _parser().parse_args(arguments)
-    if options.replay is not None:
-        return _replay(options)
-    profiles = sorted(PROFILES) if options.profile == ALL else [options.profile]
-    return run_many(options.seeds, profiles, options.seconds, options.jobs, as_json=options.json)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.record and not options.scenario:
+        parser.error("--record belongs to --scenario FILE")
+    if options.save and options.shrink is None:
+        parser.error("--save belongs to --shrink SEED")
+    if options.scenario:
+        return tell_scenarios(options.scenario, options.record)
+    one = options.replay if options.shrink is None else options.shrink
+    if one is None:
+        profiles = sorted(PROFILES) if options.profile == ALL else [options.profile]
+        return run_many(
+            options.seeds, profiles, options.seconds, options.jobs, as_json=options.json
+        )
+    if options.profile == ALL:
+        parser.error("one run is of one profile: name its --profile")
+    if options.shrink is None:
+        return tell_seed(one, options.profile, options.seconds)
+    return shrink_seed(one, options.profile, options.seconds, options.save)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,7 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", choices=choices, default=DEFAULT_PROFILE, metavar="P")
     parser.add_argument("--seconds", type=_positive, default=SECONDS, help="for how long it is bad")
     parser.add_argument("--json", action="store_true", help="a line of JSON a seed")
-    parser.add_argument("--replay", type=int, metavar="SEED", help="tell the story of one seed")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep what --shrink found there")
+    parser.add_argument(
+        "--record", action="store_true", help="write below each scenario how it went"
+    )
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--replay", type=int, metavar="SEED", help="tell the story of one seed")
+    one.add_argument("--shrink", type=int, metavar="SEED", help="make a failing seed small")
+    one.add_argument("--scenario", type=Path, nargs="+", metavar="FILE", help="play scenarios")
     return parser
 
 
@@ -48,16 +72,6 @@ def _seeds(text: str) -> range:
     if not seeds:
         raise argparse.ArgumentTypeError(f"{text!r} holds no seed: B must be more than A")
     return seeds
-
-
-def _replay(options: argparse.Namespace) -> int:
-    if options.profile == ALL:
-        print("--replay tells one story: name its --profile", file=sys.stderr)
-        return 2
-    result = run(options.replay, options.profile, options.seconds, keep_story=True)
-    print(result.story)
-    print(f"digest {result.digest}, {result.simulated_ms / 1000:.1f} s simulated, {result.speed}")
-    return 1 if result.broken else 0
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class Process:
         if not granted.ttl_ms:
             return
         end_ms = self.host.now_ms() + grantor_window_ms(granted.ttl_ms)
-        true_end_ms = self.host.clock.true_ms(end_ms)
+        true_end_ms = self.host.clock.soonest_ms(end_ms, self.kernel.now_ms)
         self.host.watch.granted(self.kernel.now_ms, holder, granted, true_end_ms)
 
     def hear_ask(self, sender: str, raw: bytes, reply: Deliver) -> None:

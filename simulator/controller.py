@@ -24,6 +24,7 @@ from simulator.watch import Broken, Watch
 
 TICK_MS = 50
 READ_MOST_MS = 30
+SLOW_READ_MOST_MS = 4000
 
 encode = msgspec.json.encode
 
@@ -50,12 +51,14 @@ class Controller:
         self._ordered = ordered
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
+        self._boots = 1
         self.state: State | None = None
         """None while the process is dead."""
         self._life = 0
         self._sequence = 0
         self._intake = Intake(CLUSTER)
         self.paused_until_ms = 0
+        self.reads_slow_until_ms = 0
         self.crashes_after_actions = -1
         """Not negative: dies after this many more actions of steps that swap."""
 
@@ -96,6 +99,16 @@ class Controller:
         self.crash(down_ms)
         self.store.restore(as_of_ms)
         self._watch.restored(self._kernel.now_ms, self.store.records)
+
+    def reboot(self, down_ms: int) -> None:
+        """Its host starts anew: another boot id, and a clock that begins anywhere."""
+        self.crash(down_ms)
+        self._boots += 1
+        self._clock.restart(self._kernel.between(1000, 60_000), self._kernel.now_ms)
+
+    def change_rate(self, rate_ppm: int) -> None:
+        """Its host's clock runs faster or slower from now on."""
+        self._clock.change_rate(rate_ppm, self._kernel.now_ms)
 
     def configure(self, spec: ServiceSpec, down_ms: int) -> None:
         """It is started anew with another configuration of one service."""
@@ -163,6 +176,8 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if isinstance(event, ev.Requested) and event.dry_run and len(actions) != 1:
+            raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         if not isinstance(event, ev.Tick):
             self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
@@ -197,10 +212,15 @@ class Controller:
             case act.ReadRecord():
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
-                self._later(self._kernel.between(0, READ_MOST_MS), lambda: self._feed(read))
+                self._later(self._read_ms(), lambda: self._feed(read))
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
+                self._watch.answered(self._kernel.now_ms, action)
+
+    def _read_ms(self) -> int:
+        slow = self._kernel.now_ms < self.reads_slow_until_ms
+        return self._kernel.between(0, SLOW_READ_MOST_MS if slow else READ_MOST_MS)
 
     def _swap(self, state: State, action: act.Swap) -> None:
         old = self.store.records[action.record.service_uid]
@@ -212,7 +232,7 @@ class Controller:
         self._kernel.tell(
             CONTROLLER,
             f"{new.service}: {change.from_phase} -> {change.to_phase}, revision {new.revision}, "
-            f"epoch {new.epoch}, primary {new.primary}: {new.because}",
+            f"epoch {new.epoch}, primary {new.primary}: {change.because}",
         )
         self._watch.swapped(self._kernel.now_ms, old, new)
         self._watch.told(self._kernel.now_ms, change, old, new)
@@ -227,12 +247,13 @@ class Controller:
     def _note_promise(self, holder: str, granted: Granted) -> None:
         if granted.ttl_ms:
             end_ms = self.now_ms() + grantor_window_ms(granted.ttl_ms)
-            true_end_ms = self._clock.true_ms(end_ms)
+            true_end_ms = self._clock.soonest_ms(end_ms, self._kernel.now_ms)
             self._watch.granted(self._kernel.now_ms, holder, granted, true_end_ms)
 
     def _header(self) -> Header:
         self._sequence += 1
-        return Header(CLUSTER, CONTROLLER, "boot", f"{self._life}-controller", self._sequence)
+        boot_id, life = f"boot-{self._boots}", f"{self._life}-controller"
+        return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
 
 
 def _reread(record: Record) -> Record:

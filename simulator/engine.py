@@ -14,6 +14,8 @@ from simulator.network import Network
 
 PROBE_BYTES = 100
 STREAM_QUIET_MS = 1000
+DOUBT_MS = 2000
+"""After so long without a stream a backup's agent asks whether the copy could ever follow."""
 RECOVERY_BYTES_A_MS = 50_000
 DURATIONS_MS = {
     JobKind.CREATE: (100, 400),
@@ -58,10 +60,17 @@ class Engine:
         self.closing = False
         """It was asked to stop in order, and takes no more writes."""
         self.streamed_ms = -STREAM_QUIET_MS
+        self.apart_since_ms = -1
+        """Standby: since when its upstream has another history; -1: it has not."""
         self.confirmed = 0
         """Primary: up to where the backup confirmed the log."""
         self.confirmed_ms = -STREAM_QUIET_MS
+        self.frozen = False
+        """Its host stands still."""
         self.hung_until_ms = 0
+        self.stuck_until_ms: dict[JobKind, int] = {}
+        """Jobs of that kind end no sooner."""
+        self.rewind_fails_until_ms = 0
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
 
@@ -71,7 +80,14 @@ class Engine:
         return self.role is Role.PRIMARY
 
     @property
+    def may_commit(self) -> bool:
+        """A hung one may have done so when it is well again; a frozen one cannot before a thaw."""
+        return self.writable and not self.frozen
+
+    @property
     def well(self) -> bool:
+        if self.frozen:
+            return False
         now_ms = self._kernel.now_ms
         ill_ms = max(self.hung_until_ms, self.local_illness_until_ms, self.shared_illness_until_ms)
         return now_ms >= ill_ms
@@ -79,6 +95,31 @@ class Engine:
     def heal(self) -> None:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
+        self.rewind_fails_until_ms = 0
+        self.stuck_until_ms.clear()
+
+    def freeze(self, frozen: bool) -> None:
+        """Its host stands still, or goes on."""
+        was, self.frozen = self.may_commit, frozen
+        self._tell_change(was)
+
+    @property
+    def _stranded(self) -> bool:
+        """As the shipped `agents/stranded.py` finds out."""
+        apart = self.role is Role.STANDBY and self.apart_since_ms >= 0
+        return apart and self._kernel.now_ms - self.apart_since_ms >= DOUBT_MS
+
+    def learn_whether_apart(self, apart: bool) -> None:
+        """What its upstream says of its log."""
+        if not apart:
+            self.apart_since_ms = -1
+        elif self.apart_since_ms < 0:
+            self.apart_since_ms = self._kernel.now_ms
+
+    def stuck(self, kind: JobKind) -> bool:
+        """Whether a job of this kind cannot end now."""
+        until_ms = max(self.hung_until_ms, self.stuck_until_ms.get(kind, 0))
+        return self.frozen or self._kernel.now_ms < until_ms
 
     def observe(self) -> Observation:
         """One look."""
@@ -98,6 +139,7 @@ class Engine:
             sync_active=primary and bool(self.sync_with) and fresh,
             recovery_bytes=self._recovery_bytes if down else 0,
             clean=down and self._clean,
+            stranded="its log went past where the upstream's left it" if self._stranded else "",
         )
 
     def probe(self, timeout_ms: int, done: Callable[[Probe], None]) -> None:
@@ -119,7 +161,7 @@ class Engine:
             kernel.after(kernel.between(1, 12), lambda: self._commit_probe(run, done))
 
     def _commit_probe(self, run: int, done: Callable[[Probe], None]) -> None:
-        if run != self.run or self.closing:
+        if run != self.run or self.closing or self.frozen:
             done(Probe(ProbeKind.LOCAL, 0, "the connection broke"))
             return
         self.position += PROBE_BYTES
@@ -157,7 +199,7 @@ class Engine:
 
     def stand_by(self, upstream: str) -> None:
         """Recovery is over; follow, if there is somebody to follow."""
-        self.upstream, self._recovery_bytes = upstream, 0
+        self.upstream, self._recovery_bytes, self.apart_since_ms = upstream, 0, -1
         self._become(Role.STANDBY)
 
     def reign(self, sync_with: str, fork: bool) -> None:
@@ -190,29 +232,32 @@ class Engine:
 
     def write(self, size: int) -> None:
         """A client commits, if the engine takes it."""
-        if self.role is not Role.PRIMARY or self.closing or not self.well:
+        if not self.may_commit or self.closing or not self.well:
             return
         self.position += size
         if not self.sync_with:
             self.history.acknowledge(self.timeline, self.position)
 
     def _become(self, role: Role) -> None:
-        was, self.role = self.writable, role
-        if was is not self.writable:
-            self._changed(self, self.writable)
+        was, self.role = self.may_commit, role
+        self._tell_change(was)
+
+    def _tell_change(self, could: bool) -> None:
+        if could is not self.may_commit:
+            self._changed(self, self.may_commit)
 
     def receive(self, run: int, source: Engine, source_run: int, target: int) -> None:
         """Log of the upstream arrived, up to a position."""
-        if run != self.run or self.role is not Role.STANDBY:
+        if run != self.run or self.role is not Role.STANDBY or self.frozen:
             return
         self.streamed_ms = self._kernel.now_ms
         self.timeline, self.position = source.timeline, max(self.position, target)
-        confirm = self._network.delay_ms()
+        confirm = self._network.stream_ms(self.site, source.site)
         self._kernel.after(confirm, partial(source.confirm, source_run, self.site, target))
 
     def confirm(self, run: int, site: str, position: int) -> None:
         """The backup has the log up to here."""
-        if run != self.run or not self.writable or not self._network.open(site, self.site):
+        if run != self.run or not self.may_commit or not self._network.open(site, self.site):
             return
         self.confirmed, self.confirmed_ms = max(self.confirmed, position), self._kernel.now_ms
         if self.sync_with:

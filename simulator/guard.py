@@ -87,8 +87,21 @@ class Guard:
         self.alive = False
         self.engine.stop(clean=False)
 
-    def _keep_deadline(self) -> None:
+    def clock_changed(self) -> None:
+        """The clock runs at another rate: the deadline comes at another moment."""
+        if self.permit is Permit.LEASED:
+            self._kernel.at(self._clock.true_ms(self.deadline_ms), self._keep_deadline)
+
+    def thaw(self) -> None:
+        """The host goes on: what fell due is done before the engine serves anybody."""
+        self._keep_deadline(thawing=True)
+        if self._dying:
+            self._killed(thawing=True)
+
+    def _keep_deadline(self, thawing: bool = False) -> None:
         if not self.alive or self.permit is not Permit.LEASED:
+            return
+        if self.engine.frozen and not thawing:
             return
         if self._clock.read_ms(self._kernel.now_ms) < self.deadline_ms:
             return
@@ -106,8 +119,8 @@ class Guard:
         slow = self._kernel.chance(0.3)
         self._kernel.after(self._kernel.between(0, most_ms if slow else 30), self._killed)
 
-    def _killed(self) -> None:
-        if self.alive:
+    def _killed(self, thawing: bool = False) -> None:
+        if self.alive and self._dying and (thawing or not self.engine.frozen):
             self._bury(self._dying, clean=False)
 
     def _bury(self, reason: str, clean: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from agents.core.model import Durable
@@ -13,6 +15,8 @@ from simulator.kernel import Kernel
 from simulator.network import Deliver, Network
 from simulator.service import Service
 from simulator.watch import Watch
+
+OLD_WRITES_MOST = 60
 
 
 class Host:
@@ -39,12 +43,14 @@ class Host:
         """Whether messages pass one Intake for the life, or a new one each."""
         self._rate_ppm = rate_ppm
         self._disk: dict[str, bytes] = {}
+        self._overwritten: deque[tuple[str, bytes | None]] = deque(maxlen=OLD_WRITES_MOST)
         self._boots = 0
         self._lives = 0
         self.clock = Clock(rate_ppm, 0, 0)
         self.guards: dict[str, Guard] = {}
         self.up = False
         self.process: Process | None = None
+        self.frozen_until_ms = 0
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
         self.look_slow_until_ms = 0
@@ -75,7 +81,21 @@ class Host:
             guard = self.guards.get(service.uid)
             if guard and guard.alive:
                 guard.die()
+        self._freeze_engines(False)
+        self.frozen_until_ms = 0
         self.up = False
+
+    def crash_and_forget(self, writes: int) -> None:
+        """It crashes, and its disk lied: the last writes were acknowledged and are gone."""
+        if not self.up:
+            return
+        self.crash()
+        for _ in range(min(writes, len(self._overwritten))):
+            uid, raw = self._overwritten.pop()
+            if raw is None:
+                self._disk.pop(uid, None)
+            else:
+                self._disk[uid] = raw
 
     def start_agent(self) -> None:
         """A new life of the agent begins."""
@@ -85,6 +105,7 @@ class Host:
         life = f"{self._lives}-{self.site}"
         self.kernel.tell(self.site, f"agent life {life} begins")
         self.process = Process(self, life, f"boot-{self._boots}")
+        self.process.paused_until_ms = self.frozen_until_ms
         self.process.start()
 
     def kill_agent(self) -> None:
@@ -96,6 +117,38 @@ class Host:
         self.process = None
         for guard in self.guards.values():
             guard.exited = None
+
+    def freeze(self, until_ms: int) -> None:
+        """All of it stands still, but for the boot clock: a suspend."""
+        if not self.up:
+            return
+        self.frozen_until_ms = max(self.frozen_until_ms, until_ms)
+        if self.process:
+            self.process.paused_until_ms = max(self.process.paused_until_ms, until_ms)
+        self._freeze_engines(True)
+        self.kernel.first_at(self.frozen_until_ms, self._thaw)
+
+    def _thaw(self) -> None:
+        """It goes on, the guards first."""
+        if not self.frozen_until_ms or self.kernel.now_ms < self.frozen_until_ms:
+            return
+        self.frozen_until_ms = 0
+        self.kernel.tell(self.site, "the host goes on")
+        for service in self.services:
+            if service.uid in self.guards:
+                self.guards[service.uid].thaw()
+        self._freeze_engines(False)
+
+    def _freeze_engines(self, frozen: bool) -> None:
+        for service in self.services:
+            service.engines[self.site].freeze(frozen)
+
+    def change_rate(self, rate_ppm: int) -> None:
+        """The clock runs faster or slower from now on."""
+        self._rate_ppm = rate_ppm
+        self.clock.change_rate(rate_ppm, self.kernel.now_ms)
+        for guard in self.guards.values():
+            guard.clock_changed()
 
     def kill_guard(self, service: Service) -> None:
         """The guard is killed and its engine goes with it."""
@@ -148,6 +201,7 @@ class Host:
 
     def write(self, uid: str, durable: Durable) -> None:
         """Make it durable."""
+        self._overwritten.append((uid, self._disk.get(uid)))
         self._disk[uid] = msgspec.json.encode(durable)
 
     def disk_full(self) -> bool:
@@ -168,5 +222,8 @@ class Host:
         self.disk_full_until_ms = self.disk_slow_until_ms = self.look_slow_until_ms = 0
         if self.process:
             self.process.paused_until_ms = 0
+        if self.frozen_until_ms:
+            self.frozen_until_ms = self.kernel.now_ms
+            self._thaw()
         self.boot()
         self.start_agent()

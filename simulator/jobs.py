@@ -19,6 +19,8 @@ Refusal = Callable[[str, int], str]
 """Why the partner's agent does not give its log under a revision; empty when it does."""
 
 FLUSH_MS = 40
+STUCK_MS = 500
+"""How often a job that is stuck looks whether it can go on."""
 
 
 class Jobs:
@@ -62,16 +64,18 @@ class Jobs:
 
     def _later(self, kind: JobKind, guard: Guard, do: Callable[[], str], done: Done) -> None:
         """Do it when the job's time is over; a hung disk makes it longer."""
-        hung_ms = max(0, self._engine.hung_until_ms - self._kernel.now_ms)
         fails = self._engine.job_fails()
 
         def over() -> None:
+            if self._engine.stuck(kind):
+                self._kernel.after(STUCK_MS, over)
+                return
             if fails and self._engine.role is Role.STARTING:
                 guard.crash_engine()
             error = "it failed, as such things do" if fails else do()
             done(error, self._engine.position)
 
-        self._kernel.after(self._engine.job_ms(kind) + hung_ms, over)
+        self._kernel.after(self._engine.job_ms(kind), over)
 
     def _copy(self, job: BeginJob, guard: Guard, done: Done) -> None:
         engine, service = self._engine, self._service
@@ -95,6 +99,8 @@ class Jobs:
             source = service.primary_at(address, engine.site)
             if source is None:
                 return f"{address} does not answer as a primary"
+            if job.kind is JobKind.REJOIN and engine.rewind_fails_until_ms > self._kernel.now_ms:
+                return "the log that a rewind needs is gone"
             engine.copy_from(source)
             return ""
 
@@ -144,7 +150,7 @@ class Jobs:
             if engine.run != run:
                 return "the engine ended"
             if job.kind is JobKind.FOLLOW and engine.role is Role.STANDBY and job.upstream:
-                engine.upstream = job.upstream.engine_address
+                engine.upstream, engine.apart_since_ms = job.upstream.engine_address, -1
             elif job.kind is JobKind.SET_SYNC and engine.writable:
                 engine.set_sync(job.sync_with)
             return ""
@@ -169,6 +175,9 @@ class Jobs:
         engine, run = self._engine, self._engine.run
 
         def stop() -> None:
+            if engine.stuck(JobKind.DRAIN):
+                self._kernel.after(STUCK_MS, stop)
+                return
             if engine.run != run or not engine.writable:
                 done("the engine ended while it was drained", 0)
                 return
@@ -176,6 +185,9 @@ class Jobs:
             done("", engine.position)
 
         def flush() -> None:
+            if engine.frozen:
+                self._kernel.after(STUCK_MS, flush)
+                return
             if engine.run == run and engine.writable:
                 engine.closing = True
                 self._service.stream(engine)

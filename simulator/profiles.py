@@ -21,6 +21,12 @@ HOST_FAULTS = {
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
 CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
+BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
+CLOCKS = {"host_freeze": 6, "clock_change": 3, "hub_reboot": 2}
+ENGINES = {
+    "engine_crash": 4, "engine_hang": 3, "recovery_slow": 4, "promotion_hang": 4,
+    "rewind_fails": 4, "slow_log": 4,
+}  # fmt: skip
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 
 
@@ -34,6 +40,8 @@ class Profile(Struct, frozen=True):
     """Whether the faults of hosts strike one site only, drawn by the seed."""
     must_not_fence: str = ""
     """The invariant that these faults fence nobody, if they must not."""
+    not_promised: tuple[str, ...] = ()
+    """The promises that these faults may break, each for a reason in docs/simulated-faults.md."""
     swarm: bool = True
     """Whether each seed draws a part of the kinds only."""
     site_dies: bool = False
@@ -65,12 +73,54 @@ PROFILES = {
             "links break one way and both, messages are lost, doubled, late",
         ),
         Profile(
+            "mail",
+            {
+                **BAD_MAIL, "storm": 2, "slow_log": 3, "slow_reads": 2, "controller_crash": 3,
+                "hub_reboot": 1, "agent_kill": 3, "engine_crash": 2, "switchover": 3,
+            },
+            "old messages come again, broken or late ones come, brokers lose what they held",
+        ),
+        Profile(
+            "clocks",
+            {
+                **CLOCKS, "controller_pause": 2, "agent_pause": 2, "cut": 2, "host_crash": 2,
+                "switchover": 3,
+            },
+            "hosts stand still and go on, clocks run faster and slower, hosts boot anew",
+        ),
+        Profile(
+            "engines",
+            {**ENGINES, "engine_local": 2, "engine_shared": 2, "host_crash": 2, "switchover": 4},
+            "recoveries are long, promotions hang, rewinds fail, the log comes late",
+        ),
+        Profile(
+            "full_disks",
+            {
+                "disk_full": 6, "disk_slow": 3, "switchover": 3, "engine_crash": 3, "isolate": 3,
+                "host_crash": 2, "controller_crash": 1,
+            },
+            "the disks that hold the agents' promises are full or slow",
+        ),
+        Profile(
+            "lying_disks",
+            {
+                "writes_forgotten": 6, "agent_kill": 2, "cut": 2, "controller_crash": 2,
+                "switchover": 4, "failover": 2,
+            },
+            "hosts crash and their disks have forgotten what they acknowledged",
+            not_promised=("I1", "I3", "I4", "I5"),
+        ),
+        Profile(
             "corner",
             {"corner": 4, "controller_crash": 1, "engine_hang": 1},
             "the primary loses its grantors one after the other",
         ),
         Profile(
-            "operators", {**OPERATORS, "engine_crash": 2, "host_crash": 2, "isolate": 2},
+            "operators",
+            {
+                **OPERATORS, "two_at_once": 3, "wrong_approval": 2, "engine_crash": 2,
+                "host_crash": 2, "isolate": 2,
+            },
             "operators switch over, fail over, approve, pause and resume",
         ),
         Profile(
@@ -101,8 +151,8 @@ PROFILES = {
             "restored",
             {
                 "store_restored": 6, "controller_crash": 2, "controller_crash_mid": 2,
-                "switchover": 6, "approve": 6, "engine_crash": 3, "agent_kill": 2, "host_crash": 1,
-                "configure_protection": 1,
+                "slow_reads": 2, "switchover": 6, "approve": 6, "engine_crash": 3,
+                "agent_kill": 2, "host_crash": 1, "configure_protection": 1,
             },
             "the controller comes back on an older copy of its store",
         ),

@@ -55,6 +55,8 @@ class Script(Struct, frozen=True):
     seconds: int
     setting: Setting
     strikes: tuple[Strike, ...]
+    death: Strike | None = None
+    """The end of a site, where the profile has one: what came of the dice, once all was well."""
 
 
 def run(seed: int, profile: str, seconds: int = SECONDS, keep_story: bool = False) -> Result:
@@ -70,7 +72,8 @@ def run_drawn(seed: int, profile: str, seconds: int, keep_story: bool) -> tuple[
     world.watch.add(Fate(world, PROFILES[profile], Random(f"fate {profile} {seed}"), end_ms))
     result = _live(world, seed, PROFILES[profile], seconds)
     strikes = tuple(strike for strike in world.struck if strike.at_ms < end_ms)
-    return result, Script(seed, profile, seconds, setting, strikes)
+    death = next((strike for strike in world.struck if strike.at_ms >= end_ms), None)
+    return result, Script(seed, profile, seconds, setting, strikes, death)
 
 
 def run_script(script: Script, keep_story: bool = False) -> Result:
@@ -89,8 +92,9 @@ def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     try:
         _until_the_end(world, seed, profile, seconds)
     except Broken as error:
-        broken, rule = str(error), error.rule
-        world.kernel.tell("BROKEN", broken)
+        world.kernel.tell("BROKEN", str(error))
+        if error.rule not in profile.not_promised:
+            broken, rule = str(error), error.rule
     return Result(
         seed=seed,
         profile=profile.name,

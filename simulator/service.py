@@ -64,7 +64,11 @@ class Service:
     def hand_over_log(self, address: str, copy: Engine) -> str:
         """Give a standby what the log there holds more; the error, or nothing."""
         source = self._addresses.get(address)
-        if source is None or not self._network.open_both_ways(copy.site, source.site):
+        if (
+            source is None
+            or source.frozen
+            or not self._network.open_both_ways(copy.site, source.site)
+        ):
             return f"{address} cannot be reached"
         if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
             return "that log is of another history"
@@ -78,15 +82,19 @@ class Service:
 
     def _stream_all(self) -> None:
         for engine in self._engines:
-            if engine.writable:
+            if engine.may_commit:
                 self.stream(engine)
         self._kernel.after(STREAM_EVERY_MS, self._stream_all)
 
     def _send_log(self, source: Engine, copy: Engine) -> None:
         if not self._network.open_both_ways(source.site, copy.site):
             return
-        if not self.history.follows(copy.timeline, copy.position, source.timeline, source.position):
+        follows = self.history.follows(
+            copy.timeline, copy.position, source.timeline, source.position
+        )
+        copy.learn_whether_apart(not follows)
+        if not follows:
             return
         run, source_run, target = copy.run, source.run, source.position
-        delay_ms = self._network.delay_ms()
+        delay_ms = self._network.stream_ms(source.site, copy.site)
         self._kernel.after(delay_ms, partial(copy.receive, run, source, source_run, target))

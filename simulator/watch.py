@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.core.events import Event as AgentEvent
 from agents.core.model import Replica
+from controller.core.actions import Answer
 from controller.core.events import Event as ControllerEvent
 from controller.core.model import Record, ServiceSpec, State, Transition
 from protocol.messages import Granted
@@ -33,6 +34,9 @@ class Watch:
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         """The store is an older copy of itself."""
 
+    def healed(self, now_ms: int) -> None:
+        """All faults ended."""
+
     def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         """The configuration declares a service otherwise."""
 
@@ -41,6 +45,9 @@ class Watch:
 
     def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
         """An agent's rules took an event that is no Tick, at its own time."""
+
+    def answered(self, now_ms: int, answer: Answer) -> None:
+        """An operator got an answer."""
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         """A grantor gave a lease, and honours it until `end_ms`."""
@@ -88,6 +95,10 @@ class All(Watch):
         for checker in self._checkers:
             checker.configured(now_ms, spec)
 
+    def healed(self, now_ms: int) -> None:
+        for checker in self._checkers:
+            checker.healed(now_ms)
+
     def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
         for checker in self._checkers:
             checker.controller_stepped(state, event, at_ms)
@@ -95,6 +106,10 @@ class All(Watch):
     def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
         for checker in self._checkers:
             checker.agent_stepped(replica, event, at_ms)
+
+    def answered(self, now_ms: int, answer: Answer) -> None:
+        for checker in self._checkers:
+            checker.answered(now_ms, answer)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
         for checker in self._checkers:

@@ -13,6 +13,7 @@ from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.writers import OneWriter
 from simulator.controller import Controller
 from simulator.engine import Changed, Engine
@@ -26,6 +27,7 @@ from simulator.strike import Strike
 from simulator.watch import All, Watch
 
 BEGIN_MS = 4000
+LOOK_EVERY_MS = 1000
 
 
 class World:
@@ -41,18 +43,21 @@ class World:
         self.struck: list[Strike] = []
         """All that was done to this world, in its order."""
         self.network = Network(self.kernel, WEATHERS[setting.weather], setting.ordered)
+        self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self._wires = Wires()
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
+        self._last_request: Requested | None = None
 
     def start(self) -> None:
         """The first moment."""
         self.controller.start()
         for host in self.hosts:
             host.boot()
+        self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def strike(self, strike: Strike) -> None:
         """A fault at its moment, or now if that is past."""
@@ -64,8 +69,9 @@ class World:
     def heal(self) -> None:
         """End every fault, and bring up what is down."""
         self.kernel.tell("fault", "all faults are healed")
+        self.watch.healed(self.kernel.now_ms)
         self.network.heal()
-        self.controller.paused_until_ms = 0
+        self.controller.paused_until_ms = self.controller.reads_slow_until_ms = 0
         self.controller.crashes_after_actions = -1
         self.controller.start()
         for service in self.services:
@@ -77,7 +83,13 @@ class World:
     def request(self, make: Callable[[str], Requested]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
-        self.controller.request(make(f"request-{self._requests}"))
+        self._last_request = make(f"request-{self._requests}")
+        self.controller.request(self._last_request)
+
+    def request_again(self) -> None:
+        """The last request comes once more."""
+        if self._last_request is not None:
+            self.controller.request(self._last_request)
 
     def host(self, site: str) -> Host:
         """The host of a site."""
@@ -86,6 +98,12 @@ class World:
     def service(self, name: str) -> Service:
         """The service of that name."""
         return next(service for service in self.services if service.name == name)
+
+    def _look(self) -> None:
+        controller = self.controller
+        if controller.state is not None:
+            self._waiting.look(self.kernel.now_ms, controller.state, controller.now_ms())
+        self.kernel.after(LOOK_EVERY_MS, self._look)
 
     def _strike_now(self, strike: Strike) -> None:
         self.struck.append(strike)
@@ -121,6 +139,7 @@ class World:
         return [
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), WholeAudit(), NothingTwice(),
+            self._waiting,
         ]  # fmt: skip
 
     def _make_host(self, site: str) -> Host:

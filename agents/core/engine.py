@@ -281,17 +281,25 @@ def settle_drain(replica: Replica, now_ms: int) -> Replica:
     """Persist either the release or the resumption of this drain, never both."""
     durable = replica.durable
     assignment = durable.assignment
-    if assignment is None or assignment.goal is not Goal.DRAIN or replica.drain_begun_ms < 0:
+    if assignment is None or assignment.goal is not Goal.DRAIN:
         return replica
     decided = max(durable.released_revision, durable.resumed_revision)
     if decided == assignment.revision or (replica.job and replica.job.kind is JobKind.DRAIN):
         return replica
+    if replica.drain_begun_ms < 0:
+        return _resume(replica) if _stands_still(replica) else replica
     if replica.drained_bytes and replica.partner_received_bytes >= replica.drained_bytes:
         released = replace(durable, released_revision=assignment.revision, diverged=False)
         return replace(replica, durable=released, leases=(), questions=())
     if now_ms - replica.drain_begun_ms > assignment.terms.drain_budget_ms:
         return _resume(replica)
     return replica
+
+
+def _stands_still(replica: Replica) -> bool:
+    """Its engine died before the drain, or was stopped by one that an earlier life began."""
+    is_down = replica.observation.role in (Role.DOWN, Role.STANDBY)
+    return replica.observed_ms >= 0 and replica.job is None and is_down
 
 
 def _resume(replica: Replica) -> Replica:

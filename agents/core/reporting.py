@@ -47,6 +47,7 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         cannot_promise=not replica.disk_ok,
         doing=replica.doing,
         problem=_problem(replica),
+        primary=assignment.primary if assignment else "",
         start_nonce=replica.start_nonce,
     )
 

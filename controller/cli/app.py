@@ -17,11 +17,11 @@ from typer import rich_utils
 from config.validate import validate as judge
 from controller.cli import absence, views
 from controller.cli.client import DEFAULT_URL, Client
+from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
-from controller.cli.pairs import TakesCuts, pairs
 from controller.cli.replaying import replay_journal
 
 app = typer.Typer(
@@ -97,14 +97,16 @@ def explain(
         views.show_explanation(Client(controller, token_file), service, output)
 
 
-@app.command("what-if", cls=TakesCuts)
+@app.command("what-if", cls=CutsInPairs)
 def forecast(
     lose: Annotated[list[str] | None, typer.Option(help="A site that is lost; repeatable.")] = None,
     cut: Annotated[
         list[str] | None,
-        typer.Option(metavar="A B", help="Two places that do not hear each other; repeatable."),
+        typer.Option(metavar="A B", help="Places that do not hear each other; repeatable."),
     ] = None,
-    kill_controller: Annotated[bool, typer.Option("--kill-controller", help="It is lost.")] = False,
+    kill_controller: Annotated[
+        bool, typer.Option("--kill-controller", help="The controller dies.")
+    ] = False,
     service: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -304,7 +306,7 @@ def replay(
     until: Annotated[
         str | None, typer.Option("--until", help="Stop at this wall time, in ISO 8601.")
     ] = None,
-    service: Annotated[str, typer.Option(help="Compare only its changes and orders.")] = "",
+    service: Annotated[str | None, typer.Option(help="Compare only this one.")] = None,
     output: Form = Output.TABLE,
 ) -> None:
     """Feed a journal through the rules again: is every decision the same? Needs no controller."""

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.cli.figures import duration, size
+from controller.cli.figures import duration, estimate, size
 from controller.cli.history_view import print_lines
 from controller.cli.status_view import maintenance_line
 from controller.core.explain import CopyView, Explanation, Way
@@ -76,7 +76,7 @@ def _print_figures(console: Console, service: Explanation) -> None:
         ("backup", f"{service.backup or 'none'}, {_behind(service)}"),
         (
             "failover now",
-            f"loses an estimated {size(service.loss_bytes)} "
+            f"loses {estimate(service.loss_bytes)} "
             f"(bound {size(service.loss_bound_bytes)}), "
             f"takes at most {duration(service.predicted_failover_ms)}"
             if service.protected

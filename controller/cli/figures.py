@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from controller.core.facts import megabytes
+from controller.core.facts import estimated, megabytes
 
 UNKNOWN = "unknown"
 
@@ -29,6 +29,11 @@ def duration(duration_ms: int) -> str:
 def size(count: int | None) -> str:
     """A size as the controller's own sentences show it; below zero it is not known."""
     return megabytes(None if count is None or count < 0 else count)
+
+
+def estimate(count: int | None) -> str:
+    """A loss, as what it is; below zero it is not known."""
+    return estimated(None if count is None or count < 0 else count)
 
 
 def moment(at_ms: int, zone: bool = True) -> str:

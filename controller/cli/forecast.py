@@ -117,8 +117,9 @@ def _verdict(one: Forecast) -> Text:
 
 
 def _afterwards(one: Forecast) -> str:
-    was = "" if one.was_protected else " (as it is now)"
-    return f"afterwards it is unprotected{was}: {one.mend}"
+    was = "" if one.was_protected else ", as it is now"
+    when = f" {duration(one.looked_ms)} after the loss" if one.looked_ms else ""
+    return f"unprotected{when}{was}: {one.mend}"
 
 
 def _figures(one: Forecast) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.figures import duration, size
+from controller.cli.figures import duration, estimate, size
 from controller.cli.follow import Course, Ending, follow, last_number
 from controller.cli.history_view import print_lines
 from controller.cli.output import Output, data_console, note_console, print_json, say
@@ -119,7 +119,7 @@ def _preview(console: Console, kind: str, service: Explanation) -> None:
     else:
         lines.append(f"  predicted outage: at most {duration(failover_outage_ms(service))}")
         lines.append(
-            f"  predicted loss: an estimated {size(service.loss_bytes)}, "
+            f"  predicted loss: {estimate(service.loss_bytes)}, "
             f"bound {size(service.loss_bound_bytes)}"
         )
         if service.loss_bytes is None or service.loss_bytes > service.loss_bound_bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from controller.journal import JournalUnreadable
 from controller.replay import Difference, NoJournal, Replayed, journal_files, replay
 
 
-def replay_journal(place: Path, until: str | None, service: str, output: Output) -> Exit:
+def replay_journal(place: Path, until: str | None, service: str | None, output: Output) -> Exit:
     """Replay it and say what came of it."""
     until_ms = None if until is None else read_moment(until)
     try:
         paths = journal_files(place)
-        told = _with_progress(paths, until_ms, service)
+        told = _with_progress(paths, until_ms, service or "")
     except NoJournal as error:
         raise CommandFailed(str(error), Exit.USAGE) from None
     except (JournalUnreadable, OSError) as error:
@@ -62,7 +63,7 @@ def _with_progress(paths: list[Path], until_ms: int | None, service: str) -> Rep
 
 def _lines(told: Replayed) -> list[str]:
     if told.difference is not None:
-        return [*_difference(told.difference), *_figures(told)]
+        return [*_difference(told.difference), *_other_versions(told), *_figures(told)]
     if told.too_old:
         names = ", ".join(told.too_old)
         head = (
@@ -75,9 +76,20 @@ def _lines(told: Replayed) -> list[str]:
     return ["every decision came out identical", *_figures(told)]
 
 
+def _other_versions(told: Replayed) -> list[str]:
+    own = installed("saling")
+    others = [version for version in told.versions if version != own]
+    if not others:
+        return []
+    text = f"the rules are those of version {own}, the journal is by {', '.join(others)}"
+    return [f"  {text}: a rule may have been changed in between"]
+
+
 def _figures(told: Replayed) -> list[str]:
     writers = ", ".join(told.versions) or "nobody"
+    torn = [f"the last line of {name} is torn, and left out" for name in told.torn]
     return [
+        *torn,
         f"{told.files} files by version {writers}, {told.events} events, {told.compared} compared, "
         f"{told.changes} changes of a service decided again",
     ]

@@ -6,7 +6,7 @@ shown beforehand is what history says afterwards.
 
 from __future__ import annotations
 
-from controller.cli.figures import duration, size
+from controller.cli.figures import duration, estimate, size
 from controller.core.explain import Explanation
 from controller.core.phases import TABLE, Row
 
@@ -42,4 +42,5 @@ def _facts(service: Explanation, promoted: bool) -> dict[str, str]:
         "epoch": str(service.epoch + promoted),
         "silence": duration(service.proven_ago_ms) if service.proven_ago_ms >= 0 else "ever",
         "loss": size(service.loss_bytes),
+        "estimated_loss": estimate(service.loss_bytes),
     }

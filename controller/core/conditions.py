@@ -238,7 +238,7 @@ backup_hears_nothing = Condition(
         and not v.backup_now.primary_illness
     ),
     "{backup} is heard, and hears nothing of {primary} either",
-    "{backup} is not heard, or still hears {primary}",
+    "{backup} {backup_hears}",
 )
 backup_refuses = Condition(
     "backup_refuses",
@@ -306,8 +306,8 @@ log_taken = Condition(
 loss_bearable = Condition(
     "loss_bearable",
     _loss_bearable,
-    "a failover loses an estimated {loss}, {accepted_loss} are accepted",
-    "a failover loses an estimated {loss}, only {accepted_loss} are accepted",
+    "a failover loses {estimated_loss}, {accepted_loss} are accepted",
+    "a failover loses {estimated_loss}, only {accepted_loss} are accepted",
 )
 loss_unbearable = Condition(
     "loss_unbearable", lambda v: not _loss_bearable(v), loss_bearable.no, loss_bearable.yes

@@ -77,21 +77,21 @@ def hold_restored(view: View) -> dict[str, Any]:
 
 
 def adopt(view: View) -> dict[str, Any]:
-    """Take over what the agents know: the latest reign and its primary."""
-    reports = [s.report for s in view.service.reports.values()]
-    agents = list(view.service.reports)
-    ranked = sorted(
-        zip(reports, agents, strict=True),
-        key=lambda pair: (pair[0].epoch, pair[0].mode is not Mode.NONE, pair[0].writable),
-    )
-    latest, primary = ranked[-1]
-    others = [r.agent for r in view.spec.replicas if r.agent != primary]
-    identities = [view.record.system_identifier, *(r.system_identifier for r, _ in ranked[::-1])]
+    """Take over what the agents know: the latest reign, and whose it is."""
+    record = view.record
+    known = {agent: seen.report for agent, seen in view.service.reports.items()}
+    latest = max(known, key=lambda agent: (known[agent].epoch, known[agent].mode is not Mode.NONE))
+    reign = known[latest]
+    # An agent of the version before this one names nobody: then it reigns itself, as it may write.
+    named = reign.primary if view.spec.replica(reign.primary) else latest
+    primary = named if reign.epoch > record.epoch else record.primary
+    copies = sorted(known, key=lambda agent: agent != primary)
+    identities = [record.system_identifier, *(known[a].system_identifier for a in copies)]
     return {
         "held_for": HeldFor.ADOPTION,
-        "epoch": max(view.record.epoch, latest.epoch),
+        "epoch": max(record.epoch, reign.epoch),
         "primary": primary,
-        "backup": others[0] if others else "",
+        "backup": next((r.agent for r in view.spec.replicas if r.agent != primary), ""),
         "operation": None,
         "revision": view.service.heard_revision + ADOPTION_LEAP,
         "system_identifier": next(filter(None, identities), ""),

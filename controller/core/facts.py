@@ -21,6 +21,7 @@ def facts(view: View) -> dict[str, str]:
         "promise_left": f"{view.own_promise_left_ms / 1000:.1f} s",
         "backup_promise_left": f"{(backup.promise_left_ms if backup else 0) / 1000:.1f} s",
         "loss": megabytes(view.loss_bytes),
+        "estimated_loss": estimated(view.loss_bytes),
         "accepted_loss": megabytes(view.accepted_loss_bytes),
         "lag": megabytes(view.lag_bytes),
         "unheard": f"{view.unheard_ms(record.backup) / 1000:.1f} s",
@@ -32,6 +33,7 @@ def facts(view: View) -> dict[str, str]:
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),
+        "backup_hears": _hears(view),
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
         **maintenance.facts(view),
@@ -39,15 +41,31 @@ def facts(view: View) -> dict[str, str]:
 
 
 def megabytes(count: int | None) -> str:
-    """A size for people."""
+    """A size for people, rounded up: who accepts what is shown accepts enough."""
     if count is None:
         return "an unknown amount"
-    return f"{count / 1048576:.2f} MiB" if count >= 10240 else f"{count} bytes"
+    hundredths = -(-count * 100 // 1048576)
+    return f"{hundredths / 100:.2f} MiB" if count >= 10240 else f"{count} bytes"
+
+
+def estimated(count: int | None) -> str:
+    """A loss, as what it is."""
+    return megabytes(count) if count is None else f"an estimated {megabytes(count)}"
 
 
 def _request(view: View) -> str:
     request = view.request
     return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
+
+
+def _hears(view: View) -> str:
+    """What the backup hears of the primary, where that is what stands in the way."""
+    backup, primary = view.backup_now, view.record.primary
+    if backup is None:
+        return f"is not heard under revision {view.record.revision}"
+    if backup.primary_heard:
+        return f"still hears commits of {primary}: the link is dead, not {primary}"
+    return f"hears of {primary} that its commits fail: {backup.primary_illness}"
 
 
 def _doing(view: View) -> str:

@@ -25,7 +25,17 @@ from controller.core.lost import Lost, links_of
 from controller.core.model import Phase, ServiceState, State
 from controller.core.step import step
 from controller.core.view import View
-from protocol.messages import Ask, Header, Mode, Renew, ReplicaReport, Report, Role
+from protocol.messages import (
+    Ask,
+    Assignment,
+    Goal,
+    Header,
+    Mode,
+    Renew,
+    ReplicaReport,
+    Report,
+    Role,
+)
 from protocol.windows import grantor_window_ms, silence_ms
 
 TURN_MS = 100
@@ -190,7 +200,7 @@ def _imagine(
                 linked=linked,
                 told=known[agent],
                 assignment=present if taken else None,
-                waiting=None if taken else present,
+                waiting=None if taken or not _takes_away(present) else present,
                 commits=agent == record.primary and _commits(service, known, begun_ms - TURN_MS),
                 sync=present is not None and present.sync,
                 terms=record.terms,
@@ -199,6 +209,11 @@ def _imagine(
             )
         )
     return found
+
+
+def _takes_away(order: Assignment | None) -> bool:
+    """Whether it is the worse case that an Order still on its way arrives."""
+    return order is not None and (order.goal is Goal.DRAIN or order.countdown)
 
 
 def _heard_by_the_backup(

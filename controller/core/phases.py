@@ -168,12 +168,13 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "drain_resumed", P.DRAINING, P.PROTECTED, (c.primary_resumed,),
-        "{backup} did not have the whole log in time; {primary} serves on",
+        "{primary} gave its drain up, for {backup} had not the whole log in time or its agent was "
+        "started anew; {primary} serves on",
         release, GIVEN_UP,
     ),
     Row(
         "drain_overdue", P.DRAINING, P.PROTECTED, (c.drain_overdue, c.primary_heard),
-        "the drain of {primary} took too long; {primary} serves on",
+        "the drain of {primary} took too long and is called off; {primary} shall serve on",
         release, GIVEN_UP,
     ),
     Row(
@@ -203,14 +204,14 @@ TABLE: tuple[Row, ...] = (
     Row(
         "loss_too_large", P.COUNTDOWN, P.HELD,
         (c.fence_certain, c.backup_stands, c.log_settled, c.loss_unbearable),
-        "held: a failover loses an estimated {loss}, only {accepted_loss} are accepted; "
+        "held: a failover loses {estimated_loss}, only {accepted_loss} are accepted; "
         "`saling approve {service}` releases it",
         hold(HeldFor.LOSS),
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
         (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable),
-        "nobody can be writing in epoch {epoch} any more and a takeover loses an estimated {loss}: "
+        "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
         promote,
     ),
@@ -295,7 +296,7 @@ TABLE: tuple[Row, ...] = (
         "maintenance_overdue", P.ALONE, P.ALONE,
         (m.announced, m.time_is_over, m.overdue_is_new),
         "the maintenance of {backup} ({maintenance_by}) is overdue: its {maintenance_for} are over "
-        "and it does not follow ({backup_doing}); {primary} stands alone",
+        "and it has not followed for long enough ({backup_doing}); {primary} stands alone",
         count_maintenance,
     ),
     Row(

@@ -44,7 +44,8 @@ class Forecast(Struct, frozen=True):
     why: str
     """In the operator's words."""
     mend: str
-    """What would release or mend it."""
+    """What would release or mend it, as `explain` would say it `looked_ms` after the loss."""
+    looked_ms: int
 
 
 def what_if(state: State, lost: Lost, services: Iterable[str], now_ms: int) -> list[Forecast]:
@@ -74,6 +75,7 @@ def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> F
         loss_bytes=_loss_bytes(foreseen, links),
         why=_why(foreseen, service, links) if lives else _leaderless(foreseen, links),
         mend=explain(after, foreseen.now_ms).advice if lives else _back(service, links),
+        looked_ms=foreseen.now_ms - now_ms if lives else 0,
     )
 
 
@@ -99,8 +101,8 @@ def _why(foreseen: Foresight, before: ServiceState, links: Links) -> str:
         return f"nothing is decided; {record.primary} goes on taking writes"
     if foreseen.steps:
         return f"{record.because}; then nothing more is decided, and nobody takes writes"
-    lost = links.primary_lives and before.record.primary == record.primary
-    doing = "takes no writes" if lost else "is lost"
+    lives = links.primary_lives and before.record.primary == record.primary
+    doing = "takes no writes" if lives else "is lost or unheard"
     return (
         f"nothing is decided: {record.primary} {doing}, and in {record.phase.value} nobody may "
         "take over now"
@@ -109,21 +111,28 @@ def _why(foreseen: Foresight, before: ServiceState, links: Links) -> str:
 
 def _leaderless(foreseen: Foresight, links: Links) -> str:
     """Without a controller nothing is decided; writes go on as far as the agents' rights go."""
+    return f"nothing is moved: {_leaderless_reason(foreseen, links)}"
+
+
+def _leaderless_reason(foreseen: Foresight, links: Links) -> str:
     record = foreseen.service.record
-    leased = any(x.agent == record.primary and x.told.mode is Mode.LEASED for x in foreseen.agents)
-    if not links.primary_lives:
-        why = f"{record.primary} is lost, and nobody decides on a takeover"
-    elif foreseen.served and leased:
-        why = f"{record.primary} goes on taking writes without a limit: {record.backup} grants"
-    elif foreseen.served:
-        why = f"{record.primary} goes on taking writes without a limit: it needs no lease"
-    elif record.phase is Phase.DRAINING:
-        why = f"{record.primary} stops for its move, and nobody tells {record.backup} to take over"
-    elif leased:
-        why = f"nobody extends the lease of {record.primary}: it is fenced when it ends"
-    else:
-        why = f"{record.primary} takes no writes, and nobody decides on it"
-    return f"nothing is moved: {why}"
+    primary = next((x for x in foreseen.agents if x.agent == record.primary), None)
+    if primary is None:
+        lost = "is not heard" if links.primary_lives else "is lost"
+        return f"{record.primary} {lost}, and without a controller nobody takes over"
+    leased = primary.told.mode is Mode.LEASED
+    if foreseen.served:
+        reason = f"{record.backup} grants" if leased else "it needs no lease"
+        return f"{record.primary} goes on taking writes without a limit: {reason}"
+    if record.phase is Phase.DRAINING:
+        return f"{record.primary} stops for its move, and nobody tells {record.backup} to take over"
+    if record.phase is Phase.PROMOTING:
+        return f"{record.primary} goes on to its promotion only if its order reached it before"
+    if primary.sync and not primary.linked:
+        return f"commits wait for {record.backup}, and nobody lets {record.primary} stand alone"
+    if leased and foreseen.served_until_ms:
+        return f"nobody extends the lease of {record.primary}: it is fenced when it ends"
+    return f"{record.primary} takes no writes, and nobody tells it to"
 
 
 def _back(service: ServiceState, links: Links) -> str:

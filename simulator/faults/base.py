@@ -38,6 +38,8 @@ class Verb:
     takes: tuple[Takes, ...] = ()
     optional: tuple[Takes, ...] = ()
     """What may follow besides, wholly or not at all."""
+    must_end: bool = False
+    """Whether it must be given a time: what waits for its end is not woken by a healing."""
 
 
 Draw = Callable[["Fate"], list[Strike]]

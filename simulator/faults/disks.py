@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.faults.base import Draw, Takes, Verb
+from simulator.faults.hosts import BOOT_MS
 from simulator.strike import Strike
 
 if TYPE_CHECKING:
+    from simulator.fate import Fate
     from simulator.world import World
 
 
@@ -26,9 +28,18 @@ def slow_looks(world: World, strike: Strike) -> None:
     world.host(strike.on[0]).look_slow_until_ms = strike.until_ms
 
 
+def forget_writes(world: World, strike: Strike) -> None:
+    """The host crashes, and its last writes are gone though its disk acknowledged them."""
+    site, writes = strike.on
+    host = world.host(site)
+    host.crash_and_forget(int(writes))
+    world.kernel.at(strike.until_ms, host.boot)
+
+
 VERBS = (
     Verb("fill-disk", fill_disk, (Takes.SITE,)),
     Verb("slow-disk", slow_disk, (Takes.SITE,)),
+    Verb("forget-writes", forget_writes, (Takes.SITE, Takes.NUMBER)),
     Verb("slow-looks", slow_looks, (Takes.SITE,)),
 )
 
@@ -37,7 +48,14 @@ def _draw(verb: str) -> Draw:
     return lambda fate: [fate.strike(verb, fate.site(), for_ms=fate.duration_ms())]
 
 
+def draw_forget_writes(fate: Fate) -> list[Strike]:
+    """The last one, a few, or what amounts to an older copy of the disk."""
+    writes = str(fate.choice((1, 1, 2, 3, 10, 50)))
+    return [fate.strike("forget-writes", fate.site(), writes, for_ms=fate.duration_ms() + BOOT_MS)]
+
+
 DRAWS: dict[str, Draw] = {
+    "writes_forgotten": draw_forget_writes,
     "disk_full": _draw("fill-disk"),
     "disk_slow": _draw("slow-disk"),
     "look_slow": _draw("slow-looks"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents.core.model import JobKind
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.strike import Strike
 
@@ -39,9 +40,34 @@ def fail_commits_everywhere(world: World, strike: Strike) -> None:
         engine.shared_illness_until_ms = strike.until_ms
 
 
+def slow_recovery(world: World, strike: Strike) -> None:
+    """A start ends no sooner: there is much log to replay."""
+    _stick(world, strike, JobKind.START_PRIMARY, JobKind.START_STANDBY)
+
+
+def hang_promotion(world: World, strike: Strike) -> None:
+    """A promotion ends no sooner."""
+    _stick(world, strike, JobKind.PROMOTE)
+
+
+def _stick(world: World, strike: Strike, *kinds: JobKind) -> None:
+    site, name = strike.on
+    for kind in kinds:
+        world.service(name).engines[site].stuck_until_ms[kind] = strike.until_ms
+
+
+def fail_rewinds(world: World, strike: Strike) -> None:
+    """The log that a rewind needs is gone: only a whole copy helps."""
+    site, name = strike.on
+    world.service(name).engines[site].rewind_fails_until_ms = strike.until_ms
+
+
 VERBS = (
     Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
+    Verb("slow-recovery", slow_recovery, (Takes.SITE, Takes.SERVICE)),
+    Verb("hang-promotion", hang_promotion, (Takes.SITE, Takes.SERVICE)),
+    Verb("fail-rewinds", fail_rewinds, (Takes.SITE, Takes.SERVICE)),
     Verb("fail-commits", fail_commits, (Takes.SITE, Takes.SERVICE)),
     Verb("fail-commits-everywhere", fail_commits_everywhere, (Takes.SERVICE,)),
 )
@@ -62,6 +88,10 @@ def draw_fail_commits(fate: Fate) -> list[Strike]:
     return [fate.strike("fail-commits", *fate.copy(), for_ms=fate.duration_ms())]
 
 
+def _draw_copy(verb: str) -> Draw:
+    return lambda fate: [fate.strike(verb, *fate.copy(), for_ms=fate.duration_ms())]
+
+
 def draw_fail_commits_everywhere(fate: Fate) -> list[Strike]:
     """Of one service."""
     name = fate.service().name
@@ -72,5 +102,8 @@ DRAWS: dict[str, Draw] = {
     "engine_crash": draw_crash_engine,
     "engine_hang": draw_hang_engine,
     "engine_local": draw_fail_commits,
+    "recovery_slow": _draw_copy("slow-recovery"),
+    "promotion_hang": _draw_copy("hang-promotion"),
+    "rewind_fails": _draw_copy("fail-rewinds"),
     "engine_shared": draw_fail_commits_everywhere,
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulator.clock import RATE_MOST_PPM
 from simulator.faults.base import Draw, Takes, Verb
+from simulator.network import HUB
 from simulator.strike import Strike
 
 if TYPE_CHECKING:
@@ -48,11 +50,25 @@ def kill_guard(world: World, strike: Strike) -> None:
     world.host(site).kill_guard(world.service(service))
 
 
+def freeze_host(world: World, strike: Strike) -> None:
+    """Agent, guards and engines stand still; the boot clock goes on, as in a suspend."""
+    world.host(strike.on[0]).freeze(strike.until_ms)
+
+
+def change_clock(world: World, strike: Strike) -> None:
+    """The clock of a place runs so many millionths too fast from now on."""
+    place, rate_ppm = strike.on
+    clock = world.controller if place == HUB else world.host(place)
+    clock.change_rate(max(-RATE_MOST_PPM, min(RATE_MOST_PPM, int(rate_ppm))))
+
+
 VERBS = (
     Verb("crash-host", crash_host, (Takes.SITE,)),
     Verb("kill-agent", kill_agent, (Takes.SITE,)),
     Verb("kill-agent-after-writes", kill_agent_after, (Takes.SITE, Takes.NUMBER)),
-    Verb("pause-agent", pause_agent, (Takes.SITE,)),
+    Verb("pause-agent", pause_agent, (Takes.SITE,), must_end=True),
+    Verb("freeze-host", freeze_host, (Takes.SITE,), must_end=True),
+    Verb("change-clock", change_clock, (Takes.PLACE, Takes.NUMBER)),
     Verb("kill-guard", kill_guard, (Takes.SITE, Takes.SERVICE)),
 )
 
@@ -82,10 +98,23 @@ def draw_kill_guard(fate: Fate) -> list[Strike]:
     return [fate.strike("kill-guard", *fate.copy())]
 
 
+def draw_freeze_host(fate: Fate) -> list[Strike]:
+    """For less than a lease, or for longer."""
+    return [fate.strike("freeze-host", fate.site(), for_ms=fate.duration_ms())]
+
+
+def draw_change_clock(fate: Fate) -> list[Strike]:
+    """Any place, as far as clocks may go, or right."""
+    rate_ppm = fate.choice((-RATE_MOST_PPM, 0, RATE_MOST_PPM))
+    return [fate.strike("change-clock", fate.choice(fate.world.places), str(rate_ppm))]
+
+
 DRAWS: dict[str, Draw] = {
     "host_crash": draw_crash_host,
     "agent_kill": draw_kill_agent,
     "agent_kill_mid": draw_kill_agent_mid,
     "agent_pause": draw_pause_agent,
     "guard_kill": draw_kill_guard,
+    "host_freeze": draw_freeze_host,
+    "clock_change": draw_change_clock,
 }

@@ -32,11 +32,29 @@ def stop_broker(world: World, strike: Strike) -> None:
     world.network.stop_broker(strike.until_ms)
 
 
+def restart_broker(world: World, strike: Strike) -> None:
+    """It is away for a while, and all that was under way over it is lost."""
+    world.network.restart_broker(strike.until_ms)
+
+
+def reboot_hub(world: World, strike: Strike) -> None:
+    """The controller's host starts anew, and its clock with it."""
+    world.controller.reboot(strike.lasts_ms)
+
+
+def slow_reads(world: World, strike: Strike) -> None:
+    """What is read of the store comes late."""
+    world.controller.reads_slow_until_ms = strike.until_ms
+
+
 VERBS = (
     Verb("crash-controller", crash_controller),
     Verb("crash-controller-after-actions", crash_controller_after, (Takes.NUMBER,)),
-    Verb("pause-controller", pause_controller),
+    Verb("pause-controller", pause_controller, must_end=True),
     Verb("stop-broker", stop_broker),
+    Verb("restart-broker", restart_broker),
+    Verb("reboot-hub", reboot_hub),
+    Verb("slow-reads", slow_reads),
 )
 
 
@@ -54,4 +72,7 @@ DRAWS: dict[str, Draw] = {
     "controller_crash_mid": draw_crash_mid,
     "controller_pause": _draw("pause-controller"),
     "broker_down": _draw("stop-broker"),
+    "broker_restart": _draw("restart-broker"),
+    "hub_reboot": _draw("reboot-hub"),
+    "slow_reads": _draw("slow-reads"),
 }

@@ -42,11 +42,41 @@ def storm(world: World, strike: Strike) -> None:
     world.network.storm(STORM, strike.until_ms)
 
 
+def stall(world: World, strike: Strike) -> None:
+    """Half-open connections: for a while nothing arrives, then everything at once."""
+    one, other = strike.on
+    world.network.stall(one, other, strike.until_ms)
+    world.network.stall(other, one, strike.until_ms)
+
+
+def slow_log(world: World, strike: Strike) -> None:
+    """The log of engines gets from the first place to the second so many ms late."""
+    source, target, by_ms = strike.on
+    world.network.lag(source, target, int(by_ms), strike.until_ms)
+
+
+def corrupt(world: World, strike: Strike) -> None:
+    """Some messages are changed or cut between two places."""
+    one, other = strike.on
+    world.network.corrupt(one, other, strike.until_ms)
+    world.network.corrupt(other, one, strike.until_ms)
+
+
+def replay(world: World, strike: Strike) -> None:
+    """So many messages that went from a place to another come again, old ones and new ones."""
+    source, target, count = strike.on
+    world.network.replay(source, target, int(count))
+
+
 VERBS = (
     Verb("cut", cut, (Takes.PLACE, Takes.PLACE)),
     Verb("cut-one-way", cut_one_way, (Takes.PLACE, Takes.PLACE)),
     Verb("isolate", isolate, (Takes.PLACE,)),
     Verb("storm", storm),
+    Verb("stall", stall, (Takes.PLACE, Takes.PLACE)),
+    Verb("slow-log", slow_log, (Takes.PLACE, Takes.PLACE, Takes.NUMBER)),
+    Verb("corrupt", corrupt, (Takes.PLACE, Takes.PLACE)),
+    Verb("replay", replay, (Takes.PLACE, Takes.PLACE, Takes.NUMBER)),
 )
 
 
@@ -68,6 +98,31 @@ def draw_isolate(fate: Fate) -> list[Strike]:
 def draw_storm(fate: Fate) -> list[Strike]:
     """For a while."""
     return [fate.strike("storm", for_ms=fate.duration_ms())]
+
+
+def draw_stall(fate: Fate) -> list[Strike]:
+    """Any two places."""
+    return [fate.strike("stall", *fate.two_places(), for_ms=fate.duration_ms())]
+
+
+def draw_slow_log(fate: Fate) -> list[Strike]:
+    """From a primary to its backup, as a thin line would have it."""
+    record = fate.record(fate.service())
+    if record is None or not record.backup:
+        return []
+    by_ms = str(fate.between(50, 3000))
+    for_ms = fate.duration_ms()
+    return [fate.strike("slow-log", record.primary, record.backup, by_ms, for_ms=for_ms)]
+
+
+def draw_corrupt(fate: Fate) -> list[Strike]:
+    """Any two places."""
+    return [fate.strike("corrupt", *fate.two_places(), for_ms=fate.duration_ms())]
+
+
+def draw_replay(fate: Fate) -> list[Strike]:
+    """Over any link, a few or many."""
+    return [fate.strike("replay", *fate.two_places(), str(fate.choice((1, 3, 20))))]
 
 
 def draw_corner(fate: Fate) -> list[Strike]:
@@ -94,4 +149,8 @@ DRAWS: dict[str, Draw] = {
     "isolate": draw_isolate,
     "storm": draw_storm,
     "corner": draw_corner,
+    "stall": draw_stall,
+    "slow_log": draw_slow_log,
+    "corrupt": draw_corrupt,
+    "replay": draw_replay,
 }

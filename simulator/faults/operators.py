@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simulator.world import World
 
 
-def _ask(kind: Kind) -> Callable[[World, Strike], None]:
+def _ask(kind: Kind, dry_run: bool = False) -> Callable[[World, Strike], None]:
     def ask(world: World, strike: Strike) -> None:
         name, *figures = strike.on
         epoch, loss_bytes = map(int, figures) if figures else _as_shown(world, name)
@@ -24,6 +24,7 @@ def _ask(kind: Kind) -> Callable[[World, Strike], None]:
             lambda id_: Requested(
                 id_, kind, world.service(name).uid, "an operator", "a test",
                 epoch=epoch, loss_bytes=loss_bytes, for_ms=strike.for_ms,
+                dry_run=dry_run,
             )
         )  # fmt: skip
 
@@ -40,8 +41,16 @@ def _as_shown(world: World, name: str) -> tuple[int, int]:
     return view.record.epoch, -1 if loss_bytes is None else loss_bytes
 
 
-VERBS = tuple(
-    Verb(kind.value, _ask(kind), (Takes.SERVICE,), (Takes.NUMBER, Takes.NUMBER)) for kind in Kind
+def ask_again(world: World, _strike: Strike) -> None:
+    """The last request of anybody comes once more, under the same name."""
+    world.request_again()
+
+
+FIGURES = (Takes.NUMBER, Takes.NUMBER)
+VERBS = (
+    *(Verb(kind.value, _ask(kind), (Takes.SERVICE,), FIGURES) for kind in Kind),
+    *(Verb(f"try-{kind.value}", _ask(kind, True), (Takes.SERVICE,), FIGURES) for kind in Kind),
+    Verb("ask-again", ask_again),
 )
 
 
@@ -83,7 +92,26 @@ def draw_maintenance(fate: Fate) -> list[Strike]:
     return strikes
 
 
+def draw_two_at_once(fate: Fate) -> list[Strike]:
+    """Two operators, one service, one moment; one of them only tries, or asks once more."""
+    name, kinds = fate.service().name, tuple(Kind)
+    first = fate.choice((Kind.SWITCHOVER, Kind.FAILOVER, Kind.PAUSE))
+    second = fate.choice((*(f"try-{kind.value}" for kind in kinds), "switchover", "failover"))
+    strikes = [fate.strike(first.value, name), fate.strike(second, name)]
+    return [*strikes, fate.strike("ask-again", after_ms=fate.choice((0, 5, 500)))]
+
+
+def draw_wrong_approval(fate: Fate) -> list[Strike]:
+    """For another epoch, or for less than is lost."""
+    name = fate.service().name
+    epoch, loss_bytes = _as_shown(fate.world, name)
+    figures = fate.choice(((epoch - 1, loss_bytes), (epoch + 1, loss_bytes), (epoch, 0)))
+    return [fate.strike(Kind.APPROVE.value, name, *map(str, figures))]
+
+
 DRAWS: dict[str, Draw] = {
+    "two_at_once": draw_two_at_once,
+    "wrong_approval": draw_wrong_approval,
     **{kind.value: _draw(kind) for kind in Kind},
     Kind.APPROVE.value: draw_approve,
     "maintenance": draw_maintenance,

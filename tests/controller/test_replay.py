@@ -74,8 +74,8 @@ def test_a_changed_rule_differs_at_the_very_event_that_it_decides(
     recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = phases.ROWS_FROM[Phase.PROTECTED]
-    changed = tuple(row for row in rows if row.name != "primary_silent")
-    monkeypatch.setitem(phases.ROWS_FROM, Phase.PROTECTED, changed)
+    without = tuple(row for row in rows if row.name != "primary_silent")
+    monkeypatch.setitem(phases.ROWS_FROM, Phase.PROTECTED, without)
     found = replay(journal_files(recorded)).difference
     assert found is not None
     lines = {number: line for number, _size, line in numbered(only_file(recorded))}
@@ -118,15 +118,16 @@ def test_rules_that_fail_now_are_a_difference(
     assert (found.line, found.error) == (2, "ZeroDivisionError: nothing left")
 
 
-def test_a_torn_last_line_is_no_error_and_an_empty_file_holds_nothing(recorded: Path) -> None:
+def test_a_torn_last_line_is_no_error_and_an_empty_or_foreign_file_is_one(recorded: Path) -> None:
     file = only_file(recorded)
     events = replay([file]).events
     file.write_bytes(file.read_bytes()[:-5])
     told = replay([file])
     assert (told.identical, told.events) == (True, events - 1)
-    for nothing in (b"", b'{"kind": "snap'):
+    assert told.torn == (str(file),)
+    for nothing in (b"", b"anything but a journal"):
         file.write_bytes(nothing)
-        with pytest.raises(NoJournal, match="holds nothing"):
+        with pytest.raises(NoJournal, match="nothing to replay"):
             replay([file])
 
 
@@ -137,15 +138,6 @@ def test_a_journal_without_events_is_not_called_identical(
     file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
     assert run(file) == 3
     assert "nothing to compare" in capsys.readouterr().out
-
-
-def test_of_one_service_its_changes_and_orders_are_compared(
-    recorded: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = replay(journal_files(recorded), service="paspor")
-    assert (told.identical, told.changes) == (True, 2)
-    assert run(recorded, "--service", "nobody") == 2
-    assert "the services are: paspor" in capsys.readouterr().err
 
 
 def test_what_cannot_be_replayed_is_named_with_file_and_line(recorded: Path) -> None:
@@ -206,3 +198,15 @@ def run(place: Path, *options: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(["replay", str(place), *options])
     return int(ended.value.code or 0)
+
+
+def test_of_one_service_alone_only_its_decisions_are_compared(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(recorded, "--service", "paspor") == 0
+    assert "2 changes of a service" in capsys.readouterr().out
+    file = only_file(recorded)
+    file.write_text(file.read_text().replace("change paspor ", "change pajak "))
+    assert run(recorded, "--service", "paspor") == 1
+    assert run(recorded, "--service", "nothing") == 2
+    assert "it knows: paspor" in capsys.readouterr().err

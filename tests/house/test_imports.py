@@ -45,7 +45,16 @@ MAY_IMPORT = {
     "config": {"config", "protocol"},
     "controller/core": {"controller.core", "protocol", "config"},
     "agents/core": {"agents.core", "protocol", "config"},
-    "simulator": {"simulator", "controller.core", "agents.core", "protocol", "config.leases"},
+    "simulator": {
+        "simulator",
+        "controller.core",
+        "agents.core",
+        "protocol",
+        "config.leases",
+        # Scenarios write times and sizes as the configuration does.
+        "config.values",
+        "config.problems",
+    },
 }
 """Of our own modules. A package and all that is under it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +12,7 @@ import pytest_asyncio
 
 from lab.four_sites import Lab
 from lab.plan import Plan, Service
-from tests.lab.replayed import assert_replays
+from tests.lab.replayed import every_lab_replayed
 
 FAST = Service("paspor", ("jabodetabek", "batam"))
 STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
@@ -26,16 +25,9 @@ def make_lab(services: tuple[Service, ...], broker_count: int = 2, network: str 
 
 
 @pytest.fixture(scope="session", autouse=True)
-def every_lab_replays() -> Iterator[None]:
-    """Whatever lab ends in this process, its journal must come out the same."""
-    stop = Lab.stop
-
-    async def stop_and_replay(lab: Lab) -> None:
-        await stop(lab)
-        await asyncio.to_thread(assert_replays, lab.plan)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lab, "stop", stop_and_replay)
+def replayed() -> Iterator[None]:
+    """Every lab's journal is replayed once it has stopped, whichever fixture made it."""
+    with every_lab_replayed():
         yield
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import Any
 
 import pytest
@@ -13,8 +11,8 @@ from lab.checks import longest_gap
 from lab.four_sites import Lab
 from lab.incident import Watch
 from lab.plan import site_of
-from lab.processes import ROOT, module
 from lab.records import Outcome, now_ms
+from tests.lab.command import saling
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 
@@ -23,20 +21,6 @@ ANNOUNCED = {"reason": "kernel patches", "for_ms": TEN_MINUTES_MS}
 
 UNPLANNED = 'saling_service_protected{service="paspor"} 0.0'
 PLANNED = 'saling_service_maintenance{service="paspor"} 1.0'
-
-
-async def saling(lab: Lab, *arguments: str) -> tuple[int, str]:
-    """The exit code of the command, and what it printed."""
-    url = f"http://{lab.plan.address('controller')}"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *module("controller.cli", *arguments, "--controller", url)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(60):
-        out, _ = await process.communicate()
-    return process.returncode or 0, out.decode()
 
 
 async def alarms(lab: Lab) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from agents.core.actions import PermitLease, SendAsk
-from agents.core.model import JobKind
-from protocol.messages import Goal, Right
-from tests.agents.core.given import TERMS, Actor, B, kinds, order
+from agents.core.events import GuardState
+from agents.core.model import JobKind, Permit
+from agents.core.observation import Disk
+from protocol.messages import Goal, Right, Role
+from tests.agents.core.given import SYSTEM, TERMS, Actor, B, kinds, order
 
 
 def draining() -> Actor:
@@ -76,6 +78,24 @@ def test_a_drain_whose_stop_failed_is_resumed() -> None:
     actor = draining()
     actor.finish(error="still busy")
     assert actor.report().resumed
+
+
+def test_a_drain_that_an_earlier_life_stopped_the_engine_for_is_resumed_at_once() -> None:
+    """Nobody remembers where its log ended; waiting for the controller would be an outage."""
+    before = draining()
+    before.die()
+    actor = Actor(before.replica.durable, life="2-a").start()
+    assert actor.report().resumed
+    assert not actor.report().released
+
+
+def test_a_new_life_goes_on_with_a_drain_whose_engine_still_runs() -> None:
+    before = draining()
+    actor = Actor(before.replica.durable, life="2-a")
+    actor.feed(GuardState(Permit.LEASED, actor.now_ms + 1500, True, True))
+    actor.look(role=Role.PRIMARY, disk=Disk.DATA, system_identifier=SYSTEM)
+    assert not actor.report().resumed
+    assert actor.job is JobKind.DRAIN
 
 
 def test_after_a_release_a_higher_revision_may_let_it_write_again() -> None:

@@ -98,7 +98,7 @@ def test_a_loss_beyond_the_bound_is_said_before_anything_is_asked(
 ) -> None:
     moving.state = given.state(given.service(loss_bytes=None, proven_ago_ms=60_000))
     run = saling("failover", "paspor", "--dry-run")
-    assert "predicted loss: an estimated" in run.out
+    assert "predicted loss: an unknown amount" in run.out
     assert "it would be held for an approval" in run.out
     assert "predicted outage: at most 1 min 1 s" in run.out
 

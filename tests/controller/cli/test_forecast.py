@@ -93,6 +93,6 @@ def test_nothing_lost_and_half_a_cut_are_wrong_use(asked: Asked, saling: Saling)
     assert saling("what-if").code == 2
     run = saling("what-if", "--cut", "batam", "--lose", "bali")
     assert run.code == 2
-    assert "name the two" in run.err
+    assert "it takes two places" in run.err
     assert saling("what-if", "--lose", "batam", "stray").code == 2
     assert asked == []

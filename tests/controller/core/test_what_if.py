@@ -10,7 +10,7 @@ from controller.core.lost import Lost
 from controller.core.model import HeldFor, Phase, Protection
 from controller.core.what_if import Forecast, what_if
 from protocol.messages import Mode, Role
-from protocol.windows import grantor_window_ms, holder_window_ms
+from protocol.windows import grantor_window_ms
 from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
 
 FIRST, SECOND, CENTRE = "jabodetabek", "batam", "arbiter"
@@ -41,8 +41,8 @@ def test_a_lost_primary_is_taken_over_within_the_promise_and_a_promotion() -> No
     assert (told.served, told.protected, told.held) == (True, False, False)
     assert (told.primary, told.epoch) == (B, 2)
     promoted_ms = told.steps[1].within_ms
-    assert grantor_window_ms(TERMS.ttl_ms) <= promoted_ms <= grantor_window_ms(TERMS.ttl_ms) + 600
-    assert told.outage_ms <= promoted_ms + 1500
+    assert 100 <= promoted_ms - grantor_window_ms(TERMS.ttl_ms) <= 600
+    assert told.outage_ms <= promoted_ms + 1300
     assert "has proved no commit" in told.steps[0].change.because
     assert f"{A}" in told.mend
 
@@ -89,9 +89,8 @@ def test_a_loss_beyond_the_bound_is_held_with_the_command_that_releases_it() -> 
 def test_the_loss_counts_what_may_be_written_until_the_lease_ends() -> None:
     found = given(Phase.PROTECTED).primary(primary_report(rate_bytes_s=1000))
     told = foresee(found.seen(proven_rate_bytes_s=1000), FIRST)
-    exposed_ms = grantor_window_ms(TERMS.ttl_ms)
     assert told.loss_bytes is not None
-    assert exposed_ms <= told.loss_bytes <= exposed_ms + 400
+    assert 0 <= told.loss_bytes - grantor_window_ms(TERMS.ttl_ms) <= TERMS.ttl_ms // 8
 
 
 def test_in_sync_mode_nothing_is_lost() -> None:
@@ -117,7 +116,7 @@ def test_without_controller_and_backup_the_lease_ends_and_so_do_the_writes() -> 
     cut = foresee(given(Phase.PROTECTED), cuts=(BETWEEN,), controller=True)
     for one in (told, cut):
         assert not one.served
-        assert holder_window_ms(TERMS.ttl_ms) <= one.writes_end_ms <= TERMS.ttl_ms + 300
+        assert TERMS.ttl_ms <= one.writes_end_ms <= TERMS.ttl_ms + 200
 
 
 def test_a_lost_site_that_holds_the_controller_loses_it_too() -> None:
@@ -171,3 +170,71 @@ def test_nothing_is_touched_and_the_answer_is_the_same_twice(phase: Phase) -> No
     before = copy.deepcopy(found.state())
     assert foresee(found, FIRST) == foresee(found, FIRST)
     assert found.state() == before
+
+
+def test_a_copy_that_is_silent_already_does_not_come_to_life_again() -> None:
+    found = given(Phase.ALONE).backup(backup_report(), age_ms=60_000)
+    told = foresee(found, "nowhere", cuts=(frozenset((SECOND, "elsewhere")),))
+    assert (phases(told), told.primary, told.protected) == ([], A, False)
+    found = given(Phase.ALONE).silent().primary(primary_report(), age_ms=60_000)
+    assert foresee(found, "nowhere").served is False
+
+
+def test_a_primary_that_only_its_backup_hears_counts_as_alive() -> None:
+    found = given(Phase.PROTECTED).primary(primary_report(), age_ms=60_000)
+    told = foresee(found, "nowhere")
+    assert (phases(told), told.primary, told.served) == ([], A, True)
+    assert foresee(found, SECOND, controller=True).served is False
+
+
+def test_in_arming_a_primary_that_took_a_lease_already_needs_it() -> None:
+    armed = given(Phase.ARMING).primary(primary_report(mode=Mode.LEASED))
+    assert foresee(armed, SECOND, controller=True).writes_end_ms <= TERMS.ttl_ms + 200
+    alone = given(Phase.ARMING).primary(primary_report(mode=Mode.ALONE))
+    assert foresee(alone, SECOND, controller=True).served is True
+
+
+def test_without_a_controller_a_primary_that_writes_nothing_has_no_writes_to_end() -> None:
+    standby = primary_report(revision=9, role=Role.STANDBY, writable=False, mode=Mode.NONE)
+    told = foresee(given(Phase.PROMOTING).primary(standby), controller=True)
+    assert (told.served, told.writes_end_ms) == (False, 0)
+    assert "only if its order reached it before" in told.why
+
+
+def test_in_sync_mode_commits_wait_until_the_primary_stands_alone() -> None:
+    for told in (
+        foresee(given(Phase.PROTECTED).sync(), SECOND),
+        foresee(given(Phase.PROTECTED).sync(), cuts=(BETWEEN,)),
+    ):
+        assert (phases(told), told.served, told.loss_bytes) == (["ALONE"], True, 0)
+        assert 0 < told.steps[0].within_ms <= told.outage_ms + 100 < told.steps[0].within_ms + 400
+    told = foresee(given(Phase.PROTECTED).sync(), SECOND, controller=True)
+    assert (told.served, told.writes_end_ms) == (False, 0)
+    assert "commits wait for batam-1" in told.why
+
+
+def test_a_backup_that_the_controller_hears_not_now_is_not_counted_on() -> None:
+    found = given(Phase.PROTECTED).backup(backup_report(), age_ms=1200)
+    assert not foresee(found, controller=True).served
+
+
+def test_a_service_in_its_drain_may_be_given_up_but_is_not_lost() -> None:
+    told = foresee(given(Phase.DRAINING), "nowhere")
+    assert phases(told) == ["PROMOTING", "ROUTING", "ALONE", "ARMING", "PROTECTED"]
+    assert (told.primary, told.protected, told.loss_bytes) == (B, True, 0)
+    assert TERMS.drain_budget_ms <= told.steps[0].within_ms <= TERMS.drain_budget_ms + 600
+
+
+def test_reports_count_as_if_they_had_just_come() -> None:
+    """Else a loss a moment after the next report would be decided on later than foreseen."""
+    old, new = given(Phase.PROTECTED), given(Phase.PROTECTED)
+    old.backup(backup_report(), age_ms=490)
+    new.backup(backup_report(), age_ms=0)
+    assert foresee(old, SECOND).steps == foresee(new, SECOND).steps
+
+
+def test_all_at_once_leaves_nobody_to_decide_and_says_so() -> None:
+    told = foresee(given(Phase.PROTECTED), FIRST, cuts=(BETWEEN, FROM_CENTRE), controller=True)
+    assert (told.steps, told.served, told.loss_bytes) == ((), False, None)
+    assert "nobody takes over" in told.why
+    assert "bring the controller back" in told.mend

@@ -1,0 +1,57 @@
+"""Writes a scenario as the text that `reading` reads, so that what was shrunk can be kept."""
+
+from __future__ import annotations
+
+from simulator.network import HUB
+from simulator.scenarios.reading import DASHES, split
+from simulator.scenarios.script import Scenario
+from simulator.setting import ServiceSetting, Setting
+from simulator.strike import seconds
+
+
+def write(scenario: Scenario) -> str:
+    """The text of a scenario, without what was recorded."""
+    story = [f"# {line}".rstrip() for line in scenario.story.splitlines()]
+    head = [*story, f"seed {scenario.seed}", *_world(scenario.setting)]
+    return "".join(f"{line}\n" for line in (*head, *_events(scenario)))
+
+
+def with_record(text: str, record: str) -> str:
+    """The same scenario, with what was recorded below it."""
+    return f"{split(text)[0].rstrip()}\n{DASHES}\n{record}"
+
+
+def _world(setting: Setting) -> list[str]:
+    clocks = []
+    for number, place in enumerate((HUB, *setting.sites)):
+        ppm = setting.rate_ppm(number)
+        if ppm:
+            clocks.append(f"clock {place} {'fast' if ppm > 0 else 'slow'} by {abs(ppm)} ppm")
+    return [
+        f"sites {' '.join(setting.sites)}",
+        *map(_service, setting.services),
+        f"weather {setting.weather}",
+        *([] if setting.ordered else ["messages unordered"]),
+        *clocks,
+    ]
+
+
+def _service(service: ServiceSetting) -> str:
+    return (
+        f"service {service.name} at {service.primary} backed by {service.backup}, "
+        f"{service.lease}, {service.protection.value}, bound {service.loss_bound_bytes}B, "
+        f"writes {service.write_bytes}B every {service.write_every_ms}ms"
+    )
+
+
+def _events(scenario: Scenario) -> list[str]:
+    """Strikes and healings in their order, and what is expected below the `at` it counts from."""
+    events = [(strike.at_ms, f"at {seconds(strike.at_ms)} {strike}") for strike in scenario.strikes]
+    events += [(at_ms, f"at {seconds(at_ms)} heal") for at_ms in scenario.heals_ms]
+    # A stable sort: what is expected comes after what happens at the same time.
+    events += [(e.from_ms, f"expect {e.text}") for e in scenario.expectations]
+    lines = [line for _, line in sorted(events, key=lambda event: event[0])]
+    last_ms = max((at_ms for at_ms, _ in events), default=0)
+    if scenario.end_ms > last_ms:
+        lines.append(f"at {seconds(scenario.end_ms)} end")
+    return lines
