@@ -198,6 +198,7 @@ def read_file(path: Path) -> Iterator[Line]:
 def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
     """The lines of one file, each with its number and its size. Raises JournalUnreadable."""
     decoder = msgspec.json.Decoder(Line)
+    version = ""
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
@@ -206,8 +207,11 @@ def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
                 except (msgspec.DecodeError, ValueError) as error:
                     if not raw.endswith(b"\n"):
                         return
-                    text = f"{path}:{number}: no line of a journal: {error}{_origin(raw)}"
+                    mend = _mend(version or _origin(raw))
+                    text = f"{path}:{number}: no line of a journal: {error}; {mend}"
                     raise JournalUnreadable(text) from None
+                if isinstance(line, SnapshotLine):
+                    version = line.version
                 yield number, len(raw), line
     except OSError as error:
         raise JournalUnreadable(f"{path}: {error.strerror or error}") from None
@@ -227,9 +231,14 @@ class _Origin(msgspec.Struct):
 
 
 def _origin(raw: bytes) -> str:
-    """Whose snapshot it is that cannot be read."""
+    """Which version wrote a snapshot that cannot be read; empty where it is none."""
     try:
-        version = msgspec.json.decode(raw, type=_Origin).version
+        return msgspec.json.decode(raw, type=_Origin).version
     except (msgspec.DecodeError, ValueError):
         return ""
-    return f"; it was written by version {version}: replay it with that one"
+
+
+def _mend(version: str) -> str:
+    if not version:
+        return "give a file of journal.directory, as the controller wrote it"
+    return f"the file was written by version {version[:40]}: replay it with that one"

@@ -68,16 +68,18 @@ class Replayed(Struct, frozen=True):
 
     @property
     def identical(self) -> bool:
-        """Whether every decision was recorded and came out the same."""
-        return self.difference is None and not self.too_old
+        """Whether there were decisions, all were recorded, and all came out the same."""
+        return self.difference is None and not self.too_old and self.events > 0
 
 
 def journal_files(place: Path) -> list[Path]:
     """The files of a journal: the one that is named, or all of a directory. Raises NoJournal."""
     if place.is_file():
         return [place]
-    if not place.is_dir():
+    if not place.exists():
         raise NoJournal(f"{place}: there is no such file or directory")
+    if not place.is_dir():
+        raise NoJournal(f"{place}: is neither a file nor a directory")
     found = files(place)
     if not found:
         raise NoJournal(f"{place}: no file in it is named like {PATTERN}")

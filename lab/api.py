@@ -38,6 +38,10 @@ class Api:
         entries: list[dict[str, Any]] = answer["history"]
         return entries
 
+    async def what_if(self, lose: str) -> dict[str, Any]:
+        """What would be decided if this site were lost now."""
+        return await self._get(f"/api/v1/what-if?lose={lose}")
+
     async def ask(self, service: str, kind: str, **body: Any) -> dict[str, Any]:
         """Switchover, failover, approve, pause or resume. Raises ApiError when refused."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}

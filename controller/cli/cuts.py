@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from typer.core import TyperCommand
@@ -21,18 +20,16 @@ class CutsInPairs(TyperCommand):
 
 
 def joined(args: list[str]) -> list[str]:
-    """The same arguments with the two places of each cut in one."""
-    told: list[str] = []
-    rest = iter(args)
-    for arg in rest:
-        told.append(arg)
-        if arg == OPTION:
-            told.append(_both(next(rest, ""), rest))
+    """The same arguments with the two places of each cut in one; no option is taken for a place."""
+    told, rest = [], list(args)
+    while rest:
+        told.append(rest.pop(0))
+        ends = rest[:2]
+        whole = len(ends) == 2 and not any(end.startswith("-") or "," in end for end in ends)
+        if told[-1] == OPTION and whole:
+            told.append(",".join(ends))
+            del rest[:2]
     return told
-
-
-def _both(first: str, rest: Iterator[str]) -> str:
-    return first if "," in first or first.startswith("-") else f"{first},{next(rest, '')}"
 
 
 def pairs(cuts: list[str]) -> tuple[tuple[str, str], ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from controller.cli.client import Client
@@ -12,7 +14,7 @@ from controller.cli.output import Output, data_console, print_json
 from controller.cli.wire import read
 from controller.core.what_if import Forecast
 
-BAD = "bold red"
+BAD, DOUBTFUL, GOOD = "bold red", "yellow", "green"
 
 
 class Loss(Struct, frozen=True):
@@ -48,50 +50,83 @@ def show_forecast(client: Client, loss: Loss, services: tuple[str, ...], output:
     if output is Output.JSON:
         print_json(raw)
     else:
-        console = data_console()
-        if answer.controller_lost:
-            text = "The controller would be lost: nothing is moved until it is back."
-            console.print(Text(text, style="bold"))
-        for one in answer.services:
-            for line in _lines(one):
-                console.print(line, soft_wrap=True)
+        _print(data_console(), answer)
     return Exit.OK if answer.all_served else Exit.DEGRADED
 
 
-def _lines(one: Forecast) -> list[Text]:
-    lines = [Text.assemble((one.service, "bold"), "  ", _verdict(one))]
+def _print(console: Console, answer: Answer) -> None:
+    """What is worst stands first; what stays as it is is named only."""
+    if answer.controller_lost:
+        text = "The controller would be lost: nothing is moved until it is back."
+        console.print(Text(text, style="bold"))
+    console.print(Text(_headline(answer.services), style="bold"))
+    for one in sorted(answer.services, key=_rank):
+        if not _untouched(one):
+            _print_service(console, one)
+    same = [one.service for one in answer.services if _untouched(one)]
+    if same:
+        console.print(Text(f"As before, served and protected: {', '.join(same)}", style=GOOD))
+
+
+def _headline(services: tuple[Forecast, ...]) -> str:
+    served = [one for one in services if one.served]
+    bare = sum(not one.protected for one in served)
+    outages = sum(one.outage_ms > 0 for one in served)
+    return (
+        f"Of {len(services)} services {len(services) - len(served)} would be served by nobody, "
+        f"{sum(one.held for one in services)} HELD, {outages} served after an outage, "
+        f"{bare} served without protection."
+    )
+
+
+def _rank(one: Forecast) -> tuple[bool, bool, bool, str]:
+    return one.served, not one.held, one.protected, one.service
+
+
+def _untouched(one: Forecast) -> bool:
+    return one.served and one.protected and not one.steps and one.outage_ms == 0
+
+
+def _print_service(console: Console, one: Forecast) -> None:
+    lines = Table.grid()
+    lines.add_column(width=2)
+    lines.add_column(overflow="fold")
     for step in one.steps:
         change = step.change
         way = f"{change.from_phase} to {change.to_phase}"
-        lines.append(
-            Text(f"  at the latest after {duration(step.within_ms)}: {way}: {change.because}")
-        )
-    if not one.steps:
-        lines.append(Text(f"  {one.why}"))
-    lines.append(Text(f"  {_figures(one)}"))
+        lines.add_row("", f"after {duration(step.within_ms)} at most: {way}: {change.because}")
+    if one.why and (not one.steps or one.why != one.steps[-1].change.because):
+        lines.add_row("", one.why)
+    lines.add_row("", _figures(one))
     if not one.protected:
-        when = f"{duration(one.looked_ms)} after the loss" if one.looked_ms else "afterwards"
-        lines.append(Text(f"  {when}: {one.mend}", style="bold"))
-    return lines
+        lines.add_row("", Text(_afterwards(one), style="bold"))
+    console.print(Text.assemble((one.service, "bold"), "  ", _verdict(one)))
+    console.print(lines)
 
 
 def _verdict(one: Forecast) -> Text:
+    where = f"({one.phase}, epoch {one.epoch})"
     if one.held:
         writes = f"{one.primary} writes on" if one.served else "nobody takes writes"
         return Text(f"would be HELD, {writes} (epoch {one.epoch})", style=BAD)
     if not one.served:
-        return Text(f"nobody would take writes ({one.phase}, epoch {one.epoch})", style=BAD)
+        return Text(f"nobody would take writes {where}", style=BAD)
     guard = "protected" if one.protected else "unprotected"
-    style = "green" if one.protected else "yellow"
-    return Text(f"served by {one.primary}, {guard} ({one.phase}, epoch {one.epoch})", style=style)
+    style = GOOD if one.protected else DOUBTFUL
+    return Text(f"served by {one.primary}, {guard} {where}", style=style)
+
+
+def _afterwards(one: Forecast) -> str:
+    was = "" if one.was_protected else ", as it is now"
+    when = f" {duration(one.looked_ms)} after the loss" if one.looked_ms else ""
+    return f"unprotected{when}{was}: {one.mend}"
 
 
 def _figures(one: Forecast) -> str:
+    lost = f"estimated loss {size(one.loss_bytes)}"
     if one.served and one.outage_ms == 0:
         return "no outage; nothing is lost"
     if one.served:
-        lost = size(one.loss_bytes)
-        return f"outage {duration(one.outage_ms)} at the latest; estimated loss {lost}"
-    end = "at once" if one.writes_end_ms == 0 else f"after {duration(one.writes_end_ms)}"
-    what = f"; estimated loss {size(one.loss_bytes)}" if one.held else ""
-    return f"writes end {end} at the latest, until it is mended{what}"
+        return f"writes again after {duration(one.outage_ms)} at most; {lost}"
+    end = "at once" if one.writes_end_ms == 0 else f"after {duration(one.writes_end_ms)} at most"
+    return f"writes end {end}, until it is mended; {lost}"

@@ -37,7 +37,7 @@ def replay_journal(place: Path, until: str | None, service: str | None, output: 
             data_console().print(plain(line), soft_wrap=True)
     if told.difference is not None:
         return Exit.ERROR
-    return Exit.DEGRADED if told.too_old else Exit.OK
+    return Exit.OK if told.identical else Exit.DEGRADED
 
 
 def read_moment(text: str) -> int:
@@ -71,6 +71,8 @@ def _lines(told: Replayed) -> list[str]:
             f"event: {names}. What could be compared came out identical."
         )
         return [head, *_figures(told)]
+    if not told.events:
+        return ["no event is recorded there, so there was nothing to compare", *_figures(told)]
     return ["every decision came out identical", *_figures(told)]
 
 

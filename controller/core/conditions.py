@@ -127,6 +127,13 @@ primary_silent = Condition(
     "{primary} has proved no commit to the controller for {silence}",
     "{primary} proved a commit to the controller {silence} ago (silent after {threshold})",
 )
+primary_had_time = Condition(
+    "primary_had_time",
+    # It may have been still for long by order, in a drain that was given up: it starts again now.
+    lambda v: v.in_phase_ms >= silence_ms(v.record.terms),
+    "{primary} has had the time to prove a commit in this phase",
+    "{primary} has not had the time to prove a commit in this phase",
+)
 primary_proves = Condition(
     "primary_proves",
     lambda v: v.service.proven_once and v.silence_ms < silence_ms(v.record.terms),

@@ -1,44 +1,26 @@
-"""The agents of one service as `what_if` imagines them: the smallest truthful other side.
+"""An agent as `what_if` imagines it: the smallest truthful other side of the controller's rules.
 
-An agent that still reaches the controller takes each Order one turn later and reports every
-turn. As the backup it hears the primary while their link stands, stops when ordered and hears
-nothing, and says how long its promise still lasts; ordered to be primary it is so after the time
-that a promotion is taken to need. As the primary it proves commits, and takes the right of its
-Order. What its last real report says of its engine, its log and its disk stays as it is.
+It takes each Order a turn later, says a turn later where it stands, and otherwise goes on from
+its last report, as late as it may: what takes its time takes all of it, a lease or a promise was
+extended at the very end, a stream that broke is noticed last. As backup it grants while it may,
+hears the primary while their link stands, and refuses or stops as ordered. As primary it commits
+while a lease or an Order gives it the right. Times are on the controller's clock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from controller.core.actions import Action, SendOrder
-from controller.core.model import Record, ServiceState
-from protocol.messages import Ask, Assignment, Goal, Mode, ReplicaReport, Right, Role
+from controller.core.actions import Action, SendGrant, SendOrder
+from protocol.messages import Ask, Assignment, Goal, LeaseTerms, Mode, ReplicaReport, Right, Role
 from protocol.windows import RHO_PERCENT, grantor_window_ms, silence_ms
 
 PROMOTION_MS = 1000
-"""What an engine's promotion is taken to need, as in `explain`."""
-
-STREAM_ENDS_MS = 6000
-"""How long a backup still counts as streaming after its link is cut: the agents set PostgreSQL's
-`wal_receiver_timeout` to 5 s, and look again within one."""
-
-
-@dataclass(frozen=True)
-class Links:
-    """Who still reaches whom, for one service."""
-
-    controller: bool
-    """Whether the controller lives."""
-    primary_lives: bool
-    backup_lives: bool
-    primary_heard: bool
-    """By the controller."""
-    backup_heard: bool
-    between: bool
-    """Whether the two hear each other."""
+"""What an engine's promotion, its return after a clean stop, and its arming are taken to need."""
+STREAM_ENDS_MS = 5500
+"""After so long a standby has noticed that its upstream is gone: its receiver waits for 5 s."""
 
 
 @dataclass
@@ -48,133 +30,216 @@ class Imagined:
     agent: str
     heard: bool
     """Whether the controller and it reach each other."""
+    linked: bool
+    """Whether it and the other replica reach each other."""
     told: ReplicaReport
     """Its last real report, as it goes on from there."""
-    promise_end_ms: int
-    partner_silent_ms: int
-    """From when it hears no commit of the primary any more; -1: it goes on hearing them."""
-    linked: bool
-    stream_end_ms: int
-    """Until when its stream seems to stand though its link is cut."""
-    assignment: Assignment | None = None
-    waiting: list[Assignment] = field(default_factory=list)
-    primary_from_ms: int = -1
-    drains_until_ms: int = -1
+    assignment: Assignment | None
+    """The one it has taken; None where its last report shows that it has not the present one."""
+    commits: bool
+    """As primary: whether its engine commits when it has the right."""
+    sync: bool
+    """As primary: whether its commits wait for the other replica."""
+    terms: LeaseTerms
+    ttl_ms: int
+    """The longest lease that it may hold or have given."""
+    begun_ms: int
+    lease_end_ms: int = 0
+    promise_end_ms: int = 0
+    heard_ms: int = 0
+    """As backup: when it last heard the primary commit."""
+    due_ms: int = -1
+    """When its promotion, drain, arming or return is over; -1 while there is none."""
+    streamed: bool = False
+    """As primary: whether the other one streams from it."""
+    waiting: Assignment | None = None
+    """An Order under way."""
 
-    def resume(self, now_ms: int) -> None:
-        """It is in the middle of what it was ordered before: its time begins now, at worst."""
-        order = self.assignment
-        if order is None or order.primary != self.agent:
-            return
-        if order.goal is Goal.DRAIN:
-            self.drains_until_ms = now_ms + order.terms.drain_budget_ms
-        elif not self.told.writable and self.told.role in (Role.STANDBY, Role.STARTING):
-            self.primary_from_ms = now_ms + PROMOTION_MS
-
-    def take(self, actions: list[Action]) -> None:
-        """Orders arrive; they are taken one turn later."""
-        self.waiting = [
-            action.assignment
-            for action in actions
-            if isinstance(action, SendOrder) and action.agent == self.agent and self.heard
-        ] or self.waiting
-
-    def turn(self, now_ms: int) -> ReplicaReport:
-        """Take what was ordered; what it reports then."""
-        for order in self.waiting:
-            if self.assignment is None or order.revision > self.assignment.revision:
-                self.assignment = order
-                self._obey(order, now_ms)
-        self.waiting = []
+    def __post_init__(self) -> None:
+        told, now_ms = self.told, self.begun_ms
+        self.lease_end_ms = now_ms + self.ttl_ms
+        extended = told.primary_heard and not told.stopped
+        left_ms = grantor_window_ms(self.ttl_ms) if extended else told.promise_left_ms
+        self.promise_end_ms = now_ms + on_another_clock(left_ms)
+        self.heard_ms = now_ms - self._unheard_ms()
         if self.assignment is not None:
-            self._go_on(self.assignment, now_ms)
+            self._begin(self.assignment, now_ms, clean=told.released)
+
+    def _unheard_ms(self) -> int:
+        """For how long it has not heard the primary; what may be in order is heard just now."""
+        age_ms = self.told.primary_position_age_ms
+        if not self.told.primary_heard:
+            return max(age_ms, self.silent_after_ms)
+        return age_ms if age_ms > 2 * self.terms.renew_ms else 0
+
+    @property
+    def silent_after_ms(self) -> int:
+        return on_another_clock(silence_ms(self.terms))
+
+    @property
+    def reigns(self) -> bool:
+        """Whether it is, or is about to be, the primary."""
+        order = self.assignment
+        return order.primary == self.agent if order is not None else self.told.writable
+
+    @property
+    def draining(self) -> bool:
+        order = self.assignment
+        return order is not None and order.goal is Goal.DRAIN and not self.told.resumed
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether a client's commit may come through; none is sure to while it is drained."""
+        waits = self.sync and not (self.linked and self.streamed)
+        return self.told.writable and self.commits and not waits
+
+    def ask(self) -> Ask | None:
+        """Its question for a lease; None while it has none. Drained, it may not commit any more."""
+        asks = self.reigns and self.told.writable and self.commits
+        return ask_of(self.told, proven=not self.draining) if asks else None
+
+    def hear(self, actions: list[Action], now_ms: int) -> None:
+        """What the controller says to it: an Order waits for its next turn."""
+        for action in actions if self.heard else ():
+            if isinstance(action, SendOrder) and action.agent == self.agent:
+                self.waiting = action.assignment
+            elif isinstance(action, SendGrant) and action.agent == self.agent:
+                self._extend(now_ms, max((g.ttl_ms for g in action.grants), default=0))
+
+    def turn(self, now_ms: int, other: Imagined | None) -> ReplicaReport:
+        """Take what was ordered and go on with it; where it stands then."""
+        order, self.waiting = self.waiting, None
+        if order is not None:
+            self._take(order, now_ms)
+        if self.reigns:
+            self._reign(now_ms, other)
+        else:
+            self._stand_by(now_ms)
         return self.told
 
-    def ask(self, record: Record) -> Ask | None:
-        """Its question for a lease; None while it commits nothing."""
+    def _take(self, order: Assignment, now_ms: int) -> None:
         told = self.told
-        if not told.writable or record.primary != self.agent or told.epoch != record.epoch:
-            return None
-        return Ask(
-            told.service, told.service_uid, told.epoch, told.revision, "imagined", True,
-            position_bytes=told.position_bytes, rate_bytes_s=told.rate_bytes_s, mode=told.mode,
+        if order.start_nonce == told.start_nonce:
+            told = replace(told, start_nonce="")
+        known, self.told = self.assignment, told
+        if order.revision < told.revision or (known and order.revision == known.revision):
+            return
+        if order.countdown and order.primary != self.agent and self._hears(now_ms):
+            self.told = replace(told, refused_revision=order.revision)
+            return
+        stops = order.goal is Goal.BACKUP and not order.may_grant and not told.cannot_promise
+        self.assignment = order
+        self.told = replace(
+            told,
+            revision=order.revision, epoch=order.epoch, mode=_mode(order), stopped=stops,
+            refused_revision=0, fenced=False, released=False, resumed=False, log_taken=False,
+            handover=False,
         )  # fmt: skip
+        self._begin(order, now_ms, clean=told.released)
 
-    def _obey(self, order: Assignment, now_ms: int) -> None:
+    def _begin(self, order: Assignment, now_ms: int, *, clean: bool) -> None:
+        self.sync, self.due_ms = order.sync, -1
+        told = self.told
+        stands = not told.writable and (clean or told.role in (Role.STANDBY, Role.STARTING))
+        comes_up = stands and order.goal is Goal.PRIMARY and not order.countdown
+        returns = clean and self.linked and order.goal is Goal.BACKUP
+        if order.goal is Goal.DRAIN and not (told.released or told.resumed):
+            self.due_ms = now_ms + order.terms.drain_budget_ms
+        elif comes_up or returns or order.right is Right.ARMING:
+            self.due_ms = now_ms + PROMOTION_MS
+
+    def _reign(self, now_ms: int, other: Imagined | None) -> None:
+        self.streamed = other is not None and other.told.streaming
+        if 0 <= self.due_ms <= now_ms and not self.told.start_nonce:
+            self.due_ms = -1
+            if self.draining:
+                self._end_drain(now_ms)
+            elif not self.told.writable:
+                self._come_up(now_ms)
+        ask = self.ask()
+        if other is not None and self.linked and ask is not None:
+            self._ask_partner(ask, now_ms, other)
+        order, over = self.assignment, now_ms >= self.lease_end_ms
+        if self.told.mode is Mode.LEASED and over:
+            fenced = order is not None and order.countdown
+            self.told = replace(self.told, writable=False, fenced=fenced or self.told.fenced)
+
+    def _end_drain(self, now_ms: int) -> None:
+        self.told = replace(self.told, writable=False, role=Role.DOWN)
+        if self.linked:
+            self.told = replace(self.told, released=True)
+        else:
+            self.told = replace(self.told, resumed=True, role=Role.STARTING)
+            self.due_ms = now_ms + PROMOTION_MS
+
+    def _come_up(self, now_ms: int) -> None:
+        self.commits = True
+        self._extend(now_ms, self.ttl_ms)
         self.told = replace(
-            self.told, revision=order.revision, stopped=False, released=False, resumed=False
+            self.told, role=Role.PRIMARY, writable=True, streaming=False, promise_left_ms=0
         )
-        mine = order.primary == self.agent
-        if mine and order.epoch > self.told.epoch and self.told.role is Role.STANDBY:
-            self.primary_from_ms = now_ms + PROMOTION_MS
-        if mine and order.goal is Goal.DRAIN:
-            self.drains_until_ms = now_ms + order.terms.drain_budget_ms
 
-    def _go_on(self, order: Assignment, now_ms: int) -> None:
-        if order.primary != self.agent:
-            self._stand_by(order, now_ms)
-        elif order.goal is Goal.DRAIN:
-            self._drain(now_ms)
-        elif 0 <= self.primary_from_ms <= now_ms or self.told.writable:
-            alone = order.right is Right.ALONE or (order.right is Right.ARMING and not self.linked)
-            self.told = replace(
-                self.told,
-                role=Role.PRIMARY,
-                writable=True,
-                epoch=order.epoch,
-                mode=Mode.ALONE if alone else Mode.LEASED,
-                streaming=False,
-                promise_left_ms=0,
-            )
+    def _ask_partner(self, ask: Ask, now_ms: int, other: Imagined) -> None:
+        told, order = self.told, self.assignment
+        if ask.proven:
+            other.heard_ms = now_ms
+            other.told = replace(
+                other.told,
+                primary_position_bytes=ask.position_bytes, primary_rate_bytes_s=ask.rate_bytes_s,
+            )  # fmt: skip
+        if not other.grant(now_ms):
+            return
+        self._extend(now_ms, self.ttl_ms)
+        arms = order is not None and order.right is Right.ARMING and self.due_ms < 0
+        if arms and other.told.revision == told.revision:
+            self.told = replace(told, mode=Mode.LEASED)
 
-    def _stand_by(self, order: Assignment, now_ms: int) -> None:
-        hears = self.partner_silent_ms < 0 or now_ms < self.partner_silent_ms
-        stops = order.countdown and not hears and not self.told.cannot_promise
+    def grant(self, now_ms: int) -> bool:
+        """Extend the primary's lease, if it may."""
+        order, told = self.assignment, self.told
+        if told.stopped or told.cannot_promise or (order is not None and not order.may_grant):
+            return False
+        end_ms = now_ms + on_another_clock(grantor_window_ms(self.ttl_ms))
+        self.promise_end_ms = max(self.promise_end_ms, end_ms)
+        return True
+
+    def _stand_by(self, now_ms: int) -> None:
+        told = self.told
+        if 0 <= self.due_ms <= now_ms:
+            self.due_ms = -1
+            told = replace(told, role=Role.STANDBY, streaming=True)
+        streams = self.linked or now_ms < self.begun_ms + STREAM_ENDS_MS
+        age_ms = now_ms - self.heard_ms if told.primary_position_bytes else 0
         self.told = replace(
-            self.told,
-            epoch=order.epoch if self.told.role is Role.STANDBY else self.told.epoch,
-            primary_heard=hears,
-            streaming=self.told.streaming and (self.linked or now_ms < self.stream_end_ms),
-            stopped=self.told.stopped or stops,
-            refused_revision=order.revision if order.countdown and hears else 0,
+            told,
+            primary_heard=self._hears(now_ms),
+            primary_position_age_ms=age_ms,
+            streaming=told.streaming and streams,
             promise_left_ms=max(0, self.promise_end_ms - now_ms),
         )
 
-    def _drain(self, now_ms: int) -> None:
-        if self.linked:
-            self.told = replace(self.told, released=True, writable=False, role=Role.DOWN)
-        elif now_ms >= self.drains_until_ms:
-            self.told = replace(self.told, resumed=True)
+    def _hears(self, now_ms: int) -> bool:
+        return now_ms - self.heard_ms < self.silent_after_ms
+
+    def _extend(self, now_ms: int, ttl_ms: int) -> None:
+        if ttl_ms:
+            self.lease_end_ms = max(self.lease_end_ms, now_ms + ttl_ms)
 
 
-def imagine(service: ServiceState, links: Links, now_ms: int) -> list[Imagined]:
-    """The agents of a service that live on, from what was last heard of them."""
-    record = service.record
-    # A grantor's clock may be slow as ours is fast: its window then lasts twice rho longer.
-    window_ms = grantor_window_ms(record.ttl_ceiling_ms)
-    grants_end_ms = now_ms + window_ms * (100 + 2 * RHO_PERCENT) // 100 + 1
-    backup_hears = links.primary_lives and links.between
-    silent_ms = -1 if backup_hears else now_ms + silence_ms(record.terms)
-    found = []
-    for agent, lives, heard in (
-        (record.primary, links.primary_lives, links.primary_heard),
-        (record.backup, links.backup_lives, links.backup_heard),
-    ):
-        seen = service.reports.get(agent)
-        if not lives or seen is None:
-            continue
-        hears = agent == record.backup and seen.report.primary_heard
-        linked = links.between and links.primary_lives and links.backup_lives
-        found.append(
-            Imagined(
-                agent,
-                heard,
-                seen.report,
-                # The worst case: it granted a lease just now, if it grants any.
-                grants_end_ms if hears else now_ms + seen.report.promise_left_ms,
-                silent_ms if hears else now_ms,
-                linked,
-                now_ms + STREAM_ENDS_MS,
-            )
-        )
-    return found
+def ask_of(told: ReplicaReport, *, proven: bool) -> Ask:
+    """A primary's question for a lease, with or without the proof that it commits."""
+    return Ask(
+        told.service, told.service_uid, told.epoch, told.revision, "imagined", proven,
+        position_bytes=told.position_bytes, rate_bytes_s=told.rate_bytes_s, mode=told.mode,
+    )  # fmt: skip
+
+
+def _mode(order: Assignment) -> Mode:
+    if order.goal is Goal.BACKUP:
+        return Mode.NONE
+    return Mode.LEASED if order.right is Right.LEASED else Mode.ALONE
+
+
+def on_another_clock(span_ms: int) -> int:
+    """How long a span of the agent's clock may last on the controller's: both may be wrong."""
+    return -(-span_ms * (100 + 2 * RHO_PERCENT + 1) // 100)

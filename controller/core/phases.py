@@ -142,7 +142,10 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "primary_silent", P.PROTECTED, P.COUNTDOWN,
-        (c.primary_silent, c.backup_hears_nothing, c.backup_stands, c.not_paused),
+        (
+            c.primary_silent, c.primary_had_time, c.backup_hears_nothing, c.backup_stands,
+            c.not_paused,
+        ),
         "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
         "leases are extended no more",
         begin_failover,

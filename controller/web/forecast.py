@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from controller.core.what_if import Lost, what_if
+from controller.core.lost import Lost
+from controller.core.what_if import what_if
 from controller.status import Status
 from controller.web import intake
 from controller.web.desk import Problem
@@ -28,7 +29,10 @@ async def forecast(status: Status, request: web.Request) -> dict[str, Any]:
     lost = read_lost(status, request)
     chosen = list(status.services)
     if request.query.getall("service", []):
-        chosen = [intake.find_service(status, n) for n in request.query.getall("service")]
+        chosen = [
+            intake.find_service(status, name, "query: service")
+            for name in request.query.getall("service")
+        ]
     told = []
     for service in chosen:
         uid = service.spec.uid

@@ -150,14 +150,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def find_service(status: Status, name: str) -> ServiceState:
+def find_service(status: Status, name: str, where: str = "path") -> ServiceState:
     """The service of that name. Raises Problem, which lists those that there are."""
     for service in status.services:
         if service.spec.name == name:
             return service
     names = ", ".join(service.spec.name for service in status.services) or "none"
     raise Problem(
-        404, f"there is no service {json.dumps(name[:80])}", "path", f"the services are: {names}"
+        404, f"there is no service {json.dumps(name[:80])}", where, f"the services are: {names}"
     )
 
 

@@ -131,12 +131,22 @@ def test_a_torn_last_line_is_no_error_and_an_empty_or_foreign_file_is_one(record
             replay([file])
 
 
+def test_a_journal_without_events_is_not_called_identical(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = only_file(recorded)
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    assert run(file) == 3
+    assert "nothing to compare" in capsys.readouterr().out
+
+
 def test_what_cannot_be_replayed_is_named_with_file_and_line(recorded: Path) -> None:
     file = only_file(recorded)
     lines = file.read_bytes().splitlines(keepends=True)
     for spoilt, told in (
         (lines[1:], r":1: the file begins in the middle"),
-        ([*lines[:2], b"garbage\n", *lines[2:]], r":3: no line of a journal"),
+        ([*lines[:2], b"garbage\n", *lines[2:]], r":3: no line of a journal.*by version 1\.0"),
+        ([b"[]\n"], r":1: no line of a journal.*journal\.directory"),
         ([*lines, lines[0]], rf":{len(lines) + 1}: a second snapshot"),
         ([lines[0].replace(b'"spec"', b'"declared"'), *lines[1:]],
          r":1: no line of a journal.*written by version 1\.0"),

@@ -15,7 +15,7 @@ from tests.lab.command import saling
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 
 TURNING_MS = 500
-"""What a busy machine may take to kill a site, carry an order and write it down."""
+"""What a promotion on a busy machine may take longer than is foreseen."""
 
 SINCE_BYTES = 512 * 1024
 """What an idle engine may write between the forecast and the loss, and its rate with that."""
@@ -61,13 +61,17 @@ async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: La
     before = await whole.api.explain("paspor")
     lost_ms = time.time() * 1000
     whole.kill_site(site)
+    kill_ms = time.time() * 1000 - lost_ms
     await whole.wait_for("the takeover", serves(before["epoch"] + 1), "paspor")
     lines = reversed(await whole.api.history("paspor"))
     came = [line for line in lines if line["transition"]["revision"] > before["revision"]]
     for line, step in zip(came, foreseen["steps"], strict=False):
         told = line["transition"]
         assert told["to_phase"] == step["change"]["to_phase"]
-        assert line["at_ms"] - lost_ms <= step["within_ms"] + TURNING_MS
+        # From the promotion on it depends on how fast this machine's engine is.
+        rules_alone = told["to_phase"] in ("COUNTDOWN", "PROMOTING")
+        slack_ms = kill_ms if rules_alone else TURNING_MS
+        assert line["at_ms"] - lost_ms <= step["within_ms"] + slack_ms
         assert told["loss_bytes"] <= foreseen["loss_bytes"] + SINCE_BYTES
         assert told["outage_ms"] <= foreseen["outage_ms"] + TURNING_MS
     assert len(came) >= len(foreseen["steps"]) == 4

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from controller.core.lost import Lost
 from controller.core.model import Phase, Protection, Record
-from controller.core.what_if import Forecast, Lost, what_if
+from controller.core.what_if import Forecast, what_if
 from simulator.network import HUB
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from controller.cli.client import Client
+from controller.core.lost import Lost
 from controller.core.model import Phase
-from controller.core.what_if import Lost, what_if
+from controller.core.what_if import what_if
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub
 from tests.controller.core.given import NOW, UID, Given
@@ -27,7 +28,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, stub: Stub) -> Asked:
     def answer(_client: Client, query: list[tuple[str, str]]) -> Any:
         queries.append(query)
         phase = Phase.ALONE if ("lose", "nowhere") in query else Phase.PROTECTED
-        lost = Lost({"jabodetabek"}, (), ("kill_controller", "true") in query)
+        places = {"elsewhere"} if ("lose", "elsewhere") in query else {"jabodetabek"}
+        lost = Lost(places, (), ("kill_controller", "true") in query)
         told = what_if(Given(phase).state(), lost, [UID], NOW)
         return {
             "controller_lost": lost.controller,
@@ -46,8 +48,8 @@ def test_each_step_is_shown_with_its_sentence_and_when_at_the_latest(
     assert run.code == 0
     assert asked == [[("lose", "jabodetabek"), ("service", "paspor")]]
     assert "served by batam-1, unprotected (ALONE, epoch 2)" in run.out
-    assert "at the latest after 1.1 s: PROTECTED to COUNTDOWN: jabodetabek-1 has" in run.out
-    assert "outage 3.3 s at the latest; estimated loss" in run.out
+    assert "after 1.4 s at most: PROTECTED to COUNTDOWN: jabodetabek-1 has proved no" in run.out
+    assert "writes again after 3.5 s at most; estimated loss" in run.out
 
 
 def test_nobody_who_serves_is_exit_code_3(asked: Asked, saling: Saling) -> None:
@@ -59,15 +61,38 @@ def test_nobody_who_serves_is_exit_code_3(asked: Asked, saling: Saling) -> None:
     assert run.out.startswith("The controller would be lost: nothing is moved")
 
 
-def test_several_cuts_are_read_as_pairs(asked: Asked, saling: Saling) -> None:
-    saling("what-if", "--cut", "batam", "bali", "--cut", "bali", "pusat")
-    assert asked == [[("cut", "batam,bali"), ("cut", "bali,pusat")]]
+def test_several_losses_at_once_are_all_asked_and_cuts_are_pairs(
+    asked: Asked, saling: Saling
+) -> None:
+    saling(
+        *("what-if", "--cut", "batam", "bali", "--lose", "pusat", "--cut", "bali", "pusat"),
+        *("--lose", "batam", "--kill-controller", "--service", "paspor"),
+    )
+    (query,) = asked
+    assert query == [
+        ("lose", "pusat"), ("lose", "batam"), ("cut", "batam,bali"), ("cut", "bali,pusat"),
+        ("kill_controller", "true"), ("service", "paspor"),
+    ]  # fmt: skip
+
+
+def test_it_fits_eighty_columns_without_a_colour(
+    asked: Asked, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run = saling("what-if", "--lose", "jabodetabek")
+    assert max(map(len, run.out.splitlines())) <= 80
+    assert "\x1b" not in run.out
+
+
+def test_what_stays_as_it_is_is_only_named(asked: Asked, saling: Saling) -> None:
+    run = saling("what-if", "--lose", "elsewhere")
+    assert (run.code, run.out.splitlines()[-1]) == (0, "As before, served and protected: paspor")
 
 
 def test_nothing_lost_and_half_a_cut_are_wrong_use(asked: Asked, saling: Saling) -> None:
     assert saling("what-if").code == 2
-    assert saling("what-if", "--cut", "batam").code == 2
+    run = saling("what-if", "--cut", "batam", "--lose", "bali")
+    assert run.code == 2
+    assert "it takes two places" in run.err
     assert saling("what-if", "--lose", "batam", "stray").code == 2
-    assert saling("what-if", "--cut", "batam", "--lose", "bali").code == 2
-    assert saling("what-if", "--cut", "batam", "--cut", "bali", "pusat", "aceh").code == 2
     assert asked == []

@@ -94,7 +94,7 @@ class Given:
         """Neither the controller nor the backup hears the primary, nor its agent."""
         self.primary(None)
         self.backup(backup_report(primary_heard=False, streaming=False, promise_left_ms=900))
-        return self.seen(proven_ms=NOW - for_ms, entered_ms=NOW - 500, following_since_ms=-1)
+        return self.seen(proven_ms=NOW - for_ms, entered_ms=NOW - 1500, following_since_ms=-1)
 
     def stopped(self, **changes: Any) -> Given:
         """Silent, and every promise has run out under the present revision."""

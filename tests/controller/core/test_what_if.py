@@ -6,8 +6,9 @@ import copy
 
 import pytest
 
+from controller.core.lost import Lost
 from controller.core.model import HeldFor, Phase, Protection
-from controller.core.what_if import Forecast, Lost, what_if
+from controller.core.what_if import Forecast, what_if
 from protocol.messages import Mode, Role
 from protocol.windows import grantor_window_ms
 from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
@@ -40,7 +41,7 @@ def test_a_lost_primary_is_taken_over_within_the_promise_and_a_promotion() -> No
     assert (told.served, told.protected, told.held) == (True, False, False)
     assert (told.primary, told.epoch) == (B, 2)
     promoted_ms = told.steps[1].within_ms
-    assert 100 <= promoted_ms - grantor_window_ms(TERMS.ttl_ms) <= 400
+    assert 100 <= promoted_ms - grantor_window_ms(TERMS.ttl_ms) <= 600
     assert told.outage_ms <= promoted_ms + 1300
     assert "has proved no commit" in told.steps[0].change.because
     assert f"{A}" in told.mend
@@ -89,7 +90,7 @@ def test_the_loss_counts_what_may_be_written_until_the_lease_ends() -> None:
     found = given(Phase.PROTECTED).primary(primary_report(rate_bytes_s=1000))
     told = foresee(found.seen(proven_rate_bytes_s=1000), FIRST)
     assert told.loss_bytes is not None
-    assert 0 <= told.loss_bytes - grantor_window_ms(TERMS.ttl_ms) <= TERMS.ttl_ms // 40
+    assert 0 <= told.loss_bytes - grantor_window_ms(TERMS.ttl_ms) <= TERMS.ttl_ms // 8
 
 
 def test_in_sync_mode_nothing_is_lost() -> None:
@@ -112,9 +113,10 @@ def test_without_a_controller_nothing_moves_and_the_partner_grants_on() -> None:
 
 def test_without_controller_and_backup_the_lease_ends_and_so_do_the_writes() -> None:
     told = foresee(given(Phase.PROTECTED), SECOND, controller=True)
-    assert (told.served, told.writes_end_ms) == (False, TERMS.ttl_ms)
     cut = foresee(given(Phase.PROTECTED), cuts=(BETWEEN,), controller=True)
-    assert (cut.served, cut.writes_end_ms) == (False, TERMS.ttl_ms)
+    for one in (told, cut):
+        assert not one.served
+        assert TERMS.ttl_ms <= one.writes_end_ms <= TERMS.ttl_ms + 200
 
 
 def test_a_lost_site_that_holds_the_controller_loses_it_too() -> None:
@@ -151,7 +153,8 @@ def test_a_promotion_under_way_ends_when_the_old_primary_is_lost() -> None:
 
 
 def test_a_countdown_goes_on_when_the_silent_primary_is_lost() -> None:
-    told = foresee(given(Phase.COUNTDOWN).silent(), FIRST)
+    found = given(Phase.COUNTDOWN).stopped(promise_left_ms=900).seen(promise_end_ms=NOW + 900)
+    told = foresee(found, FIRST)
     assert (told.primary, told.served) == (B, True)
 
 
@@ -186,14 +189,14 @@ def test_a_primary_that_only_its_backup_hears_counts_as_alive() -> None:
 
 def test_in_arming_a_primary_that_took_a_lease_already_needs_it() -> None:
     armed = given(Phase.ARMING).primary(primary_report(mode=Mode.LEASED))
-    assert foresee(armed, SECOND, controller=True).writes_end_ms == TERMS.ttl_ms
+    assert foresee(armed, SECOND, controller=True).writes_end_ms <= TERMS.ttl_ms + 200
     alone = given(Phase.ARMING).primary(primary_report(mode=Mode.ALONE))
     assert foresee(alone, SECOND, controller=True).served is True
 
 
 def test_without_a_controller_a_primary_that_writes_nothing_has_no_writes_to_end() -> None:
-    found = given(Phase.PROMOTING).primary(primary_report(role=Role.STANDBY, writable=False))
-    told = foresee(found, controller=True)
+    standby = primary_report(revision=9, role=Role.STANDBY, writable=False, mode=Mode.NONE)
+    told = foresee(given(Phase.PROMOTING).primary(standby), controller=True)
     assert (told.served, told.writes_end_ms) == (False, 0)
     assert "only if its order reached it before" in told.why
 
@@ -204,7 +207,34 @@ def test_in_sync_mode_commits_wait_until_the_primary_stands_alone() -> None:
         foresee(given(Phase.PROTECTED).sync(), cuts=(BETWEEN,)),
     ):
         assert (phases(told), told.served, told.loss_bytes) == (["ALONE"], True, 0)
-        assert told.outage_ms == told.steps[0].within_ms > 0
+        assert 0 < told.steps[0].within_ms <= told.outage_ms + 100 < told.steps[0].within_ms + 400
     told = foresee(given(Phase.PROTECTED).sync(), SECOND, controller=True)
     assert (told.served, told.writes_end_ms) == (False, 0)
     assert "commits wait for batam-1" in told.why
+
+
+def test_a_backup_that_the_controller_hears_not_now_is_not_counted_on() -> None:
+    found = given(Phase.PROTECTED).backup(backup_report(), age_ms=1200)
+    assert not foresee(found, controller=True).served
+
+
+def test_a_service_in_its_drain_may_be_given_up_but_is_not_lost() -> None:
+    told = foresee(given(Phase.DRAINING), "nowhere")
+    assert phases(told) == ["PROMOTING", "ROUTING", "ALONE", "ARMING", "PROTECTED"]
+    assert (told.primary, told.protected, told.loss_bytes) == (B, True, 0)
+    assert TERMS.drain_budget_ms <= told.steps[0].within_ms <= TERMS.drain_budget_ms + 600
+
+
+def test_reports_count_as_if_they_had_just_come() -> None:
+    """Else a loss a moment after the next report would be decided on later than foreseen."""
+    old, new = given(Phase.PROTECTED), given(Phase.PROTECTED)
+    old.backup(backup_report(), age_ms=490)
+    new.backup(backup_report(), age_ms=0)
+    assert foresee(old, SECOND).steps == foresee(new, SECOND).steps
+
+
+def test_all_at_once_leaves_nobody_to_decide_and_says_so() -> None:
+    told = foresee(given(Phase.PROTECTED), FIRST, cuts=(BETWEEN, FROM_CENTRE), controller=True)
+    assert (told.steps, told.served, told.loss_bytes) == ((), False, None)
+    assert "nobody takes over" in told.why
+    assert "bring the controller back" in told.mend

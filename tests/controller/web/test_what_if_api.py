@@ -65,5 +65,6 @@ async def test_what_is_not_understood_is_refused_with_the_mend(
 
 
 async def test_an_unknown_service_is_named(client: Client) -> None:
-    status, _told = await get(client, f"{PATH}?lose=batam&service=nobody")
-    assert status == 404
+    status, told = await get(client, f"{PATH}?lose=batam&service=nobody")
+    assert (status, told["where"]) == (404, "query: service")
+    assert told["mend"].startswith("the services are: ")

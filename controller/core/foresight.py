@@ -1,0 +1,272 @@
+"""The shipped `step` over imagined time, for one service, against its imagined agents.
+
+Nothing is touched: the state is a value. The loss comes after a turn, in which everything that
+was under way still arrives: the last reports, the last proof, and with it the last lease.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from controller.core.actions import Action, ReadRecord, Swap
+from controller.core.assignments import assignment_for
+from controller.core.conditions import ASYNC_PATIENCE_MS
+from controller.core.decided import Change
+from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Tick
+from controller.core.imagined import (
+    PROMOTION_MS,
+    STREAM_ENDS_MS,
+    Imagined,
+    ask_of,
+    on_another_clock,
+)
+from controller.core.lost import Lost, links_of
+from controller.core.model import Phase, ServiceState, State
+from controller.core.step import step
+from controller.core.view import View
+from protocol.messages import (
+    Ask,
+    Assignment,
+    Goal,
+    Header,
+    Mode,
+    Renew,
+    ReplicaReport,
+    Report,
+    Role,
+)
+from protocol.windows import grantor_window_ms, silence_ms
+
+TURN_MS = 100
+"""A message, and what is done on it before the next one leaves, takes so long at most."""
+SPARE_MS = 1000
+REPORTS_MISSED = 2
+"""An agent that says nothing for so many of its reports is taken to be silent already."""
+AGAIN_AT_MOST = 6
+"""So many times the longest patience of the rules may pass before it is enough."""
+
+
+class Step(Struct, frozen=True):
+    """One decision, and when at the latest after the loss."""
+
+    within_ms: int
+    change: Change
+
+
+class Foresight:
+    """Turn by turn, until nothing is decided any more."""
+
+    def __init__(self, state: State, uid: str, lost: Lost, now_ms: int) -> None:
+        service = state.services[uid]
+        self._state, self._uid, self._begun_ms = state, uid, now_ms
+        self._lives = lost.controller_lives
+        self._under_way: list[Event] = []
+        self.now_ms = now_ms + TURN_MS
+        self.steps: list[Step] = []
+        self.moved_loss_bytes: int | None = None
+        """What the takeover loses, as the rules estimate it; None where nothing is taken over."""
+        told = _last_words(service, now_ms)
+        self.agents = _imagine(state, service, told, lost, self.now_ms)
+        self.served = False
+        """Whether clients' commits come through."""
+        self.served_from_ms, self.served_until_ms = 0, 0
+        """After the loss: of the last stretch of time in which they came through."""
+        self._turns = 0
+        if self._lives:
+            self._hear_last(service, told)
+
+    @property
+    def service(self) -> ServiceState:
+        return self._state.services[self._uid]
+
+    def run(self) -> None:
+        """Until it is quiet for longer than any patience of the rules."""
+        quiet_ms = _patience_ms(View(self.service, self.now_ms))
+        bound_ms = self.now_ms + AGAIN_AT_MOST * quiet_ms
+        changed_ms = self.now_ms
+        while self.now_ms < min(bound_ms, changed_ms + quiet_ms):
+            self.now_ms += TURN_MS
+            if self._turn():
+                changed_ms = self.now_ms
+
+    def _turn(self) -> bool:
+        decided, served = len(self.steps), self.served
+        said: list[Event] = []
+        for one in self.agents:
+            other = next((x for x in self.agents if x is not one), None)
+            told = one.turn(self.now_ms, other)
+            if one.heard:
+                said += _says(one.agent, told, one.ask())
+        if self._lives:
+            for event in self._under_way:
+                self._feed(event)
+            self._feed(Tick())
+        self._under_way = said
+        self._note_service()
+        return len(self.steps) > decided or self.served != served
+
+    @property
+    def _since_ms(self) -> int:
+        """On a right clock; the controller's may be slow."""
+        return on_another_clock(self.now_ms - self._begun_ms)
+
+    def _note_service(self) -> None:
+        primary = next((x for x in self.agents if x.agent == self.service.record.primary), None)
+        serves = primary is not None and primary.takes_writes and not primary.draining
+        if serves and not self.served and self._turns:
+            self.served_from_ms = self._since_ms
+        if primary is not None and primary.takes_writes:
+            self.served_until_ms = self._since_ms
+        self.served = serves
+        self._turns += 1
+
+    def _hear_last(self, service: ServiceState, told: dict[str, ReplicaReport]) -> None:
+        """Also of those who are lost: it was under way."""
+        for agent, said in told.items():
+            proof = agent == service.record.primary and _proves(service, said, self._begun_ms)
+            for event in _says(agent, said, ask_of(said, proven=True) if proof else None):
+                self._feed(event)
+
+    def _feed(self, event: Event) -> None:
+        self._state, actions = step(self._state, event, self.now_ms)
+        for one in self.agents:
+            one.hear(actions, self.now_ms)
+        for action in actions:
+            self._note(action)
+
+    def _note(self, action: Action) -> None:
+        if isinstance(action, ReadRecord):
+            self._feed(RecordRead(self.service.record, action.agent, action.start_nonce))
+        if isinstance(action, Swap):
+            told = action.transition
+            change = Change(
+                told.service, told.revision, told.from_phase, told.to_phase, told.because
+            )
+            self.steps.append(Step(self._since_ms + TURN_MS, change))
+            if told.to_phase == Phase.PROMOTING and told.loss_bytes >= 0:
+                self.moved_loss_bytes = told.loss_bytes
+
+
+def _last_words(service: ServiceState, now_ms: int) -> dict[str, ReplicaReport]:
+    """What the two that are heard now say last: the primary is as far by then as it may be."""
+    view, record = View(service, now_ms), service.record
+    late_ms = REPORTS_MISSED * service.spec.report_interval_ms
+    told = {
+        agent: seen.report
+        for agent in (record.primary, record.backup)
+        if (seen := service.reports.get(agent)) and now_ms - seen.at_ms <= late_ms
+    }
+    primary, word = told.get(record.primary), view.last_word
+    if primary is not None and word is not None and _proves(service, primary, now_ms):
+        far = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
+        rate = max(word.rate_bytes_s, primary.rate_bytes_s)
+        told[record.primary] = replace(primary, position_bytes=far, rate_bytes_s=rate)
+    return told
+
+
+def _proves(service: ServiceState, told: ReplicaReport, now_ms: int) -> bool:
+    """Whether the controller hears the primary commit."""
+    return _well(service, told) and View(service, now_ms).silence_ms < silence_ms(
+        service.record.terms
+    )
+
+
+def _well(service: ServiceState, told: ReplicaReport) -> bool:
+    healthy = told.writable and not told.handover and not told.illness
+    return healthy and told.epoch == service.record.epoch
+
+
+def _imagine(
+    state: State, service: ServiceState, told: dict[str, ReplicaReport], lost: Lost, begun_ms: int
+) -> list[Imagined]:
+    """The agents that live on, the primary first. Who is not heard now stays unheard."""
+    record, links = service.record, links_of(service.spec, service.record, lost)
+    known = {**_heard_by_the_backup(service, told), **told}
+    linked = links.between and len(known) > 1 and not _apart(service, known, begun_ms - TURN_MS)
+    found = []
+    for agent, lives, heard in (
+        (record.primary, links.primary_lives, links.primary_heard),
+        (record.backup, links.backup_lives, links.backup_heard),
+    ):
+        if not lives or agent not in known:
+            continue
+        present = assignment_for(service, agent, state.term)
+        taken = present is not None and known[agent].revision == present.revision
+        found.append(
+            Imagined(
+                agent=agent,
+                heard=heard and agent in told,
+                linked=linked,
+                told=known[agent],
+                assignment=present if taken else None,
+                waiting=None if taken or not _takes_away(present) else present,
+                commits=agent == record.primary and _commits(service, known, begun_ms - TURN_MS),
+                sync=present is not None and present.sync,
+                terms=record.terms,
+                ttl_ms=record.ttl_ceiling_ms,
+                begun_ms=begun_ms,
+            )
+        )
+    return found
+
+
+def _takes_away(order: Assignment | None) -> bool:
+    """Whether it is the worse case that an Order still on its way arrives."""
+    return order is not None and (order.goal is Goal.DRAIN or order.countdown)
+
+
+def _heard_by_the_backup(
+    service: ServiceState, told: dict[str, ReplicaReport]
+) -> dict[str, ReplicaReport]:
+    """A primary that the controller does not hear, and of which the backup says that it commits."""
+    record, seen = service.record, service.reports.get(service.record.primary)
+    if seen is None or not _partner_hears(service, told):
+        return {}
+    return {record.primary: seen.report}
+
+
+def _partner_hears(service: ServiceState, told: dict[str, ReplicaReport]) -> bool:
+    """Whether the backup heard the primary commit with one of its last renewals."""
+    partner = told.get(service.record.backup)
+    lately_ms = 2 * service.record.terms.renew_ms
+    if partner is None or not partner.primary_heard:
+        return False
+    return partner.primary_position_age_ms <= lately_ms
+
+
+def _commits(service: ServiceState, known: dict[str, ReplicaReport], now_ms: int) -> bool:
+    """Whether anybody hears the primary commit."""
+    primary = known[service.record.primary]
+    heard = _proves(service, primary, now_ms) or _partner_hears(service, known)
+    return heard and _well(service, primary)
+
+
+def _apart(service: ServiceState, known: dict[str, ReplicaReport], now_ms: int) -> bool:
+    """Whether the two do not reach each other now, as far as it shows."""
+    primary, partner = known[service.record.primary], known[service.record.backup]
+    drains = service.record.phase is Phase.DRAINING
+    if drains or not _proves(service, primary, now_ms) or partner.role is not Role.STANDBY:
+        return False
+    if service.record.mode is not Mode.LEASED:
+        return not partner.streaming
+    fresh = View(service, now_ms).silence_ms < 2 * service.record.terms.renew_ms
+    return not partner.primary_heard or (fresh and not _partner_hears(service, known))
+
+
+def _says(agent: str, told: ReplicaReport, ask: Ask | None) -> list[Event]:
+    header = Header("", agent, "", "", 0)
+    proof: list[Event] = [RenewCame(Renew(header, (ask,)))] if ask else []
+    return [*proof, ReportCame(Report(header, (told,)))]
+
+
+def _patience_ms(view: View) -> int:
+    terms, record = view.record.terms, view.record
+    waits = (
+        view.lost_after_ms,
+        view.stale_after_ms,
+        ASYNC_PATIENCE_MS + STREAM_ENDS_MS,
+        2 * terms.drain_budget_ms,
+        2 * grantor_window_ms(record.ttl_ceiling_ms) + terms.log_budget_ms,
+    )
+    return max(waits) + PROMOTION_MS + SPARE_MS
