@@ -205,7 +205,7 @@ MUTANTS = (
     Mutant(stop_is_not_ordered, "6", WRITERS, night=ONE_GRANTOR_BLINKS),
     Mutant(stop_and_start_are_forgotten, "6, 8", WRITERS, seconds=20, night=LOST_STOP),
     Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network"),
-    Mutant(stale_reports_count, "0, 6", (*WRITERS, "I2", "I3", "I9")),
+    Mutant(stale_reports_count, "0, 6", (*WRITERS, "I2", "I3", "I9"), "crashes", seconds=25),
     Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), seconds=35, night=FENCED_BEFORE),
     Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS),
     Mutant(way_back_after_the_swap, "6", (*WRITERS, "I2")),
