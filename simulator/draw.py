@@ -7,7 +7,7 @@ from random import Random
 from msgspec.structs import replace
 
 from controller.core.model import Protection
-from simulator.clock import RATE_MOST_PPM
+from simulator.parts.clock import RATE_MOST_PPM
 from simulator.profiles import Profile
 from simulator.setting import ServiceSetting, Setting
 

@@ -7,7 +7,7 @@ from random import Random
 from controller.core.events import Kind, Requested
 from controller.core.model import HeldFor, Phase
 from simulator.checkers.convergence import CALM_MS, PATIENCE_MS, must_be_well, unwell
-from simulator.service import Service
+from simulator.parts.service import Service
 from simulator.strike import Strike
 from simulator.watch import Broken
 from simulator.world import World

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from controller.core.model import Record
 from simulator.faults.catalogue import DRAWS
+from simulator.parts.service import Service
 from simulator.profiles import Profile
-from simulator.service import Service
 from simulator.strike import Strike
 from simulator.watch import Watch
 

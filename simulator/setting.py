@@ -7,7 +7,7 @@ from msgspec import Struct
 from config.leases import PROFILES
 from controller.core.model import Protection, ReplicaSpec, ServiceSpec
 from protocol.messages import LeaseTerms
-from simulator.network import Weather
+from simulator.parts.network import Weather
 
 TIGHT = LeaseTerms(1000, 200, 200, 500, 1500)
 """Shorter than any shipped profile: what comes just in time there is late here."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from simulator.ending import TAKEOVER_SLACK_MS
-from simulator.network import HUB
+from simulator.parts.network import HUB
 from simulator.profiles import PROFILES
 from simulator.run import Script
 from simulator.scenarios.playing import FENCED, Played, play

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.core.events import Requested
-from simulator.agent import Wires
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.illness import NobodyPromotedForIllness
@@ -17,13 +16,14 @@ from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.writers import OneWriter
-from simulator.controller import Controller
-from simulator.engine import Changed, Engine
 from simulator.faults.catalogue import VERBS
-from simulator.host import Host
 from simulator.kernel import Kernel
-from simulator.network import HUB, Network
-from simulator.service import Service
+from simulator.parts.agent import Wires
+from simulator.parts.controller import Controller
+from simulator.parts.engine import Changed, Engine
+from simulator.parts.host import Host
+from simulator.parts.network import HUB, Network
+from simulator.parts.service import Service
 from simulator.setting import WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike
 from simulator.watch import All, Watch

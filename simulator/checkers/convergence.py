@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.core.model import Phase, Record
 from protocol.messages import Role
-from simulator.service import Service
+from simulator.parts.service import Service
 from simulator.watch import Broken
 
 PATIENCE_MS = 120_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.clock import RATE_MOST_PPM
 from simulator.faults.base import Draw, Takes, Verb
-from simulator.network import HUB
+from simulator.parts.clock import RATE_MOST_PPM
+from simulator.parts.network import HUB
 from simulator.strike import Strike
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.faults.base import Draw, Takes, Verb
-from simulator.network import HUB, Weather
+from simulator.parts.network import HUB, Weather
 from simulator.strike import Strike
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from controller.core.model import Protection
-from simulator.clock import RATE_MOST_PPM
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
-from simulator.network import HUB
+from simulator.parts.clock import RATE_MOST_PPM
+from simulator.parts.network import HUB
 from simulator.scenarios.expecting import read_expectation
 from simulator.scenarios.script import REQUESTS, Expectation, Scenario
 from simulator.scenarios.words import ScenarioError, Words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.network import HUB
+from simulator.parts.network import HUB
 from simulator.scenarios.reading import DASHES, split
 from simulator.scenarios.script import Scenario
 from simulator.setting import ServiceSetting, Setting

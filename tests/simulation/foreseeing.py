@@ -12,9 +12,9 @@ from controller.core.view import View
 from controller.core.what_if import Forecast, what_if
 from simulator.draw import draw_setting
 from simulator.ending import run_until_well
-from simulator.network import HUB
+from simulator.parts.network import HUB
+from simulator.parts.service import Service
 from simulator.profiles import PROFILES
-from simulator.service import Service
 from simulator.strike import Strike
 from simulator.watch import Watch
 from simulator.world import World

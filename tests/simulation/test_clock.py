@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.clock import RATE_MOST_PPM, Clock
+from simulator.parts.clock import RATE_MOST_PPM, Clock
 
 NOW_MS = 10_000
 

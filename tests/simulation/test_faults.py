@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from simulator.corruption import Corruption
-from simulator.guard import Guard
 from simulator.kernel import Kernel
-from simulator.network import HUB, Network
+from simulator.parts.corruption import Corruption
+from simulator.parts.guard import Guard
+from simulator.parts.network import HUB, Network
 from simulator.run import Result, Script, run_script
 from simulator.setting import WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from simulator.engine import Engine
+from simulator.parts.engine import Engine
 from tests.simulation.foreseeing import PRELUDES, foresee_and_live, wrong
 
 WELL, TROUBLED = range(12), range(300, 324)

@@ -9,7 +9,7 @@ from agents.core import step as rules
 from agents.core.actions import Action
 from agents.core.events import Event, Tick
 from agents.core.model import Replica
-from simulator import runner
+from simulator.parts import runner
 from simulator.run import run
 
 

@@ -9,7 +9,7 @@ import pytest
 from controller.core.lost import Lost
 from controller.core.model import Phase, Protection, Record
 from controller.core.what_if import Forecast, what_if
-from simulator.network import HUB
+from simulator.parts.network import HUB
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
 from simulator.watch import Watch

@@ -10,9 +10,9 @@ from agents.core import step as agent_step
 from agents.core.model import Replica
 from agents.core.observation import Disk
 from protocol.messages import Role
-from simulator.engine import Engine
-from simulator.guard import Guard
-from simulator.host import Host
+from simulator.parts.engine import Engine
+from simulator.parts.guard import Guard
+from simulator.parts.host import Host
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch
 
 

@@ -15,8 +15,8 @@ from controller.core import leases
 from controller.core import step as controller_step
 from protocol.messages import Granted
 from protocol.windows import grantor_window_ms
-from simulator import agent as agent_shell
-from simulator import controller as controller_shell
+from simulator.parts import agent as agent_shell
+from simulator.parts import controller as controller_shell
 from simulator.strike import Strike
 from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Patch
 from tests.simulation.night import Night

@@ -11,7 +11,7 @@ from agents.core.model import Replica
 from controller.core import assignments, conditions, loss
 from controller.core.model import LastWord
 from protocol.messages import Assignment, Goal
-from simulator.engine import Engine
+from simulator.parts.engine import Engine
 from simulator.strike import Strike
 from tests.simulation.mutants.base import LATE_LOG, Mutant, Patch, always, drop_rows
 from tests.simulation.night import Night

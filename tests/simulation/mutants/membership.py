@@ -13,8 +13,8 @@ from controller.core import actions as act
 from controller.core import assignments, conditions
 from controller.core.model import Phase, State
 from protocol.messages import Assignment, Mode, Right
-from simulator.controller import Controller
-from simulator.host import Host
+from simulator.parts.controller import Controller
+from simulator.parts.host import Host
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (
     FENCED,

@@ -14,7 +14,7 @@ from controller.core.model import Phase
 from controller.core.phases import Row
 from protocol.messages import Goal
 from protocol.windows import grantor_window_ms
-from simulator.host import Host
+from simulator.parts.host import Host
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (
     FENCED,

@@ -8,8 +8,8 @@ from agents.core import events as ev
 from agents.core.actions import Action, Persist
 from agents.core.model import Durable, Replica
 from controller.core import conditions
-from simulator.host import Host
-from simulator.runner import Runner
+from simulator.parts.host import Host
+from simulator.parts.runner import Runner
 from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch, ask_instead
 from tests.simulation.night import Night

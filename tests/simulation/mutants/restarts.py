@@ -12,10 +12,10 @@ from agents.core.model import Replica
 from controller.core import effects
 from controller.core import step as controller_step
 from controller.core.view import View
-from simulator import runner
-from simulator.guard import Guard
-from simulator.host import Host
-from simulator.service import Service
+from simulator.parts import runner
+from simulator.parts.guard import Guard
+from simulator.parts.host import Host
+from simulator.parts.service import Service
 from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, change_rows
 from tests.simulation.night import Night

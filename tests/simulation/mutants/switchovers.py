@@ -12,8 +12,8 @@ from agents.core.model import Replica
 from controller.core import conditions
 from controller.core.view import View
 from protocol.messages import Assignment, Goal
-from simulator.guard import Guard
-from simulator.jobs import Jobs
+from simulator.parts.guard import Guard
+from simulator.parts.jobs import Jobs
 from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, ask_instead
 from tests.simulation.night import Night

@@ -15,11 +15,11 @@ from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
 from protocol.windows import grantor_window_ms
-from simulator.agent import CLUSTER, Wires
-from simulator.clock import Clock
 from simulator.kernel import Kernel
-from simulator.network import HUB, Network
-from simulator.store import Store
+from simulator.parts.agent import CLUSTER, Wires
+from simulator.parts.clock import Clock
+from simulator.parts.network import HUB, Network
+from simulator.parts.store import Store
 from simulator.watch import Broken, Watch
 
 TICK_MS = 50

@@ -8,12 +8,12 @@ import msgspec
 
 from agents.core.model import Durable
 from protocol.messages import CONTROLLER
-from simulator.agent import Process, Wires
-from simulator.clock import Clock
-from simulator.guard import Guard
 from simulator.kernel import Kernel
-from simulator.network import Deliver, Network
-from simulator.service import Service
+from simulator.parts.agent import Process, Wires
+from simulator.parts.clock import Clock
+from simulator.parts.guard import Guard
+from simulator.parts.network import Deliver, Network
+from simulator.parts.service import Service
 from simulator.watch import Watch
 
 OLD_WRITES_MOST = 60

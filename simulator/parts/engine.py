@@ -8,9 +8,9 @@ from functools import partial
 from agents.core.model import JobKind
 from agents.core.observation import Disk, Observation, Probe, ProbeKind
 from protocol.messages import Role
-from simulator.history import History
 from simulator.kernel import Kernel
-from simulator.network import Network
+from simulator.parts.history import History
+from simulator.parts.network import Network
 
 PROBE_BYTES = 100
 STREAM_QUIET_MS = 1000

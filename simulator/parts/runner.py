@@ -23,12 +23,12 @@ from agents.core.observation import Observation, Probe
 from agents.core.reporting import report
 from agents.core.step import begin, step
 from protocol.messages import ReplicaReport, Role
-from simulator.jobs import Jobs
-from simulator.service import Service
+from simulator.parts.jobs import Jobs
+from simulator.parts.service import Service
 from simulator.watch import Broken
 
 if TYPE_CHECKING:
-    from simulator.agent import Process
+    from simulator.parts.agent import Process
 
 OBSERVE_EVERY_MS = 200
 QUEUE_MOST = 512

@@ -8,9 +8,9 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from simulator.corruption import Corruption
 from simulator.kernel import Kernel
-from simulator.mailbag import Mailbag
+from simulator.parts.corruption import Corruption
+from simulator.parts.mailbag import Mailbag
 
 Deliver = Callable[[bytes], None]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from agents.core.model import Permit
 from protocol.messages import Role
-from simulator.clock import Clock
-from simulator.engine import Engine
 from simulator.kernel import Kernel
+from simulator.parts.clock import Clock
+from simulator.parts.engine import Engine
 
 Exited = Callable[[str], None]
 Fenced = Callable[[str], None]

@@ -22,12 +22,12 @@ from protocol.messages import (
     Report,
 )
 from protocol.windows import grantor_window_ms
-from simulator.network import HUB, Deliver
-from simulator.runner import Runner
-from simulator.service import Service
+from simulator.parts.network import HUB, Deliver
+from simulator.parts.runner import Runner
+from simulator.parts.service import Service
 
 if TYPE_CHECKING:
-    from simulator.host import Host
+    from simulator.parts.host import Host
 
 CLUSTER = "simulated"
 TICK_MS = 25

@@ -6,10 +6,10 @@ from functools import partial
 
 from controller.core.model import ServiceSpec
 from protocol.messages import Role
-from simulator.engine import Changed, Engine
-from simulator.history import History
 from simulator.kernel import Kernel
-from simulator.network import Network
+from simulator.parts.engine import Changed, Engine
+from simulator.parts.history import History
+from simulator.parts.network import Network
 
 STREAM_EVERY_MS = 50
 

@@ -8,9 +8,9 @@ from agents.core.actions import BeginJob
 from agents.core.model import JobKind
 from agents.core.observation import Disk
 from protocol.messages import Role
-from simulator.guard import Guard
 from simulator.kernel import Kernel
-from simulator.service import Service
+from simulator.parts.guard import Guard
+from simulator.parts.service import Service
 
 Done = Callable[[str, int], None]
 """Told the error, or nothing, and where the log ended."""
