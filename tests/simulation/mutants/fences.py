@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agents.core import permission
+from agents.core import engine, permission
 from agents.core import step as agent_step
-from agents.core.model import Replica
+from agents.core.model import JobKind, Replica
 from agents.core.observation import Disk
-from protocol.messages import Role
+from protocol.messages import Assignment, Goal, Role
 from simulator.parts.engine import Engine
 from simulator.parts.guard import Guard
 from simulator.parts.host import Host
@@ -81,10 +81,26 @@ def engine_starts_writable(patch: Patch) -> None:
     patch.setattr(Host, "boot", eager)
 
 
+def guard_lets_a_dead_primary_start(patch: Patch) -> None:
+    """A copy that reigned last is started as a primary, and its guard asks for no permission."""
+    wish = engine._primary_wish
+
+    def eager(replica: Replica, assignment: Assignment, now_ms: int) -> Any:
+        down = replica.observation.role is Role.DOWN
+        if down and replica.durable.reign_epoch == assignment.epoch:
+            return JobKind.START_PRIMARY, None
+        return wish(replica, assignment, now_ms)
+
+    patch.setitem(engine._WISHES, Goal.PRIMARY, eager)
+    patch.setattr(Guard, "refuses", lambda _guard: False)
+    patch.setattr(agent_step, "_end_usurper", lambda _replica: [])
+
+
 MUTANTS = (
     Mutant(no_fence_budget, "4", WRITERS),
     Mutant(guard_keeps_no_deadline, "4", WRITERS),
     Mutant(fence_ends_a_process_group_only, "4", WRITERS),
     Mutant(fence_is_told_before_it_is_over, "4, 6", WRITERS),
     Mutant(engine_starts_writable, "5", WRITERS),
+    Mutant(guard_lets_a_dead_primary_start, "5", WRITERS, "crashes"),
 )

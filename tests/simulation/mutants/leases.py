@@ -13,7 +13,7 @@ from agents.core.model import Replica
 from agents.core.observation import ProbeKind
 from controller.core import leases
 from controller.core import step as controller_step
-from protocol.messages import Granted
+from protocol.messages import Ask, Granted, Right
 from protocol.windows import grantor_window_ms
 from simulator.parts import agent as agent_shell
 from simulator.parts import controller as controller_shell
@@ -63,6 +63,18 @@ def every_grantor_must_grant(patch: Patch) -> None:
 
     patch.setattr(permission, "lease_end_ms", shortest)
     patch.setattr(holder, "lease_end_ms", shortest)
+
+
+def only_the_controller_grants(patch: Patch) -> None:
+    """A backup's agent gives no lease but the one that arms: losing the controller fences."""
+    refuse = grantor._refusal
+
+    def rarely(replica: Replica, agent: str, ask: Ask) -> str:
+        order = replica.durable.assignment
+        arming = order is not None and order.right is Right.ARMING
+        return refuse(replica, agent, ask) if arming else "the controller grants"
+
+    patch.setattr(grantor, "_refusal", rarely)
 
 
 def grants_of_another_life_count(patch: Patch) -> None:
@@ -128,6 +140,7 @@ MUTANTS = (
     Mutant(holder_counts_long, "2", WRITERS),
     Mutant(holder_counts_from_the_answer, "2", WRITERS, night=LATE_GRANT),
     Mutant(every_grantor_must_grant, "1", FENCED, "hub"),
+    Mutant(only_the_controller_grants, "1", FENCED, "hub"),
     Mutant(grants_of_another_life_count, "2", WRITERS, "mail", night=OLD_GRANTS),
     Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),
     Mutant(grants_are_counted_late, "6", WRITERS, "corner"),

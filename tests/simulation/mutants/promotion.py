@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agents.core import orders, permission, reporting
+from agents.core import grantor, orders, permission, reporting
 from agents.core import step as agent_step
 from agents.core.model import Durable, Replica
-from controller.core import assignments, conditions, phases, view
-from controller.core.model import Phase
+from controller.core import assignments, conditions, leases, phases, view
+from controller.core.model import Phase, ServiceState
 from controller.core.phases import Row
-from protocol.messages import Goal
+from protocol.messages import Ask, Goal
 from protocol.windows import grantor_window_ms
 from simulator.parts.host import Host
 from simulator.strike import Strike
@@ -63,24 +63,43 @@ def stop_is_not_ordered(patch: Patch) -> None:
     ask_instead(patch, conditions.promises_over, waited)
 
 
-def stop_and_start_are_forgotten(patch: Patch) -> None:
-    """A backup forgets with its life that it must stop, and a fenced primary asks for no Order.
-
-    Either alone breaks nothing: each is there for the night in which the other fails.
-    """
-    write, close = Host.write, agent_step._close
+def stop_is_forgotten(patch: Patch) -> None:
+    """A backup forgets with its life that it must stop, and grants under the revision before."""
+    write = Host.write
 
     def forget(host: Host, uid: str, durable: Durable) -> None:
         order = durable.assignment
         if order is None or order.goal is not Goal.BACKUP or not order.countdown:
             write(host, uid, durable)
 
-    def stay(replica: Replica, now_ms: int) -> Replica:
-        return replace(close(replica, now_ms), fresh=replica.fresh)
-
     patch.setattr(Host, "write", forget)
-    patch.setattr(agent_step, "_close", stay)
-    allow_any_step(patch)
+
+
+def stopped_backup_grants_on(patch: Patch) -> None:
+    """A backup says that it stopped, and gives the next lease that it is asked for."""
+    refuse = grantor._refusal
+
+    def generous(replica: Replica, agent: str, ask: Ask) -> str:
+        why = refuse(replica, agent, ask)
+        return "" if why.endswith("grant no more") else why
+
+    patch.setattr(grantor, "_refusal", generous)
+
+
+def controller_grants_in_countdown(patch: Patch) -> None:
+    """A COUNTDOWN goes on though the primary commits, and extends the lease that it waits for.
+
+    That nobody grants in it is a second lock: whoever proves a commit ends it in the same step.
+    """
+    drop_rows(patch, "primary_back")
+    patch.setattr(leases, "controller_grants", lambda _record: True)
+    answer = leases.answer
+
+    def forgetful(service: ServiceState, agent: str, ask: Ask, now_ms: int) -> Any:
+        after, granted = answer(service, agent, ask, now_ms)
+        return (service if service.record.phase is Phase.COUNTDOWN else after), granted
+
+    patch.setattr(leases, "answer", forgetful)
 
 
 def lower_revisions_are_taken(patch: Patch) -> None:
@@ -164,14 +183,17 @@ def controller_vetoes_nothing(patch: Patch) -> None:
     drop_rows(patch, "primary_back")
 
 
-LOST_STOP = Night(
-    Strike(9_000, "cut", ("alpha", "hub"), 20_000),
-    Strike(11_500, "cut", ("alpha", "bravo"), 2_500),
-    Strike(12_900, "cut-one-way", ("hub", "bravo"), 8_000),
-    Strike(13_800, "kill-agent", ("bravo",), 50),
+STOPPED_UNHEARD = (
+    Strike(11_000, "cut", ("alpha", "bravo"), 6_750),
+    Strike(14_000, "cut", ("alpha", "hub"), 30_000),
+    Strike(17_701, "cut-one-way", ("bravo", "hub"), 3_000),
 )
-"""A primary is cut off until nobody can be writing; the Order to promote is lost. Then the primary
-reaches its backup again, whose agent restarted."""
+LOST_STOP = Night(*STOPPED_UNHEARD, Strike(17_700, "kill-agent", ("bravo",), 20), lease="standard")
+"""A backup stopped and said so, and the controller waits for its own promise alone. Then the
+backup's agent restarts, is not heard any more, and is asked by the primary again."""
+
+LOST_BACKUP = Night(*STOPPED_UNHEARD, lease="standard")
+"""The same, but that nothing restarts."""
 
 ONE_GRANTOR_BLINKS = Night(
     Strike(9_000, "cut", ("alpha", "hub"), 20_000),
@@ -203,7 +225,9 @@ MUTANTS = (
     Mutant(backup_is_not_waited_for, "1, 6", WRITERS, "corner"),
     Mutant(controller_is_not_waited_for, "1, 6", WRITERS, "corner"),
     Mutant(stop_is_not_ordered, "6", WRITERS, night=ONE_GRANTOR_BLINKS),
-    Mutant(stop_and_start_are_forgotten, "6, 8", WRITERS, seconds=20, night=LOST_STOP),
+    Mutant(stop_is_forgotten, "6", WRITERS, seconds=25, night=LOST_STOP),
+    Mutant(stopped_backup_grants_on, "6", WRITERS, seconds=25, night=LOST_BACKUP),
+    Mutant(controller_grants_in_countdown, "6", WRITERS, seconds=25, night=BOTH_BLINK),
     Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network"),
     Mutant(stale_reports_count, "0, 6", (*WRITERS, "I2", "I3", "I9"), "crashes", seconds=25),
     Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), seconds=35, night=FENCED_BEFORE),
