@@ -1,5 +1,5 @@
 """`python -m simulator`: runs seeds, tells the story of one, makes a failing one as small as it
-can, or plays scenarios."""
+can, plays scenarios, or measures its own speed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from simulator.many import run_many
 from simulator.profiles import ALL, DEFAULT_PROFILE, PROFILES
 from simulator.run import SECONDS
+from simulator.speed import tell_speed
 from simulator.tell import shrink_seed, tell_scenarios, tell_seed
 
 
@@ -21,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--record belongs to --scenario FILE")
     if options.save and options.shrink is None:
         parser.error("--save belongs to --shrink SEED")
+    if options.speed:
+        return tell_speed()
     if options.scenario:
         return tell_scenarios(options.scenario, options.record)
     one = options.replay if options.shrink is None else options.shrink
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--replay", type=int, metavar="SEED", help="tell the story of one seed")
     one.add_argument("--shrink", type=int, metavar="SEED", help="make a failing seed small")
     one.add_argument("--scenario", type=Path, nargs="+", metavar="FILE", help="play scenarios")
+    one.add_argument("--speed", action="store_true", help="measure 4 sites with 8 services")
     return parser
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +19,7 @@ from controller.core.phases import TABLE
 from tests.simulation.reached.worlds import Task, row_key
 
 ROOT = Path(__file__).parents[3]
+CORES = ("controller/core", "agents/core")
 WORKER = "tests.simulation.reached.worker"
 
 
@@ -33,15 +36,20 @@ class Missed(Struct, frozen=True, order=True):
 
     path: str
     line: int
+    """0: nobody ever imported the file."""
     to_line: int = 0
     """0: the line itself never ran; negative: it never left the function from here."""
 
     @property
     def code(self) -> str:
-        """The line as it stands in the file."""
-        return _code(self.path, self.line)
+        """The function, and the line as it stands there; empty for a whole file."""
+        if not self.line:
+            return ""
+        return f"{_function(self.path, self.line)}: {_code(self.path, self.line)}"
 
     def __str__(self) -> str:
+        if not self.line:
+            return f"{self.path}: nothing in any world imports it"
         went = ""
         if self.to_line:
             target = _code(self.path, self.to_line) if self.to_line > 0 else "the end"
@@ -65,7 +73,7 @@ def measure(tasks: list[Task], jobs: int, timeout_s: int) -> Reached:
 
 def _work(data_file: Path, tasks: list[Task], timeout_s: int) -> dict[str, int]:
     done = subprocess.run(
-        [sys.executable, "-m", WORKER, str(data_file), str(ROOT)],
+        [sys.executable, "-m", WORKER, str(data_file), *(str(ROOT / core) for core in CORES)],
         input=json.dumps(tasks).encode(),
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -81,9 +89,12 @@ def _missed(folder: Path, files: list[Path]) -> tuple[Missed, ...]:
     eye.combine([str(file) for file in files])
     report = folder / "report.json"
     eye.json_report(outfile=str(report))
-    missed = []
-    for name, file in json.loads(report.read_bytes())["files"].items():
-        path = str((ROOT / name).relative_to(ROOT))
+    measured = {
+        str((ROOT / name).relative_to(ROOT)): file
+        for name, file in json.loads(report.read_bytes())["files"].items()
+    }
+    missed = [Missed(path, 0) for path in _core_files() if path not in measured]
+    for path, file in measured.items():
         lines = set(file["missing_lines"])
         missed += [Missed(path, line) for line in lines]
         missed += [
@@ -92,6 +103,23 @@ def _missed(folder: Path, files: list[Path]) -> tuple[Missed, ...]:
             if source not in lines and target not in lines
         ]
     return tuple(sorted(missed))
+
+
+def _core_files() -> Iterator[str]:
+    for core in CORES:
+        for file in sorted((ROOT / core).glob("*.py")):
+            if file.name != "__init__.py":
+                yield str(file.relative_to(ROOT))
+
+
+def _function(path: str, line: int) -> str:
+    """The innermost function in which a line stands."""
+    functions = [
+        node
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(functions, key=lambda node: node.lineno).name if functions else "the module"
 
 
 def _code(path: str, line: int) -> str:

@@ -1,8 +1,8 @@
 """Lives through worlds under the eye of `coverage`, and tells what of the rules they reached.
 
-`python -m tests.simulation.reached.worker DATA_FILE` reads tasks as JSON from its input, writes
-the lines and branches to the data file, and to its output how often each row was taken. It is a
-process of its own because the eye must be open before the rules are imported.
+`python -m tests.simulation.reached.worker DATA_FILE FOLDER...` reads tasks as JSON from its input,
+writes the lines and branches in these folders to the data file, and to its output how often each
+row was taken. It is a process of its own because the eye must be open before the rules are imported.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import sys
 
 from coverage import Coverage
 
-CORES = ("controller/core", "agents/core")
-
 
 def main() -> None:
-    """Measure all tasks."""
-    data_file, root = sys.argv[1:]
-    include = [f"{root}/{core}/*" for core in CORES]
+    """Measure all tasks in these folders."""
+    data_file, *folders = sys.argv[1:]
+    include = [f"{folder}/*" for folder in folders]
     eye = Coverage(data_file=data_file, branch=True, include=include, config_file=False)
     eye.start()
     from tests.simulation.reached.worlds import live
