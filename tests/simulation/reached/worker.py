@@ -2,7 +2,7 @@
 
 `python -m tests.simulation.reached.worker DATA_FILE FOLDER...` reads tasks as JSON from its input,
 writes the lines and branches in these folders to the data file, and to its output how often each
-row was taken. It is a process of its own because the eye must be open before the rules are imported.
+row was taken. The eye must be open before the rules are imported: hence a process of its own.
 """
 
 from __future__ import annotations
