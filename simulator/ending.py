@@ -19,19 +19,20 @@ TAKEOVER_SLACK_MS = 6000
 def run_until_well(world: World) -> None:
     """Look until all was well for a while. Raises Broken when time is over."""
     kernel, records = world.kernel, world.controller.store.records
+    declared = world.controller.declared
     end_ms = kernel.now_ms + PATIENCE_MS
     well_since_ms = -1
     while kernel.now_ms < end_ms:
         kernel.run_until(kernel.now_ms + LOOK_MS)
         _help(world)
-        if any(unwell(s, records[s.uid]) for s in world.services):
+        if any(unwell(s, records[s.uid], declared(s.uid)) for s in world.services):
             well_since_ms = -1
         elif well_since_ms < 0:
             well_since_ms = kernel.now_ms
         elif kernel.now_ms - well_since_ms >= CALM_MS:
             return
     for service in world.services:
-        must_be_well(service, records[service.uid])
+        must_be_well(service, records[service.uid], declared(service.uid))
 
 
 def let_a_site_die(world: World, dice: Random) -> None:

@@ -21,13 +21,14 @@ class Count:
     """How many passed and failed, and how fast it went."""
 
     def __init__(self) -> None:
-        self.passed = self.failed = self._simulated_ms = 0
+        self.passed = self.failed = self.excused = self._simulated_ms = 0
         self._took_s = 0.0
 
     def add(self, result: Result) -> None:
         """One more has ended."""
         self.failed += bool(result.broken)
         self.passed += not result.broken
+        self.excused += bool(result.excused)
         self._simulated_ms += result.simulated_ms
         self._took_s += result.took_s
 
@@ -41,7 +42,8 @@ class Count:
         """Simulated time, and how much of it went by in a second of one core."""
         simulated_s = self._simulated_ms / 1000
         rate = simulated_s / self._took_s if self._took_s else 0
-        return f"{simulated_s / 3600:.2f} h simulated, {rate:.0f} s a second and core"
+        excused = f", {self.excused} ended by what is not promised" if self.excused else ""
+        return f"{simulated_s / 3600:.2f} h simulated, {rate:.0f} s a second and core{excused}"
 
 
 def run_many(seeds: range, profiles: list[str], seconds: int, jobs: int, *, as_json: bool) -> int:

@@ -41,7 +41,7 @@ class Profile(Struct, frozen=True):
     must_not_fence: str = ""
     """The invariant that these faults fence nobody, if they must not."""
     not_promised: tuple[str, ...] = ()
-    """The promises that these faults may break, each for a reason in docs/simulated-faults.md."""
+    """What may break once a disk forgot, each for a reason in docs/simulated-faults.md."""
     swarm: bool = True
     """Whether each seed draws a part of the kinds only."""
     site_dies: bool = False

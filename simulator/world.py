@@ -7,6 +7,7 @@ from collections.abc import Callable
 from controller.core.events import Requested
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
+from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
@@ -140,7 +141,8 @@ class World:
     def _make_watches(self) -> list[Watch]:
         return [
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
-            LossBounded(self.setting.services), OperationsEnd(), WholeAudit(), NothingTwice(),
+            LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
+            WholeAudit(), NothingTwice(),
             PauseKept(), NobodyPromotedForIllness(),
             self._waiting,
         ]  # fmt: skip

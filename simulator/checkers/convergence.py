@@ -1,8 +1,8 @@
-"""I11: after the last fault healed, every service is PROTECTED with one writable primary."""
+"""I11: after the last fault healed, every service is PROTECTED as declared, with one writer."""
 
 from __future__ import annotations
 
-from controller.core.model import Phase, Record
+from controller.core.model import Phase, Record, ServiceSpec
 from protocol.messages import Role
 from simulator.parts.service import Service
 from simulator.watch import Broken
@@ -12,10 +12,12 @@ CALM_MS = 1500
 """For how long all must be well before it counts."""
 
 
-def unwell(service: Service, record: Record) -> str:
+def unwell(service: Service, record: Record, declared: ServiceSpec) -> str:
     """What is not as it should be; empty when all is well."""
     writers = [agent for agent, engine in service.engines.items() if engine.writable]
     roles = [f"{agent} {engine.role.value}" for agent, engine in service.engines.items()]
+    if (record.protection, record.terms) != (declared.protection, declared.terms):
+        return f"{service.name} is {record.protection.value} under {record.terms}, not as declared"
     if record.phase is Phase.PROTECTED and writers == [record.primary]:
         backup = service.engines[record.backup]
         if backup.role is Role.STANDBY:
@@ -23,8 +25,8 @@ def unwell(service: Service, record: Record) -> str:
     return f"{service.name} is {record.phase.value} ({record.because}); {', '.join(roles)}"
 
 
-def must_be_well(service: Service, record: Record) -> None:
+def must_be_well(service: Service, record: Record, declared: ServiceSpec) -> None:
     """Raise Broken unless the service is well."""
-    text = unwell(service, record)
+    text = unwell(service, record, declared)
     if text:
         raise Broken("I11", f"{PATIENCE_MS // 1000} s after the last fault {text}")

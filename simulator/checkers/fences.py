@@ -11,22 +11,33 @@ HARMLESS = ("fill-disk", "slow-looks", "cut", "cut-one-way")
 is no site. Who cuts a primary off from all its grantors must not ask for this checker."""
 
 
+AT_ONCE = ("kill-guard", "crash-engine", "kill-agent-after-writes")
+"""These are over as soon as they are done, though no end is named."""
+AFTERMATH_MS = 15_000
+"""For so long after a strike its site may still be fenced: two of the longest leases, and a start."""
+
+
 class NobodyFenced(Watch):
-    """For faults that must not fence: once PROTECTED, only at a site that was struck itself."""
+    """For faults that must not fence: once PROTECTED, only at a site that was struck itself of late."""
 
     def __init__(self, rule: str) -> None:
         self._rule = rule
         self._protected: set[str] = set()
-        self._struck: set[str] = set()
+        self._excused_until_ms: dict[str, int] = {}
 
     def struck(self, now_ms: int, strike: Strike) -> None:
-        if strike.verb not in HARMLESS:
-            self._struck.update(strike.on)
+        if strike.verb in HARMLESS:
+            return
+        over_ms = now_ms if strike.verb in AT_ONCE else strike.until_ms
+        for place in strike.on:
+            known_ms = self._excused_until_ms.get(place, 0)
+            self._excused_until_ms[place] = max(known_ms, over_ms + AFTERMATH_MS)
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         if new.phase is Phase.PROTECTED:
             self._protected.add(new.service)
 
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
-        if service in self._protected and agent not in self._struck:
+        excused = now_ms <= self._excused_until_ms.get(agent, 0)
+        if service in self._protected and not excused:
             raise Broken(self._rule, f"{service}: {agent} was fenced ({reason}), for nothing")

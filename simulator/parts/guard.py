@@ -83,9 +83,12 @@ class Guard:
             self._bury("exited", clean=True)
 
     def die(self) -> None:
-        """The guard is killed; its engine goes with it, at once."""
+        """The guard is killed; its engine goes with it, at once, so that what was closed is."""
         self.alive = False
         self.engine.stop(clean=False)
+        ends, self._ends = self._ends, []
+        for end in ends:
+            end()
 
     def clock_changed(self) -> None:
         """The clock runs at another rate: the deadline comes at another moment."""

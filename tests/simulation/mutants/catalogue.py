@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.mutants import (
     fences,
+    history,
     leases,
     losses,
     membership,
@@ -16,7 +17,8 @@ from tests.simulation.mutants import (
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
-    leases, fences, promotion, membership, restarts, losses, switchovers, records, operators
+    leases, fences, promotion, membership, restarts, losses, switchovers, records, operators,
+    history,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

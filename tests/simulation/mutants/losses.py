@@ -124,7 +124,14 @@ UNKNOWN_LOSS = Night(
 ILLNESS = Night(Strike(9_000, "fail-commits-everywhere", ("s1",), 20_000))
 """Nothing is the matter but that nobody can commit."""
 
+
+def new_protection_is_ignored(patch: Patch) -> None:
+    """The configuration asks for another protection, and nothing comes of it."""
+    drop_rows(patch, "new_protection")
+
+
 MUTANTS = (
+    Mutant(new_protection_is_ignored, "12", ("I11",), "configuration"),
     Mutant(any_loss_is_bearable, "11", ("I4",), night=LOSS),
     Mutant(last_position_is_final, "11", ("I4",), seconds=25, night=SILENT_WRITER),
     Mutant(unknown_loss_is_none, "11", ("I4",), night=UNKNOWN_LOSS),
