@@ -10,6 +10,7 @@ from msgspec import Struct
 from simulator.checkers.fences import NobodyFenced
 from simulator.draw import draw_setting
 from simulator.ending import let_a_site_die, run_until_well
+from simulator.excuses import Excuses
 from simulator.fate import Fate
 from simulator.profiles import PROFILES, Profile
 from simulator.setting import Setting
@@ -89,6 +90,8 @@ def run_script(script: Script, keep_story: bool = False) -> Result:
 def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     begun_s = time.perf_counter()
     broken = rule = excused = ""
+    excuses = Excuses()
+    world.watch.add(excuses)
     if profile.must_not_fence:
         world.watch.add(NobodyFenced(profile.must_not_fence))
     try:
@@ -96,7 +99,7 @@ def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     except Broken as error:
         world.kernel.tell("BROKEN", str(error))
         broken, rule = str(error), error.rule
-        if _is_excused(world, profile, rule):
+        if excuses.any and rule in profile.not_promised:
             excused, broken, rule = rule, "", ""
     return Result(
         seed=seed,
@@ -110,12 +113,6 @@ def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
         excused=excused,
         story=world.kernel.story.text(),
     )
-
-
-def _is_excused(world: World, profile: Profile, rule: str) -> bool:
-    """What a profile does not promise it does not promise once a disk forgot, and not before."""
-    forgot = any(strike.verb == "forget-writes" for strike in world.struck)
-    return forgot and rule in profile.not_promised
 
 
 def _until_the_end(world: World, seed: int, profile: Profile, seconds: int) -> None:

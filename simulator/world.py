@@ -74,9 +74,7 @@ class World:
         self.kernel.tell("fault", "all faults are healed")
         self.watch.healed(self.kernel.now_ms)
         self.network.heal()
-        self.controller.paused_until_ms = self.controller.reads_slow_until_ms = 0
-        self.controller.crashes_after_actions = -1
-        self.controller.start()
+        self.controller.heal()
         for service in self.services:
             for engine in service.engines.values():
                 engine.heal()

@@ -14,11 +14,11 @@ is no site. Who cuts a primary off from all its grantors must not ask for this c
 AT_ONCE = ("kill-guard", "crash-engine", "kill-agent-after-writes")
 """These are over as soon as they are done, though no end is named."""
 AFTERMATH_MS = 15_000
-"""For so long after a strike its site may still be fenced: two of the longest leases, and a start."""
+"""So long after a strike its site may still be fenced: two of the longest leases, a start."""
 
 
 class NobodyFenced(Watch):
-    """For faults that must not fence: once PROTECTED, only at a site that was struck itself of late."""
+    """For faults that must not fence: once PROTECTED, only at a site struck of late."""
 
     def __init__(self, rule: str) -> None:
         self._rule = rule

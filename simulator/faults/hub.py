@@ -42,11 +42,6 @@ def reboot_hub(world: World, strike: Strike) -> None:
     world.controller.reboot(strike.lasts_ms)
 
 
-def slow_reads(world: World, strike: Strike) -> None:
-    """What is read of the store comes late."""
-    world.controller.reads_slow_until_ms = strike.until_ms
-
-
 VERBS = (
     Verb("crash-controller", crash_controller),
     Verb("crash-controller-after-actions", crash_controller_after, (Takes.NUMBER,)),
@@ -54,7 +49,6 @@ VERBS = (
     Verb("stop-broker", stop_broker),
     Verb("restart-broker", restart_broker),
     Verb("reboot-hub", reboot_hub),
-    Verb("slow-reads", slow_reads),
 )
 
 
@@ -74,5 +68,4 @@ DRAWS: dict[str, Draw] = {
     "broker_down": _draw("stop-broker"),
     "broker_restart": _draw("restart-broker"),
     "hub_reboot": _draw("reboot-hub"),
-    "slow_reads": _draw("slow-reads"),
 }

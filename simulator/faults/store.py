@@ -18,7 +18,21 @@ def restore_store(world: World, strike: Strike) -> None:
     world.controller.restore(as_of_ms, strike.lasts_ms)
 
 
-VERBS = (Verb("restore-store", restore_store, (Takes.NUMBER,)),)
+def slow_reads(world: World, strike: Strike) -> None:
+    """What is read of the store comes late."""
+    world.controller.reads_slow_until_ms = strike.until_ms
+
+
+def slow_writes(world: World, strike: Strike) -> None:
+    """A change is written late, and until then the controller decides and grants nothing."""
+    world.controller.writes_slow_until_ms = strike.until_ms
+
+
+VERBS = (
+    Verb("restore-store", restore_store, (Takes.NUMBER,)),
+    Verb("slow-reads", slow_reads),
+    Verb("slow-writes", slow_writes),
+)
 
 
 def draw_restore(fate: Fate) -> list[Strike]:
@@ -27,4 +41,12 @@ def draw_restore(fate: Fate) -> list[Strike]:
     return [fate.strike("restore-store", back_ms, for_ms=fate.duration_ms())]
 
 
-DRAWS: dict[str, Draw] = {"store_restored": draw_restore}
+def _draw(verb: str) -> Draw:
+    return lambda fate: [fate.strike(verb, for_ms=fate.duration_ms())]
+
+
+DRAWS: dict[str, Draw] = {
+    "store_restored": draw_restore,
+    "slow_reads": _draw("slow-reads"),
+    "slow_writes": _draw("slow-writes"),
+}

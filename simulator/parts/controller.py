@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -25,6 +26,7 @@ from simulator.watch import Broken, Watch
 TICK_MS = 50
 READ_MOST_MS = 30
 SLOW_READ_MOST_MS = 4000
+SLOW_WRITE_MOST_MS = 3000
 
 encode = msgspec.json.encode
 
@@ -59,6 +61,12 @@ class Controller:
         self._intake = Intake(CLUSTER)
         self.paused_until_ms = 0
         self.reads_slow_until_ms = 0
+        self.writes_slow_until_ms = 0
+        self._writing = False
+        """Whether a change is being written to the store: nothing else is decided meanwhile."""
+        self._waiting: deque[ev.Event] = deque()
+        self._decided_ms = 0
+        """When the last event was decided, by the host's clock: its grants count from then."""
         self.crashes_after_actions = -1
         """Not negative: dies after this many more actions of steps that swap."""
 
@@ -73,6 +81,8 @@ class Controller:
         self._life += 1
         self._sequence = 0
         self._intake = Intake(CLUSTER)
+        self._writing = False
+        self._waiting.clear()
         term = self.store.lead(self._kernel.now_ms)
         specs = list(self._specs.values())
         for spec in specs:
@@ -93,6 +103,12 @@ class Controller:
         self.state = None
         self.crashes_after_actions = -1
         self._kernel.after(down_ms, self.start)
+
+    def heal(self) -> None:
+        """End every fault; a life begins if there is none."""
+        self.paused_until_ms = self.reads_slow_until_ms = self.writes_slow_until_ms = 0
+        self.crashes_after_actions = -1
+        self.start()
 
     def restore(self, as_of_ms: int, down_ms: int) -> None:
         """It dies, and comes back on a store that is an older copy."""
@@ -170,8 +186,13 @@ class Controller:
     def _feed(self, event: ev.Event) -> None:
         if self.state is None:
             return
+        if self._writing:
+            if not isinstance(event, ev.Tick):
+                self._waiting.append(event)
+            return
         try:
-            self.state, actions = step(self.state, event, self.now_ms())
+            self._decided_ms = self.now_ms()
+            self.state, actions = step(self.state, event, self._decided_ms)
         except InvariantBroken as error:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
@@ -181,7 +202,23 @@ class Controller:
         if not isinstance(event, ev.Tick):
             self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
-            self._perform(self.state, actions)
+            self._write(self.state, actions)
+
+    def _write(self, state: State, actions: list[Action]) -> None:
+        """The store first: what follows, and every other event, waits until it is written."""
+        swaps = any(isinstance(action, act.Swap) for action in actions)
+        if not swaps or self._kernel.now_ms >= self.writes_slow_until_ms:
+            self._perform(state, actions)
+            return
+        self._writing = True
+        write_ms = self._kernel.between(1, SLOW_WRITE_MOST_MS)
+        self._later(write_ms, lambda: self._written(state, actions))
+
+    def _written(self, state: State, actions: list[Action]) -> None:
+        self._writing = False
+        self._perform(state, actions)
+        while self._waiting and not self._writing and self.state is not None:
+            self._feed(self._waiting.popleft())
 
     def _perform(self, state: State, actions: list[Action]) -> None:
         swaps = any(isinstance(action, act.Swap) for action in actions)
@@ -246,7 +283,7 @@ class Controller:
 
     def _note_promise(self, holder: str, granted: Granted) -> None:
         if granted.ttl_ms:
-            end_ms = self.now_ms() + grantor_window_ms(granted.ttl_ms)
+            end_ms = self._decided_ms + grantor_window_ms(granted.ttl_ms)
             true_end_ms = self._clock.soonest_ms(end_ms, self._kernel.now_ms)
             self._watch.granted(self._kernel.now_ms, holder, granted, true_end_ms)
 
