@@ -28,9 +28,12 @@ def tell_scenarios(files: list[Path], record: bool) -> int:
         try:
             text = file.read_text(encoding="utf-8")
             scenario = read(text, str(file))
-        except (OSError, UnicodeDecodeError, ScenarioError) as error:
-            print(error, file=sys.stderr)
-            return 2
+        except ScenarioError as error:
+            return _refuse(str(error))
+        except OSError as error:
+            return _refuse(f"{file}: {error.strerror or error}")
+        except UnicodeDecodeError:
+            return _refuse(f"{file}: no text in UTF-8, so no scenario")
         played = play(scenario)
         failed += bool(played.broken)
         if record and not played.broken:
@@ -58,6 +61,11 @@ def shrink_seed(seed: int, profile: str, seconds: int, save: Path | None) -> int
     if save:
         save.write_text(text, encoding="utf-8")
     return 0
+
+
+def _refuse(why: str) -> int:
+    print(why, file=sys.stderr)
+    return 2
 
 
 def _say(line: str) -> None:
