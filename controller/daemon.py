@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms, lead
 from controller.specs import RecordUnfit, service_specs
 from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore
+from controller.version import installed_version
 from controller.voice import Voice
 from controller.web.app import create_app
 from protocol.session import BrokerLogin
@@ -208,14 +208,6 @@ def _loop_runner() -> Callable[[Coroutine[Any, Any, int]], int]:
     except ImportError:
         return asyncio.run
     return uvloop.run
-
-
-def installed_version() -> str:
-    """Saling's own version."""
-    try:
-        return version("saling")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,9 +4,12 @@ Each file begins with a snapshot of the whole state and goes on with every event
 changed it, a JSON object a line:
 
     {"kind": "snapshot", "at_ms": ..., "now_ms": ..., "version": ..., "state": {...}}
-    {"kind": "event", "now_ms": ..., "event": {...}, "decided": {"changes": [], "actions": []}}
+    {"kind": "event", "now_ms": ..., "event": {...}, "decided": {"changes": [], "actions": []},
+     "number": 2}
 
-What was decided is left out where it was nothing; the first journals had no `decided` at all.
+`number` is the line's own place in its file, so that a line that is missing, doubled or elsewhere
+shows. What was decided is left out where it was nothing; the first journals had no `decided` at
+all, and later ones no `number`.
 A thread of its own writes, so that a slow disk holds nobody up. What it cannot write is
 counted; the next file then begins with a snapshot again, so that every file can be
 replayed by itself. The last line of a file may be torn by a crash.
@@ -29,12 +32,14 @@ from controller.core.actions import Action
 from controller.core.decided import Decided, decided
 from controller.core.events import Event
 from controller.core.model import State
+from controller.version import installed_version
 
 QUEUE_AT_MOST = 4096
 TRY_AGAIN_S = 5.0
 CLOSE_TIMEOUT_S = 3.0
 NAME = "journal-{:08d}.jsonl"
 PATTERN = "journal-" + "[0-9]" * 8 + ".jsonl"
+AS_WRITTEN = "the file is damaged there: give it as the controller wrote it"
 
 log = structlog.get_logger("journal")
 
@@ -56,13 +61,23 @@ class EventLine(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
     event: Event
     decided: Decided | None = None
     """None in a journal that is older than this field."""
+    number: int = 0
+    """Which line of its file it was written as, from 2; 0 in a journal older than this field."""
 
 
 Line = SnapshotLine | EventLine
 
 
 class JournalUnreadable(Exception):
-    """A line in the middle of a file is no line of a journal."""
+    """A file cannot be read, or is not as the controller wrote it."""
+
+
+class Damaged(JournalUnreadable):
+    """A line is none of a journal, or does not stand where it was written."""
+
+    def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
+        self.path, self.line, self.problem, self.mend = path, line, problem, mend
+        super().__init__(f"{path}:{line}: {problem}; {mend}")
 
 
 class _Piece(NamedTuple):
@@ -82,6 +97,8 @@ class Journal:
         self._version = version
         self._pieces: queue.Queue[_Piece | None] = queue.Queue(QUEUE_AT_MOST)
         self._size_bytes = 0
+        self._lines = 0
+        """How many the present file was given."""
         self._whole = False
         """Whether the present file holds everything since its snapshot."""
         self._tried_s = -TRY_AGAIN_S
@@ -99,13 +116,16 @@ class Journal:
         line = SnapshotLine(time.time_ns() // 1_000_000, now_ms, self._version, state)
         raw = msgspec.json.encode(line) + b"\n"
         self._size_bytes = len(raw)
+        self._lines = 1
         self._whole = True
         self._put(_Piece(raw, begins=True))
 
     def note(self, event: Event, now_ms: int, state: State, actions: Iterable[Action]) -> None:
         """Write an event, after which the state is `state`, and the actions that it gave."""
         if self._whole:
-            raw = msgspec.json.encode(EventLine(now_ms, event, decided(actions))) + b"\n"
+            self._lines += 1
+            line = EventLine(now_ms, event, decided(actions), self._lines)
+            raw = msgspec.json.encode(line) + b"\n"
             self._size_bytes += len(raw)
             self._put(_Piece(raw, begins=False))
             if self._size_bytes >= self._max_size_bytes:
@@ -154,7 +174,7 @@ class Journal:
         self._close_file()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         there = files(self._directory)
-        number = int(there[-1].stem.removeprefix("journal-")) + 1 if there else 1
+        number = file_number(there[-1]) + 1 if there else 1
         for old in there[: max(0, len(there) - self._keep + 1)]:
             old.unlink(missing_ok=True)
         path = self._directory / NAME.format(number)
@@ -183,6 +203,11 @@ def files(directory: Path) -> list[Path]:
     return sorted(directory.glob(PATTERN))
 
 
+def file_number(path: Path) -> int:
+    """The place of a file in its journal, from 1."""
+    return int(path.stem.removeprefix("journal-"))
+
+
 def read(directory: Path) -> Iterator[Line]:
     """Every line, the oldest first. Raises JournalUnreadable."""
     for path in files(directory):
@@ -198,7 +223,7 @@ def read_file(path: Path) -> Iterator[Line]:
 def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
     """The lines of one file, each with its number and its size. Raises JournalUnreadable."""
     decoder = msgspec.json.Decoder(Line)
-    version = ""
+    version, counted = "", False
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
@@ -207,11 +232,15 @@ def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
                 except (msgspec.DecodeError, ValueError) as error:
                     if not raw.endswith(b"\n"):
                         return
-                    mend = _mend(version or _origin(raw))
-                    text = f"{path}:{number}: no line of a journal: {error}; {mend}"
-                    raise JournalUnreadable(text) from None
+                    known = isinstance(error, msgspec.ValidationError)
+                    mend = _mend(version or _origin(raw), known)
+                    raise Damaged(path, number, f"no line of a journal: {error}", mend) from None
                 if isinstance(line, SnapshotLine):
                     version = line.version
+                else:
+                    counted = counted or line.number > 0
+                    if counted and number > 1 and line.number != number:
+                        raise Damaged(path, number, *_out_of_place(line.number, number))
                 yield number, len(raw), line
     except OSError as error:
         raise JournalUnreadable(f"{path}: {error.strerror or error}") from None
@@ -238,7 +267,26 @@ def _origin(raw: bytes) -> str:
         return ""
 
 
-def _mend(version: str) -> str:
+def _mend(version: str, is_json: bool) -> str:
+    """What helps. Only what is JSON can be a line of another version."""
+    own = installed_version()
     if not version:
         return "give a file of journal.directory, as the controller wrote it"
-    return f"the file was written by version {version[:40]}: replay it with that one"
+    if is_json and version != own:
+        return (
+            f"version {version[:40]} wrote the file, and this is version {own}: replay it with "
+            "that one; if it cannot read it either, the file is damaged there"
+        )
+    return AS_WRITTEN
+
+
+def _out_of_place(written: int, found: int) -> tuple[str, str]:
+    """What a line that was written as another says, and what helps."""
+    if written > found:
+        return (
+            f"lines are missing before line {found}: it was written as line {written}",
+            AS_WRITTEN,
+        )
+    if written == 0:
+        return f"line {found} has no number, and those before it have one", AS_WRITTEN
+    return f"line {found} was written as line {written}, which stands before it", AS_WRITTEN

@@ -7,7 +7,8 @@ Each file begins with a snapshot and is replayed by itself. It reads only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,10 +18,12 @@ from controller.core.events import Event
 from controller.core.model import State
 from controller.core.step import step
 from controller.journal import (
-    PATTERN,
+    AS_WRITTEN,
+    NAME,
+    Damaged,
     EventLine,
-    JournalUnreadable,
     SnapshotLine,
+    file_number,
     files,
     is_torn,
     numbered,
@@ -32,6 +35,10 @@ Seen = Callable[[int], None]
 
 class NoJournal(Exception):
     """There is no journal, or no such service in it, where one was named."""
+
+    def __init__(self, where: str, problem: str, mend: str) -> None:
+        self.where, self.problem, self.mend = where, problem, mend
+        super().__init__(f"{where}: {problem}; {mend}")
 
 
 class Difference(Struct, frozen=True):
@@ -50,6 +57,22 @@ class Difference(Struct, frozen=True):
     """What the rules could not do with the event, if that is the difference."""
 
 
+class Damage(Struct, frozen=True):
+    """Where a file is not as the controller wrote it."""
+
+    file: str
+    line: int
+    problem: str
+    mend: str
+
+
+class Gap(Struct, frozen=True):
+    """Files that are missing between others: from the first to the last."""
+
+    first: str
+    last: str
+
+
 class Replayed(Struct, frozen=True):
     """What came of it."""
 
@@ -64,25 +87,30 @@ class Replayed(Struct, frozen=True):
     """Files with events of which no decision was recorded."""
     torn: tuple[str, ...] = ()
     """Files whose last line is torn, and was left out."""
+    missing: tuple[Gap, ...] = ()
     difference: Difference | None = None
+    damage: Damage | None = None
+    """What ended the replay before its time, if that was no difference."""
 
     @property
     def identical(self) -> bool:
         """Whether there were decisions, all were recorded, and all came out the same."""
-        return self.difference is None and not self.too_old and self.events > 0
+        whole = not self.too_old and not self.missing and self.damage is None
+        return whole and self.difference is None and self.events > 0
 
 
 def journal_files(place: Path) -> list[Path]:
     """The files of a journal: the one that is named, or all of a directory. Raises NoJournal."""
     if place.is_file():
         return [place]
+    mend = "name the directory of journal.directory, or a file in it"
     if not place.exists():
-        raise NoJournal(f"{place}: there is no such file or directory")
+        raise NoJournal(str(place), "there is no such file or directory", mend)
     if not place.is_dir():
-        raise NoJournal(f"{place}: is neither a file nor a directory")
+        raise NoJournal(str(place), "is neither a file nor a directory", mend)
     found = files(place)
     if not found:
-        raise NoJournal(f"{place}: no file in it is named like {PATTERN}")
+        raise NoJournal(str(place), f"no file in it is named like {NAME.format(1)}", mend)
     return found
 
 
@@ -92,24 +120,72 @@ def replay(
     seen: Seen = lambda _size: None,
     service: str = "",
 ) -> Replayed:
-    """Replay until the first difference, or this wall time; of one service alone if it is named.
+    """Replay until the first difference or damage, or this wall time; of one service alone if it
+    is named.
 
-    Raises JournalUnreadable, NoJournal.
+    Raises JournalUnreadable where a file cannot be read at all, NoJournal.
     """
-    wish, known = _Wish(until_ms, service), set[str]()
-    told = Replayed(0, (), 0, 0, 0, ())
+    wish, tally = _Wish(until_ms, service), _Tally()
     for path in paths:
-        told = _replay_file(path, told, wish, known, seen)
-        if told.difference is not None:
-            return told
-    if told.files == 0:
-        names = ", ".join(map(str, paths[:3]))
-        raise NoJournal(f"{names}: there is nothing to replay: no whole line of a journal")
-    if service and service not in known:
+        try:
+            _replay_file(path, tally, wish, seen)
+        except Damaged as error:
+            tally.damage = Damage(str(error.path), error.line, error.problem, error.mend)
+        if tally.difference is not None or tally.damage is not None:
+            return _told(tally, paths)
+    if tally.files == 0:
         raise NoJournal(
-            f"there is no service {service!r} in the journal; it knows: {', '.join(sorted(known))}"
+            ", ".join(map(str, paths[:3])),
+            "there is nothing to replay: no whole line of a journal",
+            "give a file of journal.directory, as the controller wrote it",
         )
-    return told
+    if service and service not in tally.known:
+        known = ", ".join(sorted(tally.known))
+        problem = f"there is no service {service!r} in the journal"
+        raise NoJournal("--service", problem, f"it knows: {known}")
+    return _told(tally, paths)
+
+
+@dataclass
+class _Tally:
+    """What was counted so far."""
+
+    files: int = 0
+    versions: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    events: int = 0
+    compared: int = 0
+    changes: int = 0
+    too_old: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+    difference: Difference | None = None
+    damage: Damage | None = None
+
+
+def _told(tally: _Tally, paths: list[Path]) -> Replayed:
+    return Replayed(
+        files=tally.files,
+        versions=tuple(dict.fromkeys(tally.versions)),
+        events=tally.events,
+        compared=tally.compared,
+        changes=tally.changes,
+        too_old=tuple(tally.too_old),
+        torn=tuple(tally.torn),
+        missing=_missing(paths),
+        difference=tally.difference,
+        damage=tally.damage,
+    )
+
+
+def _missing(paths: list[Path]) -> tuple[Gap, ...]:
+    """Which files of a journal are missing between those; the oldest are not kept for ever."""
+    gaps = []
+    for before, after in pairwise(paths):
+        first, last = file_number(before) + 1, file_number(after) - 1
+        if first <= last:
+            names = [str(after.with_name(NAME.format(number))) for number in (first, last)]
+            gaps.append(Gap(*names))
+    return tuple(gaps)
 
 
 @dataclass(frozen=True)
@@ -127,44 +203,39 @@ class _Wish:
         return of_service(what, self.service, named[0].spec.uid if named else "")
 
 
-def _replay_file(path: Path, told: Replayed, wish: _Wish, known: set[str], seen: Seen) -> Replayed:
+def _replay_file(path: Path, tally: _Tally, wish: _Wish, seen: Seen) -> None:
     lines = numbered(path)
     snapshot = _snapshot(path, lines, seen)
     if snapshot is None:
-        return told
+        return
     state, ahead_ms = snapshot.state, snapshot.at_ms - snapshot.now_ms
-    known.update(service.spec.name for service in state.services.values())
-    events, compared, changes, old = told.events, told.compared, told.changes, False
-    difference = None
+    tally.files += 1
+    tally.versions.append(snapshot.version)
+    tally.known.update(service.spec.name for service in state.services.values())
+    if is_torn(path):
+        tally.torn.append(str(path))
     for number, size_bytes, line in lines:
         seen(size_bytes)
         if isinstance(line, SnapshotLine):
-            raise JournalUnreadable(f"{path}:{number}: a second snapshot in one file")
+            raise Damaged(path, number, "a second snapshot in one file", AS_WRITTEN)
         at_ms = line.now_ms + ahead_ms
         if wish.until_ms is not None and at_ms > wish.until_ms:
-            break
-        events += 1
+            return
+        tally.events += 1
         after, all_now, error = _decide(state, line)
         recorded = None if line.decided is None else wish.part(state, line.decided)
         now = wish.part(state, all_now)
         if error or (recorded is not None and now != recorded):
-            difference = Difference(
+            tally.difference = Difference(
                 str(path), number, at_ms, line.now_ms, line.event, recorded or Decided(), now, error
             )
-            break
-        state, old = after, old or recorded is None
-        compared += recorded is not None
-        changes += len(now.changes) if recorded is not None else 0
-    return Replayed(
-        told.files + 1,
-        tuple(dict.fromkeys((*told.versions, snapshot.version))),
-        events,
-        compared,
-        changes,
-        (*told.too_old, str(path)) if old else told.too_old,
-        (*told.torn, str(path)) if is_torn(path) else told.torn,
-        difference,
-    )
+            return
+        state = after
+        if recorded is not None:
+            tally.compared += 1
+            tally.changes += len(now.changes)
+        elif str(path) not in tally.too_old[-1:]:
+            tally.too_old.append(str(path))
 
 
 def _snapshot(
@@ -177,9 +248,12 @@ def _snapshot(
     number, size_bytes, line = first
     seen(size_bytes)
     if isinstance(line, EventLine):
-        raise JournalUnreadable(
-            f"{path}:{number}: the file begins in the middle, with an event and no snapshot: what "
-            "was true before is not known; give the whole file as the controller wrote it"
+        raise Damaged(
+            path,
+            number,
+            "the file begins in the middle, with an event and no snapshot: what was true before "
+            "is not known",
+            "give the whole file as the controller wrote it",
         )
     return line
 

@@ -6,8 +6,6 @@ import contextlib
 import getpass
 import os
 import sys
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +21,7 @@ from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
 from controller.cli.replaying import replay_journal
+from controller.version import installed_version
 
 app = typer.Typer(
     name="saling",
@@ -310,7 +309,8 @@ def replay(
     output: Form = Output.TABLE,
 ) -> None:
     """Feed a journal through the rules again: is every decision the same? Needs no controller."""
-    raise typer.Exit(replay_journal(journal, until, service, output))
+    with answers(output):
+        raise typer.Exit(replay_journal(journal, until, service, output))
 
 
 @app.command()
@@ -336,10 +336,7 @@ def demo(
 @app.command()
 def version(output: Form = Output.TABLE) -> None:
     """The version of this command."""
-    try:
-        number = installed("saling")
-    except PackageNotFoundError:
-        number = "unknown"
+    number = installed_version()
     if output is Output.JSON:
         print_json({"version": number})
     else:

@@ -40,5 +40,8 @@ def pairs(cuts: list[str]) -> tuple[tuple[str, str], ...]:
         if not first or not second or second.startswith("-") or "," in second:
             text = f"--cut {cut.strip(',')[:80]!a}: it takes two places, as in --cut batam bali"
             raise CommandFailed(text, Exit.USAGE)
+        if first == second:
+            text = f"--cut {first[:80]!a} {first[:80]!a}: both are one place; name two places"
+            raise CommandFailed(text, Exit.USAGE)
         told.append((first, second))
     return tuple(told)

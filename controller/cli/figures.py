@@ -26,6 +26,11 @@ def duration(duration_ms: int) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def size(count: int | None) -> str:
     """A size as the controller's own sentences show it; below zero it is not known."""
     return megabytes(None if count is None or count < 0 else count)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -9,11 +12,16 @@ from rich.text import Text
 
 from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.figures import duration, size
-from controller.cli.output import Output, data_console, print_json
+from controller.cli.figures import counted, duration, size
+from controller.cli.output import Output, data_console, folded, print_json
+from controller.cli.plain import plain
 from controller.cli.wire import read
 from controller.core.what_if import Forecast
 
+AT_MOST = 64
+"""So many things may be named at once, as in the API."""
+OPTIONS = {"query: lose": "--lose", "query: cut": "--cut", "query: service": "--service"}
+"""What the API calls where it finds fault, and what the command calls it."""
 BAD, DOUBTFUL, GOOD = "bold red", "yellow", "green"
 
 
@@ -32,7 +40,11 @@ class Loss(Struct, frozen=True):
         asked += [("cut", ",".join(ends)) for ends in self.cut]
         if self.kill_controller:
             asked.append(("kill_controller", "true"))
-        return [*asked, *(("service", name) for name in services)]
+        asked += [("service", name) for name in services]
+        if len(asked) > AT_MOST:
+            text = f"{len(asked)} things are named, and {AT_MOST} are the most: name fewer"
+            raise CommandFailed(text, Exit.USAGE)
+        return asked
 
 
 class Answer(Struct, frozen=True):
@@ -45,13 +57,29 @@ class Answer(Struct, frozen=True):
 
 def show_forecast(client: Client, loss: Loss, services: tuple[str, ...], output: Output) -> Exit:
     """Print it; whether every service would be served."""
-    raw = client.what_if(loss.query(services))
+    raw = _ask(client, loss.query(services))
     answer = read(raw, Answer, "forecast")
     if output is Output.JSON:
         print_json(raw)
     else:
         _print(data_console(), answer)
     return Exit.OK if answer.all_served else Exit.DEGRADED
+
+
+def _ask(client: Client, query: list[tuple[str, str]]) -> Any:
+    """What is not known is told in the command's own words. Raises CommandFailed."""
+    try:
+        return client.what_if(query)
+    except CommandFailed as error:
+        told = plain(error.body) if isinstance(error.body, dict) else {}
+        option = OPTIONS.get(str(told.get("where")))
+        if option is None:
+            raise
+        lines = [
+            folded(f"{option}: {told.get('error', '')}"),
+            folded(f"  mend: {told.get('mend', '')}", "    "),
+        ]
+        raise CommandFailed("\n".join(lines), error.code, error.body) from None
 
 
 def _print(console: Console, answer: Answer) -> None:
@@ -69,14 +97,19 @@ def _print(console: Console, answer: Answer) -> None:
 
 
 def _headline(services: tuple[Forecast, ...]) -> str:
-    served = [one for one in services if one.served]
-    bare = sum(not one.protected for one in served)
-    outages = sum(one.outage_ms > 0 for one in served)
-    return (
-        f"Of {len(services)} services {len(services) - len(served)} would be served by nobody, "
-        f"{sum(one.held for one in services)} HELD, {outages} served after an outage, "
-        f"{bare} served without protection."
-    )
+    """Each service counts once, under what is worst about it."""
+    kinds = Counter(_kind(one) for one in sorted(services, key=_rank))
+    told = "; ".join(f"{number} {kind}" for kind, number in kinds.items())
+    return f"{counted(len(services), 'service')}: {told or 'nothing to foresee'}."
+
+
+def _kind(one: Forecast) -> str:
+    if one.held:
+        return "HELD, writes go on" if one.served else "HELD and served by nobody"
+    if not one.served:
+        return "served by nobody"
+    guard = "and protected" if one.protected else "but unprotected"
+    return f"served after an outage {guard}" if one.outage_ms else f"served all along {guard}"
 
 
 def _rank(one: Forecast) -> tuple[bool, bool, bool, str]:
@@ -117,9 +150,13 @@ def _verdict(one: Forecast) -> Text:
 
 
 def _afterwards(one: Forecast) -> str:
-    was = "" if one.was_protected else ", as it is now"
-    when = f" {duration(one.looked_ms)} after the loss" if one.looked_ms else ""
-    return f"unprotected{when}{was}: {one.mend}"
+    """How it stands when the forecast ends, which is no moment at which anything ends."""
+    state = "unprotected" if one.served else "unserved"
+    now = "" if one.was_protected else "unprotected now, "
+    if not one.looked_ms:
+        return f"{now}{state} after the loss: {one.mend}"
+    looked = f"when last looked, {duration(one.looked_ms)} after the loss"
+    return f"{now}still {state} {looked}: {one.mend}"
 
 
 def _figures(one: Forecast) -> str:

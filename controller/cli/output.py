@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,6 +17,8 @@ from rich.text import Text
 from controller.cli.exits import CommandFailed
 
 WIDTH_WITHOUT_TERMINAL = 100
+PROSE = 80
+"""So wide are sentences that are folded here, on any terminal."""
 NO_COLOR = bool(os.environ.get("NO_COLOR"))
 
 
@@ -39,6 +42,13 @@ def note_console() -> Console:
 def say(text: str, style: str = "") -> None:
     """One message to stderr."""
     note_console().print(Text(text, style=style), soft_wrap=True)
+
+
+def folded(text: str, indent: str = "  ") -> str:
+    """Prose of one line in lines that fit a narrow terminal, cut at blanks only."""
+    return textwrap.fill(
+        text, PROSE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def print_json(data: Any, compact: bool = False) -> None:

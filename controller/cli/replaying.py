@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,22 @@ import msgspec
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.figures import moment
-from controller.cli.output import Output, data_console, note_console, print_json
+from controller.cli.figures import counted, moment
+from controller.cli.output import Output, data_console, folded, note_console, print_json
 from controller.cli.plain import plain
 from controller.core.decided import Decided
 from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
 from controller.journal import JournalUnreadable
-from controller.replay import Difference, NoJournal, Replayed, journal_files, replay
+from controller.replay import (
+    Damage,
+    Difference,
+    Gap,
+    NoJournal,
+    Replayed,
+    journal_files,
+    replay,
+)
+from controller.version import installed_version
 
 
 def replay_journal(place: Path, until: str | None, service: str | None, output: Output) -> Exit:
@@ -27,15 +35,16 @@ def replay_journal(place: Path, until: str | None, service: str | None, output: 
         paths = journal_files(place)
         told = _with_progress(paths, until_ms, service or "")
     except NoJournal as error:
-        raise CommandFailed(str(error), Exit.USAGE) from None
+        raise _failed(error.where, error.problem, error.mend, Exit.USAGE) from None
     except (JournalUnreadable, OSError) as error:
-        raise CommandFailed(str(error)) from None
+        mend = "let this user read it, and ask again if it was removed meanwhile"
+        raise _failed("JOURNAL", str(error), mend, Exit.ERROR) from None
     if output is Output.JSON:
         print_json(_document(told))
     else:
         for line in _lines(told):
-            data_console().print(plain(line), soft_wrap=True)
-    if told.difference is not None:
+            data_console().print(folded(plain(line), "    "), soft_wrap=True)
+    if told.difference is not None or told.damage is not None:
         return Exit.ERROR
     return Exit.OK if told.identical else Exit.DEGRADED
 
@@ -45,10 +54,18 @@ def read_moment(text: str) -> int:
     try:
         return int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
-        raise CommandFailed(
-            f"--until {text[:80]!a}: is no time; write it like 2026-11-24T14:05:00+07:00",
+        raise _failed(
+            "--until",
+            f"{text[:80]!a} is no time",
+            "write it like 2026-11-24T14:05:00+07:00",
             Exit.USAGE,
         ) from None
+
+
+def _failed(where: str, problem: str, mend: str, code: Exit) -> CommandFailed:
+    """Nothing was replayed: for people, and as the document for programs."""
+    text = "\n".join([folded(f"{where}: {problem}"), folded(f"  mend: {mend}", "    ")])
+    return CommandFailed(text, code, {"error": problem, "where": where, "mend": mend})
 
 
 def _with_progress(paths: list[Path], until_ms: int | None, service: str) -> Replayed:
@@ -64,12 +81,10 @@ def _with_progress(paths: list[Path], until_ms: int | None, service: str) -> Rep
 def _lines(told: Replayed) -> list[str]:
     if told.difference is not None:
         return [*_difference(told.difference), *_other_versions(told), *_figures(told)]
-    if told.too_old:
-        names = ", ".join(told.too_old)
-        head = (
-            "not all could be compared: these files are too old to hold what was decided on each "
-            f"event: {names}. What could be compared came out identical."
-        )
+    if told.damage is not None:
+        return [*_damage(told.damage, told), *_figures(told)]
+    if told.missing or told.too_old:
+        head = "not all could be compared; what could be came out identical"
         return [head, *_figures(told)]
     if not told.events:
         return ["no event is recorded there, so there was nothing to compare", *_figures(told)]
@@ -77,7 +92,7 @@ def _lines(told: Replayed) -> list[str]:
 
 
 def _other_versions(told: Replayed) -> list[str]:
-    own = installed("saling")
+    own = installed_version()
     others = [version for version in told.versions if version != own]
     if not others:
         return []
@@ -87,12 +102,31 @@ def _other_versions(told: Replayed) -> list[str]:
 
 def _figures(told: Replayed) -> list[str]:
     writers = ", ".join(told.versions) or "nobody"
-    torn = [f"the last line of {name} is torn, and left out" for name in told.torn]
     return [
-        *torn,
-        f"{told.files} files by version {writers}, {told.events} events, {told.compared} compared, "
-        f"{told.changes} changes of a service decided again",
+        *(f"missing between others: {_gap(gap)}" for gap in told.missing),
+        *(f"too old to hold what was decided on each event: {name}" for name in told.too_old),
+        *(f"the last line of {name} is torn, and left out" for name in told.torn),
+        f"{counted(told.files, 'file')} by version {writers}, {counted(told.events, 'event')}, "
+        f"{told.compared} compared, {counted(told.changes, 'change')} of a service decided again",
     ]
+
+
+def _damage(found: Damage, told: Replayed) -> list[str]:
+    before = "every decision before it came out identical"
+    if told.compared < told.events:
+        before = f"of {counted(told.events, 'event')} before it {told.compared} could be compared"
+    if not told.compared:
+        before = "no decision before it could be compared"
+    return [
+        f"damaged at {found.file}:{found.line}",
+        f"  {found.problem}",
+        f"  {before}",
+        f"  mend: {found.mend}",
+    ]
+
+
+def _gap(gap: Gap) -> str:
+    return gap.first if gap.first == gap.last else f"{gap.first} to {gap.last}"
 
 
 def _difference(found: Difference) -> list[str]:

@@ -13,9 +13,25 @@ from msgspec.structs import replace
 from controller.core.explain import explain, protected
 from controller.core.foresight import Foresight, Step
 from controller.core.lost import Links, Lost, links_of
-from controller.core.model import Phase, ServiceState, State
+from controller.core.model import Phase, Record, ServiceState, State
 from controller.core.view import View
 from protocol.messages import Mode
+
+MAY_MOVE = (Phase.PROTECTED, Phase.DRAINING, Phase.COUNTDOWN)
+"""Phases in which the backup, once it is heard again, may take over from a silent primary."""
+PRIMARY_GOES_ON = (
+    "If it is that of {primary}, {primary} writes again by itself; if it has handed over, for its "
+    "engine came back too slowly, it waits for {backup}, too."
+)
+ONE_BACK = (
+    "Bring one of both sites back. If it is that of {backup}, {backup} takes over by itself, or is "
+    f"held where the loss may be too large. {PRIMARY_GOES_ON}"
+)
+PAUSED_BACK = (
+    "Bring one of both sites back. If it is that of {backup}, `saling failover {service}` moves "
+    f"it, for it is paused. {PRIMARY_GOES_ON}"
+)
+PRIMARY_BACK = "Bring the site of {primary} back; it goes on by itself, and nobody else may."
 
 
 class Forecast(Struct, frozen=True):
@@ -44,7 +60,8 @@ class Forecast(Struct, frozen=True):
     why: str
     """In the operator's words."""
     mend: str
-    """What would release or mend it, as `explain` would say it `looked_ms` after the loss."""
+    """What would release or mend it, as `explain` would say it `looked_ms` after the loss; of a
+    pair that is lost as a whole, what becomes of it when one site is back."""
     looked_ms: int
 
 
@@ -74,7 +91,7 @@ def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> F
         outage_ms=foreseen.served_from_ms if served else -1,
         loss_bytes=_loss_bytes(foreseen, links),
         why=_why(foreseen, service, links) if lives else _leaderless(foreseen, links),
-        mend=explain(after, foreseen.now_ms).advice if lives else _back(service, links),
+        mend=_mend(after, foreseen.now_ms, links) if lives else _back(service, links),
         looked_ms=foreseen.now_ms - now_ms if lives else 0,
     )
 
@@ -135,6 +152,25 @@ def _leaderless_reason(foreseen: Foresight, links: Links) -> str:
     return f"{record.primary} takes no writes, and nobody tells it to"
 
 
+def _mend(after: ServiceState, now_ms: int, links: Links) -> str:
+    """`explain` cannot know that who is unheard is lost."""
+    advice = explain(after, now_ms).advice
+    if links.primary_lives or links.backup_lives:
+        return advice
+    if after.record.phase is Phase.HELD:
+        return f"Bring both sites back. {advice}"
+    return _one_back(after.record)
+
+
+def _one_back(record: Record) -> str:
+    text = PRIMARY_BACK
+    if record.phase in MAY_MOVE:
+        text = PAUSED_BACK if record.paused else ONE_BACK
+    return text.format(primary=record.primary, backup=record.backup, service=record.service)
+
+
 def _back(service: ServiceState, links: Links) -> str:
+    if not links.primary_lives and not links.backup_lives:
+        return f"bring the controller back. {_one_back(service.record)}"
     more = "" if links.primary_lives else f"; it may hand {service.record.service} over then"
     return f"bring the controller back; it goes on from its store by itself{more}"

@@ -42,7 +42,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, state: State) -> None:
     snapshot, event = read(tmp_path / "j")
     assert isinstance(snapshot, SnapshotLine)
     assert (snapshot.state, snapshot.now_ms, snapshot.version) == (state, 1000, "1.0")
-    assert event == EventLine(1050, Tick(), Decided())
+    assert event == EventLine(1050, Tick(), Decided(), 2)
     (file,) = files(tmp_path / "j")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -85,6 +85,18 @@ def test_a_torn_last_line_is_left_out_but_a_spoilt_one_is_told(
         list(read(tmp_path))
 
 
+def test_each_line_is_numbered_within_its_file(tmp_path: Path, state: State) -> None:
+    journal = Journal(tmp_path, 10**6, 3, "1.0")
+    for at_ms in (1000, 2000):
+        journal.begin(state, at_ms)
+        for number in range(3):
+            journal.note(Tick(), at_ms + number, state, [])
+    journal.close()
+    for file in files(tmp_path):
+        _snapshot, *events = journal_module.read_file(file)
+        assert [line.number for line in events if isinstance(line, EventLine)] == [2, 3, 4]
+
+
 def test_a_disk_that_takes_nothing_is_counted_and_later_mended(
     tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,4 +116,4 @@ def test_a_disk_that_takes_nothing_is_counted_and_later_mended(
     snapshot, event = read(place)
     assert isinstance(snapshot, SnapshotLine)
     assert snapshot.now_ms == 1050
-    assert event == EventLine(1100, Tick(), Decided())
+    assert event == EventLine(1100, Tick(), Decided(), 2)

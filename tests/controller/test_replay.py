@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from controller.core.assignments import assignment_for
 from controller.core.events import Event, Tick
 from controller.core.model import Phase, State
 from controller.core.step import step
-from controller.journal import EventLine, Journal, JournalUnreadable, files, numbered
-from controller.replay import NoJournal, journal_files, replay
+from controller.journal import EventLine, Journal, files, numbered
+from controller.replay import Gap, NoJournal, journal_files, replay
+from controller.version import installed_version
 from tests.controller.core.given import NOW, A, B, Given, asked, backup_report, said
 
 FAR_BYTES = 10**8
@@ -86,7 +88,7 @@ def test_a_changed_rule_differs_at_the_very_event_that_it_decides(
     assert (change.to_phase, found.recorded, found.now.changes) == ("COUNTDOWN", line.decided, ())
     assert found.now_ms == line.now_ms
     assert run(recorded) == 1
-    out = capsys.readouterr().out
+    out = words(capsys)
     assert f"{only_file(recorded)}:{found.line}" in out
     assert "PROTECTED to COUNTDOWN (revision 11): jabodetabek-1 has proved no commit" in out
 
@@ -143,17 +145,119 @@ def test_a_journal_without_events_is_not_called_identical(
 def test_what_cannot_be_replayed_is_named_with_file_and_line(recorded: Path) -> None:
     file = only_file(recorded)
     lines = file.read_bytes().splitlines(keepends=True)
-    for spoilt, told in (
-        (lines[1:], r":1: the file begins in the middle"),
-        ([*lines[:2], b"garbage\n", *lines[2:]], r":3: no line of a journal.*by version 1\.0"),
-        ([b"[]\n"], r":1: no line of a journal.*journal\.directory"),
-        ([*lines, lines[0]], rf":{len(lines) + 1}: a second snapshot"),
-        ([lines[0].replace(b'"spec"', b'"declared"'), *lines[1:]],
-         r":1: no line of a journal.*written by version 1\.0"),
+    for spoilt, line, told in (
+        (lines[1:], 1, r"the file begins in the middle"),
+        ([*lines[:2], b"garbage\n", *lines[2:]], 3, r"no line of a journal.*damaged"),
+        ([b"[]\n"], 1, r"no line of a journal.*journal\.directory"),
+        ([*lines, lines[0]], len(lines) + 1, r"a second snapshot"),
+        ([lines[0].replace(b'"spec"', b'"declared"'), *lines[1:]], 1,
+         r"no line of a journal.*version 1\.0 wrote the file"),
     ):  # fmt: skip
         file.write_bytes(b"".join(spoilt))
-        with pytest.raises(JournalUnreadable, match=told):
-            replay([file])
+        assert re.search(told, damage(recorded, line))
+
+
+def damage(place: Path, line: int) -> str:
+    """What is said of it; the replay has ended there, and is not called identical."""
+    told = replay(journal_files(place))
+    assert told.damage is not None
+    assert (told.identical, told.difference, told.damage.line) == (False, None, line)
+    assert told.damage.file in map(str, journal_files(place))
+    return f"{told.damage.problem}; {told.damage.mend}"
+
+
+def test_a_line_that_is_missing_doubled_or_elsewhere_is_damage(recorded: Path) -> None:
+    file = only_file(recorded)
+    lines = file.read_bytes().splitlines(keepends=True)
+    for spoilt, line, told in (
+        ([*lines[:3], *lines[4:]], 4, "lines are missing before line 4: it was written as line 5"),
+        ([lines[0], *lines[3:]], 2, "lines are missing before line 2: it was written as line 4"),
+        ([*lines[:4], lines[3], *lines[4:]], 5, "line 5 was written as line 4, which stands"),
+        ([*lines[:3], lines[4], lines[3], *lines[5:]], 4, "lines are missing before line 4"),
+        ([*lines[:4], re.sub(rb',"number":\d+', b"", lines[4])], 5, "line 5 has no number"),
+    ):
+        file.write_bytes(b"".join(spoilt))
+        assert told in damage(recorded, line)
+
+
+def test_lines_without_a_number_are_of_an_older_journal(recorded: Path) -> None:
+    file = only_file(recorded)
+    file.write_bytes(re.sub(rb',"number":\d+', b"", file.read_bytes()))
+    assert replay([file]).identical
+
+
+def test_a_missing_file_is_named_and_the_answer_is_not_identical(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path, size_bytes=1)
+    one, _two, three, four, *_rest = files(tmp_path)
+    one.unlink()
+    assert run(tmp_path) == 0, "the oldest are not kept for ever"
+    four.unlink()
+    assert run(tmp_path) == 3
+    assert f"missing between others: {four}" in words(capsys)
+    three.unlink()
+    told = replay(journal_files(tmp_path))
+    assert told.missing == (Gap(str(three), str(four)),)
+    assert not told.identical
+
+
+def test_damage_by_the_same_version_is_told_with_what_was_compared_before(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = only_file(recorded)
+    own = file.read_bytes().replace(
+        b'"version":"1.0"', f'"version":"{installed_version()}"'.encode()
+    )
+    lines = own.splitlines(keepends=True)
+    for spoilt in (b"garbage\n", b'{"kind":"event"}\n'):
+        file.write_bytes(b"".join([*lines[:4], spoilt, *lines[5:]]))
+        assert run(recorded) == 1
+        out = words(capsys)
+        assert f"damaged at {file}:5" in out
+        assert "every decision before it came out identical" in out
+        assert "3 events, 3 compared" in out
+        assert "replay it with" not in out
+
+
+def test_only_what_is_json_may_be_a_line_of_another_version(recorded: Path) -> None:
+    file = only_file(recorded)
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"kind":"event","of":"tomorrow"}\n')
+    at = whole.count(b"\n") + 1
+    assert f"version 1.0 wrote the file, and this is version {installed_version()}" in damage(
+        recorded, at
+    )
+    file.write_bytes(whole + b"garbage\n")
+    assert "version" not in damage(recorded, at)
+
+
+def test_for_programs_errors_are_a_document_too(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, *options in ((tmp_path / "nowhere",), (recorded, "--until", "yesterday"),
+                            (recorded, "--service", "nothing")):  # fmt: skip
+        assert run(Path(place), *map(str, options), "--output", "json") == 2
+        document = json.loads(capsys.readouterr().out)
+        assert sorted(document) == ["error", "mend", "where"]
+    file = only_file(recorded)
+    file.write_bytes(b"anything\n")
+    assert run(recorded, "--output", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["damage"]["line"], document["difference"]) == (1, None)
+    assert document["identical"] is False
+
+
+def test_prose_is_folded_at_eighty_columns_and_no_name_is_broken(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = phases.ROWS_FROM[Phase.PROTECTED]
+    without = tuple(row for row in rows if row.name != "primary_silent")
+    monkeypatch.setitem(phases.ROWS_FROM, Phase.PROTECTED, without)
+    assert run(recorded) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if str(recorded) not in line) <= 80
+    assert sum(str(only_file(recorded)) in line for line in lines) == 1
 
 
 def test_a_file_without_decisions_is_too_old_to_compare(
@@ -190,8 +294,15 @@ def test_no_journal_and_no_time_are_wrong_use(tmp_path: Path, recorded: Path) ->
     with pytest.raises(NoJournal, match="no such file"):
         journal_files(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(NoJournal, match=r"is named like journal-00000001\.jsonl;"):
+        journal_files(tmp_path / "empty")
     assert run(tmp_path / "empty") == 2
     assert run(recorded, "--until", "yesterday") == 2
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was printed, as if no line were folded."""
+    return " ".join(capsys.readouterr().out.split())
 
 
 def run(place: Path, *options: str) -> int:
@@ -204,7 +315,9 @@ def test_of_one_service_alone_only_its_decisions_are_compared(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(recorded, "--service", "paspor") == 0
-    assert "2 changes of a service" in capsys.readouterr().out
+    out = words(capsys)
+    assert out.startswith("every decision came out identical 1 file by version 1.0")
+    assert "2 changes of a service" in out
     file = only_file(recorded)
     file.write_text(file.read_text().replace("change paspor ", "change pajak "))
     assert run(recorded, "--service", "paspor") == 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
 
 from controller.cli.client import Client
+from controller.cli.exits import CommandFailed, Exit
 from controller.core.lost import Lost
 from controller.core.model import Phase
 from controller.core.what_if import what_if
@@ -61,6 +63,20 @@ def test_nobody_who_serves_is_exit_code_3(asked: Asked, saling: Saling) -> None:
     assert run.out.startswith("The controller would be lost: nothing is moved")
 
 
+def test_each_service_counts_once_and_one_is_no_plural(asked: Asked, saling: Saling) -> None:
+    run = saling("what-if", "--lose", "jabodetabek")
+    assert run.out.splitlines()[0] == "1 service: 1 served after an outage but unprotected."
+    run = saling("what-if", "--lose", "nowhere")
+    assert run.out.splitlines()[0] == "1 service: 1 HELD and served by nobody."
+
+
+def test_what_is_unprotected_is_so_when_last_looked(asked: Asked, saling: Saling) -> None:
+    told = " ".join(saling("what-if", "--lose", "jabodetabek").out.split())
+    assert re.search(r"still unprotected when last looked, [\d.]+ s after the loss: batam-1", told)
+    told = " ".join(saling("what-if", "--lose", "nowhere").out.split())
+    assert re.search(r"unprotected now, still unserved when last looked, [\d.]+ s after", told)
+
+
 def test_several_losses_at_once_are_all_asked_and_cuts_are_pairs(
     asked: Asked, saling: Saling
 ) -> None:
@@ -95,4 +111,27 @@ def test_nothing_lost_and_half_a_cut_are_wrong_use(asked: Asked, saling: Saling)
     assert run.code == 2
     assert "it takes two places" in run.err
     assert saling("what-if", "--lose", "batam", "stray").code == 2
+    run = saling("what-if", "--cut", "batam", "batam")
+    assert (run.code, "both are one place" in run.err) == (2, True)
+    assert saling("what-if", *["--lose", "batam"] * 65).code == 2
     assert asked == []
+
+
+def test_what_the_controller_does_not_know_is_named_by_its_option(
+    saling: Saling, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {
+        "error": 'there is no site "atlantis"',
+        "where": "query: lose",
+        "mend": "the sites, and the controller's failure domain, are: " + ", ".join(["batam"] * 9),
+    }
+
+    def refuse(_client: Client, _query: object) -> Any:
+        raise CommandFailed('there is no site "atlantis" (query: lose)', Exit.USAGE, body)
+
+    monkeypatch.setattr(Client, "what_if", refuse)
+    run = saling("what-if", "--lose", "atlantis")
+    assert run.code == 2
+    assert run.err.startswith('--lose: there is no site "atlantis"\n  mend: the sites')
+    assert max(map(len, run.err.splitlines())) <= 80
+    assert json.loads(saling("what-if", "--lose", "atlantis", "-o", "json").out) == body

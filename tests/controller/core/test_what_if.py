@@ -74,6 +74,34 @@ def test_a_primary_and_its_backup_lost_are_served_by_nobody() -> None:
     assert (told.served, told.outage_ms, told.loss_bytes) == (False, -1, None)
 
 
+@pytest.mark.parametrize("controller", [False, True])
+def test_of_a_pair_that_is_lost_it_is_said_what_one_site_that_is_back_does(
+    controller: bool,
+) -> None:
+    told = foresee(given(Phase.PROTECTED), FIRST, SECOND, controller=controller)
+    assert "Bring one of both sites back" in told.mend
+    assert f"{B} takes over by itself" in told.mend
+    assert f"{A} writes again by itself" in told.mend
+    assert "go on by their leases" not in told.mend
+    assert told.mend.startswith("bring the controller back") is controller
+
+
+def test_of_a_pair_that_is_lost_while_paused_the_command_is_named() -> None:
+    told = foresee(Given(Phase.PROTECTED, paused="by siti: night"), FIRST, SECOND)
+    assert f"If it is that of {B}, `saling failover paspor` moves it" in told.mend
+
+
+@pytest.mark.parametrize("phase", WRITES_ALONE)
+def test_of_a_pair_that_is_lost_only_the_one_that_wrote_alone_can_go_on(phase: Phase) -> None:
+    told = foresee(given(phase), FIRST, SECOND)
+    assert told.mend.startswith(f"Bring the site of {A} back")
+
+
+def test_a_held_pair_that_is_lost_needs_both_sites() -> None:
+    told = foresee(given(Phase.HELD, HeldFor.RESTORED), FIRST, SECOND)
+    assert told.mend.startswith("Bring both sites back. ")
+
+
 def test_a_loss_beyond_the_bound_is_held_with_the_command_that_releases_it() -> None:
     found = given(Phase.PROTECTED).backup(backup_report(position_bytes=1000))
     position = 1000 + 100 * 2**20
