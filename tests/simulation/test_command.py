@@ -21,6 +21,7 @@ from simulator.__main__ import main
         ("--seeds 5:5", "B must be more than A"),
         ("--jobs 0", "at least 1"),
         ("--replay 1 --profile all", "name its --profile"),
+        ("--shrink 1 --profile all", "name its --profile"),
     ],
 )
 def test_what_would_be_ignored_or_makes_no_sense_is_refused(

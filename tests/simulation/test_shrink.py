@@ -41,13 +41,3 @@ def test_seed_that_breaks_nothing_is_not_shrunk(capsys: pytest.CaptureFixture[st
     """It says so."""
     assert main(["--shrink", "1", "--seconds", "2"]) == 1
     assert "there is nothing to shrink" in capsys.readouterr().out
-
-
-def test_options_that_belong_to_another_task_are_refused(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Instead of being forgotten."""
-    for wrong in (["--record"], ["--save", "x"], ["--shrink", "1", "--profile", "all"]):
-        with pytest.raises(SystemExit):
-            main(wrong)
-    assert "--record belongs to --scenario FILE" in capsys.readouterr().err
