@@ -144,6 +144,21 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     """What this copy wrote as an old primary and nobody else has: figures, and where it is."""
     primary: NoName = ""
     """Whose reign the present epoch is, as its Orders say; empty before the first of them."""
+    fences: Text = ""
+    """The layers that end its right to write when the lease does, outermost last."""
+    fence_missing: Text = ""
+    """A layer that is required here and does not hold, so that it may not be a primary."""
+    weakened: Text = ""
+    """As a primary: settings of roles or databases by which commits do not wait for the backup."""
+    cancelled_waits: Natural = 0
+    """As a primary: commits of this life of the agent that stopped waiting for the backup."""
+    disk_low: Text = ""
+    """Why the disk of its data is too full to serve for long, with the figures."""
+    disk_free_bytes: Natural = 0
+    """What is free there; 0 when unknown."""
+    veto: Text = ""
+    """An operator of this host forbids any change of its role: who, and why."""
+    veto_left_ms: Natural = 0
     start_nonce: Nonce = ""
     """Not empty while only an Order that echoes it may make this replica writable."""
 
