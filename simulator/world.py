@@ -8,6 +8,7 @@ from controller.core.events import Requested
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
+from simulator.checkers.forced import ForcedByTwo
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.leases import LiveLease
@@ -143,6 +144,7 @@ class World:
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
             PauseKept(), NobodyPromotedForIllness(), LeaveGiven(self.setting.services),
+            ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip
 

@@ -52,6 +52,16 @@ def note_approval(view: View) -> dict[str, Any]:
     return {"approval": _approval(view)}
 
 
+def begin_force(view: View) -> dict[str, Any]:
+    """Nobody is granted a lease from now on; who asks for it is the first of two people."""
+    return {
+        **hold(HeldFor.FORCED)(view),
+        "approval": _approval(view),
+        "operation": view.record.operation or _operation(view, Kind.FAILOVER),
+        "last_word": None,
+    }
+
+
 def end_approval(_view: View) -> dict[str, Any]:
     return {"approval": None}
 

@@ -52,6 +52,24 @@ def strategic(given: Given) -> Given:
     return given.seen(spec=replace(given.spec, tier="strategis"))
 
 
+def force_asked(phase: Phase, held_for: HeldFor) -> Given:
+    """The primary stood alone, and nothing is heard of it any more."""
+    given = Given(phase, held_for=held_for).stopped(stopped=False)
+    return given.seen(entered_ms=NOW - 9000).asked(Kind.FORCE, epoch=1)
+
+
+def forced() -> Given:
+    """One person asked for the force, and every promise has run out under it."""
+    given = Given(P.HELD, held_for=HeldFor.FORCED, approval=Approval("siti", 1, -1)).stopped()
+    return given.seen(approved_ms=NOW - 1000, primary_heard_ms=NOW - 9000, caught_up_ms=NOW - 9000)
+
+
+def proved(**changes: Any) -> Given:
+    """Another one states that the host is off."""
+    proof = {"by": "budi", "epoch": 1, "proof": "the rack has no power, seen at 14:02"}
+    return forced().asked(Kind.PROVE, **(proof | changes))
+
+
 def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
     return Given(phase, held_for=HeldFor.RESTORED, **changes).asked(kind)
 
@@ -156,6 +174,19 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .stopped()
         .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
     ),
+    **{
+        ("force_asked", phase): partial(force_asked, phase, held_for=reason)
+        for phase, reason in (
+            (P.ALONE, HeldFor.NOTHING),
+            (P.ARMING, HeldFor.NOTHING),
+            (P.HELD, HeldFor.ILLNESS),
+        )
+    },
+    ("primary_heard_in_force", P.HELD): lambda: forced().seen(primary_heard_ms=NOW - 5),
+    ("backup_hears_in_force", P.HELD): lambda: forced().stopped(primary_heard=True),
+    ("force_given_up", P.HELD): lambda: forced().asked(Kind.END_FORCE),
+    ("force_ran_out", P.HELD): lambda: forced().seen(approved_ms=-1),
+    ("force_proved", P.HELD): proved,
     ("approval_ended", P.HELD): lambda: Given(
         P.HELD, held_for=HeldFor.LOSS, approval=ASKED_LESS
     ).silent(),
@@ -197,7 +228,10 @@ def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> N
     rows = [r for r in TABLE if r.target is P.PROMOTING]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
-    assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
+    by_force = {"held_for_forced", "proof_stated", "another_person", "promises_over"}
+    assert all(
+        {"held_for_loss", "fence_certain"} <= names or by_force <= names for names in from_hold
+    )
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
