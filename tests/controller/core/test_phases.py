@@ -13,9 +13,11 @@ from msgspec.structs import replace
 from controller.core import diagram
 from controller.core.events import Kind
 from controller.core.facts import facts
+from controller.core.hold_rows import WAITING
 from controller.core.model import (
     Approval,
     HeldFor,
+    Hold,
     LastWord,
     Maintenance,
     Phase,
@@ -61,6 +63,18 @@ def maintained(spent_ms: int, **changes: object) -> Given:
 def maintenance_asked(phase: Phase) -> Given:
     given = Given(phase).primary(primary_report(mode=Mode.NONE))
     return given.asked(Kind.BEGIN_MAINTENANCE, for_ms=3_600_000)
+
+
+def on_hold(phase: Phase, spent_ms: int = 0) -> Given:
+    """An integrity hold of four hours that was placed so long ago, and nothing else to do."""
+    hold = Hold("siti", "files are encrypted", "service", 4 * 3_600_000)
+    given = Given(phase, hold=hold).seen(hold_ms=NOW - spent_ms, following_since_ms=-1)
+    given = given.silent() if phase is P.COUNTDOWN else given
+    return given.primary(primary_report(mode=Mode.NONE, writable=False, role=Role.DOWN))
+
+
+def _hold_asked(phase: Phase, kind: Kind) -> Given:
+    return on_hold(phase).asked(kind, for_ms=3_600_000)
 
 
 # For every row a situation in which it is the first that fires.
@@ -154,6 +168,14 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
+    **{("integrity_hold", phase): partial(_hold_asked, phase, Kind.HOLD) for phase in Phase},
+    **{
+        ("hold_released", phase): partial(_hold_asked, phase, Kind.RELEASE)
+        for phase in Phase
+        if phase is not P.DRAINING
+    },
+    **{("hold_over", phase): partial(on_hold, phase, 4 * 3_600_000) for phase in WAITING},
+    **{("hold_counted", phase): partial(on_hold, phase, 3_600_000) for phase in WAITING},
 }
 
 
@@ -180,14 +202,14 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
 
 
 def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
-    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    rows = [r for r in TABLE if r.target is P.PROMOTING is not r.source]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
     assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
-    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN}
+    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN is not r.source}
     assert sources == {P.PROTECTED, P.DRAINING, P.HELD}
     from_hold = [r for r in ROWS_FROM[P.HELD] if r.target is P.COUNTDOWN]
     names = {c.name for r in from_hold for c in r.when}
