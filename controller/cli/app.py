@@ -24,6 +24,7 @@ from controller.cli.options import (
     Form,
     Interval,
     Limit,
+    LossSeconds,
     NoWait,
     Patience,
     Perhaps,
@@ -33,6 +34,7 @@ from controller.cli.options import (
     Where,
     Yes,
     asker,
+    milliseconds,
 )
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
 from controller.cli.replaying import replay_journal
@@ -170,6 +172,7 @@ def accept(
     loss_bytes: Annotated[
         int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")
     ] = None,
+    loss_seconds: LossSeconds = None,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
@@ -181,7 +184,8 @@ def accept(
 ) -> None:
     """Release a held service: accept the named loss, or what the agents know."""
     with answers(output):
-        wish = Wish("approve", service, asker(by), reason, epoch, loss_bytes)
+        loss_ms = milliseconds(loss_seconds)
+        wish = Wish("approve", service, asker(by), reason, epoch, loss_bytes, loss_ms)
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(approve(Client(controller, token_file), wish, manner))
 

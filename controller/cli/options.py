@@ -1,8 +1,9 @@
-"""The options that several commands of `saling` take."""
+"""The arguments and options that several commands of `saling` take."""
 
 from __future__ import annotations
 
 import getpass
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,10 @@ TokenFile = Annotated[
 ]
 Form = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
 By = Annotated[str | None, typer.Option(help="Who asks; the user of this session if left out.")]
+LossSeconds = Annotated[
+    float | None,
+    typer.Option("--loss-seconds", min=0, max=1e9, help="The same loss as a time of commits."),
+]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; do nothing.")]
@@ -45,3 +50,8 @@ def asker(by: str | None) -> str:
         raise CommandFailed(
             "this session's user has no name: say who asks with --by NAME", Exit.USAGE
         ) from None
+
+
+def milliseconds(duration_s: float | None) -> int | None:
+    """Rounded up: who names what is shown has named enough."""
+    return None if duration_s is None else math.ceil(round(duration_s * 1000, 3))

@@ -131,7 +131,7 @@ def test_an_operators_move_is_refused_and_says_to_release_it_first(kind: Kind) -
 
 def test_an_approval_of_a_loss_is_refused() -> None:
     given = on_hold(P.HELD, held_for=HeldFor.LOSS).stopped()
-    _, actions = ask(given, Kind.APPROVE, epoch=1, loss_bytes=10**9)
+    _, actions = ask(given, Kind.APPROVE, epoch=1, loss_bytes=10**9, loss_ms=10**9)
     assert not answer(actions).accepted
     assert "`saling release paspor`" in "".join(answer(actions).unmet)
 

@@ -13,11 +13,9 @@ from msgspec.structs import replace
 from controller.core import diagram
 from controller.core.events import Kind
 from controller.core.facts import facts
-from controller.core.hold_rows import WAITING
 from controller.core.model import (
     Approval,
     HeldFor,
-    Hold,
     LastWord,
     Maintenance,
     Phase,
@@ -28,6 +26,7 @@ from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
+from tests.controller.core.holding import HOLD_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -49,6 +48,11 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
     return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
 
 
+def strategic(given: Given) -> Given:
+    """It takes two people to accept its loss."""
+    return given.seen(spec=replace(given.spec, tier="strategis"))
+
+
 def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
     return Given(phase, held_for=HeldFor.RESTORED, **changes).asked(kind)
 
@@ -63,18 +67,6 @@ def maintained(spent_ms: int, **changes: object) -> Given:
 def maintenance_asked(phase: Phase) -> Given:
     given = Given(phase).primary(primary_report(mode=Mode.NONE))
     return given.asked(Kind.BEGIN_MAINTENANCE, for_ms=3_600_000)
-
-
-def on_hold(phase: Phase, spent_ms: int = 0) -> Given:
-    """An integrity hold of four hours that was placed so long ago, and nothing else to do."""
-    hold = Hold("siti", "files are encrypted", "service", 4 * 3_600_000)
-    given = Given(phase, hold=hold).seen(hold_ms=NOW - spent_ms, following_since_ms=-1)
-    given = given.silent() if phase is P.COUNTDOWN else given
-    return given.primary(primary_report(mode=Mode.NONE, writable=False, role=Role.DOWN))
-
-
-def _hold_asked(phase: Phase, kind: Kind) -> Given:
-    return on_hold(phase).asked(kind, for_ms=3_600_000)
 
 
 # For every row a situation in which it is the first that fires.
@@ -160,6 +152,15 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .stopped()
         .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
     ),
+    ("loss_approved_by_one", P.HELD): lambda: (
+        strategic(Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)))
+        .stopped()
+        .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
+    ),
+    ("approval_ended", P.HELD): lambda: Given(
+        P.HELD, held_for=HeldFor.LOSS, approval=ASKED_LESS
+    ).silent(),
+    ("approval_ended", P.COUNTDOWN): lambda: Given(P.COUNTDOWN, approval=ASKED_LESS).silent(),
     **{
         ("paused", phase): partial(restored_and_asked, phase, Kind.PAUSE)
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
@@ -168,14 +169,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
-    **{("integrity_hold", phase): partial(_hold_asked, phase, Kind.HOLD) for phase in Phase},
-    **{
-        ("hold_released", phase): partial(_hold_asked, phase, Kind.RELEASE)
-        for phase in Phase
-        if phase is not P.DRAINING
-    },
-    **{("hold_over", phase): partial(on_hold, phase, 4 * 3_600_000) for phase in WAITING},
-    **{("hold_counted", phase): partial(on_hold, phase, 3_600_000) for phase in WAITING},
+    **HOLD_SITUATIONS,
 }
 
 
@@ -209,7 +203,7 @@ def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> N
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
-    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN is not r.source}
+    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN and r.source is not r.target}
     assert sources == {P.PROTECTED, P.DRAINING, P.HELD}
     from_hold = [r for r in ROWS_FROM[P.HELD] if r.target is P.COUNTDOWN]
     names = {c.name for r in from_hold for c in r.when}
@@ -293,7 +287,7 @@ def test_an_approval_of_too_small_a_loss_is_refused() -> None:
 def test_an_approved_loss_is_carried_out() -> None:
     approval = Approval("siti", 1, 10**9)
     given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
-    row = first_row(given.view())
+    row = first_row(given.seen(approved_ms=NOW - 1000).view())
     assert row is not None
     assert row.target is P.PROMOTING
 
@@ -301,8 +295,8 @@ def test_an_approved_loss_is_carried_out() -> None:
 def test_an_approval_expires() -> None:
     approval = Approval("siti", 1, 10**9)
     given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
-    entered_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
-    old = given.seen(entered_ms=entered_ms, proven_ms=entered_ms - 3000)
+    given_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
+    old = given.seen(entered_ms=given_ms, proven_ms=given_ms - 3000, approved_ms=given_ms)
     row = first_row(old.view())
     assert row is not None
     assert row.target is P.HELD
