@@ -20,6 +20,7 @@ from lab.crowd import Crowd
 from lab.four_sites import Lab
 from lab.ground import Ground
 from lab.incident import Act, Watch, act, numbers_at_primary
+from lab.judged import Judged
 from lab.netns import why_not
 from lab.processes import Child
 from lab.records import now_ms
@@ -35,7 +36,7 @@ BACK_S = 120.0
 """How long a service may be without writes before the run counts as failed."""
 MOVES = 10
 
-Done = Act | unkind.Unkind | slot_lost.SlotLost | sync_rounds.Round
+Done = Act | unkind.Unkind | slot_lost.SlotLost | Judged
 Do = Callable[[Watch[Any]], Awaitable[Sequence[Done]]]
 
 
@@ -166,7 +167,7 @@ def _unkind(do: Callable[[Any, Watch[Any], float], Awaitable[Any]], hold_s: floa
 def _rounds(fault_of: sync_rounds.Break) -> Do:
     """Ten rounds of `lab.sync_rounds`."""
 
-    async def done(watch: Watch[Lab]) -> list[sync_rounds.Round]:
+    async def done(watch: Watch[Lab]) -> list[Judged]:
         return await sync_rounds.rounds(watch, fault_of)
 
     done.__doc__ = f"In sync mode, ten times under 8 clients: {fault_of.__doc__}"
