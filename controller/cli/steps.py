@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from controller.cli.figures import duration, estimate, size
 from controller.core.explain import Explanation
-from controller.core.phases import TABLE, Row
+from controller.core.phases import TABLE
+from controller.core.row import Row
 
 SWITCHOVER = ("switchover", "drained", "promoted", "routed", "backup_ready", "armed")
 FAILOVER = ("failover_asked", "fence_certain", "promoted", "routed", "backup_ready", "armed")

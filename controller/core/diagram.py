@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.core.phases import TABLE, Row
+from controller.core.phases import TABLE
+from controller.core.row import Row
 
 HEADER = """# Phases of a service
 

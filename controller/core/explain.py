@@ -14,8 +14,9 @@ from controller.core.conditions import primary_acknowledged_alone, primary_prove
 from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
-from controller.core.phases import ROWS_FROM, Row
+from controller.core.phases import ROWS_FROM
 from controller.core.refusal import doing
+from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import ReplicaReport
 from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms

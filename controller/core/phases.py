@@ -20,15 +20,10 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from msgspec.structs import replace
-
 from controller.core import conditions as c
 from controller.core import maintenance_conditions as m
-from controller.core.conditions import Condition, held_for, not_held_for
+from controller.core.conditions import held_for, not_held_for
 from controller.core.effects import (
-    Effect,
     adopt,
     approve,
     begin_failover,
@@ -40,7 +35,6 @@ from controller.core.effects import (
     hold_restored,
     learn_identity,
     note_away,
-    nothing_else,
     pause,
     promote,
     rearm,
@@ -49,51 +43,9 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
-from controller.core.facts import facts
-from controller.core.model import HeldFor, Phase, Record
+from controller.core.model import HeldFor, Phase
+from controller.core.row import DONE, GIVEN_UP, Row
 from controller.core.view import View
-
-DONE = "done"
-GIVEN_UP = "given up"
-
-
-@dataclass(frozen=True)
-class Row:
-    """From a phase to a phase, when all conditions hold, because of this."""
-
-    name: str
-    source: Phase
-    target: Phase
-    when: tuple[Condition, ...]
-    because: str
-    effect: Effect = nothing_else
-    outcome: str = ""
-    """What this row makes of the operation under way, if it ends it."""
-    aside: bool = False
-    """It explains nothing of the phase: the record keeps the sentence that does."""
-
-    def holds(self, view: View) -> bool:
-        # A plain loop, for this is most of a step's work and `all` takes twice as long.
-        for condition in self.when:  # noqa: SIM110
-            if not condition.test(view):
-                return False
-        return True
-
-    def unmet(self, view: View) -> tuple[str, ...]:
-        """What is missing for this row, a sentence each."""
-        return tuple(x.sentence(view) for x in self.when if not x(view))
-
-    def sentence(self, view: View) -> str:
-        """The operator's sentence, with the figures of the moment."""
-        return self.because.format(**facts(view))
-
-    def apply(self, view: View, term: int) -> Record:
-        """The record as this row leaves it."""
-        changes = {"revision": view.record.revision + 1, "term": term, "phase": self.target}
-        if not self.aside:
-            changes["because"] = self.sentence(view)
-        return replace(view.record, **(changes | self.effect(view)))
-
 
 P = Phase
 SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)

@@ -7,7 +7,8 @@ from controller.core.actions import Answer
 from controller.core.conditions import primary_proves
 from controller.core.events import Kind, Requested
 from controller.core.model import HeldFor, Phase, State
-from controller.core.phases import TABLE, Row
+from controller.core.phases import TABLE
+from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import ReplicaReport
 

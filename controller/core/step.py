@@ -27,8 +27,9 @@ from controller.core.model import (
     State,
     Transition,
 )
-from controller.core.phases import Row, first_row
+from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
+from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms

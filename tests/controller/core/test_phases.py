@@ -21,7 +21,8 @@ from controller.core.model import (
     Phase,
     Protection,
 )
-from controller.core.phases import ROWS_FROM, TABLE, Row, first_row
+from controller.core.phases import ROWS_FROM, TABLE, first_row
+from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report

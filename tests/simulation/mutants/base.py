@@ -16,7 +16,7 @@ from controller.core import conditions, explain, phases, refusal
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
 from controller.core.model import Phase, Protection
-from controller.core.phases import Row
+from controller.core.row import Row
 from controller.core.view import View
 from simulator.run import Result, run
 from simulator.strike import Strike

@@ -10,7 +10,7 @@ from agents.core import orders
 from agents.core.model import Replica
 from controller.core import step as controller_step
 from controller.core.model import Phase, Record, Transition
-from controller.core.phases import Row
+from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import Assignment, Mode, ReplicaReport
 from tests.simulation.mutants.base import Mutant, Patch

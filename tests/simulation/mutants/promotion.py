@@ -11,7 +11,7 @@ from agents.core import step as agent_step
 from agents.core.model import Durable, Replica
 from controller.core import assignments, conditions, leases, phases, view
 from controller.core.model import Phase, ServiceState
-from controller.core.phases import Row
+from controller.core.row import Row
 from protocol.messages import Ask, Goal
 from protocol.windows import grantor_window_ms
 from simulator.parts.host import Host

@@ -9,7 +9,7 @@ import pytest
 
 from controller.core.explain import explain, protected, timing
 from controller.core.model import Record
-from controller.core.phases import Row
+from controller.core.row import Row
 from controller.core.view import View
 from simulator.profiles import DEFAULT_PROFILE, PROFILES
 from simulator.run import run
