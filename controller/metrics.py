@@ -178,6 +178,16 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
         lambda s: s.loss_bytes,
     ),
     (
+        "saling_service_loss_estimate_seconds",
+        "The same loss as a time: whose commits an unplanned failover would lose now, at most.",
+        lambda s: None if s.loss_ms is None else s.loss_ms / 1000,
+    ),
+    (
+        "saling_service_approval_left_seconds",
+        "For how long an accepted loss may still be used, or waits for a second person.",
+        lambda s: s.approval.left_ms / 1000 if s.approval else None,
+    ),
+    (
         "saling_service_loss_bound_bytes",
         "What an unplanned failover may lose without an approval.",
         lambda s: s.loss_bound_bytes,

@@ -100,6 +100,11 @@ class Plan:
     def engine(self, service: str, site: str) -> str:
         return self.address(f"engine {service} {site}")
 
+    @property
+    def journal_directory(self) -> Path:
+        """Where the controller writes down what it decides."""
+        return self.directory / ARBITER / "journal"
+
     def site_directory(self, site: str) -> Path:
         return self.directory / site
 
@@ -141,7 +146,7 @@ def write_topology(plan: Plan, keys: LabKeys) -> None:
             "public_key": keys.controller.public_key,
         },
         "store": {"kind": "sqlite", "path": str(plan.directory / ARBITER / "store.db")},
-        "journal": {"directory": str(plan.directory / ARBITER / "journal")},
+        "journal": {"directory": str(plan.journal_directory)},
         "brokers": [
             {
                 "url": f"mqtt://{plan.address(f'broker {n}')}",

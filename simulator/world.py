@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.core.events import Requested
+from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.holds import HeldWithReason
@@ -141,7 +142,7 @@ class World:
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), NobodyPromotedForIllness(),
+            PauseKept(), NobodyPromotedForIllness(), LeaveGiven(self.setting.services),
             self._waiting,
         ]  # fmt: skip
 

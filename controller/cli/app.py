@@ -19,6 +19,23 @@ from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
+from controller.cli.options import (
+    By,
+    DryRun,
+    Form,
+    Interval,
+    Limit,
+    LossSeconds,
+    NoWait,
+    Patience,
+    Perhaps,
+    Reason,
+    Service,
+    TokenFile,
+    Where,
+    Yes,
+    milliseconds,
+)
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
 from controller.cli.replaying import replay_journal
 from controller.version import installed_version
@@ -31,29 +48,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Name of the service.")]
-Perhaps = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Name of one service.")]
-Where = Annotated[
-    str, typer.Option("--controller", envvar="SALING_CONTROLLER", help="URL of the controller.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option("--token-file", envvar="SALING_TOKEN_FILE", help="File with the API's token."),
-]
-Form = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-By = Annotated[str | None, typer.Option(help="Who asks; the user of this session if left out.")]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; do nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Return once it is accepted.")]
-Patience = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=86400, help="For how many seconds to watch it.")
-]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many changes, the newest.")]
-Interval = Annotated[
-    float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")
-]
 
 
 @app.command()
@@ -178,6 +172,7 @@ def accept(
     loss_bytes: Annotated[
         int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")
     ] = None,
+    loss_seconds: LossSeconds = None,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
@@ -189,7 +184,8 @@ def accept(
 ) -> None:
     """Release a held service: accept the named loss, or what the agents know."""
     with answers(output):
-        wish = Wish("approve", service, _asker(by), reason, epoch, loss_bytes)
+        loss_ms = milliseconds(loss_seconds)
+        wish = Wish("approve", service, _asker(by), reason, epoch, loss_bytes, loss_ms)
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(approve(Client(controller, token_file), wish, manner))
 

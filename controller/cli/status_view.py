@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from controller.cli.figures import UNKNOWN, duration, size
+from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines
-from controller.core.explain import Explanation, MaintenanceView
+from controller.core.explain import ApprovalView, Explanation, MaintenanceView
 from controller.core.maintenance import left
 from controller.core.model import HeldFor, Phase
 
@@ -101,6 +101,8 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
         parts.append(_below(service.because, "dim" if well(service) else ""))
         if service.maintenance:
             parts.append(_below(maintenance_line(service.phase, service.maintenance), "yellow"))
+        if service.approval:
+            parts.append(_below(approval_line(service.approval), "yellow"))
         if service.paused:
             parts.append(_below(f"automatic failover is PAUSED {service.paused}", "yellow"))
         if silent(service):
@@ -119,6 +121,17 @@ def maintenance_line(phase: str, maintenance: MaintenanceView) -> str:
     rest = left(maintenance.left_ms)
     why = f": {maintenance.reason}" if maintenance.reason else ""
     return f"{phase} (maintenance of {maintenance.agent}, {rest}), by {maintenance.by}{why}"
+
+
+def approval_line(approval: ApprovalView) -> str:
+    """`a loss of 2.10 MiB of 3.1 s at most is accepted by siti for epoch 4; good for 9 min`."""
+    people = " and ".join(filter(None, (approval.by, approval.second)))
+    left = duration(approval.left_ms)
+    rest = (
+        f"somebody else must say the same within {left}" if approval.waits else f"good for {left}"
+    )
+    lost = size(approval.loss_bytes) + at_most(approval.loss_ms)
+    return f"a loss of {lost} is accepted by {people} for epoch {approval.epoch}; {rest}"
 
 
 def _quarantine_lines(service: Explanation) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from controller.core import maintenance
+from controller.core import approvals, maintenance
 from controller.core.events import Kind
 from controller.core.model import Approval, HeldFor, Maintenance, Operation
 from controller.core.view import View
@@ -33,11 +33,34 @@ def begin_switchover(view: View) -> dict[str, Any]:
 
 
 def approve(view: View) -> dict[str, Any]:
+    """The loss is accepted by all who must: of two figures the smaller one is what both bear."""
+    said = _approval(view)
+    first = approvals.first_person(view)
+    if said is None or first is None:
+        return {"approval": said, "held_for": HeldFor.NOTHING}
+    both = replace(
+        first,
+        loss_bytes=min(first.loss_bytes, said.loss_bytes),
+        loss_ms=min(first.loss_ms, said.loss_ms),
+        second=said.by,
+    )
+    return {"approval": both, "held_for": HeldFor.NOTHING}
+
+
+def note_approval(view: View) -> dict[str, Any]:
+    """One person accepts the loss; it takes another one."""
+    return {"approval": _approval(view)}
+
+
+def end_approval(_view: View) -> dict[str, Any]:
+    return {"approval": None}
+
+
+def _approval(view: View) -> Approval | None:
     request = view.request
     if request is None:
-        return {}
-    approval = Approval(request.by, request.epoch, request.loss_bytes, request.reason)
-    return {"approval": approval, "held_for": HeldFor.NOTHING}
+        return None
+    return Approval(request.by, request.epoch, request.loss_bytes, request.reason, request.loss_ms)
 
 
 def promote(view: View) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Approve: the epoch that the approval is for."""
     loss_bytes: int = -1
     """Approve: the loss that is accepted."""
+    loss_ms: int = -1
+    """Approve: the same loss as a time of commits."""
     agent: str = ""
     """Begin a maintenance: whose absence is announced; the backup's where it is empty."""
     for_ms: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from config.timeliness import late_renewals, slow_fence
-from controller.core import maintenance
+from controller.core import approvals, maintenance
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.facts import facts
@@ -68,6 +68,22 @@ class MaintenanceView(Struct, frozen=True):
     """Nothing else is the matter: the time is not over, and the primary commits."""
 
 
+class ApprovalView(Struct, frozen=True):
+    """The leave to lose data that was given, as it stands now."""
+
+    by: str
+    reason: str
+    epoch: int
+    loss_bytes: int
+    loss_ms: int
+    second: str
+    """Who else said the same; empty where nobody did, or need."""
+    waits: bool
+    """A second, different person must say the same."""
+    left_ms: int
+    """For how long it is still good."""
+
+
 class Explanation(Struct, frozen=True):
     """Everything about one service that an engineer wants at 3 a.m."""
 
@@ -101,6 +117,10 @@ class Explanation(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     """What works and may not do so in time, each with its mend."""
     maintenance: MaintenanceView | None = None
+    loss_ms: int | None = None
+    """The same loss as a time: between the last commit that the backup has for certain and the
+    last that the primary may have made; None when unknown."""
+    approval: ApprovalView | None = None
 
 
 def explain(service: ServiceState, now_ms: int) -> Explanation:
@@ -138,6 +158,8 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         advice=_advice(view),
         warnings=_warnings(view),
         maintenance=_maintenance(view),
+        loss_ms=view.loss_ms,
+        approval=_approval(view),
     )
 
 
@@ -174,6 +196,22 @@ def _maintenance(view: View) -> MaintenanceView | None:
         away=announced.away,
         may_stop=primary_acknowledged_alone(view),
         as_announced=left_ms > 0 and primary_proves(view),
+    )
+
+
+def _approval(view: View) -> ApprovalView | None:
+    noted = view.record.approval
+    if noted is None:
+        return None
+    return ApprovalView(
+        by=noted.by,
+        reason=noted.reason,
+        epoch=noted.epoch,
+        loss_bytes=noted.loss_bytes,
+        loss_ms=noted.loss_ms,
+        second=noted.second,
+        waits=view.two_people and not noted.second,
+        left_ms=view.approval_left_ms,
     )
 
 
@@ -239,7 +277,7 @@ OVERDUE_ADVICE = (
 )
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
-    "--loss-bytes {loss_bytes} --reason TEXT`.",
+    "--loss-bytes {loss_bytes} --loss-seconds {loss_seconds} --reason TEXT`{more_people}.",
     "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
     "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
     "{service} --epoch {epoch} --reason TEXT`.",
@@ -268,8 +306,20 @@ def _advice(view: View) -> str:
         text = DEAD_ADVICE
     loss = view.loss_bytes
     return text.format(
-        **facts(view), loss_bytes=0 if loss is None else loss, primary_doing=doing(view.primary)
+        **facts(view),
+        loss_bytes=0 if loss is None else loss,
+        loss_seconds=approvals.whole_seconds(view.loss_ms),
+        more_people=_more_people(view),
+        primary_doing=doing(view.primary),
     )
+
+
+def _more_people(view: View) -> str:
+    """Who must still accept the loss."""
+    first = approvals.first_person(view)
+    if first is not None:
+        return f" (accepted by {first.by}; somebody else must say the same)"
+    return ", by two different people" if view.two_people else ""
 
 
 def _silent_advice(view: View) -> str:

@@ -89,15 +89,22 @@ class LastWord(Struct, frozen=True):
     rate_bytes_s: int
     exposed_ms: int
     """How long it may have gone on committing after that word, at most."""
+    behind_ms: int = -1
+    """How long before that word the backup had all that was committed until then, at the
+    latest; -1 when unknown."""
 
 
 class Approval(Struct, frozen=True):
-    """An operator's leave to lose data, good for one epoch and one loss."""
+    """An operator's leave to lose data, good for one epoch, one loss and one failover."""
 
     by: str
     epoch: int
     loss_bytes: int
     reason: str = ""
+    loss_ms: int = -1
+    """The same loss as a time of commits; -1 where none was named."""
+    second: str = ""
+    """Who else said the same, where it takes two people."""
 
 
 class Maintenance(Struct, frozen=True):
@@ -154,6 +161,13 @@ class Record(Struct, frozen=True):
 LEASED_PHASES = (Phase.PROTECTED, Phase.DRAINING, Phase.COUNTDOWN)
 
 
+class Mark(Struct, frozen=True):
+    """Where the log of the primary ended when it was heard, at one moment."""
+
+    position_bytes: int
+    heard_ms: int
+
+
 class Seen(Struct, frozen=True):
     """The newest report of one replica, and when it came."""
 
@@ -196,6 +210,12 @@ class ServiceState(Struct, frozen=True):
     """Start nonces that an Order may echo: the store was read after their Report."""
     maintenance_ms: int = 0
     """When this life took up the record's maintenance, or last wrote down its time."""
+    approved_ms: int = -1
+    """When the record's approval was given; -1 when another life of the controller took it."""
+    marks: tuple[Mark, ...] = ()
+    """Some positions of the primary that the backup has not reached yet, the oldest first."""
+    caught_up_ms: int = -1
+    """The backup has all that was committed before this; -1 when not known."""
 
 
 class State(Struct, frozen=True):

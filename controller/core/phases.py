@@ -20,6 +20,7 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 
 from __future__ import annotations
 
+from controller.core import approval_conditions as a
 from controller.core import conditions as c
 from controller.core import maintenance_conditions as m
 from controller.core.conditions import held_for, not_held_for
@@ -30,10 +31,12 @@ from controller.core.effects import (
     begin_maintenance,
     begin_switchover,
     count_maintenance,
+    end_approval,
     end_maintenance,
     hold,
     hold_restored,
     learn_identity,
+    note_approval,
     note_away,
     pause,
     promote,
@@ -273,7 +276,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,
-        (c.asked_approve, held_for(HeldFor.RESTORED), c.approval_names_epoch, c.both_heard),
+        (c.asked_approve, held_for(HeldFor.RESTORED), a.approval_names_epoch, c.both_heard),
         "what the agents know is accepted by {request}; both replicas must take this revision "
         "first",
         adopt,
@@ -304,9 +307,24 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "loss_approved", P.HELD, P.COUNTDOWN,
-        (c.asked_approve, held_for(HeldFor.LOSS), c.approval_fits),
+        (c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.enough_people),
         "a loss of {loss} is accepted by {request}; the failover goes on",
         approve,
+    ),
+    Row(
+        "loss_approved_by_one", P.HELD, P.HELD,
+        (c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.first_of_two),
+        "a loss of {asked_loss} is accepted by {request}; the tier is {tier}: within "
+        "{approval_lasts} somebody else must say the same",
+        note_approval, aside=True,
+    ),
+    *(
+        Row(
+            "approval_ended", phase, phase, (a.approval_ended,),
+            "the approval by {approved_by} ended unused, for {approval_over}",
+            end_approval, aside=True,
+        )
+        for phase in (P.HELD, P.COUNTDOWN)
     ),
     # What changes no phase.
     *(

@@ -47,6 +47,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     """Only while the service is in this epoch."""
     loss_bytes: Natural | None = None
     """Approve: the loss that is accepted."""
+    loss_ms: Natural | None = None
+    """Approve: the same loss as a time of commits."""
     agent: Annotated[str, Meta(max_length=63, pattern=LINE)] = ""
     """Maintenance: whose absence is announced; the backup's where it is left out."""
     for_ms: Time | None = None
@@ -77,7 +79,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             f"the body is not understood: {error}",
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, agent, for_ms, dry_run",
+            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, dry_run",
         ) from None
     _check_wish(wish, kind)
     return wish
@@ -95,12 +97,13 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
             "body: epoch",
             "give the epoch that `explain` shows",
         )
-    if kind is not Kind.APPROVE and wish.loss_bytes is not None:
+    names_loss = wish.loss_bytes is not None or wish.loss_ms is not None
+    if kind is not Kind.APPROVE and names_loss:
         raise Problem(
             422,
-            f"{kind.value} takes no loss_bytes",
-            "body: loss_bytes",
-            "leave it out; a loss beyond the bound is accepted by approve",
+            f"{kind.value} takes neither loss_bytes nor loss_ms",
+            "body: loss_bytes, loss_ms",
+            "leave them out; a loss beyond the bound is accepted by approve",
         )
     begins = kind is Kind.BEGIN_MAINTENANCE
     if begins and wish.for_ms is None:
@@ -121,12 +124,13 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
 
 def check_approval(service: ServiceState, wish: Wish) -> None:
     """Raise Problem when an approval of a loss does not name the loss."""
-    if service.record.held_for is HeldFor.LOSS and wish.loss_bytes is None:
+    whole = wish.loss_bytes is not None and wish.loss_ms is not None
+    if service.record.held_for is HeldFor.LOSS and not whole:
         raise Problem(
             422,
-            "an approval that names no loss",
-            "body: loss_bytes",
-            "give the loss in bytes that `explain` shows and you accept",
+            "an approval that does not name the loss in bytes and as a time",
+            "body: loss_bytes, loss_ms",
+            "give both figures that `explain` shows and you accept",
         )
 
 

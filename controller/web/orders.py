@@ -28,6 +28,9 @@ ANSWER_TIMEOUT_S = 15.0
 FINAL = (200, 409, 412)
 """Answers that are kept; after any other nothing was done, and it may be asked again."""
 
+JUDGED_BY_EPOCH = (Kind.APPROVE,)
+"""What is refused by the rules where it names another epoch."""
+
 log = structlog.get_logger("api")
 
 
@@ -195,12 +198,15 @@ class _Work:
             reason=wish.reason,
             epoch=wish.epoch or 0,
             loss_bytes=-1 if wish.loss_bytes is None else wish.loss_bytes,
+            loss_ms=-1 if wish.loss_ms is None else wish.loss_ms,
             agent=wish.agent,
             for_ms=wish.for_ms or 0,
             dry_run=wish.dry_run,
         )
+        # That an approval names another epoch is for the rules to refuse, as unsafe.
+        epoch = None if self.kind in JUDGED_BY_EPOCH else wish.epoch
         try:
-            answer = await self._desk.submit(event, self._revision, wish.epoch)
+            answer = await self._desk.submit(event, self._revision, epoch)
         except Conflict as conflict:
             mend = "look at the service again, then decide anew"
             return _reply(409, ProblemBody(str(conflict), "header If-Match, body: epoch", mend))
