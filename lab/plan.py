@@ -248,8 +248,7 @@ def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> di
         "replication_password_file": str(keys.database_password_file),
         "seed_rate": "100MiB/s",
         "settings": {**ENGINE_SETTINGS, **service.settings},
-        # A killed lab leaves what its guards told the kernel: only those who want it have it.
-        "fences": {"nftables": "off"},
+        "fences": dict(service.fences),
     }
 
 
