@@ -41,7 +41,7 @@ check: setup
 	$(BIN)/pytest -q tests/house
 
 packages:
-	@bash .ci/packages postgresql mosquitto prometheus
+	@bash .ci/packages postgresql mosquitto prometheus nftables
 
 test: setup packages
 	$(BIN)/pytest

@@ -47,6 +47,8 @@ class Kind(StrEnum):
     FORCE = "force"
     PROVE = "force-proof"
     END_FORCE = "force-end"
+    HOLD = "hold"
+    RELEASE = "release"
 
 
 class Requested(Struct, frozen=True, tag="requested"):
@@ -66,10 +68,12 @@ class Requested(Struct, frozen=True, tag="requested"):
     agent: str = ""
     """Begin a maintenance: whose absence is announced; the backup's where it is empty."""
     for_ms: int = 0
-    """Begin a maintenance: for how long."""
+    """Begin a maintenance, hold: for how long."""
     dry_run: bool = False
     proof: str = ""
     """Prove: how it is known that the old primary's host is off, looked at after the force."""
+    scope: str = ""
+    """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
 
 
 Event = Tick | ReportCame | RenewCame | RecordRead | Requested

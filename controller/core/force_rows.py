@@ -10,6 +10,7 @@ from __future__ import annotations
 from controller.core import approval_conditions as a
 from controller.core import conditions as c
 from controller.core import force_conditions as f
+from controller.core import hold_conditions as h
 from controller.core.conditions import held_for
 from controller.core.effects import begin_force, promote, release
 from controller.core.model import HeldFor, Phase
@@ -19,7 +20,7 @@ P = Phase
 
 FORCE_NEEDS = (
     f.asked_force, f.names_epoch, c.primary_unheard, c.primary_silent, c.backup_stands,
-    c.backup_hears_nothing,
+    c.backup_hears_nothing, h.not_on_hold,
 )  # fmt: skip
 FORCED = (
     "held: {request} asks to move it by force; make sure now that the host of {primary} is off and "
@@ -65,7 +66,7 @@ FORCE_ROWS: tuple[Row, ...] = (
         (
             f.asked_proof, held_for(HeldFor.FORCED), f.names_epoch, f.proof_stated,
             f.another_person, c.backup_stands, c.backup_hears_nothing, c.promises_over,
-            f.loss_accepted,
+            f.loss_accepted, h.not_on_hold,
         ),
         "{asked_by} states that the host of {primary} is off and stays off: {proof}; {backup} "
         "becomes primary by force and loses {estimated_loss} of {loss_time} at most",

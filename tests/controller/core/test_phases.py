@@ -25,11 +25,12 @@ from controller.core.phases import ROWS_FROM, TABLE, first_row
 from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
+from tests.controller.core.forcing import FORCE_SITUATIONS
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
+from tests.controller.core.holding import HOLD_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
-ASKED_LESS = Approval("siti", 1, 10)
 
 
 def behind(phase: Phase) -> Given:
@@ -45,29 +46,6 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
     """The engine is dead, its agent has promised not to write, and every grantor has stopped."""
     told = primary_report(role=Role.DOWN, writable=False, fenced=True)
     return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
-
-
-def strategic(given: Given) -> Given:
-    """It takes two people to accept its loss."""
-    return given.seen(spec=replace(given.spec, tier="strategis"))
-
-
-def force_asked(phase: Phase, held_for: HeldFor) -> Given:
-    """The primary stood alone, and nothing is heard of it any more."""
-    given = Given(phase, held_for=held_for).stopped(stopped=False)
-    return given.seen(entered_ms=NOW - 9000).asked(Kind.FORCE, epoch=1)
-
-
-def forced() -> Given:
-    """One person asked for the force, and every promise has run out under it."""
-    given = Given(P.HELD, held_for=HeldFor.FORCED, approval=Approval("siti", 1, -1)).stopped()
-    return given.seen(approved_ms=NOW - 1000, primary_heard_ms=NOW - 9000, caught_up_ms=NOW - 9000)
-
-
-def proved(**changes: Any) -> Given:
-    """Another one states that the host is off."""
-    proof = {"by": "budi", "epoch": 1, "proof": "the rack has no power, seen at 14:02"}
-    return forced().asked(Kind.PROVE, **(proof | changes))
 
 
 def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
@@ -169,28 +147,6 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .stopped()
         .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
     ),
-    ("loss_approved_by_one", P.HELD): lambda: (
-        strategic(Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)))
-        .stopped()
-        .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
-    ),
-    **{
-        ("force_asked", phase): partial(force_asked, phase, held_for=reason)
-        for phase, reason in (
-            (P.ALONE, HeldFor.NOTHING),
-            (P.ARMING, HeldFor.NOTHING),
-            (P.HELD, HeldFor.ILLNESS),
-        )
-    },
-    ("primary_heard_in_force", P.HELD): lambda: forced().seen(primary_heard_ms=NOW - 5),
-    ("backup_hears_in_force", P.HELD): lambda: forced().stopped(primary_heard=True),
-    ("force_given_up", P.HELD): lambda: forced().asked(Kind.END_FORCE),
-    ("force_ran_out", P.HELD): lambda: forced().seen(approved_ms=-1),
-    ("force_proved", P.HELD): proved,
-    ("approval_ended", P.HELD): lambda: Given(
-        P.HELD, held_for=HeldFor.LOSS, approval=ASKED_LESS
-    ).silent(),
-    ("approval_ended", P.COUNTDOWN): lambda: Given(P.COUNTDOWN, approval=ASKED_LESS).silent(),
     **{
         ("paused", phase): partial(restored_and_asked, phase, Kind.PAUSE)
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
@@ -199,6 +155,8 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
+    **HOLD_SITUATIONS,
+    **FORCE_SITUATIONS,
 }
 
 
@@ -225,7 +183,7 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
 
 
 def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
-    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    rows = [r for r in TABLE if r.target is P.PROMOTING is not r.source]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
     by_force = {"held_for_forced", "proof_stated", "another_person", "promises_over"}

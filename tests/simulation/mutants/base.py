@@ -17,6 +17,7 @@ from controller.core import (
     conditions,
     explain,
     force_conditions,
+    hold_conditions,
     phases,
     refusal,
 )
@@ -99,7 +100,7 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     """Ask something else where this condition is asked, in the table and beyond."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    for module in (conditions, approval_conditions, force_conditions):
+    for module in (conditions, approval_conditions, force_conditions, hold_conditions):
         if hasattr(module, condition.name):
             patch.setattr(module, condition.name, mutant)
 
