@@ -50,6 +50,7 @@ class LossBounded(Watch):
             bound = self._bounds_bytes[new.service]
             known = change.loss_bytes if change.loss_bytes >= 0 else 2**62
             self._accepted_bytes[new.service] = max(bound, known)
+            self._times_ms[new.service] = -1
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes or service not in self._accepted_bytes:
