@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core import approvals, maintenance
+from controller.core import approvals, holds, maintenance
 from controller.core.view import View, cannot_take_over
 from protocol.windows import silence_ms
 
@@ -39,6 +39,7 @@ def facts(view: View) -> dict[str, str]:
         "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
         **maintenance.facts(view),
+        **holds.facts(view),
     }
 
 
