@@ -10,6 +10,7 @@ from simulator.checkers.audit import WholeAudit
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
+from simulator.checkers.integrity import HoldKept
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
@@ -142,7 +143,8 @@ class World:
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), NobodyPromotedForIllness(), LeaveGiven(self.setting.services),
+            PauseKept(), HoldKept(), NobodyPromotedForIllness(),
+            LeaveGiven(self.setting.services),
             self._waiting,
         ]  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import absence, views
+from controller.cli import absence, holding, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -34,6 +33,7 @@ from controller.cli.options import (
     TokenFile,
     Where,
     Yes,
+    asker,
     milliseconds,
 )
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
@@ -140,7 +140,7 @@ def switchover(
 ) -> None:
     """Move a healthy service to its backup. Nothing is lost."""
     with answers(output):
-        wish = Wish("switchover", service, _asker(by), reason)
+        wish = Wish("switchover", service, asker(by), reason)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 
@@ -160,7 +160,7 @@ def failover(
 ) -> None:
     """Move a service whose primary is silent. It may lose data, within the bound."""
     with answers(output):
-        wish = Wish("failover", service, _asker(by), reason)
+        wish = Wish("failover", service, asker(by), reason)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 
@@ -185,7 +185,7 @@ def accept(
     """Release a held service: accept the named loss, or what the agents know."""
     with answers(output):
         loss_ms = milliseconds(loss_seconds)
-        wish = Wish("approve", service, _asker(by), reason, epoch, loss_bytes, loss_ms)
+        wish = Wish("approve", service, asker(by), reason, epoch, loss_bytes, loss_ms)
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(approve(Client(controller, token_file), wish, manner))
 
@@ -201,7 +201,7 @@ def pause(
 ) -> None:
     """Turn automatic failover off, for one service or for all."""
     with answers(output):
-        body = {"by": _asker(by), "reason": reason}
+        body = {"by": asker(by), "reason": reason}
         views.ask_simply(Client(controller, token_file), "pause", service, body, output)
 
 
@@ -216,9 +216,12 @@ def resume(
 ) -> None:
     """Turn automatic failover on again, for one service or for all."""
     with answers(output):
-        body = {"by": _asker(by), "reason": reason}
+        body = {"by": asker(by), "reason": reason}
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
+
+app.command("hold")(holding.hold)
+app.command("release")(holding.release)
 
 maintenance = typer.Typer(
     help="Announce that the host of a backup is patched or rebooted: no alarm, no takeover.",
@@ -247,7 +250,7 @@ def begin_maintenance(
 ) -> None:
     """Announce it, and wait until the backup may be stopped. Refused where a primary stands."""
     with answers(output):
-        plan = absence.Plan(place, service, _asker(by), reason, absence.read_time(lasts))
+        plan = absence.Plan(place, service, asker(by), reason, absence.read_time(lasts))
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(absence.begin(Client(controller, token_file), plan, manner))
 
@@ -264,7 +267,7 @@ def end_maintenance(
 ) -> None:
     """End it before its time; the pair is armed again once the backup follows."""
     with answers(output):
-        plan = absence.Plan(place, service, _asker(by), reason)
+        plan = absence.Plan(place, service, asker(by), reason)
         raise typer.Exit(absence.end(Client(controller, token_file), plan, output))
 
 
@@ -364,14 +367,3 @@ def _close_stdout() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def _asker(by: str | None) -> str:
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise CommandFailed(
-            "this session's user has no name: say who asks with --by NAME", Exit.USAGE
-        ) from None

@@ -30,8 +30,9 @@ def print_explanation(
     _print_head(console, service)
     _print_figures(console, service)
     _print_copies(console, service)
-    failover = [way for way in service.ways if way.target in FAILOVER_TARGETS]
-    others = [way for way in service.ways if way.target not in FAILOVER_TARGETS]
+    leading = [target for target in FAILOVER_TARGETS if target != service.phase]
+    failover = [way for way in service.ways if way.target in leading]
+    others = [way for way in service.ways if way.target not in leading]
     if failover:
         _print_ways(console, "For a failover or a move, all of one list must be met:", failover)
         _print_ways(console, "Other ways from here:", others)
@@ -60,6 +61,8 @@ def _print_head(console: Console, service: Explanation) -> None:
         console.print(Text(f"Warning: {text}", style="yellow"))
     if service.paused:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
+    if service.readiness:
+        console.print(Text(f"Readiness: raised, for {service.readiness}", style="yellow"))
     if service.maintenance:
         told = maintenance_line(service.phase, service.maintenance)
         console.print(Text(told, style="yellow"))

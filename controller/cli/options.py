@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from controller.cli.exits import CommandFailed, Exit
 from controller.cli.output import Output
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Name of the service.")]
@@ -36,6 +38,18 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many changes, the
 Interval = Annotated[
     float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")
 ]
+
+
+def asker(by: str | None) -> str:
+    """Who asks: the one that is named, or the user of this session. Raises CommandFailed."""
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise CommandFailed(
+            "this session's user has no name: say who asks with --by NAME", Exit.USAGE
+        ) from None
 
 
 def milliseconds(duration_s: float | None) -> int | None:

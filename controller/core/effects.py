@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from controller.core import approvals, maintenance
+from controller.core import approvals, holds, maintenance
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, Maintenance, Operation
+from controller.core.model import Approval, HeldFor, Hold, Maintenance, Operation
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -167,6 +167,30 @@ def note_away(view: View) -> dict[str, Any]:
 
 def end_maintenance(_view: View) -> dict[str, Any]:
     return {"maintenance": None}
+
+
+def place_hold(view: View) -> dict[str, Any]:
+    """A further one takes the place of the first, and never ends before it."""
+    request = view.request
+    if request is None:
+        return {}
+    scope = request.scope or holds.ONE_SERVICE
+    return {"hold": Hold(request.by, request.reason, scope, holds.asked_ms(view))}
+
+
+def place_hold_on_drain(view: View) -> dict[str, Any]:
+    return {**release(view), **place_hold(view)}
+
+
+def count_hold(view: View) -> dict[str, Any]:
+    """Write down how much of the time is over."""
+    hold = view.record.hold
+    spent_ms = holds.spent_ms(view.service, view.now_ms)
+    return {"hold": replace(hold, spent_ms=spent_ms) if hold else None}
+
+
+def lift_hold(_view: View) -> dict[str, Any]:
+    return {"hold": None}
 
 
 def _operation(view: View, kind: Kind) -> Operation:

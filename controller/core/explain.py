@@ -9,7 +9,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from config.timeliness import late_renewals, slow_fence
-from controller.core import approvals, maintenance
+from controller.core import approvals, holds, maintenance
+from controller.core import hold_conditions as h
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.facts import facts
@@ -68,6 +69,16 @@ class MaintenanceView(Struct, frozen=True):
     """Nothing else is the matter: the time is not over, and the primary commits."""
 
 
+class HoldView(Struct, frozen=True):
+    """An integrity hold, as it stands now."""
+
+    by: str
+    reason: str
+    scope: str
+    for_ms: int
+    left_ms: int
+
+
 class ApprovalView(Struct, frozen=True):
     """The leave to lose data that was given, as it stands now."""
 
@@ -117,6 +128,9 @@ class Explanation(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     """What works and may not do so in time, each with its mend."""
     maintenance: MaintenanceView | None = None
+    hold: HoldView | None = None
+    readiness: str = ""
+    """Why its people should stand ready: what keeps it from being moved. Empty when nothing."""
     loss_ms: int | None = None
     """The same loss as a time: between the last commit that the backup has for certain and the
     last that the primary may have made; None when unknown."""
@@ -158,6 +172,8 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         advice=_advice(view),
         warnings=_warnings(view),
         maintenance=_maintenance(view),
+        hold=_hold(view),
+        readiness=_readiness(view),
         loss_ms=view.loss_ms,
         approval=_approval(view),
     )
@@ -197,6 +213,18 @@ def _maintenance(view: View) -> MaintenanceView | None:
         may_stop=primary_acknowledged_alone(view),
         as_announced=left_ms > 0 and primary_proves(view),
     )
+
+
+def _hold(view: View) -> HoldView | None:
+    hold = view.record.hold
+    if hold is None:
+        return None
+    left_ms = holds.left_ms(view.service, view.now_ms)
+    return HoldView(hold.by, hold.reason, hold.scope, hold.for_ms, left_ms)
+
+
+def _readiness(view: View) -> str:
+    return h.on_hold.sentence(view) if view.record.hold else ""
 
 
 def _approval(view: View) -> ApprovalView | None:
@@ -275,6 +303,10 @@ OVERDUE_ADVICE = (
     "The maintenance of {backup} is {maintenance_left}: bring {backup} back ({backup_doing}), or "
     "announce more time: `saling maintenance begin --service {service} --for TIME --reason TEXT`."
 )
+ON_HOLD_ADVICE = (
+    "An integrity hold is on ({hold_by}; {hold_left}): find out whether the data of {primary} are "
+    "sound, then end it with `saling release {service}`. Until then nobody takes over."
+)
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
     "--loss-bytes {loss_bytes} --loss-seconds {loss_seconds} --reason TEXT`{more_people}.",
@@ -297,6 +329,9 @@ def _advice(view: View) -> str:
         text = FORGETFUL_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
+    stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
+    if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
+        text = ON_HOLD_ADVICE
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core import approvals, maintenance
+from controller.core import approvals, holds, maintenance
 from controller.core.view import View
 from protocol.windows import silence_ms
 
@@ -38,6 +38,7 @@ def facts(view: View) -> dict[str, str]:
         "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
         **approvals.facts(view),
         **maintenance.facts(view),
+        **holds.facts(view),
     }
 
 

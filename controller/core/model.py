@@ -120,6 +120,18 @@ class Maintenance(Struct, frozen=True):
     """Whether the backup was seen to go away since."""
 
 
+class Hold(Struct, frozen=True):
+    """An integrity hold: nobody takes over while it lasts, for the data may be damaged."""
+
+    by: str
+    reason: str
+    scope: str
+    """What it was placed on: `service`, `site:NAME` or `all`."""
+    for_ms: int
+    spent_ms: int = 0
+    """How much of the time was over when this was written; the rest is counted from then on."""
+
+
 class Record(Struct, frozen=True):
     """The one record of a service. Every change is a new revision, swapped in the store."""
 
@@ -147,6 +159,8 @@ class Record(Struct, frozen=True):
     approval: Approval | None = None
     maintenance: Maintenance | None = None
     """Only in ALONE, and only of the backup."""
+    hold: Hold | None = None
+    """In any phase but DRAINING."""
 
     @property
     def mode(self) -> Mode:
@@ -210,6 +224,8 @@ class ServiceState(Struct, frozen=True):
     """Start nonces that an Order may echo: the store was read after their Report."""
     maintenance_ms: int = 0
     """When this life took up the record's maintenance, or last wrote down its time."""
+    hold_ms: int = 0
+    """When this life took up the record's hold, or last wrote down its time."""
     approved_ms: int = -1
     """When the record's approval was given; -1 when another life of the controller took it."""
     marks: tuple[Mark, ...] = ()

@@ -115,6 +115,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         ordered_ms=now_ms,
         echoes={},
         maintenance_ms=now_ms,
+        hold_ms=now_ms,
     )
 
 
@@ -216,6 +217,9 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     if row is None and event.kind is Kind.RESUME and not service.record.paused:
         text = f"automatic failover of {service.record.service} is on already"
         return state, [Answer(event.id, True, text)]
+    if row is None and event.kind is Kind.RELEASE and service.record.hold is None:
+        text = f"no integrity hold is on {service.record.service}"
+        return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
     if event.dry_run:
@@ -272,6 +276,8 @@ def _enter(view: View, new: Record) -> ServiceState:
         service = replace(service, approved_ms=view.now_ms if new.approval else -1)
     if new.maintenance != old.maintenance:
         service = replace(service, maintenance_ms=view.now_ms)
+    if new.hold != old.hold:
+        service = replace(service, hold_ms=view.now_ms)
     if new.epoch != old.epoch or new.primary != old.primary:
         service = replace(
             service,

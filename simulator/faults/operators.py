@@ -62,7 +62,7 @@ VERBS = (
 
 def _draw(kind: Kind) -> Draw:
     def draw(fate: Fate) -> list[Strike]:
-        lasts_ms = fate.between(1, 40_000) if kind is Kind.BEGIN_MAINTENANCE else 0
+        lasts_ms = fate.between(1, 40_000) if kind in (Kind.BEGIN_MAINTENANCE, Kind.HOLD) else 0
         return [fate.strike(kind.value, fate.service().name, for_ms=lasts_ms)]
 
     return draw
@@ -101,6 +101,25 @@ def draw_maintenance(fate: Fate) -> list[Strike]:
     return strikes
 
 
+def draw_alarm(fate: Fate) -> list[Strike]:
+    """Files are being encrypted: everything is put on hold, a moment before or after a primary is
+    lost; sometimes somebody finds that it was nothing."""
+    service = fate.service()
+    record = fate.record(service)
+    names = [one.name for one in fate.world.services]
+    lasts_ms, after_ms = fate.between(1000, 40_000), fate.between(0, 4000)
+    strikes = [
+        fate.strike(Kind.HOLD.value, name, for_ms=lasts_ms, after_ms=after_ms) for name in names
+    ]
+    if record is not None and fate.may_strike(record.primary):
+        lost_ms = fate.duration_ms() + BOOT_MS
+        strikes.append(fate.strike("crash-host", record.primary, for_ms=lost_ms))
+    if fate.chance(0.4):
+        later_ms = after_ms + fate.duration_ms()
+        strikes += [fate.strike(Kind.RELEASE.value, name, after_ms=later_ms) for name in names]
+    return strikes
+
+
 def draw_two_at_once(fate: Fate) -> list[Strike]:
     """Two operators, one service, one moment; one of them only tries, or asks once more."""
     name, kinds = fate.service().name, tuple(Kind)
@@ -124,4 +143,5 @@ DRAWS: dict[str, Draw] = {
     **{kind.value: _draw(kind) for kind in Kind},
     Kind.APPROVE.value: draw_approve,
     "maintenance": draw_maintenance,
+    "alarm": draw_alarm,
 }

@@ -26,6 +26,7 @@ from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
+from tests.controller.core.holding import HOLD_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -168,6 +169,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
+    **HOLD_SITUATIONS,
 }
 
 
@@ -194,7 +196,7 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
 
 
 def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
-    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    rows = [r for r in TABLE if r.target is P.PROMOTING is not r.source]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
     assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
