@@ -56,7 +56,8 @@ async def site_frozen(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Un
     async def thaw() -> None:
         lab.thaw_site(site)
 
-    fault = Fault("site frozen, its clients not", lambda: lab.freeze_site(site), thaw)
+    name = _named("site frozen, its clients not", lab, watch.service)
+    fault = Fault(name, lambda: lab.freeze_site(site), thaw)
     return await _frozen(lab, watch, hold_s, site, fault)
 
 
@@ -64,7 +65,7 @@ async def engine_first(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
     """Likewise, but its engine goes on a second before its guard and its agent do."""
     site = await lab.primary_site(watch.service)
     fault = Fault(
-        "site frozen, its engine thawed 1 s before its guard",
+        _named("site frozen, its engine thawed 1 s before its guard", lab, watch.service),
         lambda: lab.freeze_site(site),
         lambda: _thaw_engine_first(lab, watch.service, site),
     )
@@ -85,7 +86,7 @@ async def engine_stuck(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
     with StuckEngine(lab.plan.site_directory(site) / "data" / watch.service) as stuck:
         async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
             seen = await told(watch, witness, hold_s, fault)
-    return _kernel_kept(seen, {TCP, SOCKET})
+    return _kept_out(seen, {TCP, SOCKET})
 
 
 async def _frozen(
@@ -99,8 +100,24 @@ async def _frozen(
     if not isinstance(lab, Lab):
         # A peer promises nothing of it.
         return seen
-    sync = lab.plan.service(watch.service).protection == "sync"
-    return _kernel_kept(seen, {TCP, SOCKET} if sync else {TCP})
+    if _is_sync(lab, watch.service):
+        return _kept_out(seen, {TCP, SOCKET})
+    # Without the kernel's door nobody promises what an engine does that wakes before its guard.
+    return _kept_out(seen, {TCP} if _has_door(lab, watch.service) else set())
+
+
+def _named(text: str, lab: UnkindGround, service: str) -> str:
+    """By what a row is told from those of other services."""
+    prefix = "sync: " if _is_sync(lab, service) else ""
+    return prefix + text + ("" if _has_door(lab, service) else ", no door of the kernel")
+
+
+def _is_sync(lab: UnkindGround, service: str) -> bool:
+    return lab.plan.service(service).protection == "sync"
+
+
+def _has_door(lab: UnkindGround, service: str) -> bool:
+    return lab.plan.service(service).fences.get("nftables") == "required"
 
 
 async def _thaw_engine_first(lab: Lab, service: str, site: str) -> None:
@@ -112,7 +129,7 @@ async def _thaw_engine_first(lab: Lab, service: str, site: str) -> None:
     lab.thaw_site(site)
 
 
-def _kernel_kept(seen: Unkind, ways: set[str]) -> Unkind:
+def _kept_out(seen: Unkind, ways: set[str]) -> Unkind:
     """With what must not be: no takeover, or an acknowledgement after it by one of these ways."""
     found = [] if seen.failed_over else ["nothing failed over"]
     found += [
