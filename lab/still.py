@@ -107,9 +107,10 @@ async def _frozen(
 
 
 def _named(text: str, lab: UnkindGround, service: str) -> str:
-    """By what a row is told from those of other services."""
+    """By what a row is told from those of other services; a peer's is named as ours."""
     prefix = "sync: " if _is_sync(lab, service) else ""
-    return prefix + text + ("" if _has_door(lab, service) else ", no door of the kernel")
+    bare = isinstance(lab, Lab) and not _has_door(lab, service)
+    return f"{prefix}{text}{', no door of the kernel' if bare else ''}"
 
 
 def _is_sync(lab: UnkindGround, service: str) -> bool:
