@@ -159,6 +159,16 @@ class Seen(Struct, frozen=True):
 
     report: ReplicaReport
     at_ms: int
+    primary_bytes: int = -1
+    """Of the backup: how far the primary was at the least at the moment that this tells of; -1
+    when that is not known."""
+
+
+class Word(Struct, frozen=True):
+    """A position of the primary, and when it was heard."""
+
+    position_bytes: int
+    at_ms: int
 
 
 class ServiceState(Struct, frozen=True):
@@ -196,6 +206,8 @@ class ServiceState(Struct, frozen=True):
     """Start nonces that an Order may echo: the store was read after their Report."""
     maintenance_ms: int = 0
     """When this life took up the record's maintenance, or last wrote down its time."""
+    heard_positions: tuple[Word, ...] = ()
+    """The last positions of the primary in this epoch that anybody told, the oldest first."""
 
 
 class State(Struct, frozen=True):
