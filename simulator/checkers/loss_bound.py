@@ -44,10 +44,12 @@ class LossBounded(Watch):
         if not lost_bytes or service not in self._accepted_bytes:
             return
         if (service, epoch) in self._whole:
-            raise Broken("I4", f"{service}: lost {lost_bytes} bytes, though it had the whole log")
+            text = f"{service}: lost {lost_bytes} bytes, though it had the whole log"
+            raise Broken("I4", text, service)
         accepted = self._accepted_bytes[service]
         if lost_bytes > accepted + self._blurs_bytes[service]:
-            raise Broken("I4", f"{service}: lost {lost_bytes} bytes, {accepted} were accepted")
+            text = f"{service}: lost {lost_bytes} bytes, {accepted} were accepted"
+            raise Broken("I4", text, service)
 
 
 def _approved_bytes(record: Record) -> int:
