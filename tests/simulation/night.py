@@ -20,8 +20,11 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        write_bytes: int = 500,
     ) -> None:
-        service = ServiceSetting("s1", "alpha", "bravo", lease, protection, loss_bound_bytes)
+        service = ServiceSetting(
+            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, write_bytes=write_bytes
+        )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
 
