@@ -23,6 +23,7 @@ from simulator.setting import LEASES, WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike, seconds
 
 DASHES = "----"
+TIERS = ("strategis", "tinggi", "rendah")
 
 
 @dataclass
@@ -113,10 +114,12 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, "async", "sync", "bound", "writes")
+    known = (*LEASES, *TIERS, "async", "sync", "bound", "writes")
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
+    if word in TIERS:
+        return replace(service, tier=word)
     if word == "bound":
         return replace(service, loss_bound_bytes=words.size_bytes())
     if word == "writes":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.simulation.mutants import (
     fences,
     history,
+    holds,
     leases,
     losses,
     membership,
@@ -18,7 +19,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, promotion, membership, restarts, losses, switchovers, records, operators,
-    history,
+    history, holds,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
