@@ -21,9 +21,17 @@ class Night:
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
+        write_bytes: int = 500,
     ) -> None:
         service = ServiceSetting(
-            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, tier=tier
+            "s1",
+            "alpha",
+            "bravo",
+            lease,
+            protection,
+            loss_bound_bytes,
+            write_bytes=write_bytes,
+            tier=tier,
         )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
