@@ -48,7 +48,7 @@ def _asked(kind: Kind) -> Condition:
 
 def _backup_stands(view: View) -> bool:
     report = view.backup_now
-    if report is None or report.cannot_promise:
+    if report is None or not view.may_take_over(report):
         return False
     return report.role is Role.STANDBY and view.is_copy(report)
 
@@ -269,13 +269,13 @@ backup_follows = Condition(
 )
 backup_fit = Condition(
     "backup_fit",
-    lambda v: v.backup is not None and not v.backup.unfit,
+    lambda v: not v.unfit,
     "{backup} has what {primary} needs",
     "{backup} is not fit to take over: {unfit}",
 )
 backup_unfit = Condition(
     "backup_unfit",
-    lambda v: v.backup is not None and bool(v.backup.unfit),
+    lambda v: v.backup is not None and bool(v.unfit),
     backup_fit.no,
     backup_fit.yes,
 )

@@ -11,6 +11,7 @@ from msgspec import Struct
 from config.timeliness import late_renewals, slow_fence
 from controller.core import maintenance
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
+from controller.core.disk_conditions import backup_disk_full, primary_disk_low
 from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
@@ -142,7 +143,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
 
 
 def _warnings(view: View) -> tuple[str, ...]:
-    """By the measurements of the agents that are heard."""
+    """By what the agents that are heard have measured."""
     terms, texts = view.record.terms, []
     if view.primary is not None:
         gap_ms = view.primary.renewal_gap_p999_ms
@@ -150,6 +151,7 @@ def _warnings(view: View) -> tuple[str, ...]:
     for agent, told in ((view.record.primary, view.primary), (view.record.backup, view.backup)):
         if told is not None:
             texts.append(slow_fence(agent, told.kill_p999_ms, terms))
+            texts.append(f"the disk of {agent} is low: {told.disk_low}" if told.disk_low else "")
     return tuple(filter(None, texts))
 
 
@@ -208,6 +210,14 @@ UNFIT_ADVICE = (
     "If {primary} falls silent, {backup} takes over all the same, but it is not fit: {unfit}. Mend "
     "this first; until then no switchover is done."
 )
+FULL_ADVICE = (
+    "{backup} cannot take over, for its disk is full: free space there, and it goes on by itself "
+    "({backup_disk})."
+)
+FILLING_ADVICE = (
+    "The disk of {primary} fills ({primary_disk}): free space there, or move the service before it "
+    "stops: `saling switchover {service}` (its policy is `disk_filling: {disk_filling}`)."
+)
 FORGETFUL_ADVICE = (
     "{backup} cannot take over, for it cannot write what it promises: free or mend its state "
     "directory, and it goes on by itself ({backup_doing})."
@@ -250,8 +260,10 @@ HELD_ADVICE = {
 def _advice(view: View) -> str:
     record = view.record
     text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
-    if record.phase is Phase.PROTECTED and view.backup and view.backup.unfit:
+    if record.phase is Phase.PROTECTED and view.backup and view.unfit:
         text = UNFIT_ADVICE
+    if record.phase is Phase.PROTECTED and primary_disk_low(view):
+        text = FILLING_ADVICE
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
     awaited = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN)
@@ -259,6 +271,8 @@ def _advice(view: View) -> str:
         text = FORGETFUL_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
+    if awaited and backup_disk_full(view):
+        text = FULL_ADVICE
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
@@ -268,7 +282,10 @@ def _advice(view: View) -> str:
         text = DEAD_ADVICE
     loss = view.loss_bytes
     return text.format(
-        **facts(view), loss_bytes=0 if loss is None else loss, primary_doing=doing(view.primary)
+        **facts(view),
+        loss_bytes=0 if loss is None else loss,
+        primary_doing=doing(view.primary),
+        disk_filling=view.spec.disk_filling.value,
     )
 
 

@@ -13,6 +13,9 @@ writes without a lease, have no row to COUNTDOWN. The only way from them to PROT
 primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
 and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
 
+A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
+begin, or leads from PROTECTED to ALONE as the loss of a backup does.
+
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
@@ -21,11 +24,13 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 from __future__ import annotations
 
 from controller.core import conditions as c
+from controller.core import disk_conditions as d
 from controller.core import maintenance_conditions as m
 from controller.core.conditions import held_for, not_held_for
 from controller.core.effects import (
     adopt,
     approve,
+    begin_disk_handover,
     begin_failover,
     begin_maintenance,
     begin_switchover,
@@ -114,6 +119,22 @@ TABLE: tuple[Row, ...] = (
         "{backup} is lost ({backup_doing}); {primary} stands alone, and needs no lease, for "
         "nobody could take over",
         release,
+    ),
+    Row(
+        "backup_disk_full", P.PROTECTED, P.ALONE, (d.backup_disk_full, c.primary_proves),
+        "the disk of {backup} is full ({backup_disk}), so that it could not take over; {primary} "
+        "stands alone",
+        release,
+    ),
+    Row(
+        "disk_filling", P.PROTECTED, P.DRAINING,
+        (
+            d.moves_when_filling, d.primary_disk_low, d.backup_has_room, d.drain_is_rested,
+            c.primary_proves, c.primary_can_promise, c.backup_follows, c.backup_fit, c.not_paused,
+        ),
+        "the disk of {primary} fills ({primary_disk}) and {backup} has room ({backup_free} free); "
+        "{primary} stops in order before it is full",
+        begin_disk_handover,
     ),
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.core import loss
+from controller.core import disks, loss
 from controller.core.events import Requested
 from controller.core.model import (
     LastWord,
@@ -114,6 +114,15 @@ class View:
         return wanted and self.primary_now is not None
 
     @property
+    def unfit(self) -> str:
+        """What keeps the backup from being trusted with the service; empty if nothing does."""
+        backup = self.backup
+        if backup is None:
+            return "it is not heard"
+        low = f"its disk is low: {backup.disk_low}" if backup.disk_low else ""
+        return "; ".join(filter(None, (backup.unfit, low)))
+
+    @property
     def lag_bytes(self) -> int | None:
         return loss.lag_bytes(self.service)
 
@@ -126,11 +135,15 @@ class View:
         """Whether a report speaks of a copy of this very service."""
         return report.system_identifier in ("", self.record.system_identifier)
 
+    def may_take_over(self, report: ReplicaReport) -> bool:
+        """Whether a copy could keep what it promises, and write what a promotion writes."""
+        return not report.cannot_promise and not disks.is_full(report)
+
     def follows_closely(self, report: ReplicaReport | None) -> bool:
         """Whether a backup streams, and near enough to be trusted with the service."""
         if report is None or report.role is not Role.STANDBY or not report.streaming:
             return False
-        if report.cannot_promise:
+        if not self.may_take_over(report):
             return False
         lag = self.lag_bytes
         near = max(FOLLOW_CLOSELY_BYTES, self.spec.loss_bound_bytes // 2)

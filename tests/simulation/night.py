@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import Protection
+from controller.core.model import DiskFilling, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
@@ -20,8 +20,12 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        moves: bool = False,
     ) -> None:
-        service = ServiceSetting("s1", "alpha", "bravo", lease, protection, loss_bound_bytes)
+        service = ServiceSetting(
+            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes,
+            disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
+        )  # fmt: skip
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
 

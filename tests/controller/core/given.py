@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from controller.core.events import Kind, RenewCame, ReportCame, Requested
 from controller.core.model import (
+    DiskFilling,
     HeldFor,
     Phase,
     Protection,
@@ -27,6 +28,8 @@ UID = "paspor"
 NOW = 1_000_000
 TERMS = LeaseTerms(2000, 400, 300, 1000, 3000, 1000)
 SYSTEM = "7301"
+MIB = 2**20
+LOW = "/srv/data: 500.0 MiB free of 20.0 GiB, the floor is 1.0 GiB"
 
 
 def spec(**changes: Any) -> ServiceSpec:
@@ -127,6 +130,14 @@ class Given:
         if told:
             reports[agent] = Seen(told, NOW - age_ms)
         return self.seen(reports=reports)
+
+
+def filling(**backup: Any) -> Given:
+    """The primary's disk fills, its backup has room, and the service is to be moved then."""
+    given = Given(Phase.PROTECTED)
+    given.seen(spec=replace(given.spec, disk_filling=DiskFilling.SWITCHOVER))
+    given.primary(primary_report(disk_low=LOW, disk_free_bytes=500 * MIB))
+    return given.backup(backup_report(**({"disk_free_bytes": 1000 * MIB} | backup)))
 
 
 def said(agent: str, *reports: ReplicaReport) -> ReportCame:

@@ -25,7 +25,17 @@ from controller.core.phases import ROWS_FROM, TABLE, first_row
 from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
-from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
+from tests.controller.core.given import (
+    LOW,
+    MIB,
+    NOW,
+    TERMS,
+    B,
+    Given,
+    backup_report,
+    filling,
+    primary_report,
+)
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -76,6 +86,10 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         Given(P.PROTECTED, paused="by siti").silent().asked(Kind.FAILOVER)
     ),
     ("backup_lost", P.PROTECTED): lambda: Given(P.PROTECTED).backup(backup_report(), 9000),
+    ("backup_disk_full", P.PROTECTED): lambda: Given(P.PROTECTED).backup(
+        backup_report(disk_low=LOW, disk_free_bytes=MIB)
+    ),
+    ("disk_filling", P.PROTECTED): filling,
     ("drained", P.DRAINING): lambda: Given(P.DRAINING).primary(
         primary_report(role=Role.DOWN, released=True, writable=False)
     ),

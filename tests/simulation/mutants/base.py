@@ -90,9 +90,15 @@ def drop_rows(patch: Patch, *names: str) -> None:
 
 def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]) -> None:
     """Ask something else where this condition is asked, in the table and beyond."""
+    change_row_conditions(patch, condition, test)
+    mutant = replace(condition, test=test)
+    patch.setattr(conditions, condition.name, mutant)
+
+
+def change_row_conditions(patch: Patch, condition: Condition, test: Callable[[View], bool]) -> None:
+    """Ask something else where the table asks this condition."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    patch.setattr(conditions, condition.name, mutant)
 
 
 def always(patch: Patch, condition: Condition) -> None:

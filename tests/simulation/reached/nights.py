@@ -225,6 +225,19 @@ DISKS_AND_RESTARTS = (
     ),
 )  # fmt: skip
 
+DATA_FILLS = (
+    Night(Strike(9_000, "fill-data", ("alpha", "s1", "9000"), 15_000), moves=True),
+    Night(
+        Strike(8_000, "fill-data", ("bravo", "s1", "12000"), 15_000),
+        Strike(9_000, "fill-data", ("alpha", "s1", "15000"), 15_000),
+        moves=True,
+    ),
+    Night(
+        Strike(8_000, "cut", ("alpha", "hub"), 9_000),
+        Strike(10_000, "fill-data", ("bravo", "s1", "100"), 6_000),
+    ),
+)
+
 NIGHTS = (
-    *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS
+    *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *DATA_FILLS
 )  # fmt: skip
