@@ -61,6 +61,8 @@ WAITING_LIMIT = 64
 LEASE_LIMIT_MS = 3_600_000
 POLL_MS = 50
 DYING_POLL_MS = 1
+QUICK_MS = 2000
+"""An engine that outlives its kill for longer hangs in the kernel: it is looked for less often."""
 IDLE_POLL_MS = 500
 LOCK_LIMIT_MS = 3000
 
@@ -118,7 +120,8 @@ class Guard:
 
     def _timeout_s(self) -> float:
         if self._engine and self._engine.ending():
-            return DYING_POLL_MS / 1000
+            quick = self._engine.ending_ms() < QUICK_MS
+            return (DYING_POLL_MS if quick else POLL_MS) / 1000
         if self._permission != "leased":
             return (POLL_MS if self._engine else IDLE_POLL_MS) / 1000
         left_ns = self._deadline_ms * 1_000_000 - time.clock_gettime_ns(time.CLOCK_BOOTTIME)

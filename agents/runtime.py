@@ -132,9 +132,9 @@ class Unit:
         told = report(self.worker.settled, at_ms)
         slots = self.slots.problem or self.slots.others
         disk = self._state_disk.problem
-        urgent = (self.worker.problem, disk, self.keeper.problem, self.watch.problem)
+        urgent = (self.worker.problem, disk, self.keeper.stuck, self.keeper.problem)
         slow = (self.stranded.problem, slots, self.upkeep.problem, self.disk.problem)
-        beside = (*urgent, *slow)
+        beside = (*urgent, self.watch.problem, *slow)
         problem = told.problem or next((text for text in beside if text), "")
         return replace(
             told,
