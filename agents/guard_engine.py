@@ -27,6 +27,7 @@ START_LIMIT_MS = 2000
 
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
 _PR_SET_PDEATHSIG = 1
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -74,6 +75,9 @@ def namespaces_allowed() -> bool:
 FIRST_ALONE_MS = 20
 """So long the kill of a namespace's process 1 may take before each of its processes is killed."""
 EACH_AGAIN_MS = 100
+QUICK_MS = 2000
+"""One that outlives its kill for longer hangs in the kernel: it is looked for less often."""
+QUICK_LOOK_MS, SLOW_LOOK_MS = 1, 50
 
 
 class EngineLock:
@@ -165,6 +169,8 @@ class Command:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.set_inheritable(lock, True)
+            # What the guard may do to the kernel's rules is none of the engine's business.
+            libc_call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
             for number in (*SIGNALS.values(), signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.execve(self.argv[0], self.argv, self.env)
@@ -308,6 +314,10 @@ class Engine:
     def ending_ms(self) -> int:
         """Since the kill; 0 where it ended by itself."""
         return boottime_ms() - self.killed_ms if self.dying else 0
+
+    def look_again_ms(self) -> int:
+        """How soon to look whether it is gone."""
+        return QUICK_LOOK_MS if self.ending_ms() < QUICK_MS else SLOW_LOOK_MS
 
     def gone(self) -> bool:
         """No process of it is left. The end of process 1 comes after that of its namespace."""

@@ -16,9 +16,11 @@ from typing import Protocol
 
 import structlog
 
+from agents.core.actions import PermitLease
 from agents.core.events import EngineExited, Event, GuardState
 from agents.core.model import Permit
 from agents.engines.base import Engine, EngineError
+from agents.fencing import Fencing
 from agents.guard_client import (
     EngineExit,
     Fence,
@@ -28,6 +30,7 @@ from agents.guard_client import (
     GuardGone,
     GuardRefused,
     GuardStatus,
+    LayerStatus,
     now_ms,
 )
 from agents.jobs import Fresh
@@ -61,7 +64,9 @@ class Guard(Protocol):
 
     async def status(self, timeout_ms: int = 1000) -> GuardStatus: ...
 
-    async def lease(self, deadline_ms: int, timeout_ms: int = 1000) -> int: ...
+    async def fences(self, timeout_ms: int = 3000, **wanted: object) -> tuple[LayerStatus, ...]: ...
+
+    async def lease(self, deadline_ms: int, timeout_ms: int = 1000, **more: int) -> int: ...
 
     async def alone(self) -> None: ...
 
@@ -81,8 +86,10 @@ class Keeper:
         put: Callable[[Event], None],
         fresh: Fresh,
         metrics: Metrics,
+        fencing: Fencing,
     ) -> None:
         self._service = service
+        self.fencing = fencing
         self._guard = guard
         self._engine = engine
         self._put = put
@@ -91,7 +98,7 @@ class Keeper:
         self._engine_pid: int | None = None
         self._asked = asyncio.Event()
         self._silent_looks = 0
-        self._ending = Ending(service)
+        self.ending = Ending(service)
         self._exits = 0
         self._permit_end_ms = 0
         self._bounded = True
@@ -99,11 +106,6 @@ class Keeper:
         self.problem = ""
         """Why there is no guard; empty while there is one."""
         guard.add_listener(self._hear)
-
-    @property
-    def stuck(self) -> str:
-        """That its engine outlives its kill; empty when it does not."""
-        return self._ending.stuck
 
     async def run(self) -> None:
         """Keep a guard alive, until cancelled."""
@@ -142,15 +144,22 @@ class Keeper:
         """Ask the guard what it allows, and tell the rules."""
         self._asked.set()
 
-    async def allow_until(self, end_ms: int) -> None:
+    async def allow_until(self, permit: PermitLease) -> None:
         """Extend the permit. When that fails, the rules are told what is in force.
 
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
-        taken = await self._extend(self._guard.lease(end_ms, self._extend_limit_ms()))
+        lease = {
+            "end_ms": permit.lease_end_ms,
+            "asked_ms": permit.asked_ms,
+            "ttl_ms": permit.ttl_ms,
+        }
+        taken = await self._extend(
+            self._guard.lease(permit.end_ms, self._extend_limit_ms(), **lease)
+        )
         if taken:
-            self._permit_end_ms = end_ms
+            self._permit_end_ms = permit.end_ms
             self._metrics.renewed(self._service, now_ms())
         if not taken and not self._bounded:
             await self.close()
@@ -165,14 +174,12 @@ class Keeper:
     async def close(self) -> None:
         """The fence: returns when no process of a writable engine is left."""
         self._metrics.timings(self._service).interrupted()
-        with self._ending:
-            while True:
-                if await self._closed():
-                    return
-                await asyncio.sleep(CLOSE_PAUSE_S)
+        with self.ending:
+            while not await self._closed():
+                self.ending.tell()
 
     async def _closed(self) -> bool:
-        """One try; whether it is over."""
+        """One try, and a pause after it where it is not over; whether it is."""
         try:
             await self._guard.close_permission(CLOSE_LIMIT_MS)
             return True
@@ -180,7 +187,7 @@ class Keeper:
             pass
         except GuardBusy:
             if not await self._stands_still():
-                self._ending.tell()
+                await asyncio.sleep(CLOSE_PAUSE_S)
                 return False
             self._guard.end()
         await self._end_leftovers()
@@ -231,6 +238,12 @@ class Keeper:
             await asyncio.sleep(RETRY_S)
 
     async def _answering(self) -> GuardStatus:
+        """One that was told of its fences, so that it acknowledges no lease without them."""
+        status = await self._any_guard()
+        await self.fencing.configure(self._guard)
+        return status
+
+    async def _any_guard(self) -> GuardStatus:
         try:
             return await self._guard.status(LOOK_LIMIT_MS)
         except GuardBusy:
@@ -310,6 +323,8 @@ class Keeper:
         self._answered()
         if status.pid != pid:
             return False
+        self.fencing.heard(status.layers)
+        await self.fencing.keep(self._guard)
         if self._exits != exits:
             # An exit was told meanwhile: this answer is older than what is known.
             return True
@@ -323,7 +338,7 @@ class Keeper:
 
     async def _end_leftovers(self) -> None:
         """Returns when no process of the engine is left."""
-        with self._ending:
+        with self.ending:
             while True:
                 try:
                     await self._engine.end_processes()

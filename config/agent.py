@@ -5,6 +5,7 @@ Sizes are bytes and say so in their names; relative paths start at the file's di
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -43,6 +44,19 @@ class UpstreamTls(Declared):
     key: FilePath | None = None
 
 
+Demand = Literal["required", "if_present", "off"]
+
+
+class Fences(Declared):
+    """The layers outside the guard that end the right to write when the lease does."""
+
+    nftables: Demand = "if_present"
+    """The kernel drops the engine's packets at the deadline; needs CAP_NET_ADMIN."""
+    watchdog: Demand = "off"
+    """A device that resets the whole host when the engine outlives its lease."""
+    watchdog_device: FilePath = Path("/dev/watchdog")
+
+
 class LocalService(Declared):
     """One engine on this host."""
 
@@ -76,6 +90,7 @@ class LocalService(Declared):
     """The disk of the data is low below this; if left out, below a twentieth of it or 1 GiB."""
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict)
     """More settings for the engine, each value as text."""
+    fences: Fences = Fences()
 
 
 class AgentConfig(Declared):

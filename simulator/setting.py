@@ -30,6 +30,7 @@ class ServiceSetting(Struct, frozen=True):
     loss_bound_bytes: int = 16 * 1024 * 1024
     write_every_ms: int = 50
     write_bytes: int = 500
+    tier: str = "rendah"
     disk_filling: DiskFilling = DiskFilling.ALARM
 
     @property
@@ -53,6 +54,7 @@ class ServiceSetting(Struct, frozen=True):
             ),
             protection=self.protection,
             loss_bound_bytes=self.loss_bound_bytes,
+            tier=self.tier,
             disk_filling=self.disk_filling,
         )
 

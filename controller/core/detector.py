@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from controller.core.loss import marked
 from controller.core.view import View
 from protocol.messages import Role
 
 
 def watched(view: View) -> View:
     """The view, with what was to be noted of the backup and of a fence by now."""
-    service = view.service
+    service = marked(view.service)
     ailing_ms = -1 if _streams(view) else _since(service.ailing_since_ms, view.now_ms)
     close = view.follows_closely(view.backup)
     following_ms = _since(service.following_since_ms, view.now_ms) if close else -1
@@ -23,7 +24,7 @@ def watched(view: View) -> View:
         # It stays so for this revision: a promise.
         fenced_ms = _since(fenced_ms, view.now_ms)
     known = (service.ailing_since_ms, service.following_since_ms, service.fenced_since_ms)
-    if (ailing_ms, following_ms, fenced_ms) == known:
+    if (ailing_ms, following_ms, fenced_ms) == known and service is view.service:
         return view
     noted = replace(
         service,

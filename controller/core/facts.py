@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core import disks, maintenance
+from controller.core import approvals, disks, holds, maintenance
 from controller.core.view import View
 from protocol.windows import silence_ms
 
@@ -37,7 +37,9 @@ def facts(view: View) -> dict[str, str]:
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "unfit": view.unfit or "nothing",
         **disks.facts(view),
+        **approvals.facts(view),
         **maintenance.facts(view),
+        **holds.facts(view),
     }
 
 

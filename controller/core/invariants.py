@@ -35,6 +35,9 @@ def check_change(old: Record, new: Record) -> None:
     if new.maintenance is not None:
         of_backup = new.phase is Phase.ALONE and new.maintenance.agent == new.backup
         _demand(of_backup, old, new, "only a backup whose primary stands alone is in maintenance")
+    if old.hold is not None:
+        begins = new.phase in (Phase.DRAINING, Phase.COUNTDOWN) and new.phase is not old.phase
+        _demand(not (promotes or begins), old, new, "under an integrity hold nobody is moved")
     if new.phase is Phase.PROTECTED:
         leased = old.phase in (*LEASED_PHASES, Phase.ARMING)
         _demand(leased, old, new, "only a primary that wants a lease becomes PROTECTED")

@@ -98,15 +98,22 @@ class LastWord(Struct, frozen=True):
     rate_bytes_s: int
     exposed_ms: int
     """How long it may have gone on committing after that word, at most."""
+    behind_ms: int = -1
+    """How long before that word the backup had all that was committed until then, at the
+    latest; -1 when unknown."""
 
 
 class Approval(Struct, frozen=True):
-    """An operator's leave to lose data, good for one epoch and one loss."""
+    """An operator's leave to lose data, good for one epoch, one loss and one failover."""
 
     by: str
     epoch: int
     loss_bytes: int
     reason: str = ""
+    loss_ms: int = -1
+    """The same loss as a time of commits; -1 where none was named."""
+    second: str = ""
+    """Who else said the same, where it takes two people."""
 
 
 class Maintenance(Struct, frozen=True):
@@ -120,6 +127,18 @@ class Maintenance(Struct, frozen=True):
     """How much of the time was over when this was written; the rest is counted from then on."""
     away: bool = False
     """Whether the backup was seen to go away since."""
+
+
+class Hold(Struct, frozen=True):
+    """An integrity hold: nobody takes over while it lasts, for the data may be damaged."""
+
+    by: str
+    reason: str
+    scope: str
+    """What it was placed on: `service`, `site:NAME` or `all`."""
+    for_ms: int
+    spent_ms: int = 0
+    """How much of the time was over when this was written; the rest is counted from then on."""
 
 
 class Record(Struct, frozen=True):
@@ -149,6 +168,8 @@ class Record(Struct, frozen=True):
     approval: Approval | None = None
     maintenance: Maintenance | None = None
     """Only in ALONE, and only of the backup."""
+    hold: Hold | None = None
+    """In any phase but DRAINING."""
 
     @property
     def mode(self) -> Mode:
@@ -161,6 +182,13 @@ class Record(Struct, frozen=True):
 
 
 LEASED_PHASES = (Phase.PROTECTED, Phase.DRAINING, Phase.COUNTDOWN)
+
+
+class Mark(Struct, frozen=True):
+    """Where the log of the primary ended when it was heard, at one moment."""
+
+    position_bytes: int
+    heard_ms: int
 
 
 class Seen(Struct, frozen=True):
@@ -207,6 +235,14 @@ class ServiceState(Struct, frozen=True):
     """When this life took up the record's maintenance, or last wrote down its time."""
     drain_given_up_ms: int = -1
     """When this life last saw a drain being given up; -1 if it never did."""
+    hold_ms: int = 0
+    """When this life took up the record's hold, or last wrote down its time."""
+    approved_ms: int = -1
+    """When the record's approval was given; -1 when another life of the controller took it."""
+    marks: tuple[Mark, ...] = ()
+    """Some positions of the primary that the backup has not reached yet, the oldest first."""
+    caught_up_ms: int = -1
+    """The backup has all that was committed before this; -1 when not known."""
 
 
 class State(Struct, frozen=True):

@@ -14,31 +14,37 @@ primary that acknowledged, under the present revision, that it wants a lease aga
 and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
 
 A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
-begin, or leads from PROTECTED to ALONE as the loss of a backup does.
+begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
 
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
+
+An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
+PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 """
 
 from __future__ import annotations
 
+from controller.core import approval_conditions as a
 from controller.core import conditions as c
-from controller.core import disk_conditions as d
+from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
 from controller.core.conditions import held_for, not_held_for
+from controller.core.disk_rows import DISK_ROWS
 from controller.core.effects import (
     adopt,
     approve,
-    begin_disk_handover,
     begin_failover,
     begin_maintenance,
     begin_switchover,
     count_maintenance,
+    end_approval,
     end_maintenance,
     hold,
     hold_restored,
     learn_identity,
+    note_approval,
     note_away,
     pause,
     promote,
@@ -48,6 +54,7 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
+from controller.core.hold_rows import HOLD_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.row import DONE, GIVEN_UP, Row
 from controller.core.view import View
@@ -86,14 +93,14 @@ TABLE: tuple[Row, ...] = (
         "switchover", P.PROTECTED, P.DRAINING,
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
-            c.backup_fit,
+            c.backup_fit, h.not_on_hold,
         ),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
     Row(
         "primary_gave_up", P.PROTECTED, P.COUNTDOWN,
-        (c.primary_gave_up, c.backup_stands, c.not_paused),
+        (c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold),
         "{primary} says that its engine is dead and not soon back; leases are extended no more",
         begin_failover,
     ),
@@ -101,7 +108,7 @@ TABLE: tuple[Row, ...] = (
         "primary_silent", P.PROTECTED, P.COUNTDOWN,
         (
             c.primary_silent, c.primary_had_time, c.backup_hears_nothing, c.backup_stands,
-            c.not_paused,
+            c.not_paused, h.not_on_hold,
         ),
         "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
         "leases are extended no more",
@@ -109,7 +116,10 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "failover_asked", P.PROTECTED, P.COUNTDOWN,
-        (c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands),
+        (
+            c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands,
+            h.not_on_hold,
+        ),
         "an operator asks for a failover from {primary}, silent for {silence}; leases are "
         "extended no more",
         begin_failover,
@@ -120,22 +130,7 @@ TABLE: tuple[Row, ...] = (
         "nobody could take over",
         release,
     ),
-    Row(
-        "backup_disk_full", P.PROTECTED, P.ALONE, (d.backup_disk_full, c.primary_proves),
-        "the disk of {backup} is full ({backup_disk}), so that it could not take over; {primary} "
-        "stands alone",
-        release,
-    ),
-    Row(
-        "disk_filling", P.PROTECTED, P.DRAINING,
-        (
-            d.moves_when_filling, d.primary_disk_low, d.backup_has_room, d.drain_is_rested,
-            c.primary_proves, c.primary_can_promise, c.backup_follows, c.backup_fit, c.not_paused,
-        ),
-        "the disk of {primary} fills ({primary_disk}) and {backup} has room ({backup_free} free); "
-        "{primary} stops in order before it is full",
-        begin_disk_handover,
-    ),
+    *DISK_ROWS,
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
         "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands),
@@ -186,7 +181,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
-        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable),
+        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
         promote,
@@ -294,7 +289,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,
-        (c.asked_approve, held_for(HeldFor.RESTORED), c.approval_names_epoch, c.both_heard),
+        (c.asked_approve, held_for(HeldFor.RESTORED), a.approval_names_epoch, c.both_heard),
         "what the agents know is accepted by {request}; both replicas must take this revision "
         "first",
         adopt,
@@ -318,16 +313,40 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "log_arrived", P.HELD, P.PROMOTING,
-        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused),
+        (
+            held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused,
+            h.not_on_hold,
+        ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
         promote,
     ),
     Row(
         "loss_approved", P.HELD, P.COUNTDOWN,
-        (c.asked_approve, held_for(HeldFor.LOSS), c.approval_fits),
+        (
+            c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.enough_people,
+            h.not_on_hold,
+        ),
         "a loss of {loss} is accepted by {request}; the failover goes on",
         approve,
+    ),
+    Row(
+        "loss_approved_by_one", P.HELD, P.HELD,
+        (
+            c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.first_of_two,
+            h.not_on_hold,
+        ),
+        "a loss of {asked_loss} is accepted by {request}; the tier is {tier}: within "
+        "{approval_lasts} somebody else must say the same",
+        note_approval, aside=True,
+    ),
+    *(
+        Row(
+            "approval_ended", phase, phase, (a.approval_ended,),
+            "the approval by {approved_by} ended unused, for {approval_over}",
+            end_approval, aside=True,
+        )
+        for phase in (P.HELD, P.COUNTDOWN)
     ),
     # What changes no phase.
     *(
@@ -360,6 +379,7 @@ TABLE: tuple[Row, ...] = (
         )
         for phase in SETTLED
     ),
+    *HOLD_ROWS,
 )  # fmt: skip
 
 

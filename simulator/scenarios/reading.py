@@ -25,6 +25,7 @@ from simulator.strike import Strike, seconds
 DASHES = "----"
 MOVES = "moves-when-filling"
 """The service is to be moved when the disk of its primary fills."""
+TIERS = ("strategis", "tinggi", "rendah")
 
 
 @dataclass
@@ -115,10 +116,12 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, "async", "sync", "bound", "writes", MOVES)
+    known = (*LEASES, *TIERS, "async", "sync", "bound", "writes", MOVES)
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
+    if word in TIERS:
+        return replace(service, tier=word)
     if word == MOVES:
         return replace(service, disk_filling=DiskFilling.SWITCHOVER)
     if word == "bound":

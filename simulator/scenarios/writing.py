@@ -39,8 +39,9 @@ def _world(setting: Setting) -> list[str]:
 
 def _service(service: ServiceSetting) -> str:
     moves = f", {MOVES}" if service.disk_filling is DiskFilling.SWITCHOVER else ""
+    tier = f" {service.tier}," if service.tier != ServiceSetting.tier else ""
     return (
-        f"service {service.name} at {service.primary} backed by {service.backup}, "
+        f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
         f"{service.lease}, {service.protection.value}, bound {service.loss_bound_bytes}B, "
         f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}"
     )

@@ -18,6 +18,7 @@ from agents.jobs import Fresh
 from agents.keeper import Keeper
 from agents.metrics import Metrics
 from lab.stuck import StuckEngine, why_not
+from tests.agents.guard_bench import unfenced
 from tests.contracts.conftest import MakeSite, until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -37,7 +38,7 @@ async def test_a_fence_waits_for_an_engine_that_no_kill_ends_and_says_so_and_it_
     await site.start_as_primary(template)
     await site.script("CREATE TABLE t (n int)")
     engine, metrics = site.engine, Metrics("batam-1", "batam")
-    keeper = Keeper("orders", engine.guard, engine, told.append, Fresh(), metrics)
+    keeper = Keeper("orders", engine.guard, engine, told.append, Fresh(), metrics, unfenced())
     writer = await asyncpg.connect(
         host=str(site.config.sockets), port=site.config.port, user="saling", database="postgres"
     )
@@ -55,7 +56,7 @@ async def test_a_fence_waits_for_an_engine_that_no_kill_ends_and_says_so_and_it_
         stuck.release()
         await asyncio.wait_for(closing, 10)
     assert site.processes() == []
-    assert keeper.stuck == ""
+    assert keeper.ending.stuck == ""
     with pytest.raises((asyncpg.PostgresError, OSError)):
         await begun
     await site.lease()
@@ -125,7 +126,7 @@ async def last_acked_ms(writer: asyncpg.Connection, until_ms: int) -> int:
 
 
 async def told_stuck(keeper: Keeper) -> bool:
-    return "hang in the kernel" in keeper.stuck
+    return "hang in the kernel" in keeper.ending.stuck
 
 
 async def slow_enough(pid: int) -> bool:

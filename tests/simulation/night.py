@@ -20,10 +20,11 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        tier: str = "rendah",
         moves: bool = False,
     ) -> None:
         service = ServiceSetting(
-            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes,
+            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, tier=tier,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )  # fmt: skip
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -138,6 +139,14 @@ def filling(**backup: Any) -> Given:
     given.seen(spec=replace(given.spec, disk_filling=DiskFilling.SWITCHOVER))
     given.primary(primary_report(disk_low=LOW, disk_free_bytes=500 * MIB))
     return given.backup(backup_report(**({"disk_free_bytes": 1000 * MIB} | backup)))
+
+
+DISK_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
+    ("backup_disk_full", Phase.PROTECTED): lambda: Given(Phase.PROTECTED).backup(
+        backup_report(disk_low=LOW, disk_free_bytes=MIB)
+    ),
+    ("disk_filling", Phase.PROTECTED): filling,
+}
 
 
 def said(agent: str, *reports: ReplicaReport) -> ReportCame:

@@ -26,16 +26,15 @@ from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.given import (
-    LOW,
-    MIB,
+    DISK_SITUATIONS,
     NOW,
     TERMS,
     B,
     Given,
     backup_report,
-    filling,
     primary_report,
 )
+from tests.controller.core.holding import HOLD_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -55,6 +54,11 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
     """The engine is dead, its agent has promised not to write, and every grantor has stopped."""
     told = primary_report(role=Role.DOWN, writable=False, fenced=True)
     return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
+
+
+def strategic(given: Given) -> Given:
+    """It takes two people to accept its loss."""
+    return given.seen(spec=replace(given.spec, tier="strategis"))
 
 
 def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
@@ -86,10 +90,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         Given(P.PROTECTED, paused="by siti").silent().asked(Kind.FAILOVER)
     ),
     ("backup_lost", P.PROTECTED): lambda: Given(P.PROTECTED).backup(backup_report(), 9000),
-    ("backup_disk_full", P.PROTECTED): lambda: Given(P.PROTECTED).backup(
-        backup_report(disk_low=LOW, disk_free_bytes=MIB)
-    ),
-    ("disk_filling", P.PROTECTED): filling,
+    **DISK_SITUATIONS,
     ("drained", P.DRAINING): lambda: Given(P.DRAINING).primary(
         primary_report(role=Role.DOWN, released=True, writable=False)
     ),
@@ -160,6 +161,15 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .stopped()
         .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
     ),
+    ("loss_approved_by_one", P.HELD): lambda: (
+        strategic(Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)))
+        .stopped()
+        .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
+    ),
+    ("approval_ended", P.HELD): lambda: Given(
+        P.HELD, held_for=HeldFor.LOSS, approval=ASKED_LESS
+    ).silent(),
+    ("approval_ended", P.COUNTDOWN): lambda: Given(P.COUNTDOWN, approval=ASKED_LESS).silent(),
     **{
         ("paused", phase): partial(restored_and_asked, phase, Kind.PAUSE)
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
@@ -168,6 +178,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
+    **HOLD_SITUATIONS,
 }
 
 
@@ -194,14 +205,14 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
 
 
 def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
-    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    rows = [r for r in TABLE if r.target is P.PROMOTING is not r.source]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
     assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
-    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN}
+    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN and r.source is not r.target}
     assert sources == {P.PROTECTED, P.DRAINING, P.HELD}
     from_hold = [r for r in ROWS_FROM[P.HELD] if r.target is P.COUNTDOWN]
     names = {c.name for r in from_hold for c in r.when}
@@ -285,7 +296,7 @@ def test_an_approval_of_too_small_a_loss_is_refused() -> None:
 def test_an_approved_loss_is_carried_out() -> None:
     approval = Approval("siti", 1, 10**9)
     given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
-    row = first_row(given.view())
+    row = first_row(given.seen(approved_ms=NOW - 1000).view())
     assert row is not None
     assert row.target is P.PROMOTING
 
@@ -293,8 +304,8 @@ def test_an_approved_loss_is_carried_out() -> None:
 def test_an_approval_expires() -> None:
     approval = Approval("siti", 1, 10**9)
     given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
-    entered_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
-    old = given.seen(entered_ms=entered_ms, proven_ms=entered_ms - 3000)
+    given_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
+    old = given.seen(entered_ms=given_ms, proven_ms=given_ms - 3000, approved_ms=given_ms)
     row = first_row(old.view())
     assert row is not None
     assert row.target is P.HELD
@@ -323,37 +334,6 @@ def test_what_the_primary_may_have_added_since_its_last_word_counts() -> None:
 def test_the_diagram_in_the_docs_is_fresh() -> None:
     stored = Path(__file__).parents[3] / "docs" / "phases.md"
     assert stored.read_text() == diagram.markdown(), "run `make docs`"
-
-
-def test_an_unfit_backup_is_not_armed() -> None:
-    given = Given(P.ALONE).primary(primary_report(mode=Mode.ALONE))
-    row = first_row(given.view())
-    assert row is not None and row.name == "backup_ready"
-    assert first_row(given.backup(backup_report(unfit="max_connections")).view()) is None
-
-
-def test_a_backup_that_turns_out_unfit_ends_the_arming_even_after_the_acknowledgement() -> None:
-    told = backup_report(unfit="max_connections: 30 here, 100 at the upstream")
-    row = first_row(Given(P.ARMING).primary(primary_report(mode=Mode.LEASED)).backup(told).view())
-    assert row is not None
-    assert (row.name, row.target) == ("backup_unfit_in_arming", P.ALONE)
-
-
-def test_a_backup_that_becomes_unfit_keeps_its_service_protected_but_is_moved_to_by_nobody() -> (
-    None
-):
-    given = Given(P.PROTECTED).backup(backup_report(unfit="max_connections"))
-    assert first_row(given.view()) is None
-    assert first_row(given.asked(Kind.SWITCHOVER).view()) is None
-
-
-def test_when_the_primary_dies_an_unfit_backup_is_better_than_none() -> None:
-    told = backup_report(primary_heard=False, streaming=False, unfit="max_connections")
-    row = first_row(Given(P.PROTECTED).silent().backup(told).view())
-    assert row is not None and row.target is P.COUNTDOWN
-    told = backup_report(stopped=True, promise_left_ms=0, primary_heard=False, unfit="x")
-    row = first_row(Given(P.COUNTDOWN).stopped().backup(told).view())
-    assert row is not None and row.target is P.PROMOTING
 
 
 LOST = LastWord(10**9, 0, 0)

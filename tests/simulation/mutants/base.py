@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agents.core import step as agent_step
-from controller.core import conditions, explain, phases, refusal
+from controller.core import (
+    approval_conditions,
+    conditions,
+    disk_conditions,
+    explain,
+    hold_conditions,
+    phases,
+    refusal,
+)
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
 from controller.core.model import Phase, Protection
@@ -90,15 +98,11 @@ def drop_rows(patch: Patch, *names: str) -> None:
 
 def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]) -> None:
     """Ask something else where this condition is asked, in the table and beyond."""
-    change_row_conditions(patch, condition, test)
-    mutant = replace(condition, test=test)
-    patch.setattr(conditions, condition.name, mutant)
-
-
-def change_row_conditions(patch: Patch, condition: Condition, test: Callable[[View], bool]) -> None:
-    """Ask something else where the table asks this condition."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
+    for module in (conditions, approval_conditions, disk_conditions, hold_conditions):
+        if hasattr(module, condition.name):
+            patch.setattr(module, condition.name, mutant)
 
 
 def always(patch: Patch, condition: Condition) -> None:

@@ -4,10 +4,9 @@ is promoted."""
 from __future__ import annotations
 
 from controller.core import disk_conditions, disks
-from controller.core.conditions import Condition
 from controller.core.view import View
 from simulator.strike import Strike
-from tests.simulation.mutants.base import Mutant, Patch, change_row_conditions, drop_rows
+from tests.simulation.mutants.base import Mutant, Patch, always, drop_rows
 from tests.simulation.night import Night
 
 HEEDED = ("disk",)
@@ -25,23 +24,19 @@ def disk_that_fills_is_not_left(patch: Patch) -> None:
 
 def policy_for_disks_is_not_asked(patch: Patch) -> None:
     """A service is moved away from a disk that fills though only an alarm is wanted."""
-    _always(patch, disk_conditions.moves_when_filling)
+    always(patch, disk_conditions.moves_when_filling)
 
 
 def disk_low_backup_is_eligible(patch: Patch) -> None:
     """A service goes back and forth between two disks that fill."""
     patch.setattr(disks, "has_room_for", lambda _primary, _backup: True)
-    _always(patch, disk_conditions.backup_has_room)
+    always(patch, disk_conditions.backup_has_room)
     patch.setattr(View, "unfit", property(lambda view: view.backup.unfit if view.backup else "x"))
 
 
 def move_that_was_given_up_is_tried_at_once(patch: Patch) -> None:
     """A primary whose disk fills is drained again and again."""
-    _always(patch, disk_conditions.drain_is_rested)
-
-
-def _always(patch: Patch, condition: Condition) -> None:
-    change_row_conditions(patch, condition, lambda _view: True)
+    always(patch, disk_conditions.drain_is_rested)
 
 
 BACKUP_FULL = Night(
