@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from controller.core.loss import marked
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
 from protocol.messages import Role
 
 
@@ -39,7 +39,7 @@ def _streams(view: View) -> bool:
     backup = view.backup
     if backup is None or backup.role is not Role.STANDBY:
         return False
-    return backup.streaming and view.may_take_over(backup)
+    return backup.streaming and not cannot_take_over(backup)
 
 
 def _since(already_ms: int, now_ms: int) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.core import disks, loss
+from controller.core import loss
+from controller.core.disks import is_full
 from controller.core.events import Requested
 from controller.core.model import (
     LastWord,
@@ -159,15 +160,11 @@ class View:
         """Whether a report speaks of a copy of this very service."""
         return report.system_identifier in ("", self.record.system_identifier)
 
-    def may_take_over(self, report: ReplicaReport) -> bool:
-        """Whether a copy could keep what it promises, and write what a promotion writes."""
-        return not report.cannot_promise and not disks.is_full(report)
-
     def follows_closely(self, report: ReplicaReport | None) -> bool:
         """Whether a backup streams, and near enough to be trusted with the service."""
         if report is None or report.role is not Role.STANDBY or not report.streaming:
             return False
-        if not self.may_take_over(report):
+        if cannot_take_over(report):
             return False
         lag = self.lag_bytes
         near = max(FOLLOW_CLOSELY_BYTES, self.spec.loss_bound_bytes // 2)
@@ -181,3 +178,12 @@ class View:
 
     def _counting(self, report: ReplicaReport | None) -> ReplicaReport | None:
         return report if report and report.revision == self.record.revision else None
+
+
+def cannot_take_over(report: ReplicaReport) -> str:
+    """Why a copy, however closely it follows, could not be a primary; empty when it could."""
+    if report.cannot_promise:
+        return "it cannot write what it promises: free or mend its state directory"
+    if report.fence_missing:
+        return f"a layer of its fence is required and missing ({report.fence_missing})"
+    return f"its disk is full: free space there ({report.disk_low})" if is_full(report) else ""

@@ -3,7 +3,7 @@ is promoted."""
 
 from __future__ import annotations
 
-from controller.core import disk_conditions, disks
+from controller.core import disk_conditions, disks, view
 from controller.core.view import View
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch, always, drop_rows
@@ -15,6 +15,7 @@ HEEDED = ("disk",)
 def full_disk_is_promoted_to(patch: Patch) -> None:
     """A backup whose disk is full counts as one that may take over."""
     patch.setattr(disks, "is_full", lambda _told: False)
+    patch.setattr(view, "is_full", lambda _told: False)
 
 
 def disk_that_fills_is_not_left(patch: Patch) -> None:
@@ -31,7 +32,7 @@ def disk_low_backup_is_eligible(patch: Patch) -> None:
     """A service goes back and forth between two disks that fill."""
     patch.setattr(disks, "has_room_for", lambda _primary, _backup: True)
     always(patch, disk_conditions.backup_has_room)
-    patch.setattr(View, "unfit", property(lambda view: view.backup.unfit if view.backup else "x"))
+    patch.setattr(View, "unfit", property(lambda at: at.backup.unfit if at.backup else "x"))
 
 
 def move_that_was_given_up_is_tried_at_once(patch: Patch) -> None:
