@@ -21,12 +21,27 @@ class Night:
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
+<<<<<<< HEAD
         moves: bool = False,
     ) -> None:
         service = ServiceSetting(
             "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, tier=tier,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )  # fmt: skip
+=======
+        write_bytes: int = 500,
+    ) -> None:
+        service = ServiceSetting(
+            "s1",
+            "alpha",
+            "bravo",
+            lease,
+            protection,
+            loss_bound_bytes,
+            write_bytes=write_bytes,
+            tier=tier,
+        )
+>>>>>>> main
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
 
