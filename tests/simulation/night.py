@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import Protection
+from controller.core.model import DiskFilling, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
@@ -22,6 +22,7 @@ class Night:
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
         write_bytes: int = 500,
+        moves: bool = False,
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -32,6 +33,7 @@ class Night:
             loss_bound_bytes,
             write_bytes=write_bytes,
             tier=tier,
+            disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
