@@ -100,10 +100,9 @@ async def _frozen(
     if not isinstance(lab, Lab):
         # A peer promises nothing of it.
         return seen
-    if _is_sync(lab, watch.service):
-        return _kept_out(seen, {TCP, SOCKET})
     # Without the kernel's door nobody promises what an engine does that wakes before its guard.
-    return _kept_out(seen, {TCP} if _has_door(lab, watch.service) else set())
+    ways = {TCP} if _has_door(lab, watch.service) else set()
+    return _kept_out(seen, ways, _is_sync(lab, watch.service))
 
 
 def _named(text: str, lab: UnkindGround, service: str) -> str:
@@ -130,13 +129,19 @@ async def _thaw_engine_first(lab: Lab, service: str, site: str) -> None:
     lab.thaw_site(site)
 
 
-def _kept_out(seen: Unkind, ways: set[str]) -> Unkind:
-    """With what must not be: no takeover, or an acknowledgement after it by one of these ways."""
+def _kept_out(seen: Unkind, ways: set[str], sync: bool = False) -> Unkind:
+    """With what must not be: no takeover, an acknowledgement after it by one of these ways, or in
+    sync mode by any way one of a write that is lost."""
     found = [] if seen.failed_over else ["nothing failed over"]
     found += [
         f"{one.acked_after_promotion} writes acknowledged over {one.way} after the takeover"
         for one in seen.ways
         if one.way in ways and one.acked_after_promotion
+    ]
+    found += [
+        f"{one.lost_after_promotion} of the writes acknowledged over {one.way} are lost"
+        for one in seen.ways
+        if sync and one.lost_after_promotion
     ]
     return msgspec.structs.replace(seen, broken="; ".join(found))
 
