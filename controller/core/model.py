@@ -41,6 +41,14 @@ class Protection(StrEnum):
     SYNC = "sync"
 
 
+class DiskFilling(StrEnum):
+    """What is done when the disk of a primary fills."""
+
+    ALARM = "alarm"
+    SWITCHOVER = "switchover"
+    """Move the service in order, before the primary stops."""
+
+
 class ReplicaSpec(Struct, frozen=True):
     """One declared copy."""
 
@@ -65,6 +73,7 @@ class ServiceSpec(Struct, frozen=True):
     system_identifier: str = ""
     report_interval_ms: int = 500
     tier: str = "rendah"
+    disk_filling: DiskFilling = DiskFilling.ALARM
 
     def replica(self, agent: str) -> ReplicaSpec | None:
         """The copy that stands on this agent."""
@@ -234,6 +243,8 @@ class ServiceState(Struct, frozen=True):
     """Start nonces that an Order may echo: the store was read after their Report."""
     maintenance_ms: int = 0
     """When this life took up the record's maintenance, or last wrote down its time."""
+    drain_given_up_ms: int = -1
+    """When this life last saw a drain being given up; -1 if it never did."""
     hold_ms: int = 0
     """When this life took up the record's hold, or last wrote down its time."""
     approved_ms: int = -1
