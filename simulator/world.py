@@ -7,11 +7,8 @@ from collections.abc import Callable
 from controller.core.events import Requested
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
-<<<<<<< HEAD
 from simulator.checkers.disks import DisksHeeded
-=======
 from simulator.checkers.distance import BackupNear
->>>>>>> main
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
@@ -56,12 +53,9 @@ class World:
         self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
-<<<<<<< HEAD
         self._disks = DisksHeeded(self.services)
         self.watch.add(self._disks)
-=======
         self.watch.add(BackupNear(self.services))
->>>>>>> main
         self._wires = Wires()
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()

@@ -21,15 +21,8 @@ class Night:
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
-<<<<<<< HEAD
-        moves: bool = False,
-    ) -> None:
-        service = ServiceSetting(
-            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, tier=tier,
-            disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
-        )  # fmt: skip
-=======
         write_bytes: int = 500,
+        moves: bool = False,
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -40,8 +33,8 @@ class Night:
             loss_bound_bytes,
             write_bytes=write_bytes,
             tier=tier,
+            disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
->>>>>>> main
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
 
