@@ -26,6 +26,8 @@ END_LIMIT_S = 3
 RETRY_TICKS = 50
 LEASE_LIMIT_MS = 3_600_000
 STACK_BYTES = 512 * 1024
+BEGUN = "begun"
+"""No layer stands so: it is wished when a guard is told its layers for the first time."""
 REQUIRED, IF_PRESENT, OFF = "required", "if_present", "off"
 
 
@@ -208,6 +210,37 @@ class Fences:
                 self._left.append(f"{layer.name}: {error}; {error.mend}")
 
 
+class Waiting:
+    """The requests that wait, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._pending: list[Pending] = []
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, pending: Pending) -> None:
+        self._pending.append(pending)
+
+    def settle(self, fences: Fences) -> None:
+        """Answer those whose wish was carried out."""
+        over = [pending for pending in self._pending if fences.done(pending.number)]
+        self._pending = [pending for pending in self._pending if pending not in over]
+        for pending in over:
+            pending.settle()
+
+    def refuse_leases(self, why: str) -> None:
+        """What they waited for is no longer what shall be."""
+        for pending in self._pending:
+            if pending.wish:
+                pending.refuse(Refusal("refused", why))
+        self._pending = [pending for pending in self._pending if pending.wish is None]
+
+    def lease(self) -> Wish | None:
+        """What the newest lease among them wants."""
+        return next((p.wish for p in reversed(self._pending) if p.wish), None)
+
+
 def layers_of(request: dict[str, Any]) -> list[Stacked]:
     """What a request `fences` asks for. Raises Refusal."""
     service, address = request.get("service"), request.get("address")
@@ -247,7 +280,9 @@ def lease_wish(request: dict[str, Any], in_force: Wish, clocks: Clocks, now_ms: 
 
 
 def _apply(layer: Layer, wish: Wish) -> None:
-    if wish.state == CLOSED:
+    if wish.state == BEGUN:
+        layer.begin()
+    elif wish.state == CLOSED:
         layer.close()
     elif wish.state == ARMED:
         if 0 < wish.ttl_ms < layer.least_ttl_ms:

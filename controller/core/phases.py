@@ -15,6 +15,9 @@ they lead to HELD, and from there on to PROMOTING on a person's word alone, that
 (`force_rows.py`). COUNTDOWN and DRAINING give no right without a lease, so they may lead back to
 PROTECTED directly.
 
+A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
+begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
+
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
@@ -30,6 +33,7 @@ from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
 from controller.core.conditions import held_for, not_held_for
+from controller.core.disk_rows import DISK_ROWS
 from controller.core.effects import (
     adopt,
     approve,
@@ -129,6 +133,7 @@ TABLE: tuple[Row, ...] = (
         "nobody could take over",
         release,
     ),
+    *DISK_ROWS,
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
         "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands),
