@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from config.timeliness import late_renewals, slow_fence
-from controller.core import maintenance
+from controller.core import block, maintenance
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.facts import facts
@@ -101,6 +101,14 @@ class Explanation(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     """What works and may not do so in time, each with its mend."""
     maintenance: MaintenanceView | None = None
+    backup_loss: str = ""
+    """Of a sync service: `alone` or `block`, as it is in force; empty for an async one."""
+    commits_wait_ms: int = -1
+    """For how long, at least, commits have waited for a lost backup; -1 while none does."""
+    weakened: str = ""
+    """Of a sync service: settings by which some commits at the primary wait for no backup."""
+    cancelled_waits: int = 0
+    """Commits that stopped waiting for the backup, in the present life of the primary's agent."""
 
 
 def explain(service: ServiceState, now_ms: int) -> Explanation:
@@ -124,7 +132,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         tier=spec.tier,
         protection=record.protection.value,
         loss_bytes=view.loss_bytes,
-        loss_bound_bytes=spec.loss_bound_bytes,
+        loss_bound_bytes=view.bound_bytes,
         lag_bytes=view.lag_bytes,
         lease_left_ms=primary.lease_left_ms if primary else 0,
         lease_ttl_ms=record.terms.ttl_ms,
@@ -138,6 +146,10 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         advice=_advice(view),
         warnings=_warnings(view),
         maintenance=_maintenance(view),
+        backup_loss=block.in_force(view),
+        commits_wait_ms=view.now_ms - service.waits_since_ms if record.wait else -1,
+        weakened=block.weakened(view),
+        cancelled_waits=primary.cancelled_waits if primary else 0,
     )
 
 
@@ -150,14 +162,14 @@ def _warnings(view: View) -> tuple[str, ...]:
     for agent, told in ((view.record.primary, view.primary), (view.record.backup, view.backup)):
         if told is not None:
             texts.append(slow_fence(agent, told.kill_p999_ms, terms))
-    return tuple(filter(None, texts))
+    return tuple(filter(None, (*texts, *block.warnings(view))))
 
 
 def protected(service: ServiceState, now_ms: int) -> bool:
     """Whether the backup may take over. What the record says counts while both are heard."""
     view = View(service, now_ms)
     heard = primary_proves(view) and view.backup is not None
-    return view.record.phase is Phase.PROTECTED and heard
+    return view.record.phase is Phase.PROTECTED and heard and view.record.wait is None
 
 
 def _maintenance(view: View) -> MaintenanceView | None:
@@ -228,6 +240,11 @@ DEAD_ADVICE = (
     "The agent {primary} is heard, but its engine proves no commit ({primary_doing}): mend it "
     "there. Nobody else has all that was committed, so nobody else may take over."
 )
+WAITING_ADVICE = (
+    "Commits wait for {backup}: see to it ({backup_doing}), and they go on by themselves. To go on "
+    "without it, so that what is committed stands only at {primary}: `saling maintenance begin "
+    "--service {service} --for TIME --reason TEXT`, or `backup_loss: alone` in the configuration."
+)
 MAINTENANCE_ADVICE = (
     "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
     "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
@@ -257,6 +274,8 @@ def _advice(view: View) -> str:
     awaited = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN)
     if awaited and view.backup and view.backup.cannot_promise:
         text = FORGETFUL_ADVICE
+    if record.wait is not None and record.phase in (Phase.PROTECTED, Phase.ARMING):
+        text = WAITING_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
     if record.maintenance is not None:

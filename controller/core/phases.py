@@ -16,10 +16,14 @@ and DRAINING give no right without a lease, so they may lead back to PROTECTED d
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
+
+`backup_loss: block` takes away the ways to ALONE; what it adds leads to where other rows lead, and
+one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
 """
 
 from __future__ import annotations
 
+from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import maintenance_conditions as m
 from controller.core.conditions import held_for, not_held_for
@@ -27,22 +31,23 @@ from controller.core.effects import (
     adopt,
     approve,
     begin_failover,
-    begin_maintenance,
     begin_switchover,
-    count_maintenance,
-    end_maintenance,
+    begin_wait,
+    bind,
+    end_wait,
     hold,
     hold_restored,
     learn_identity,
-    note_away,
     pause,
     promote,
     rearm,
     release,
     resume,
+    take_backup_loss,
     take_protection,
     take_settings,
 )
+from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.row import DONE, GIVEN_UP, Row
 from controller.core.view import View
@@ -50,12 +55,6 @@ from controller.core.view import View
 P = Phase
 SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)
 """The phases that a pause or new settings may change without disturbing an operation."""
-
-MAINTENANCE = (
-    "a maintenance of {backup} for {asked_for} was announced by {request}; {primary} stands alone: "
-    "while {backup} is away nobody can take over {service}, and what it commits stands only at "
-    "{primary}"
-)
 
 RESTORED = (
     "held: an agent knows revision {heard_revision} and the store only {revision}, so the store is "
@@ -110,10 +109,29 @@ TABLE: tuple[Row, ...] = (
         begin_failover,
     ),
     Row(
-        "backup_lost", P.PROTECTED, P.ALONE, (c.backup_lost, c.primary_proves),
+        "backup_lost", P.PROTECTED, P.ALONE,
+        (c.backup_lost, c.primary_proves, b.may_stand_alone),
         "{backup} is lost ({backup_doing}); {primary} stands alone, and needs no lease, for "
         "nobody could take over",
         release,
+    ),
+    # Sync with `backup_loss: block`: nothing is relaxed, commits wait for the backup instead.
+    *(
+        Row(
+            "commits_wait", phase, phase,
+            (c.backup_lost, c.primary_proves, b.must_wait, b.not_waiting),
+            "{backup} is lost ({backup_doing}); commits of {service} wait until it is back, as "
+            "`backup_loss: block` says. To go on without it: `saling maintenance begin --service "
+            "{service} --for TIME --reason TEXT`",
+            begin_wait,
+        )
+        for phase in (P.PROTECTED, P.ARMING)
+    ),
+    Row(
+        "commits_go_on", P.PROTECTED, P.PROTECTED,
+        (b.is_waiting, c.backup_stands, c.backup_follows, b.backup_is_sync, b.backup_has_all),
+        "{backup} is back and has all that was acknowledged; commits of {service} go on",
+        end_wait,
     ),
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
@@ -171,7 +189,15 @@ TABLE: tuple[Row, ...] = (
         promote,
     ),
     Row(
-        "backup_lost_in_countdown", P.COUNTDOWN, P.ALONE, (c.backup_lost, c.primary_present),
+        "backup_away_in_countdown", P.COUNTDOWN, P.PROTECTED,
+        (c.backup_lost, c.primary_present, b.must_wait, b.backup_does_not_stand),
+        "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, commits of "
+        "{service} wait for {backup}",
+        release, GIVEN_UP,
+    ),
+    Row(
+        "backup_lost_in_countdown", P.COUNTDOWN, P.ALONE,
+        (c.backup_lost, c.primary_present, b.may_stand_alone),
         "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, {primary} "
         "stands alone",
         release, GIVEN_UP,
@@ -206,6 +232,7 @@ TABLE: tuple[Row, ...] = (
         "armed", P.ARMING, P.PROTECTED,
         (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit),
         "{primary} writes under a lease and {backup} may take over",
+        bind,
     ),
     Row(
         "identity_learned", P.ARMING, P.ARMING, (c.identity_unknown, c.primary_has_identity),
@@ -213,59 +240,18 @@ TABLE: tuple[Row, ...] = (
         learn_identity,
     ),
     Row(
-        "backup_unfit_in_arming", P.ARMING, P.ALONE, (c.primary_heard, c.backup_unfit),
+        "backup_unfit_in_arming", P.ARMING, P.ALONE,
+        (c.primary_heard, c.backup_unfit, b.may_stand_alone),
         "{backup} is not fit to take over ({unfit}); {primary} stands alone",
         release,
     ),
     Row(
-        "backup_lost_in_arming", P.ARMING, P.ALONE, (c.backup_lost, c.primary_heard),
+        "backup_lost_in_arming", P.ARMING, P.ALONE,
+        (c.backup_lost, c.primary_heard, b.may_stand_alone),
         "{backup} is lost again ({backup_doing}); {primary} stands alone",
         release,
     ),
-    # The planned absence of a backup: announced, noticed, over by itself or by an operator.
-    *(
-        Row("maintenance", phase, P.ALONE, (m.asked_begin, m.names_backup, *also), MAINTENANCE,
-            begin_maintenance)
-        for phase, also in (
-            (P.PROTECTED, (c.primary_proves,)), (P.ARMING, (c.primary_heard,)), (P.ALONE, ())
-        )
-    ),
-    Row(
-        "maintenance_ended", P.ALONE, P.ALONE, (m.asked_end, m.announced),
-        "the maintenance of {backup} was ended by {request}; {primary} stands alone until {backup} "
-        "follows it",
-        end_maintenance,
-    ),
-    Row(
-        "maintenance_over", P.ALONE, P.ALONE, (m.announced, m.was_away, m.backup_is_back),
-        "{backup} is back from its maintenance and follows; the pair is armed again",
-        end_maintenance,
-    ),
-    Row(
-        "maintenance_ran_out", P.ALONE, P.ALONE, (m.announced, m.time_is_over, m.backup_is_back),
-        "the {maintenance_for} of the maintenance of {backup} are over and it follows; the pair is "
-        "armed again",
-        end_maintenance,
-    ),
-    Row(
-        "maintenance_overdue", P.ALONE, P.ALONE,
-        (m.announced, m.time_is_over, m.overdue_is_new),
-        "the maintenance of {backup} ({maintenance_by}) is overdue: its {maintenance_for} are over "
-        "and it has not followed for long enough ({backup_doing}); {primary} stands alone",
-        count_maintenance,
-    ),
-    Row(
-        "maintenance_away", P.ALONE, P.ALONE,
-        (m.announced, m.was_not_away, c.backup_lost, c.primary_heard),
-        "{backup} is away for its maintenance ({maintenance_by}); {primary} stands alone, and the "
-        "pair is armed again by itself when {backup} is back",
-        note_away,
-    ),
-    Row(
-        "maintenance_counted", P.ALONE, P.ALONE, (m.announced, m.quarter_is_over),
-        "of the {maintenance_for} of the maintenance of {backup} {maintenance_spent} are over",
-        count_maintenance, aside=True,
-    ),
+    *MAINTENANCE_ROWS,
     # HELD: an operator decides, or what was missing comes back by itself.
     Row(
         "store_restored_in_hold", P.HELD, P.HELD,
@@ -285,9 +271,15 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "well_again", P.HELD, P.ALONE,
-        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well),
+        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well, b.may_stand_alone),
         "{primary} commits again; it stands alone until the pair is armed anew",
         release, GIVEN_UP,
+    ),
+    Row(
+        "well_again_bound", P.HELD, P.ARMING,
+        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well, b.must_wait),
+        "{primary} commits again, and commits wait for {backup}; the pair is armed anew",
+        rearm, GIVEN_UP,
     ),
     Row(
         "primary_back_in_hold", P.HELD, P.ARMING,
@@ -300,6 +292,13 @@ TABLE: tuple[Row, ...] = (
         (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
+        promote,
+    ),
+    Row(
+        "backup_caught_up", P.HELD, P.PROMOTING,
+        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, b.backup_has_all, c.not_paused),
+        "nobody can be writing in epoch {epoch} any more and {backup} has all that was "
+        "acknowledged: {backup} becomes primary",
         promote,
     ),
     Row(
@@ -324,6 +323,13 @@ TABLE: tuple[Row, ...] = (
             take_protection,
         )
         for phase in (P.PROTECTED, P.ALONE)
+    ),
+    *(
+        Row(
+            "new_backup_loss", phase, phase, (b.backup_loss_changed,),
+            "the configuration says `backup_loss: {backup_loss}`", take_backup_loss, aside=True,
+        )
+        for phase in (P.PROTECTED, P.ARMING)
     ),
     *(
         Row(

@@ -116,6 +116,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         ordered_ms=now_ms,
         echoes={},
         maintenance_ms=now_ms,
+        waits_since_ms=now_ms,
     )
 
 
@@ -270,6 +271,8 @@ def _enter(view: View, new: Record) -> ServiceState:
         service = replace(service, entered_ms=view.now_ms)
     if new.maintenance != old.maintenance:
         service = replace(service, maintenance_ms=view.now_ms)
+    if new.wait != old.wait:
+        service = replace(service, waits_since_ms=view.now_ms)
     if new.epoch != old.epoch or new.primary != old.primary:
         service = replace(
             service,
@@ -281,6 +284,7 @@ def _enter(view: View, new: Record) -> ServiceState:
             backup_promise_end_ms=0,
             ailing_since_ms=-1,
             following_since_ms=-1,
+            backup_proven_bytes=0,
         )
     return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
 

@@ -212,8 +212,8 @@ class Runner:
         return self._beside(report(self.settled, now_ms))
 
     def _beside(self, told: ReplicaReport) -> ReplicaReport:
-        unfit = self._engine.unfit
-        return replace(told, unfit=unfit) if unfit else told
+        unfit, cancelled = self._engine.unfit, self._engine.cancelled_waits
+        return replace(told, unfit=unfit, cancelled_waits=cancelled) if unfit or cancelled else told
 
     def _begin_job(self, job: act.BeginJob) -> None:
         self._kernel.tell(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from controller.core.model import Protection
+from controller.core.model import BackupLoss, Protection
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM
@@ -113,10 +113,12 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, "async", "sync", "bound", "writes")
+    known = (*LEASES, "async", "sync", "block", "bound", "writes")
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
+    if word == "block":
+        return replace(service, protection=Protection.SYNC, backup_loss=BackupLoss.BLOCK)
     if word == "bound":
         return replace(service, loss_bound_bytes=words.size_bytes())
     if word == "writes":
@@ -192,6 +194,7 @@ def _victim(draft: Draft, takes: Takes, words: Words) -> str:
         Takes.SERVICE: draft.services,
         Takes.LEASE: LEASES,
         Takes.PROTECTION: [protection.value for protection in Protection],
+        Takes.BACKUP_LOSS: [policy.value for policy in BackupLoss],
     }
     return words.one_of(among[takes], takes.value)
 

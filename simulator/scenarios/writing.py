@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.core.model import BackupLoss
 from simulator.parts.network import HUB
 from simulator.scenarios.reading import DASHES, split
 from simulator.scenarios.script import Scenario
@@ -39,9 +40,16 @@ def _world(setting: Setting) -> list[str]:
 def _service(service: ServiceSetting) -> str:
     return (
         f"service {service.name} at {service.primary} backed by {service.backup}, "
-        f"{service.lease}, {service.protection.value}, bound {service.loss_bound_bytes}B, "
+        f"{service.lease}, {_protection(service)}, bound {service.loss_bound_bytes}B, "
         f"writes {service.write_bytes}B every {service.write_every_ms}ms"
     )
+
+
+def _protection(service: ServiceSetting) -> str:
+    """`block` is sync, with commits that wait for a lost backup."""
+    if service.backup_loss is BackupLoss.BLOCK:
+        return BackupLoss.BLOCK.value
+    return service.protection.value
 
 
 def _events(scenario: Scenario) -> list[str]:

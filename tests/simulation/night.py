@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import Protection
+from controller.core.model import BackupLoss, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
@@ -20,8 +20,11 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        backup_loss: BackupLoss = BackupLoss.ALONE,
     ) -> None:
-        service = ServiceSetting("s1", "alpha", "bravo", lease, protection, loss_bound_bytes)
+        service = ServiceSetting(
+            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, backup_loss=backup_loss
+        )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes
 
