@@ -3,13 +3,16 @@
 Each file begins with a snapshot of the whole state and goes on with every event that
 changed it, a JSON object a line:
 
-    {"kind": "snapshot", "at_ms": ..., "now_ms": ..., "version": ..., "state": {...}}
+    {"kind": "snapshot", "at_ms": ..., "now_ms": ..., "version": ..., "state": {...},
+     "life": ..., "given": 1041}
     {"kind": "event", "now_ms": ..., "event": {...}, "decided": {"changes": [], "actions": []},
      "number": 2}
 
 `number` is the line's own place in its file, so that a line that is missing, doubled or elsewhere
-shows. What was decided is left out where it was nothing; the first journals had no `decided` at
-all, and later ones no `number`.
+shows. `given` counts all lines that this `life` of the controller had to write before, in earlier
+files, also those that no disk took: so an end that is missing shows at the next file of that life.
+What was decided is left out where it was nothing; the first journals had no `decided` at all, and
+later ones neither `number` nor `given`.
 A thread of its own writes, so that a slow disk holds nobody up. What it cannot write is
 counted; the next file then begins with a snapshot again, so that every file can be
 replayed by itself. The last line of a file may be torn by a crash.
@@ -17,7 +20,6 @@ replayed by itself. The last line of a file may be torn by a crash.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -52,6 +54,11 @@ class SnapshotLine(msgspec.Struct, frozen=True, tag_field="kind", tag="snapshot"
     now_ms: int
     version: str
     state: State
+    life: int = 0
+    """Wall time at which the journal of this life of the controller began, to tell lives apart."""
+    given: int = -1
+    """How many lines this life had given before, snapshots and lines that were lost included; -1
+    in a journal older than this field."""
 
 
 class EventLine(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
@@ -99,6 +106,9 @@ class Journal:
         self._size_bytes = 0
         self._lines = 0
         """How many the present file was given."""
+        self._life = time.time_ns() // 1_000_000
+        self._given = 0
+        """How many lines this life was to write, written or not."""
         self._whole = False
         """Whether the present file holds everything since its snapshot."""
         self._tried_s = -TRY_AGAIN_S
@@ -113,7 +123,9 @@ class Journal:
     def begin(self, state: State, now_ms: int) -> None:
         """Begin a file with a snapshot."""
         self._tried_s = time.monotonic()
-        line = SnapshotLine(time.time_ns() // 1_000_000, now_ms, self._version, state)
+        at_ms = time.time_ns() // 1_000_000
+        line = SnapshotLine(at_ms, now_ms, self._version, state, self._life, self._given)
+        self._given += 1
         raw = msgspec.json.encode(line) + b"\n"
         self._size_bytes = len(raw)
         self._lines = 1
@@ -124,6 +136,7 @@ class Journal:
         """Write an event, after which the state is `state`, and the actions that it gave."""
         if self._whole:
             self._lines += 1
+            self._given += 1
             line = EventLine(now_ms, event, decided(actions), self._lines)
             raw = msgspec.json.encode(line) + b"\n"
             self._size_bytes += len(raw)
@@ -133,6 +146,7 @@ class Journal:
         elif time.monotonic() - self._tried_s >= TRY_AGAIN_S:
             self.begin(state, now_ms)
         else:
+            self._given += 1
             self.errors += 1
 
     def close(self) -> None:
@@ -208,20 +222,10 @@ def file_number(path: Path) -> int:
     return int(path.stem.removeprefix("journal-"))
 
 
-def read(directory: Path) -> Iterator[Line]:
-    """Every line, the oldest first. Raises JournalUnreadable."""
-    for path in files(directory):
-        yield from read_file(path)
-
-
-def read_file(path: Path) -> Iterator[Line]:
-    """The lines of one file; a torn last line is left out. Raises JournalUnreadable."""
-    for _number, _size_bytes, line in numbered(path):
-        yield line
-
-
-def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
-    """The lines of one file, each with its number and its size. Raises JournalUnreadable."""
+def numbered(path: Path) -> Iterator[tuple[int, int, Line | None]]:
+    """The lines of one file, each with its number and its size; None for a last line that a
+    crash, or a controller that writes on, left torn. Raises JournalUnreadable.
+    """
     decoder = msgspec.json.Decoder(Line)
     version, counted = "", False
     try:
@@ -231,6 +235,7 @@ def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
                     line = decoder.decode(raw)
                 except (msgspec.DecodeError, ValueError) as error:
                     if not raw.endswith(b"\n"):
+                        yield number, len(raw), None
                         return
                     known = isinstance(error, msgspec.ValidationError)
                     mend = _mend(version or _origin(raw), known)
@@ -244,15 +249,6 @@ def numbered(path: Path) -> Iterator[tuple[int, int, Line]]:
                 yield number, len(raw), line
     except OSError as error:
         raise JournalUnreadable(f"{path}: {error.strerror or error}") from None
-
-
-def is_torn(path: Path) -> bool:
-    """Whether the last line has no end, as a crash, or a controller that writes on, leaves it."""
-    with path.open("rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
 
 
 class _Origin(msgspec.Struct):

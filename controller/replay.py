@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -22,10 +23,10 @@ from controller.journal import (
     NAME,
     Damaged,
     EventLine,
+    Line,
     SnapshotLine,
     file_number,
     files,
-    is_torn,
     numbered,
 )
 
@@ -67,10 +68,13 @@ class Damage(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """Files that are missing between others: from the first to the last."""
+    """Files that are missing between others, from the first to the last; or lines that are
+    missing after the end of the first, which the snapshot of the last counts."""
 
     first: str
     last: str
+    lines: int = 0
+    """How many; 0 where whole files are missing, for nobody knows how many they held."""
 
 
 class Replayed(Struct, frozen=True):
@@ -126,7 +130,9 @@ def replay(
     Raises JournalUnreadable where a file cannot be read at all, NoJournal.
     """
     wish, tally = _Wish(until_ms, service), _Tally()
-    for path in paths:
+    for number, path in enumerate(paths):
+        if _missing(paths[max(0, number - 1) : number + 1]):
+            tally.before = None
         try:
             _replay_file(path, tally, wish, seen)
         except Damaged as error:
@@ -146,6 +152,22 @@ def replay(
     return _told(tally, paths)
 
 
+class _Whole(NamedTuple):
+    """A file that was read to its end, how many whole lines it has, and what it counts."""
+
+    path: Path
+    life: int
+    given: int
+    lines: int
+
+    def lost_until(self, life: int, given: int) -> int:
+        """How many lines are missing between its end and a snapshot that counts so many."""
+        if given < 0 or self.given < 0:
+            return 0
+        # What a life that ended had still to write, nobody counted.
+        return given - self.given - self.lines if life == self.life else given
+
+
 @dataclass
 class _Tally:
     """What was counted so far."""
@@ -158,6 +180,8 @@ class _Tally:
     changes: int = 0
     too_old: list[str] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
+    ends: list[Gap] = field(default_factory=list)
+    before: _Whole | None = None
     difference: Difference | None = None
     damage: Damage | None = None
 
@@ -171,7 +195,7 @@ def _told(tally: _Tally, paths: list[Path]) -> Replayed:
         changes=tally.changes,
         too_old=tuple(tally.too_old),
         torn=tuple(tally.torn),
-        missing=_missing(paths),
+        missing=(*_missing(paths), *tally.ends),
         difference=tally.difference,
         damage=tally.damage,
     )
@@ -183,8 +207,8 @@ def _missing(paths: list[Path]) -> tuple[Gap, ...]:
     for before, after in pairwise(paths):
         first, last = file_number(before) + 1, file_number(after) - 1
         if first <= last:
-            names = [str(after.with_name(NAME.format(number))) for number in (first, last)]
-            gaps.append(Gap(*names))
+            first_name, last_name = (NAME.format(number) for number in (first, last))
+            gaps.append(Gap(str(after.with_name(first_name)), str(after.with_name(last_name))))
     return tuple(gaps)
 
 
@@ -212,10 +236,14 @@ def _replay_file(path: Path, tally: _Tally, wish: _Wish, seen: Seen) -> None:
     tally.files += 1
     tally.versions.append(snapshot.version)
     tally.known.update(service.spec.name for service in state.services.values())
-    if is_torn(path):
-        tally.torn.append(str(path))
+    _count_lost(tally, path, snapshot)
+    tally.before, whole = None, 1
     for number, size_bytes, line in lines:
         seen(size_bytes)
+        if line is None:
+            tally.torn.append(str(path))
+            break
+        whole = number
         if isinstance(line, SnapshotLine):
             raise Damaged(path, number, "a second snapshot in one file", AS_WRITTEN)
         at_ms = line.now_ms + ahead_ms
@@ -236,17 +264,25 @@ def _replay_file(path: Path, tally: _Tally, wish: _Wish, seen: Seen) -> None:
             tally.changes += len(now.changes)
         elif str(path) not in tally.too_old[-1:]:
             tally.too_old.append(str(path))
+    tally.before = _Whole(path, snapshot.life, snapshot.given, whole)
+
+
+def _count_lost(tally: _Tally, path: Path, snapshot: SnapshotLine) -> None:
+    """Note how many lines are missing since the end of the file before, as its count has it."""
+    before = tally.before
+    lost = 0 if before is None else before.lost_until(snapshot.life, snapshot.given)
+    if before is not None and lost > 0:
+        tally.ends.append(Gap(str(before.path), str(path), lost))
 
 
 def _snapshot(
-    path: Path, lines: Iterator[tuple[int, int, EventLine | SnapshotLine]], seen: Seen
+    path: Path, lines: Iterator[tuple[int, int, Line | None]], seen: Seen
 ) -> SnapshotLine | None:
     """The file's first line; None where a crash left nothing of it."""
-    first = next(lines, None)
-    if first is None:
-        return None
-    number, size_bytes, line = first
+    number, size_bytes, line = next(lines, (0, 0, None))
     seen(size_bytes)
+    if line is None:
+        return None
     if isinstance(line, EventLine):
         raise Damaged(
             path,

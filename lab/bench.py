@@ -103,6 +103,7 @@ def main() -> None:
         rows=rows,
         sides=bench_table.sides_of(figures),
         disks=bench_table.disks_of(figures),
+        ways=bench_table.ways_of(figures),
         ratios=bench_table.ratios_of(rows),
         failures=failures,
         skipped=skipped,
@@ -178,7 +179,7 @@ async def _batch(batch: Batch) -> tuple[list[Figure], list[Failure]]:
 async def _ground(batch: Batch, directory: Path, stack: AsyncExitStack) -> Watch[Ground]:
     async with asyncio.timeout(START_LIMIT_S):
         ground = await stack.enter_async_context(
-            batch.system.make(directory, batch.scenario.network, batch.scenario.settings)
+            batch.system.make(directory, batch.scenario.network, batch.scenario.service)
         )
         return await stack.enter_async_context(Watch(ground, SERVICE))
 
@@ -201,15 +202,16 @@ async def _run(batch: Batch, watch: Watch[Ground], run: int) -> list[Figure]:
 
 def _judge(figures: list[Figure]) -> None:
     """Raises RuntimeError for what must not be: a run may have figures and fail."""
-    seen = [one for figure in figures for one in (figure.unkind, figure.slot_lost) if one]
-    wrong = [one.wrong() for one in seen]
-    if found := [text for text in wrong if text]:
+    if found := [figure.wrong for figure in figures if figure.wrong]:
         raise RuntimeError("; ".join(found))
 
 
 def _figure(batch: Batch, run: int, incident: Done) -> Figure:
     """With all else that was seen, where there is more than the act."""
-    done = incident if isinstance(incident, Act) else incident.act_and_after()
+    if isinstance(incident, Act):
+        done, wrong = incident, ""
+    else:
+        done, wrong = incident.act_and_after(), incident.wrong()
     return Figure(
         system=batch.system.name,
         profile=batch.system.profile,
@@ -222,6 +224,7 @@ def _figure(batch: Batch, run: int, incident: Done) -> Figure:
         two_writers_s=done.two_writers_s,
         lease_ttl_s=done.lease_ttl_s,
         noise_s=done.longest_gap_before_s,
+        wrong=wrong,
         unkind=incident if isinstance(incident, Unkind) else None,
         slot_lost=incident if isinstance(incident, SlotLost) else None,
     )

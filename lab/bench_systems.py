@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from config.leases import PROFILES
 from lab.four_sites import Lab
@@ -18,13 +19,13 @@ from lab.scenarios import SERVICE
 SITES = ("jabodetabek", "batam")
 PEERS = ("patroni",)
 
-Make = Callable[[Path, str, Mapping[str, str]], AbstractAsyncContextManager[Ground]]
+Make = Callable[[Path, str, Mapping[str, Any]], AbstractAsyncContextManager[Ground]]
 
 
 @dataclass(frozen=True)
 class System:
     """One system as it is set up; `make` starts it in a directory, on a network of the lab, with
-    these settings of PostgreSQL on top of the lab's own, and leaves nothing behind."""
+    a service that differs in these fields of `lab.plan.Service`, and leaves nothing behind."""
 
     name: str
     profile: str
@@ -38,9 +39,9 @@ def saling(profile: str) -> System:
     """Saling under one lease profile."""
 
     def make(
-        directory: Path, network: str, settings: Mapping[str, str]
+        directory: Path, network: str, other: Mapping[str, Any]
     ) -> AbstractAsyncContextManager[Ground]:
-        service = Service(SERVICE, SITES, profile, settings=settings)
+        service = Service(SERVICE, SITES, profile, **other)
         return Lab(Plan(directory, (service,)), network=network)
 
     terms = PROFILES[profile]
@@ -56,9 +57,9 @@ def systems_of(peer: str) -> tuple[System, ...]:
 
 def _patroni(timing: Timing) -> System:
     def make(
-        directory: Path, network: str, settings: Mapping[str, str]
+        directory: Path, network: str, other: Mapping[str, Any]
     ) -> AbstractAsyncContextManager[Ground]:
-        service = Service(SERVICE, SITES, settings=settings)
+        service = Service(SERVICE, SITES, settings=other.get("settings", {}))
         return Patroni(Plan(directory, (service,)), timing, PLACES[network])
 
     return System("patroni", timing.name, timing.ttl_s, timing.loop_wait_s, make)

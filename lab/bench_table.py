@@ -3,7 +3,8 @@
 Each row is one scenario of one system under one profile. A spread is minimum, median and
 maximum. Runs that failed are counted in their row and listed with their reason. Where there was
 a client in the faulty site, what it saw stands in a second table (`lab.bench_side`); where a
-backup was away, the primary's disk stands in a third one (`lab.bench_disk`).
+backup was away, the primary's disk stands in a third one (`lab.bench_disk`); where clients stayed
+with an old primary, what it told them stands in a fourth one (`lab.bench_ways`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 
 from lab.bench_disk import DISKS_TITLE, Disk, disk_of, disks_table
 from lab.bench_side import SIDES_TITLE, Side, side_of, sides_table
+from lab.bench_ways import WAYS_TITLE, WayRow, way_rows, ways_table
 from lab.grid import grid
 from lab.slot_lost import SlotLost
 from lab.unkind import Unkind
@@ -43,6 +45,8 @@ class Figure(msgspec.Struct, frozen=True):
     lease_ttl_s: float
     noise_s: float
     """The longest gap without a fault, before this incident in the same run."""
+    wrong: str = ""
+    """What must not be, but was; empty when all is well."""
     unkind: Unkind | None = None
     """All that was seen, where there was a client in the faulty site, too."""
     slot_lost: SlotLost | None = None
@@ -108,6 +112,7 @@ class Report(msgspec.Struct, frozen=True):
     rows: list[Row]
     sides: list[Side]
     disks: list[Disk]
+    ways: list[WayRow]
     ratios: list[Ratio]
     failures: list[Failure]
     skipped: dict[str, str]
@@ -141,6 +146,12 @@ def disks_of(figures: list[Figure]) -> list[Disk]:
     return [disk_of(*key, these) for key, these in _by_row(seen).items()]
 
 
+def ways_of(figures: list[Figure]) -> list[WayRow]:
+    """Two for each row whose runs had clients that stayed with the old primary, one a way."""
+    seen = [(f, f.unkind.ways) for f in figures if f.unkind is not None and f.unkind.ways]
+    return [row for key, these in _by_row(seen).items() for row in way_rows(*key, these)]
+
+
 def ratios_of(rows: list[Row]) -> list[Ratio]:
     """Each peer's row over each of Saling's of the same scenario."""
     ours = [row for row in rows if row.system == SALING]
@@ -168,6 +179,8 @@ def markdown(report: Report) -> str:
         parts.append(f"{SIDES_TITLE}\n\n{sides_table(report.sides)}")
     if report.disks:
         parts.append(f"{DISKS_TITLE}\n\n{disks_table(report.disks)}")
+    if report.ways:
+        parts.append(f"{WAYS_TITLE}\n\n{ways_table(report.ways)}")
     if report.ratios:
         parts.append(_ratio_table(report.ratios))
     if report.failures:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lab.checks import longest_gap
 from lab.geography import CLIENTS
 from lab.ground import Ground
 from lab.processes import Child, module
-from lab.records import Insert, Log, Outcome, next_n, now_ms, read_inserts
+from lab.records import Insert, InsertTail, Log, Outcome, next_n, now_ms, read_inserts
 from lab.writer import Target, Writer, WriterSpec
 
 HOW_MANY = 8
@@ -60,6 +61,8 @@ class Crowd:
             "crowd", self.directory / "crowd.out", arguments, ground.inside(CLIENTS)
         )
         self._begun_ms = now_ms()
+        logs = [_log(self.directory, number) for number in range(1, clients + 1)]
+        self._tails = [InsertTail(log, self._begun_ms) for log in logs]
 
     async def __aenter__(self) -> Crowd:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,14 +76,13 @@ class Crowd:
 
     def clients(self) -> list[list[Insert]]:
         """What each client tried since this crowd began."""
-        logs = [_log(self.directory, number) for number in range(1, self._spec.clients + 1)]
-        return [[i for i in read_inserts(log) if i.start_ms >= self._begun_ms] for log in logs]
+        return [tail.inserts() for tail in self._tails]
 
     async def wait_for_writes(self, wait_s: float = FIRST_WRITES_TIMEOUT_S) -> None:
         """Wait until every client has a further write acknowledged. Raises TimeoutError."""
         begun_ms = now_ms()
         while now_ms() < begun_ms + wait_s * 1000:
-            if all(any(_acked(i, begun_ms) for i in client) for client in self.clients()):
+            if all(_acked_since(client, begun_ms) for client in self.clients()):
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
         raise TimeoutError(
@@ -132,8 +134,10 @@ def _log(directory: Path, number: int) -> Path:
     return directory / f"client-{number}.jsonl"
 
 
-def _acked(insert: Insert, since_ms: float) -> bool:
-    return insert.outcome is Outcome.ACKED and insert.start_ms > since_ms
+def _acked_since(inserts: list[Insert], since_ms: float) -> bool:
+    """The newest are looked at first: a long log is not read through for its last lines."""
+    fresh = takewhile(lambda i: i.start_ms > since_ms, reversed(inserts))
+    return any(i.outcome is Outcome.ACKED for i in fresh)
 
 
 def main() -> None:

@@ -327,12 +327,12 @@ class Lab(Owned):
             await connection.close(timeout=2)
 
     async def _admit_clients(self, service: str, site: str) -> None:
-        """The lab's own role may come from elsewhere; initdb lets in this host alone."""
+        """The lab's own role may come from elsewhere and over the socket, as initdb lets nobody."""
         rules = self.plan.site_directory(site) / "data" / service / "pg_hba.conf"
-        ours = f"host postgres {LOGIN} all scram-sha-256\n"
-        if ours not in rules.read_text():
-            with rules.open("a") as file:
-                file.write(ours)
+        ours = f"local postgres {LOGIN} scram-sha-256\nhost postgres {LOGIN} all scram-sha-256\n"
+        theirs = rules.read_text()
+        if not theirs.startswith(ours):
+            rules.write_text(ours + theirs)
             connection = await self.as_superuser(service, site)
             try:
                 await connection.execute("SELECT pg_reload_conf()")

@@ -89,6 +89,10 @@ class Watch(Generic[G]):
         """
         targets = tuple(Target(s, self.lab.plan.engine(self.service, s)) for s in sites)
         spec = WriterSpec(self.service, self.login, targets, first_n=first_n)
+        return self.start_writer_as(name, place, spec)
+
+    def start_writer_as(self, name: str, place: str, spec: WriterSpec) -> Child:
+        """Likewise, as its own spec says."""
         return self._start("writer", name, place, spec)
 
     def inserts(self) -> list[Insert]:

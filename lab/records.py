@@ -109,6 +109,29 @@ def read_probes(path: Path) -> list[Probe]:
     return [decoder.decode(line) for line in _whole_lines(path)]
 
 
+class InsertTail:
+    """The inserts of a writer's log that grows, from a moment on; each line is read once."""
+
+    def __init__(self, path: Path, since_ms: float) -> None:
+        self._path = path
+        self._since_ms = since_ms
+        self._read_bytes = 0
+        self._inserts: list[Insert] = []
+
+    def inserts(self) -> list[Insert]:
+        """All that stand there by now; half a line waits for the next time."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._read_bytes)
+                whole, end, _ = file.read().rpartition(b"\n")
+            self._read_bytes += len(whole) + len(end)
+            decoder = msgspec.json.Decoder(Insert | Connect)
+            lines = (decoder.decode(line) for line in whole.splitlines())
+            inserts = (line for line in lines if isinstance(line, Insert))
+            self._inserts += [one for one in inserts if one.start_ms >= self._since_ms]
+        return self._inserts
+
+
 def next_n(used: Iterable[int]) -> int:
     """The first number, from 1, that certainly was not used.
 

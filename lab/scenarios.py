@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from lab import returns, slot_lost, unkind
+from lab import returns, slot_lost, still, sync_rounds, unkind
 from lab.crowd import Crowd
 from lab.four_sites import Lab
-from lab.ground import Ground, UnkindGround
+from lab.ground import Ground
 from lab.incident import Act, Watch, act, numbers_at_primary
 from lab.netns import why_not
 from lab.processes import Child
@@ -29,11 +29,13 @@ QUIET_S = 60.0
 BUSY_S = 600.0
 HOLD_S = 60.0
 """How long a site stays cut off or frozen."""
+AGENT_HOLD_S = 15.0
+ROUND_S = 25.0
 BACK_S = 120.0
 """How long a service may be without writes before the run counts as failed."""
 MOVES = 10
 
-Done = Act | unkind.Unkind | slot_lost.SlotLost
+Done = Act | unkind.Unkind | slot_lost.SlotLost | sync_rounds.Round
 Do = Callable[[Watch[Any]], Awaitable[Sequence[Done]]]
 
 
@@ -52,8 +54,8 @@ class Scenario:
     """Whether it can be done to a peer, too: it has no controller of its own to kill."""
     network: str = "proxies"
     """Of the lab: what has clients inside a faulty site needs namespaces, and so root."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Of PostgreSQL, on top of the lab's own."""
+    service: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of `lab.plan.Service` in which its service differs from the benchmark's."""
 
     def hindrance(self) -> str:
         """Why it cannot be done here; empty when it can."""
@@ -151,14 +153,29 @@ async def busy(watch: Watch[Ground]) -> list[Act]:
         await _ended(burners)
 
 
-def _unkind(do: unkind.Scenario) -> Do:
+def _unkind(do: Callable[[Any, Watch[Any], float], Awaitable[Any]], hold_s: float = HOLD_S) -> Do:
     """An incident of `lab.unkind`."""
 
-    async def held(watch: Watch[UnkindGround]) -> list[unkind.Unkind]:
-        return [await do(watch.lab, watch, HOLD_S)]
+    async def held(watch: Watch[Any]) -> list[Any]:
+        return [await do(watch.lab, watch, hold_s)]
 
     held.__doc__ = do.__doc__
     return held
+
+
+def _rounds(fault_of: sync_rounds.Break) -> Do:
+    """Ten rounds of `lab.sync_rounds`."""
+
+    async def done(watch: Watch[Lab]) -> list[sync_rounds.Round]:
+        return await sync_rounds.rounds(watch, fault_of)
+
+    done.__doc__ = f"In sync mode, ten times under 8 clients: {fault_of.__doc__}"
+    return done
+
+
+def _root(do: Do, run_s: float, **service: Any) -> Scenario:
+    """A row of fences and sync mode: it needs namespaces, and is shown for one profile."""
+    return Scenario(do, run_s, 2, ("fast",), peers=False, network="namespaces", service=service)
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -176,7 +193,14 @@ SCENARIOS: dict[str, Scenario] = {
         name: Scenario(_unkind(do), HOLD_S + 25, leases=2, peers=False, network="namespaces")
         for name, do in returns.SCENARIOS.items()
     },
-    "slot-lost": Scenario(slot_lost.slot_lost, 60, peers=False, settings=slot_lost.SETTINGS),
+    "slot-lost": Scenario(
+        slot_lost.slot_lost, 60, peers=False, service={"settings": slot_lost.SETTINGS}
+    ),
+    "agent-stopped": _root(_unkind(still.agent_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25),
+    **{
+        name: _root(_rounds(fault_of), ROUND_S * sync_rounds.ROUNDS, protection="sync")
+        for name, fault_of in sync_rounds.BREAKS.items()
+    },
 }
 """By the name that the command knows. Each row of the table is one of them under one profile."""
 

@@ -19,6 +19,7 @@ from agents.engines.base import Quarantined
 from lab.checks import loss
 from lab.ground import Heard, UnkindGround
 from lab.incident import Act, Watch, acked, act, numbers_at_primary, seconds, two_writers_ms
+from lab.loyal import SETTLE_S, WaySeen, until_heard, ways_seen
 from lab.network import Way
 from lab.own_count import (
     PROBES_SQL,
@@ -75,6 +76,9 @@ class Unkind(msgspec.Struct, frozen=True, kw_only=True):
     """What the backup's rows have other than the primary's in the end: see `lab.same_rows`."""
     mended_in: str
     """The phase of the service when the fault was mended, as last heard; empty where none is."""
+    ways: tuple[WaySeen, ...] = ()
+    """What the old primary acknowledged by each way of reaching it, where clients stayed with it;
+    the writer outside and the prober are among those of TCP."""
     broken: str = ""
     """What must not be in this incident alone; empty when all is well."""
 
@@ -204,6 +208,7 @@ async def told(watch: Watch[Any], witness: Witness, hold_s: float, fault: Fault)
     failed_over = await lab.primary_site(service) != site
     whole_ms = now_ms()
     await watch.wait_for_writes()
+    await until_heard(witness.loyal, whole_ms, witness.patience_s + SETTLE_S)
     # The logs are read first: what is acknowledged after the rows were read is not lost.
     inside, outside, probes = witness.inserts(), watch.inserts(), watch.probes()
     present = await numbers_at_primary(lab, service)
@@ -229,6 +234,17 @@ async def told(watch: Watch[Any], witness: Witness, hold_s: float, fault: Fault)
         kept=kept,
         difference=unlike,
         mended_in=fault.mended_in,
+        ways=_ways(witness, seen, fault, failed_over),
+    )
+
+
+def _ways(witness: Witness, seen: _Seen, fault: Fault, failed_over: bool) -> tuple[WaySeen, ...]:
+    if not witness.loyal:
+        return ()
+    inserts = [*seen.outside, *seen.inside]
+    lease_end_ms = witness.lease_end_ms if failed_over else None
+    return ways_seen(
+        seen.site, inserts, seen.probes, (fault.caused_ms, fault.mended_ms), lease_end_ms
     )
 
 

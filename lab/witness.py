@@ -15,11 +15,10 @@ from typing import Any
 
 from lab.geography import SITES
 from lab.incident import Watch, acked
+from lab.loyal import FAR_APART, INSIDE, Loyal, start_loyal
 from lab.processes import Child
 from lab.records import Answer, Insert, now_ms
 
-FAR_APART = 1_000_000_000
-"""Between the numbers of two writers of one service."""
 FIRST_WRITE_TIMEOUT_S = 30.0
 LOOK_AGAIN_S = 0.05
 
@@ -31,6 +30,9 @@ class Witness:
     watch: Watch[Any]
     """On a `lab.ground.UnkindGround`."""
     site: str
+    patience_s: float = 0.0
+    """Above 0 there are `lab.loyal` clients of its engine, too, who wait so long for an answer."""
+    loyal: list[Loyal] = field(default_factory=list, init=False)
     lease_end_ms: float | None = field(default=0.0, init=False)
     """0 while no lease has ever been seen; None where the system does not tell."""
     begun_ms: float = field(default_factory=now_ms, init=False)
@@ -38,8 +40,10 @@ class Witness:
     _asking: asyncio.Task[None] = field(init=False)
 
     async def __aenter__(self) -> Witness:
-        first_n = FAR_APART * (1 + SITES.index(self.site))
+        first_n = FAR_APART * (INSIDE + SITES.index(self.site))
         self._writer = self.watch.start_writer(self._name, self.site, (self.site,), first_n)
+        if self.patience_s:
+            self.loyal = start_loyal(self.watch, self.site, self.patience_s)
         self._asking = asyncio.create_task(self._ask(), name=f"witness of {self.site}")
         try:
             await self._wait_for_writes()
@@ -62,9 +66,8 @@ class Witness:
         return self._writer.pid
 
     def inserts(self) -> list[Insert]:
-        """What the writer in the site tried since this witness was called."""
-        lines = self.watch.inserts_of(self._name)
-        return [line for line in lines if line.start_ms >= self.begun_ms]
+        """What the clients of the site's own engine tried since this witness was called."""
+        return [line for lines in self._by_client() for line in lines]
 
     def last_acked_ms(self, until_ms: float) -> float:
         """The last acknowledgement before this, that any client got from this site's engine."""
@@ -83,18 +86,27 @@ class Witness:
 
     async def _wait_for_writes(self) -> None:
         while now_ms() < self.begun_ms + FIRST_WRITE_TIMEOUT_S * 1000:
-            if self.lease_end_ms != 0 and any(acked(i) for i in self.inserts()):
+            all_write = all(any(acked(i) for i in lines) for lines in self._by_client())
+            if self.lease_end_ms != 0 and all_write:
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
+        acks = [sum(acked(i) for i in lines) for lines in self._by_client()]
         raise TimeoutError(
             f"{self.site}: no write of a client inside was acknowledged under a lease within "
-            f"{FIRST_WRITE_TIMEOUT_S} s\n{self._writer.last_words(5)}"
+            f"{FIRST_WRITE_TIMEOUT_S} s; acknowledged by client: {acks}, the lease ends at "
+            f"{self.lease_end_ms} ms\n{self._writer.last_words(5)}"
         )
+
+    def _by_client(self) -> list[list[Insert]]:
+        names = (self._name, *(one.name for one in self.loyal))
+        found = [self.watch.inserts_of(name) for name in names]
+        return [[line for line in lines if line.start_ms >= self.begun_ms] for lines in found]
 
     async def _end(self) -> None:
         self._asking.cancel()
         await asyncio.gather(self._asking, return_exceptions=True)
-        await self._writer.end()
+        children = (self._writer, *(one.child for one in self.loyal))
+        await asyncio.gather(*(child.end() for child in children))
 
     async def _ask(self) -> None:
         lab, service = self.watch.lab, self.watch.service

@@ -103,7 +103,7 @@ def _other_versions(told: Replayed) -> list[str]:
 def _figures(told: Replayed) -> list[str]:
     writers = ", ".join(told.versions) or "nobody"
     return [
-        *(f"missing between others: {_gap(gap)}" for gap in told.missing),
+        *(_gap(gap) for gap in told.missing),
         *(f"too old to hold what was decided on each event: {name}" for name in told.too_old),
         *(f"the last line of {name} is torn, and left out" for name in told.torn),
         f"{counted(told.files, 'file')} by version {writers}, {counted(told.events, 'event')}, "
@@ -126,7 +126,13 @@ def _damage(found: Damage, told: Replayed) -> list[str]:
 
 
 def _gap(gap: Gap) -> str:
-    return gap.first if gap.first == gap.last else f"{gap.first} to {gap.last}"
+    if gap.lines:
+        return (
+            f"{counted(gap.lines, 'line')} missing after the end of {gap.first}, as the beginning "
+            f"of {gap.last} counts: the disk was full or too slow then, or the file was cut since"
+        )
+    files = gap.first if gap.first == gap.last else f"{gap.first} to {gap.last}"
+    return f"missing between others: {files}"
 
 
 def _difference(found: Difference) -> list[str]:

@@ -20,7 +20,7 @@ import aiomqtt
 import msgspec
 import pytest
 
-from controller.journal import SnapshotLine, read
+from controller.journal import SnapshotLine, files, numbered
 from protocol.intake import Intake
 from protocol.messages import Grant, Order
 from protocol.sealing import Verifier
@@ -286,7 +286,7 @@ async def test_sigterm_ends_it_in_order_and_leaves_a_readable_journal(
     assert await daemon.end(signal.SIGTERM) == 0
     assert '"stopping"' in daemon.log
     assert "Traceback" not in daemon.log
-    lines = list(read(cluster.directory / "journal"))
+    lines = [line for _, _, line in numbered(files(cluster.directory / "journal")[0])]
     assert isinstance(lines[0], SnapshotLine)
     for agent in (A, B):
         mode = (cluster.directory / "broker" / "passwords" / agent).stat().st_mode

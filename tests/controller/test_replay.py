@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import queue
 import re
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from controller import journal as journal_module
 from controller import replay as replay_module
 from controller.cli.app import main
 from controller.core import phases
@@ -123,10 +125,14 @@ def test_rules_that_fail_now_are_a_difference(
 def test_a_torn_last_line_is_no_error_and_an_empty_or_foreign_file_is_one(recorded: Path) -> None:
     file = only_file(recorded)
     events = replay([file]).events
-    file.write_bytes(file.read_bytes()[:-5])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5])
     told = replay([file])
     assert (told.identical, told.events) == (True, events - 1)
     assert told.torn == (str(file),)
+    file.write_bytes(whole[:-1])
+    told = replay([file])
+    assert (told.events, told.torn) == (events, ()), "only the end of its last line is missing"
     for nothing in (b"", b"anything but a journal"):
         file.write_bytes(nothing)
         with pytest.raises(NoJournal, match="nothing to replay"):
@@ -200,6 +206,71 @@ def test_a_missing_file_is_named_and_the_answer_is_not_identical(
     told = replay(journal_files(tmp_path))
     assert told.missing == (Gap(str(three), str(four)),)
     assert not told.identical
+
+
+def test_lines_missing_at_the_end_of_a_file_are_counted_by_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path, size_bytes=5_000)
+    one, two, three, *_rest = files(tmp_path)
+    lines = two.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 3
+    two.write_bytes(b"".join(lines[:-2]))
+    told = replay(journal_files(tmp_path))
+    assert told.missing == (Gap(str(two), str(three), 2),)
+    assert run(tmp_path) == 3
+    assert f"2 lines missing after the end of {two}, as the beginning of {three}" in words(capsys)
+    two.write_bytes(b"".join([*lines[:-2], lines[-2][:-9]]))
+    told = replay(journal_files(tmp_path))
+    assert (told.missing, told.torn) == ((Gap(str(two), str(three), 2),), (str(two),))
+    three.unlink()
+    assert [gap.lines for gap in replay(journal_files(tmp_path)).missing] == [0]
+    assert replay([one]).identical
+    assert replay([one, two], until_ms=0).missing == ()
+
+
+def test_lines_that_a_full_queue_took_away_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "TRY_AGAIN_S", 0.0)
+    state = Given(Phase.PROTECTED).state()
+    journal = Journal(tmp_path, FAR_BYTES, 9, "1.0")
+    journal.begin(state, NOW)
+    journal.note(Tick(), NOW + 1, state, [])
+    with monkeypatch.context() as slow:
+        slow.setattr(journal._pieces, "put_nowait", full)
+        journal.note(Tick(), NOW + 2, state, [])
+        journal.note(Tick(), NOW + 3, state, [])
+    journal.note(Tick(), NOW + 4, state, [])
+    journal.note(Tick(), NOW + 5, state, [])
+    journal.close()
+    assert journal.errors == 2
+    one, two = files(tmp_path)
+    told = replay([one, two])
+    assert told.missing == (Gap(str(one), str(two), 2),)
+    assert not told.identical
+
+
+def full(_piece: object) -> None:
+    raise queue.Full
+
+
+def test_a_life_of_which_the_beginning_was_lost_is_noticed_and_an_end_in_a_crash_is_not(
+    tmp_path: Path,
+) -> None:
+    state = record(tmp_path)
+    record(tmp_path)
+    one, two = files(tmp_path)
+    one.write_bytes(one.read_bytes()[:-40])
+    assert replay([one, two]).missing == (), "a crash tears the last line and counts nothing"
+    journal = Journal(tmp_path, FAR_BYTES, 9, "1.0")
+    journal.begin(state, NOW)
+    journal.note(Tick(), NOW + 1, state, [])
+    journal.begin(state, NOW + 2)
+    journal.close()
+    three, four = files(tmp_path)[2:]
+    three.write_bytes(b"")
+    assert replay([one, two, three, four]).missing == (Gap(str(two), str(four), 2),)
 
 
 def test_damage_by_the_same_version_is_told_with_what_was_compared_before(

@@ -15,7 +15,7 @@ from controller.core.events import Kind, ReportCame, Requested
 from controller.core.model import Phase, Record, State
 from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, RulesFailed
-from controller.journal import EventLine, SnapshotLine, read
+from controller.journal import EventLine, SnapshotLine, files, numbered
 from controller.stores.base import StoreFailed
 from controller.stores.sqlite import SqliteStore
 from protocol.messages import Grant, Mode, Order, Role
@@ -193,7 +193,8 @@ async def test_the_journal_replays_to_the_same_records(turning: Desk) -> None:
     await turning.until(lambda: turning.record().phase is Phase.PROMOTING)
     turning.journal.close()
 
-    lines = list(read(turning.cluster.topology.journal.directory))
+    (file,) = files(turning.cluster.topology.journal.directory)
+    lines = [line for _number, _size, line in numbered(file)]
     snapshot = lines[0]
     assert isinstance(snapshot, SnapshotLine)
     state = snapshot.state

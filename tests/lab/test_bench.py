@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab import bench
@@ -17,6 +18,7 @@ from lab.incident import Act
 from lab.own_count import Kept, OwnCount
 from lab.scenarios import SCENARIOS, Scenario
 from lab.slot_lost import SETTINGS, SlotLost
+from lab.sync_rounds import Round
 from lab.unkind import Unkind
 from tests.lab.unkindness import absent, told
 
@@ -44,7 +46,7 @@ class Whole:
 
 @asynccontextmanager
 async def ground(
-    _directory: Path, _network: str, _settings: Mapping[str, str]
+    _directory: Path, _network: str, _service: Mapping[str, Any]
 ) -> AsyncIterator[Any]:
     yield Whole()
 
@@ -105,11 +107,9 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
     grounds = []
 
     @asynccontextmanager
-    async def make(
-        directory: Path, network: str, settings: Mapping[str, str]
-    ) -> AsyncIterator[Any]:
+    async def make(directory: Path, network: str, service: Mapping[str, Any]) -> AsyncIterator[Any]:
         grounds.append(directory)
-        async with ground(directory, network, settings) as one:
+        async with ground(directory, network, service) as one:
             yield one
         grounds.append(directory)
 
@@ -140,19 +140,27 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
         (absent(pg_wal_most_bytes=9, pg_wal_bound_bytes=8), "took 9 bytes, more than 8"),
         (absent(copied_anew=False), "came back with its old copy"),
         (absent(difference="lab_writes: 1 rows"), "lab_writes: 1 rows"),
+        (
+            Round(msgspec.structs.replace(done("cut"), acked_lost=2)),
+            "2 acknowledged writes are lost",
+        ),
+        (Round(msgspec.structs.replace(done("cut"), two_writers_s=0.1)), "two writers for 0.1 s"),
     ],
-    ids=["quarantine", "lease", "rows", "two writers", "disk", "old copy", "rows of an absence"],
+    ids=[
+        *("quarantine", "lease", "rows", "two writers", "disk", "old copy", "rows of an absence"),
+        *("lost in sync mode", "two writers in sync mode"),
+    ],
 )
 async def test_a_run_with_figures_that_must_not_be_keeps_them_and_has_failed(
-    monkeypatch: pytest.MonkeyPatch, wrong: Unkind | SlotLost, reason: str
+    monkeypatch: pytest.MonkeyPatch, wrong: Unkind | SlotLost | Round, reason: str
 ) -> None:
-    async def do(_watch: Any) -> list[Unkind | SlotLost]:
+    async def do(_watch: Any) -> list[Unkind | SlotLost | Round]:
         return [wrong]
 
     monkeypatch.setattr(bench, "Watch", Watched)
     system = System("saling", "fast", 2.0, 0.0, ground)
     figures, failures = await bench._batch(bench.Batch("cut", Scenario(do, run_s=1), system, 1))
-    assert [figure.unkind or figure.slot_lost for figure in figures] == [wrong]
+    assert [bool(figure.wrong) for figure in figures] == [True]
     assert [failure.run for failure in failures] == [1] and reason in failures[0].reason
 
 
@@ -181,16 +189,16 @@ def test_what_needs_saling_is_not_done_to_a_peer(
     assert [b.system.name for b in batches(monkeypatch, *words)] == ["saling"]
 
 
-async def test_a_ground_is_made_with_the_settings_of_its_scenario(
+async def test_a_ground_is_made_with_the_service_of_its_scenario(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
 
     @asynccontextmanager
     async def make(
-        _directory: Path, network: str, settings: Mapping[str, str]
+        _directory: Path, network: str, service: Mapping[str, Any]
     ) -> AsyncIterator[Any]:
-        asked.append((network, settings))
+        asked.append((network, service))
         yield Whole()
 
     async def do(_watch: Any) -> list[SlotLost]:
@@ -198,9 +206,9 @@ async def test_a_ground_is_made_with_the_settings_of_its_scenario(
 
     monkeypatch.setattr(bench, "Watch", Watched)
     system = System("saling", "fast", 2.0, 0.0, make)
-    scenario = Scenario(do, run_s=1, settings=SETTINGS)
+    scenario = Scenario(do, run_s=1, service={"settings": SETTINGS})
     _, failures = await bench._batch(bench.Batch("slot-lost", scenario, system, 1))
-    assert (asked, failures) == ([("proxies", SETTINGS)], [])
+    assert (asked, failures) == ([("proxies", {"settings": SETTINGS})], [])
 
 
 def test_an_interrupted_benchmark_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,10 @@ from lab.bench_table import (
     ratios_of,
     rows_of,
     sides_of,
+    ways_of,
     write,
 )
+from lab.loyal import SOCKET, TCP, WaySeen
 from lab.own_count import Kept, OwnCount
 from lab.slot_lost import MIB, SlotLost
 from lab.unkind import Unkind
@@ -56,6 +58,7 @@ def report(figures: list[Figure], failures: list[Failure]) -> Report:
         rows=rows,
         sides=sides_of(figures),
         disks=disks_of(figures),
+        ways=ways_of(figures),
         ratios=ratios_of(rows),
         failures=failures,
         skipped={"cut": "it needs root"},
@@ -183,6 +186,17 @@ def test_a_backup_that_was_away_has_a_third_table_and_no_second_one() -> None:
     line = "| 256 MiB | 64 MiB | 112 MiB | 128 MiB | 10.0 s | yes | yes |"
     assert f"| backup away | saling | fast {line}" in text
     assert "pg_wal" not in markdown(report([figure(0.2)], []))
+
+
+def test_what_the_old_primary_told_those_that_stayed_has_the_worst_of_its_runs_by_way() -> None:
+    runs = [
+        (WaySeen(TCP, 40, 0.5, 0), WaySeen(SOCKET, 9, None, 2)),
+        (WaySeen(TCP, 30, 0.3, 1), WaySeen(SOCKET, 8, 0.6, 0)),
+    ]
+    text = markdown(report([seen(told(ways=ways)) for ways in runs], []))
+    assert "| primary site cut off | saling | fast | TCP | 40 | 0.30 s | 1 |" in text
+    assert "| primary site cut off | saling | fast | unix socket | 9 | 0.60 s | 2 |" in text
+    assert "stayed with" not in markdown(report([seen(told())], []))
 
 
 def test_nothing_that_was_seen_is_dropped(tmp_path: Path) -> None:

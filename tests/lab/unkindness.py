@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -9,13 +10,17 @@ import msgspec
 from lab.four_sites import Lab
 from lab.incident import Act, Watch
 from lab.slot_lost import MIB, SlotLost
-from lab.unkind import Scenario, Unkind
+from lab.unkind import Unkind
 
 HOLD_S = 8.0
 """Four leases: whatever a lease decides has been decided."""
 
 
-async def incident(lab: Lab, scenario: Scenario, hold_s: float = HOLD_S) -> Unkind:
+async def incident(
+    lab: Lab,
+    scenario: Callable[[Any, Watch[Any], float], Awaitable[Unkind]],
+    hold_s: float = HOLD_S,
+) -> Unkind:
     """Run it, print its figures, and check what must be true of every one."""
     async with Watch(lab, "paspor") as watch:
         seen = await scenario(lab, watch, hold_s)
