@@ -3,7 +3,8 @@
 # make check   style, types, layers and house rules
 # make test    all tests; as root on Debian or Ubuntu it installs what they need
 # make bench   measures every scenario; options in BENCH, as in make bench BENCH='--runs 5 --list'
-# make mutants  hunts rules misread on purpose in simulated worlds: each must be caught
+# make mutants  hunts rules misread on purpose in simulated worlds: each must be caught;
+#              MUTANTS='NAME ...' hunts some
 # make sim-coverage  which rows and branches of the rules simulated worlds reach; SEEDS=20 for fewer
 # make docs    regenerates what is generated: the JSON Schemas and the diagram of phases
 # make lock    resolves the dependencies anew
@@ -40,7 +41,7 @@ check: setup
 	$(BIN)/pytest -q tests/house
 
 packages:
-	@bash .ci/packages postgresql mosquitto prometheus
+	@bash .ci/packages postgresql mosquitto prometheus nftables
 
 test: setup packages
 	$(BIN)/pytest

@@ -10,8 +10,12 @@ One JSON object a line. Request: `{"id": 1, "request": "lease", "deadline_ms": 1
 `malformed`, `refused` (the state forbids it) or `busy` (try again). Requests:
 
     status           what is in force, the engine, the last exit and the last fence
+    fences           service, address, partners, nftables, watchdog, watchdog_device: the layers
+                     outside the guard, each required, if_present or off; answers how they stand
     start            argv, env, log, as_primary: run the engine in the data directory
-    lease            deadline_ms (CLOCK_BOOTTIME): writable until then; only ever extended
+    lease            deadline_ms (CLOCK_BOOTTIME): writable until then; only ever extended. end_ms:
+                     when the lease is over; asked_ms: when it was asked for; ttl_ms: its length.
+                     Answered when all layers are armed; refused when a required one is missing
     alone            writable without a deadline
     close            no longer writable; ends an engine that may be writing, then answers
     allow_promotion  the running standby may become writable; from now on the deadline binds it
@@ -20,15 +24,15 @@ One JSON object a line. Request: `{"id": 1, "request": "lease", "deadline_ms": 1
     shutdown         ends the guard; refused while an engine runs
 
 Events, to every connection: `{"event": "engine_exited", "status", "kill_ms", "reason"}` and
-`{"event": "fenced", "deadline_ms", "late_ms", "kill_ms"}`. SIGTERM stops the engine in order,
-then the guard; the deadline binds meanwhile. A guard never adopts an engine.
+`{"event": "fenced", "deadline_ms", "late_ms", "kill_ms"}`; `{"event": "clocks", "suspended_ms",
+"jump_ms"}`: nobody ran for a while, so a lease ended or comes to end earlier.
+SIGTERM stops the engine in order, then the guard; the deadline binds meanwhile. A guard never
+adopts an engine.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -44,6 +48,9 @@ from typing import Any
 if not __package__:  # Run by its path: -I leaves the directory of the package unknown.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from agents.fences.base import ARMED, CLOSED, OPEN
+from agents.fences.process import be_hard_to_delay
+from agents.guard_clocks import Clocks, read_clocks
 from agents.guard_engine import (
     SIGNALS,
     START_LIMIT_MS,
@@ -51,21 +58,19 @@ from agents.guard_engine import (
     Engine,
     EngineLock,
     boottime_ms,
-    libc_call,
     namespaces_allowed,
 )
+from agents.guard_fences import Fences, Pending, Wish, layers_of, lease_wish
+from agents.guard_start import CONNECTION_LIMIT, detach, stand_apart, take_run_directory
 from agents.guard_wire import Connection, Refusal, decoded
 
-CONNECTION_LIMIT = 16
 WAITING_LIMIT = 64
-LEASE_LIMIT_MS = 3_600_000
 POLL_MS = 50
 DYING_POLL_MS = 1
 IDLE_POLL_MS = 500
-LOCK_LIMIT_MS = 3000
 
-_PR_SET_CHILD_SUBREAPER = 36
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
+Handler = Callable[[dict[str, Any]], dict[str, Any] | Pending | None]
+"""Gives its answer; or that it waits for the fences; or None, answered when the engine is gone."""
 
 
 class Guard:
@@ -76,10 +81,14 @@ class Guard:
         self._lock = EngineLock(data, run)
         self._listener = listener
         self._isolated = isolated
-        self._precise = _be_precise()
+        self._process = be_hard_to_delay()
+        self._fences = Fences(self._process)
+        self._clocks = Clocks(read_clocks)
+        self._pending: list[Pending] = []
+        self._told_layers = False
         self._connections: list[Connection] = []
         self._permission = "closed"
-        self._deadline_ms = 0
+        self._deadline_ms = self._end_ms = self._ttl_ms = 0
         self._engine: Engine | None = None
         self._ends: list[Callable[[int], None]] = []
         self._last_exit: dict[str, Any] | None = None
@@ -89,12 +98,18 @@ class Guard:
     def over(self) -> bool:
         return self.ending and self._engine is None
 
+    def end(self) -> None:
+        """Nothing runs any more: the layers outside leave nothing behind."""
+        for left in self._fences.end():
+            print(json.dumps({"event": "left", "why": left}), file=sys.stderr, flush=True)
+
     def step(self) -> None:
         """The deadline comes before everything else: an extension that came late is late."""
         self._keep_deadline()
         self._reap()
+        self._settle_fences()
         self._connections = [c for c in self._connections if c.fileno() >= 0]
-        watched: list[Any] = [self._listener, *self._connections]
+        watched: list[Any] = [self._listener, self._fences, *self._connections]
         if self._engine and not self._engine.ending():
             watched.append(self._engine.pidfd)
         unsent = [connection for connection in self._connections if connection.unsent]
@@ -125,12 +140,58 @@ class Guard:
         return min(max(left_ns / 1e9, 0), POLL_MS / 1000)
 
     def _keep_deadline(self) -> None:
+        self._heed_clocks()
         if self._permission == "leased" and boottime_ms() >= self._deadline_ms:
             self._permission = "closed"
             if self._engine and self._engine.writable:
                 self._engine.strike("deadline")
         if self._engine and self._engine.dying:
             self._engine.strike(self._engine.dying)
+
+    def _heed_clocks(self) -> None:
+        """A time in which nobody ran, and of which the lease's own clock may not know."""
+        if not any(slip := self._clocks.turn()):
+            return
+        self._tell({"event": "clocks", **slip._asdict()})
+        self._refuse_pending("the clocks jumped meanwhile: ask again")
+        if slip.suspended_ms:
+            self._deadline_ms = min(self._deadline_ms, boottime_ms())
+        self._deadline_ms -= slip.jump_ms
+        self._end_ms -= slip.jump_ms
+
+    def _settle_fences(self) -> None:
+        """The layers outside follow what is in force, and leases that waited for them begin."""
+        self._fences.drain()
+        waiting, self._pending = self._pending, []
+        for pending in waiting:
+            if self._fences.done(pending.number):
+                pending.settle()
+            else:
+                self._pending.append(pending)
+        wish = self._wish()
+        if wish != self._fences.wished:
+            self._fences.wish(wish)
+
+    def _wish(self) -> Wish:
+        engine = self._engine
+        if engine and engine.writable and (engine.dying or self._permission == "closed"):
+            return Wish(CLOSED)
+        if leases := [pending.wish for pending in self._pending if pending.wish]:
+            return leases[-1]
+        if self._permission == "leased":
+            return Wish(ARMED, self._deadline_ms, self._end_ms, self._ttl_ms)
+        if self._permission == "alone":
+            return Wish(OPEN, alone=True)
+        if engine is None and self._fences.wished.state == CLOSED and not self._lock.free():
+            # Without namespaces, processes of an engine may outlive it, and its guard.
+            return Wish(CLOSED)
+        return Wish(OPEN)
+
+    def _refuse_pending(self, why: str) -> None:
+        for pending in self._pending:
+            if pending.wish:
+                pending.refuse(Refusal("refused", why))
+        self._pending = [pending for pending in self._pending if pending.wish is None]
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -182,20 +243,23 @@ class Guard:
             if handler is None:
                 raise Refusal("malformed", f"request: one of {', '.join(self._handlers())}")
             done = handler(request)
-            if done is None and len(self._ends) >= WAITING_LIMIT:
+            if not isinstance(done, dict) and len(self._ends) >= WAITING_LIMIT:
                 raise Refusal("busy", f"{WAITING_LIMIT} requests wait for this end already")
         except Refusal as refusal:
             connection.say({**head, "ok": False, "code": refusal.code, "error": str(refusal)})
             return
-        if done is not None:
+        if isinstance(done, Pending):
+            done.head, done.connection = head, connection
+            self._pending.append(done)
+        elif done is not None:
             connection.say({**head, "ok": True, **done})
-            return
-        self._ends.append(lambda ms: connection.say({**head, "ok": True, "kill_ms": ms}))
+        else:
+            self._ends.append(lambda ms: connection.say({**head, "ok": True, "kill_ms": ms}))
 
-    def _handlers(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]]:
-        """Each gives its answer, or None to be answered when the engine is gone."""
+    def _handlers(self) -> dict[str, Handler]:
         return {
             "status": self._status,
+            "fences": self._configure,
             "start": self._start,
             "lease": self._lease,
             "alone": self._alone,
@@ -217,7 +281,9 @@ class Guard:
             "pid": os.getpid(),
             "data": self._data,
             "isolation": "namespace" if self._isolated else "plain",
-            **self._precise,
+            "locked_memory": self._process.locked_memory,
+            "realtime": self._process.realtime,
+            "layers": self._fences.told(),
             "permission": self._permission,
             "deadline_ms": self._deadline_ms if self._permission == "leased" else None,
             "now_ms": boottime_ms(),
@@ -250,22 +316,35 @@ class Guard:
         if self._permission == "leased" and boottime_ms() >= self._deadline_ms:
             raise Refusal("refused", "the lease's deadline is past")
 
-    def _lease(self, request: dict[str, Any]) -> dict[str, Any]:
-        deadline_ms, now_ms = request.get("deadline_ms"), boottime_ms()
-        if type(deadline_ms) is not int:
-            raise Refusal("malformed", "deadline_ms: an integer of milliseconds since boot")
-        if not now_ms < deadline_ms <= now_ms + LEASE_LIMIT_MS:
-            raise Refusal("refused", f"deadline_ms {deadline_ms} is past, or over an hour away")
-        if self._permission == "leased":
-            deadline_ms = max(deadline_ms, self._deadline_ms)
-        self._permission, self._deadline_ms = "leased", deadline_ms
-        return {"deadline_ms": deadline_ms}
+    def _configure(self, request: dict[str, Any]) -> Pending:
+        """A door that a dead guard left stays shut until nothing of its engine is left."""
+        self._fences.configure(layers_of(request))
+        first = Wish(CLOSED) if self._engine is None and not self._told_layers else self._wish()
+        self._told_layers = True
+        return Pending(self._fences.wish(first), None, lambda: {"layers": self._fences.told()})
+
+    def _lease(self, request: dict[str, Any]) -> Pending:
+        """Answered when every layer outside the guard is armed; refused when it does not hold."""
+        if len(self._pending) >= WAITING_LIMIT:
+            raise Refusal("busy", f"{WAITING_LIMIT} leases wait for their fences already")
+        wish = lease_wish(request, self._wish(), self._clocks, boottime_ms())
+        return Pending(self._fences.wish(wish), wish, lambda: self._begin_lease(wish))
+
+    def _begin_lease(self, wish: Wish) -> dict[str, Any]:
+        self._fences.need(wish.ttl_ms)
+        if boottime_ms() >= wish.deadline_ms:
+            raise Refusal("refused", "its deadline passed before its fences were armed")
+        self._permission = "leased"
+        self._deadline_ms, self._end_ms, self._ttl_ms = wish.deadline_ms, wish.end_ms, wish.ttl_ms
+        return {"deadline_ms": wish.deadline_ms}
 
     def _alone(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._refuse_pending("alone meanwhile")
         self._permission = "alone"
         return {}
 
     def _close(self, _: dict[str, Any]) -> dict[str, Any] | None:
+        self._refuse_pending("closed meanwhile")
         self._permission = "closed"
         if self._engine and self._engine.writable:
             self._engine.strike("closed")
@@ -301,81 +380,19 @@ class Guard:
         return {}
 
 
-def _be_precise() -> dict[str, bool]:
-    """Stay in memory and come first, where allowed. Children inherit neither."""
-    # A locked future under a limit would turn the next allocation into a crash: for root only.
-    locks = _MCL_CURRENT | (0 if os.geteuid() else _MCL_FUTURE)
-    done = {"locked_memory": False, "realtime": False}
-    with contextlib.suppress(OSError):
-        libc_call("mlockall", locks)
-        done["locked_memory"] = True
-    with contextlib.suppress(OSError):
-        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(1))
-        done["realtime"] = True
-    return done
-
-
-def _take_run_directory(run: Path) -> socket.socket:
-    """The lock is held for as long as this process lives; its text is our pid."""
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(run / "guard.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    until_ms = boottime_ms() + LOCK_LIMIT_MS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if boottime_ms() > until_ms:
-                raise SystemExit(f"{run}/guard.lock: another guard runs here") from None
-            time.sleep(0.005)
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    path = run / "guard.sock"
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.umask(0o177)
-    listener.bind(str(path))
-    os.umask(0o077)
-    listener.listen(CONNECTION_LIMIT)
-    listener.setblocking(False)
-    return listener
-
-
-def _detach(run: Path, ready: int) -> None:
-    """From here on nobody waits for us; what we say goes to our own log."""
-    log = os.open(run / "guard.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.write(ready, b"ready")
-    os.close(ready)
-
-
 def main() -> None:
     """Start a guard in a session of its own and return when it listens."""
-    parser = argparse.ArgumentParser(description="Parent of one engine, holder of its deadline.")
-    parser.add_argument("--run", required=True, help="directory of guard.sock, 0700")
-    parser.add_argument("--data", required=True, help="the engine's data directory")
-    parser.add_argument("--isolation", choices=("auto", "plain"), default="auto")
-    options = parser.parse_args()
-    run, data = Path(options.run).resolve(), Path(options.data).resolve()
-    ready, made_ready = os.pipe()
-    if os.fork():
-        os.close(made_ready)
-        raise SystemExit(0 if os.read(ready, 16) else 1)
-    os.setsid()
-    os.chdir("/")
-    libc_call("prctl", _PR_SET_CHILD_SUBREAPER, 1)
-    listener = _take_run_directory(run)
-    isolated = options.isolation == "auto" and namespaces_allowed()
+    run, data, isolation, ready = stand_apart()
+    listener = take_run_directory(run)
+    isolated = isolation == "auto" and namespaces_allowed()
     guard = Guard(str(data), str(run), listener, isolated)
     signal.signal(signal.SIGTERM, lambda *_: guard.stop())
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    _detach(run, made_ready)
+    detach(run, ready)
     while not guard.over():
         guard.step()
+    guard.end()
 
 
 if __name__ == "__main__":

@@ -67,6 +67,17 @@ class Fence(msgspec.Struct, frozen=True):
     kill_ms: int
 
 
+class LayerStatus(msgspec.Struct, frozen=True):
+    """`state`: armed, open, closed or missing. `why`: what it lacks, or what is worth knowing."""
+
+    name: str
+    state: str
+    required: bool = False
+    why: str = ""
+    mend: str = ""
+    least_ttl_ms: int = 0
+
+
 class GuardStatus(msgspec.Struct, frozen=True):
     """`isolation`: namespace or plain. `permission`: closed, leased or alone."""
 
@@ -81,6 +92,7 @@ class GuardStatus(msgspec.Struct, frozen=True):
     engine: RunningEngine | None
     last_exit: EngineExit | None
     last_fence: Fence | None
+    layers: tuple[LayerStatus, ...] = ()
 
 
 GuardEvent = EngineExit | Fence
@@ -150,9 +162,17 @@ class GuardClient:
         fields = {"argv": argv, "env": env, "log": str(log), "as_primary": as_primary}
         return int(msgspec.json.decode(await self._ask("start", 5000, **fields))["pid"])
 
-    async def lease(self, deadline_ms: int, timeout_ms: int = 1000) -> int:
-        """Writable until then. Returns the deadline in force, which never goes back."""
-        answer = await self._ask("lease", timeout_ms, deadline_ms=deadline_ms)
+    async def fences(self, timeout_ms: int = 3000, **wanted: object) -> tuple[LayerStatus, ...]:
+        """The layers outside the guard: the fields of its request `fences`; how they stand."""
+        answer = msgspec.json.decode(await self._ask("fences", timeout_ms, **wanted))
+        return msgspec.convert(answer["layers"], tuple[LayerStatus, ...])
+
+    async def lease(self, deadline_ms: int, timeout_ms: int = 1000, **more: int) -> int:
+        """Writable until then. Returns the deadline in force, which never goes back.
+
+        `more`: end_ms, asked_ms, ttl_ms of the lease, for what stands outside the guard.
+        """
+        answer = await self._ask("lease", timeout_ms, deadline_ms=deadline_ms, **more)
         return int(msgspec.json.decode(answer)["deadline_ms"])
 
     async def alone(self, timeout_ms: int = 1000) -> None:

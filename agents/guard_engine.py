@@ -27,6 +27,7 @@ START_LIMIT_MS = 2000
 
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
 _PR_SET_PDEATHSIG = 1
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -160,6 +161,8 @@ class Command:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.set_inheritable(lock, True)
+            # What the guard may do to the kernel's rules is none of the engine's business.
+            libc_call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
             for number in (*SIGNALS.values(), signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.execve(self.argv[0], self.argv, self.env)

@@ -70,3 +70,11 @@ def decoded(line: bytes) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("request"), str):
         raise Refusal("malformed", "an object with a string `request` is needed")
     return request
+
+
+def whole_number(request: dict[str, Any], name: str, without: int | None = None) -> int:
+    """A field of milliseconds. Raises Refusal."""
+    value = request.get(name, without)
+    if type(value) is not int:
+        raise Refusal("malformed", f"{name}: an integer of milliseconds since boot")
+    return value

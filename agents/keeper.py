@@ -16,9 +16,11 @@ from typing import Protocol
 
 import structlog
 
+from agents.core.actions import PermitLease
 from agents.core.events import EngineExited, Event, GuardState
 from agents.core.model import Permit
 from agents.engines.base import Engine, EngineError
+from agents.fencing import Fencing
 from agents.guard_client import (
     EngineExit,
     Fence,
@@ -28,6 +30,7 @@ from agents.guard_client import (
     GuardGone,
     GuardRefused,
     GuardStatus,
+    LayerStatus,
     now_ms,
 )
 from agents.jobs import Fresh
@@ -60,7 +63,9 @@ class Guard(Protocol):
 
     async def status(self, timeout_ms: int = 1000) -> GuardStatus: ...
 
-    async def lease(self, deadline_ms: int, timeout_ms: int = 1000) -> int: ...
+    async def fences(self, timeout_ms: int = 3000, **wanted: object) -> tuple[LayerStatus, ...]: ...
+
+    async def lease(self, deadline_ms: int, timeout_ms: int = 1000, **more: int) -> int: ...
 
     async def alone(self) -> None: ...
 
@@ -80,8 +85,10 @@ class Keeper:
         put: Callable[[Event], None],
         fresh: Fresh,
         metrics: Metrics,
+        fencing: Fencing,
     ) -> None:
         self._service = service
+        self.fencing = fencing
         self._guard = guard
         self._engine = engine
         self._put = put
@@ -135,15 +142,22 @@ class Keeper:
         """Ask the guard what it allows, and tell the rules."""
         self._asked.set()
 
-    async def allow_until(self, end_ms: int) -> None:
+    async def allow_until(self, permit: PermitLease) -> None:
         """Extend the permit. When that fails, the rules are told what is in force.
 
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
-        taken = await self._extend(self._guard.lease(end_ms, self._extend_limit_ms()))
+        lease = {
+            "end_ms": permit.lease_end_ms,
+            "asked_ms": permit.asked_ms,
+            "ttl_ms": permit.ttl_ms,
+        }
+        taken = await self._extend(
+            self._guard.lease(permit.end_ms, self._extend_limit_ms(), **lease)
+        )
         if taken:
-            self._permit_end_ms = end_ms
+            self._permit_end_ms = permit.end_ms
             self._metrics.renewed(self._service, now_ms())
         if not taken and not self._bounded:
             await self.close()
@@ -217,6 +231,12 @@ class Keeper:
             await asyncio.sleep(RETRY_S)
 
     async def _answering(self) -> GuardStatus:
+        """One that was told of its fences, so that it acknowledges no lease without them."""
+        status = await self._any_guard()
+        await self.fencing.configure(self._guard)
+        return status
+
+    async def _any_guard(self) -> GuardStatus:
         try:
             return await self._guard.status(LOOK_LIMIT_MS)
         except GuardBusy:
@@ -296,6 +316,8 @@ class Keeper:
         self._answered()
         if status.pid != pid:
             return False
+        self.fencing.heard(status.layers)
+        await self.fencing.keep(self._guard)
         if self._exits != exits:
             # An exit was told meanwhile: this answer is older than what is known.
             return True

@@ -25,6 +25,7 @@ from agents.core.step import begin
 from agents.desk import Desk
 from agents.durable import DurableFile, Kept
 from agents.engines.base import Engine
+from agents.fencing import Fencing
 from agents.guard_client import now_ms
 from agents.jobs import Fresh, Jobs, Wiring, upstream_of
 from agents.keeper import Guard, Keeper
@@ -99,7 +100,9 @@ class Unit:
         self.worker = worker
         self._state_disk = state_disk
         self.timings = metrics.timings(name)
-        self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics)
+        service = config.service(name)
+        fencing = Fencing(name, service.fences, service.listen, lambda: self._partner(config), put)
+        self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics, fencing)
         logs = LogClient(parts.client_tls, config.reached)
         wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
         self.jobs = Jobs(name, engine, wiring, put, fresh, metrics, group, turns)
@@ -123,6 +126,12 @@ class Unit:
         slow = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness, self.sync)
         for part in (self.keeper, self.watch, *slow, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
+
+    def _partner(self, config: AgentConfig) -> str:
+        """Where the other copy's engine is reached; empty while none is known."""
+        assignment = self.worker.replica.durable.assignment
+        partner = assignment.partner if assignment else None
+        return config.reached(partner.engine_address) if partner else ""
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""

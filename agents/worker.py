@@ -63,7 +63,7 @@ class File(Protocol):
 class Permits(Protocol):
     """The guard; `agents.keeper.Keeper` is one."""
 
-    async def allow_until(self, end_ms: int) -> None: ...
+    async def allow_until(self, permit: PermitLease) -> None: ...
 
     async def allow_alone(self) -> None: ...
 
@@ -269,7 +269,7 @@ class Worker:
     async def _act(self, action: Action) -> None:
         match action:
             case PermitLease():
-                await self._permits.allow_until(action.end_ms)
+                await self._permits.allow_until(action)
                 if self.replica.observation.role is not Role.PRIMARY:
                     # The next proof comes when it is promoted: that takes as long as it takes.
                     self._metrics.timings(self.replica.service).interrupted()

@@ -5,6 +5,7 @@ Sizes are bytes and say so in their names; relative paths start at the file's di
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -33,6 +34,19 @@ class UpstreamTls(Declared):
     authority: FilePath
     certificate: FilePath | None = None
     key: FilePath | None = None
+
+
+Demand = Literal["required", "if_present", "off"]
+
+
+class Fences(Declared):
+    """The layers outside the guard that end the right to write when the lease does."""
+
+    nftables: Demand = "if_present"
+    """The kernel drops the engine's packets at the deadline; needs CAP_NET_ADMIN."""
+    watchdog: Demand = "off"
+    """A device that resets the whole host when the engine outlives its lease."""
+    watchdog_device: FilePath = Path("/dev/watchdog")
 
 
 class LocalService(Declared):
@@ -66,6 +80,7 @@ class LocalService(Declared):
     """Whether a copy that was made anew takes the place of the old one for good."""
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict)
     """More settings for the engine, each value as text."""
+    fences: Fences = Fences()
 
 
 class AgentConfig(Declared):

@@ -153,6 +153,21 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
         lambda s: float(bool(s.paused)),
     ),
     (
+        "saling_service_hold",
+        "1 while an integrity hold lets nobody take over.",
+        lambda s: float(bool(s.hold)),
+    ),
+    (
+        "saling_service_hold_left_seconds",
+        "What is left of the integrity hold, before it ends by itself.",
+        lambda s: s.hold.left_ms / 1000 if s.hold else None,
+    ),
+    (
+        "saling_service_readiness_raised",
+        "1 while a hold keeps the service where it is, so that its people should stand ready.",
+        lambda s: float(bool(s.readiness)),
+    ),
+    (
         "saling_service_maintenance",
         "1 while only an announced maintenance of the backup is in the way of protection.",
         _maintenance_as_announced,
@@ -202,6 +217,16 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
         "saling_service_loss_estimate_bytes",
         "What an unplanned failover would lose now, as estimated.",
         lambda s: s.loss_bytes,
+    ),
+    (
+        "saling_service_loss_estimate_seconds",
+        "The same loss as a time: whose commits an unplanned failover would lose now, at most.",
+        lambda s: None if s.loss_ms is None else s.loss_ms / 1000,
+    ),
+    (
+        "saling_service_approval_left_seconds",
+        "For how long an accepted loss may still be used, or waits for a second person.",
+        lambda s: s.approval.left_ms / 1000 if s.approval else None,
     ),
     (
         "saling_service_loss_bound_bytes",

@@ -28,6 +28,7 @@ from lab.bench_systems import PEERS, System, saling, systems_of
 from lab.bench_table import Failure, Figure, Report
 from lab.ground import Ground
 from lab.incident import Act, Watch
+from lab.judged import Judged
 from lab.scenarios import SCENARIOS, SERVICE, Done, Scenario
 from lab.slot_lost import SlotLost
 from lab.unkind import Unkind
@@ -212,6 +213,7 @@ def _figure(batch: Batch, run: int, incident: Done) -> Figure:
         done, wrong = incident, ""
     else:
         done, wrong = incident.act_and_after(), incident.wrong()
+    notes = incident.notes if isinstance(incident, Unkind | Judged) else ()
     return Figure(
         system=batch.system.name,
         profile=batch.system.profile,
@@ -225,6 +227,7 @@ def _figure(batch: Batch, run: int, incident: Done) -> Figure:
         lease_ttl_s=done.lease_ttl_s,
         noise_s=done.longest_gap_before_s,
         wrong=wrong,
+        notes=notes,
         unkind=incident if isinstance(incident, Unkind) else None,
         slot_lost=incident if isinstance(incident, SlotLost) else None,
     )

@@ -47,6 +47,8 @@ class Figure(msgspec.Struct, frozen=True):
     """The longest gap without a fault, before this incident in the same run."""
     wrong: str = ""
     """What must not be, but was; empty when all is well."""
+    notes: tuple[str, ...] = ()
+    """What else was seen, a sentence each."""
     unkind: Unkind | None = None
     """All that was seen, where there was a client in the faulty site, too."""
     slot_lost: SlotLost | None = None
@@ -181,6 +183,9 @@ def markdown(report: Report) -> str:
         parts.append(f"{DISKS_TITLE}\n\n{disks_table(report.disks)}")
     if report.ways:
         parts.append(f"{WAYS_TITLE}\n\n{ways_table(report.ways)}")
+    if notes := [(f, text) for f in report.figures for text in f.notes]:
+        lines = [f"- {f.incident}, {f.system} {f.profile}, run {f.run}: {t}" for f, t in notes]
+        parts.append("Also seen:\n\n" + "\n".join(lines))
     if report.ratios:
         parts.append(_ratio_table(report.ratios))
     if report.failures:

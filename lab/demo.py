@@ -238,6 +238,7 @@ async def _keep(stage: Stage, lab: Lab) -> None:
     stage.title("Everything goes on; end it with Ctrl-C")
     stage.say(f"export SALING_CONTROLLER=http://{lab.plan.address('controller')}")
     stage.say(f"{Path(sys.argv[0]).name} status")
+    stage.say(f"{Path(sys.argv[0]).name} replay {lab.plan.journal_directory}")
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

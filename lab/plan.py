@@ -50,6 +50,11 @@ class Service:
     """Own numbers, in the words of the topology, instead of the profile's."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """PostgreSQL's, on top of ENGINE_SETTINGS."""
+    backup_loss: str = ""
+    """What a sync service does then: `alone` or `block`; empty leaves the default."""
+    fences: Mapping[str, str] = field(default_factory=lambda: {"nftables": "off"})
+    """Of the agents. A killed lab leaves what its guards told the kernel, but for that of a network
+    namespace, which goes with it."""
 
 
 FOUR_SERVICES = (
@@ -100,6 +105,11 @@ class Plan:
     def engine(self, service: str, site: str) -> str:
         return self.address(f"engine {service} {site}")
 
+    @property
+    def journal_directory(self) -> Path:
+        """Where the controller writes down what it decides."""
+        return self.directory / ARBITER / "journal"
+
     def site_directory(self, site: str) -> Path:
         return self.directory / site
 
@@ -141,7 +151,7 @@ def write_topology(plan: Plan, keys: LabKeys) -> None:
             "public_key": keys.controller.public_key,
         },
         "store": {"kind": "sqlite", "path": str(plan.directory / ARBITER / "store.db")},
-        "journal": {"directory": str(plan.directory / ARBITER / "journal")},
+        "journal": {"directory": str(plan.journal_directory)},
         "brokers": [
             {
                 "url": f"mqtt://{plan.address(f'broker {n}')}",
@@ -218,6 +228,7 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
         "protection": service.protection,
         "loss_bound": service.loss_bound,
         **({"lease": dict(service.lease)} if service.lease else {"lease_profile": service.profile}),
+        **({"backup_loss": service.backup_loss} if service.backup_loss else {}),
         "databases": ["postgres"],
         "replicas": [
             {"site": site, "priority": number, "address": plan.engine(service.name, site)}
@@ -237,6 +248,7 @@ def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> di
         "replication_password_file": str(keys.database_password_file),
         "seed_rate": "100MiB/s",
         "settings": {**ENGINE_SETTINGS, **service.settings},
+        "fences": dict(service.fences),
     }
 
 

@@ -16,10 +16,14 @@ from typing import Any
 import msgspec
 
 from lab import returns, slot_lost, still, sync_rounds, unkind
+from lab.backup_lost import backup_lost
 from lab.crowd import Crowd
 from lab.four_sites import Lab
 from lab.ground import Ground
+from lab.guard_stopped import guard_stopped
 from lab.incident import Act, Watch, act, numbers_at_primary
+from lab.judged import Judged
+from lab.loss_held import LOSS_BOUND, loss_held
 from lab.netns import why_not
 from lab.processes import Child
 from lab.records import now_ms
@@ -31,11 +35,13 @@ HOLD_S = 60.0
 """How long a site stays cut off or frozen."""
 AGENT_HOLD_S = 15.0
 ROUND_S = 25.0
+KERNEL = {"nftables": "required"}
+"""The fence that those have in whom everybody in user space may stand still."""
 BACK_S = 120.0
 """How long a service may be without writes before the run counts as failed."""
 MOVES = 10
 
-Done = Act | unkind.Unkind | slot_lost.SlotLost | sync_rounds.Round
+Done = Act | unkind.Unkind | slot_lost.SlotLost | Judged
 Do = Callable[[Watch[Any]], Awaitable[Sequence[Done]]]
 
 
@@ -166,10 +172,18 @@ def _unkind(do: Callable[[Any, Watch[Any], float], Awaitable[Any]], hold_s: floa
 def _rounds(fault_of: sync_rounds.Break) -> Do:
     """Ten rounds of `lab.sync_rounds`."""
 
-    async def done(watch: Watch[Lab]) -> list[sync_rounds.Round]:
+    async def done(watch: Watch[Lab]) -> list[Judged]:
         return await sync_rounds.rounds(watch, fault_of)
 
     done.__doc__ = f"In sync mode, ten times under 8 clients: {fault_of.__doc__}"
+    return done
+
+
+def _one(do: Callable[[Watch[Lab]], Awaitable[Judged]]) -> Do:
+    async def done(watch: Watch[Lab]) -> list[Judged]:
+        return [await do(watch)]
+
+    done.__doc__ = do.__doc__
     return done
 
 
@@ -197,10 +211,24 @@ SCENARIOS: dict[str, Scenario] = {
         slot_lost.slot_lost, 60, peers=False, service={"settings": slot_lost.SETTINGS}
     ),
     "agent-stopped": _root(_unkind(still.agent_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25),
+    "guard-stopped": _root(_unkind(guard_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25, fences=KERNEL),
+    "site-frozen": _root(_unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL),
+    "engine-first": _root(_unkind(still.engine_first), HOLD_S + 40, fences=KERNEL),
+    "site-frozen-sync": _root(
+        _unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL, protection="sync"
+    ),
+    "engine-first-sync": _root(
+        _unkind(still.engine_first), HOLD_S + 40, fences=KERNEL, protection="sync"
+    ),
     **{
         name: _root(_rounds(fault_of), ROUND_S * sync_rounds.ROUNDS, protection="sync")
         for name, fault_of in sync_rounds.BREAKS.items()
     },
+    **{
+        f"sync-backup-{policy}": _root(_one(backup_lost), 40, protection="sync", backup_loss=policy)
+        for policy in ("alone", "block")
+    },
+    "loss-held": _root(_one(loss_held), 80, loss_bound=LOSS_BOUND),
 }
 """By the name that the command knows. Each row of the table is one of them under one profile."""
 

@@ -6,6 +6,7 @@ it still acknowledges is counted by the way it was reached. `lab.unkind` gives t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -15,12 +16,16 @@ from typing import Any
 import msgspec
 
 from lab.four_sites import Lab
+from lab.freezing import family_of
 from lab.incident import Watch
+from lab.loyal import SOCKET, TCP
+from lab.processes import pids_of
 from lab.unkind import Fault, Unkind, told
 from lab.witness import Witness
 
 PATIENCE_S = 10.0
 """For so long clients wait beyond the end of the fault."""
+ENGINE_FIRST_S = 1.0
 
 
 async def agent_stopped(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
@@ -40,6 +45,58 @@ async def agent_stopped(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
             return _moved(await told(watch, witness, hold_s, fault))
         finally:
             await go_on()
+
+
+async def site_frozen(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
+    """The primary's whole site stands still but for its clients, and goes on, children first."""
+    site = await lab.primary_site(watch.service)
+
+    async def thaw() -> None:
+        lab.thaw_site(site)
+
+    fault = Fault("site frozen, its clients not", lambda: lab.freeze_site(site), thaw)
+    return await _frozen(lab, watch, hold_s, site, fault)
+
+
+async def engine_first(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
+    """Likewise, but its engine goes on a second before its guard and its agent do."""
+    site = await lab.primary_site(watch.service)
+    fault = Fault(
+        "site frozen, its engine thawed 1 s before its guard",
+        lambda: lab.freeze_site(site),
+        lambda: _thaw_engine_first(lab, watch.service, site),
+    )
+    return await _frozen(lab, watch, hold_s, site, fault)
+
+
+async def _frozen(lab: Lab, watch: Watch[Any], hold_s: float, site: str, fault: Fault) -> Unkind:
+    async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
+        try:
+            seen = await told(watch, witness, hold_s, fault)
+        finally:
+            lab.thaw_site(site)
+    sync = lab.plan.service(watch.service).protection == "sync"
+    return _kernel_kept(seen, {TCP, SOCKET} if sync else {TCP})
+
+
+async def _thaw_engine_first(lab: Lab, service: str, site: str) -> None:
+    directory = lab.plan.site_directory(site)
+    held = {lab.agents[site].pid, *lab.guards(service, site)}
+    engine = [pid for pid in family_of(pids_of(directory)) if pid not in held]
+    send_all(reversed(engine), signal.SIGCONT)
+    await asyncio.sleep(ENGINE_FIRST_S)
+    lab.thaw_site(site)
+
+
+def _kernel_kept(seen: Unkind, ways: set[str]) -> Unkind:
+    """With what must not be: no takeover, or an acknowledgement after it by one of these ways."""
+    found = [] if seen.failed_over else ["nothing failed over"]
+    found += [
+        f"{one.acked_after_promotion} writes acknowledged over {one.way} after the takeover"
+        for one in seen.ways
+        if one.way in ways and one.acked_after_promotion
+    ]
+    return msgspec.structs.replace(seen, broken="; ".join(found))
 
 
 def send_all(pids: Iterable[int], number: signal.Signals) -> None:

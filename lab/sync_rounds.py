@@ -18,7 +18,8 @@ import msgspec
 
 from lab.crowd import HOW_MANY, Crowd
 from lab.four_sites import Lab
-from lab.incident import Act, Watch, acked, act, numbers_at_primary
+from lab.incident import Watch, acked, act, numbers_at_primary
+from lab.judged import Judged, judged
 from lab.loyal import AS_FAST_AS_IT_CAN
 from lab.records import Insert, now_ms
 from lab.unkind import Fault
@@ -29,26 +30,6 @@ BACK_S = 120.0
 AFTER_TAKEOVER_S = 2.0
 """How long the fault lasts beyond the takeover: an old primary comes back to another's reign."""
 PATIENCE_S = 30.0
-
-
-class Round(msgspec.Struct, frozen=True):
-    """What one round came to."""
-
-    act: Act
-    """Its outage is that of the client that waited longest, its loss what was missing after it."""
-
-    def wrong(self) -> str:
-        """What must not be; empty when all is well."""
-        found = []
-        if self.act.acked_lost:
-            found.append(f"{self.act.acked_lost} acknowledged writes are lost")
-        if self.act.two_writers_s:
-            found.append(f"two writers for {self.act.two_writers_s} s")
-        return "; ".join(f"{self.act.name}: {text}" for text in found)
-
-    def act_and_after(self) -> Act:
-        """All of it is in the act."""
-        return self.act
 
 
 Break = Callable[[Lab, str], Fault]
@@ -77,8 +58,11 @@ class _Rounds:
 
 async def rounds(
     watch: Watch[Lab], fault_of: Break, rounds: int = ROUNDS, clients: int = HOW_MANY
-) -> list[Round]:
-    """Raises TimeoutError when a round does not end whole."""
+) -> list[Judged]:
+    """One incident a round, whose outage is that of the client that waited longest.
+
+    Raises TimeoutError when a round does not end whole.
+    """
     done = []
     crowd = Crowd(watch.lab, watch.service, clients=clients, rate_per_s=AS_FAST_AS_IT_CAN)
     async with crowd:
@@ -89,7 +73,7 @@ async def rounds(
     return done
 
 
-async def _round(told: _Rounds, fault_of: Break) -> Round:
+async def _round(told: _Rounds, fault_of: Break) -> Judged:
     watch, crowd, lab = told.watch, told.crowd, told.watch.lab
     site = await lab.primary_site(watch.service)
     fault = fault_of(lab, site)
@@ -112,7 +96,8 @@ async def _round(told: _Rounds, fault_of: Break) -> Round:
     outage_s = max(done.outage_s, crowd.outage_s(begun_ms, now_ms()))
     lost = await told.count()
     watch.quiet_since_ms = now_ms()
-    return Round(msgspec.structs.replace(done, outage_s=outage_s, acked_lost=lost))
+    done = msgspec.structs.replace(done, outage_s=outage_s, acked_lost=lost)
+    return judged(done, [], [])
 
 
 def killed(lab: Lab, site: str) -> Fault:

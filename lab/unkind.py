@@ -79,6 +79,8 @@ class Unkind(msgspec.Struct, frozen=True, kw_only=True):
     ways: tuple[WaySeen, ...] = ()
     """What the old primary acknowledged by each way of reaching it, where clients stayed with it;
     the writer outside and the prober are among those of TCP."""
+    notes: tuple[str, ...] = ()
+    """What else was seen, a sentence each."""
     broken: str = ""
     """What must not be in this incident alone; empty when all is well."""
 

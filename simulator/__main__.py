@@ -7,20 +7,28 @@ import argparse
 import sys
 from pathlib import Path
 
+from simulator.command import as_command
 from simulator.many import run_many
 from simulator.profiles import ALL, DEFAULT_PROFILE, PROFILES
 from simulator.run import SECONDS
 from simulator.speed import tell_speed
-from simulator.tell import shrink_seed, tell_scenarios, tell_seed
+from simulator.tell import shrink_seed, tell_scenarios, tell_seed, unfit_to_save
 
 TASKS = ("replay", "shrink", "scenario", "speed")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every promise held, 1 when one was broken, 2 when it was asked wrongly."""
+    """0 when every promise held, 1 when one was broken, 2 when it was asked wrongly.
+
+    130 when it was interrupted, 141 when nobody reads what it prints.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     _refuse_misplaced(parser, options)
+    return as_command(lambda: _do(parser, options))
+
+
+def _do(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.speed:
         return tell_speed()
     if options.scenario:
@@ -33,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     if options.profile == ALL:
         parser.error("one run is of one profile: name its --profile")
+    if options.save and (why := unfit_to_save(options.save)):
+        parser.error(f"--save {options.save}: {why}")
     if options.shrink is None:
         return tell_seed(one, options.profile, options.seconds)
     return shrink_seed(one, options.profile, options.seconds, options.save)
@@ -72,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         default=range(100),
         help="A:B, B excluded, or one; 0:100 if nothing is asked",
     )
-    parser.add_argument("--jobs", type=_positive, default=1, help="so many processes")
+    parser.add_argument(
+        "--jobs", type=_positive, default=1, help="so many processes, no more than cores"
+    )
     parser.add_argument(
         "--profile",
         choices=choices,
@@ -81,7 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{DEFAULT_PROFILE}, another one, or {ALL}",
     )
     parser.add_argument("--seconds", type=_positive, default=SECONDS, help="for how long it is bad")
-    parser.add_argument("--json", action="store_true", help="a line of JSON a seed")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="a line of JSON a seed on stdout, and the count on stderr",
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep what --shrink found there")
     parser.add_argument(
         "--record", action="store_true", help="write below each scenario how it went"
@@ -109,10 +125,9 @@ def _seed(text: str) -> int:
 
 def _seeds(text: str) -> range:
     first, colon, end = text.partition(":")
-    try:
-        seeds = range(int(first), int(end)) if colon else range(int(first), int(first) + 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not A:B, such as 0:1000") from None
+    if not (first.isdecimal() and (end.isdecimal() or not colon)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not A:B, such as 0:1000")
+    seeds = range(int(first), int(end) if colon else int(first) + 1)
     if not seeds:
         raise argparse.ArgumentTypeError(f"{text!r} holds no seed: B must be more than A")
     return seeds

@@ -41,6 +41,7 @@ def _draw_service(random: Random, name: str, sites: tuple[str, ...]) -> ServiceS
         protection=random.choice((Protection.ASYNC, Protection.SYNC)),
         write_every_ms=random.choice((20, 50)),
         write_bytes=random.choice((500, 20_000)),
+        tier=random.choice(("rendah", "rendah", "strategis")),
     )
     terms = service.terms
     enough = service.rate_bytes_s * (terms.ttl_ms + 2 * terms.renew_ms) // 1000

@@ -66,6 +66,8 @@ def _help(world: World) -> None:
         restored = record.phase is Phase.HELD and record.held_for is HeldFor.RESTORED
         if record.paused:
             _request(world, Kind.RESUME, service, record.epoch)
+        elif record.hold:
+            _request(world, Kind.RELEASE, service, record.epoch)
         elif restored:
             _request(world, Kind.APPROVE, service, record.epoch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import msgspec
 
+from simulator.command import end_quietly_on_interrupt
 from simulator.run import Result, run
 
 PROGRESS_EVERY_S = 5.0
@@ -47,9 +49,19 @@ class Count:
 
 
 def run_many(seeds: range, profiles: list[str], seconds: int, jobs: int, *, as_json: bool) -> int:
-    """Run them all, and print what broke; 1 if anything did. The last line counts."""
+    """Run them all, and print what broke; 1 if anything did. The last line counts, also those
+    that had ended before an interruption."""
     tasks = [(seed, profile, seconds) for seed in seeds for profile in profiles]
     count = Count()
+    try:
+        _run_all(tasks, jobs, count, as_json)
+    finally:
+        print(count.speed, file=sys.stderr)
+        print(count.text, file=sys.stderr if as_json else sys.stdout)
+    return 1 if count.failed else 0
+
+
+def _run_all(tasks: list[Task], jobs: int, count: Count, as_json: bool) -> None:
     told_s = time.monotonic()
     for done, result in enumerate(_results(tasks, jobs), start=1):
         count.add(result)
@@ -60,9 +72,6 @@ def run_many(seeds: range, profiles: list[str], seconds: int, jobs: int, *, as_j
         if time.monotonic() - told_s > PROGRESS_EVERY_S:
             told_s = time.monotonic()
             print(f"{done} of {len(tasks)}, {count.failed} failed", file=sys.stderr, flush=True)
-    print(count.speed, file=sys.stderr)
-    print(count.text)
-    return 1 if count.failed else 0
 
 
 def run_task(task: Task) -> Result:
@@ -72,8 +81,10 @@ def run_task(task: Task) -> Result:
 
 
 def _results(tasks: list[Task], jobs: int) -> Iterator[Result]:
+    # More processes than cores or tasks would only have to be started.
+    jobs = min(jobs, len(tasks), os.cpu_count() or 1)
     if jobs <= 1:
         yield from map(run_task, tasks)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=end_quietly_on_interrupt) as pool:
         yield from pool.map(run_task, tasks, chunksize=4)

@@ -35,6 +35,7 @@ ENGINES = {
     "rewind_fails": 4, "slow_log": 4,
 }  # fmt: skip
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
+HOLDS = {"hold": 8, "release": 5, "alarm": 8}
 
 
 class Profile(Struct, frozen=True):
@@ -150,6 +151,14 @@ PROFILES = {
                 "controller_pause": 2, "engine_shared": 1,
             },
             "operators patch the hosts of backups, and every fault anywhere", swarm=False,
+        ),
+        Profile(
+            "holds",
+            {
+                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS, **HOLDS,
+                "controller_pause": 2, "engine_shared": 1,
+            },
+            "operators and alarms put services on hold, and every fault anywhere", swarm=False,
         ),
         Profile(
             "hub", HUB_FAULTS, "the controller and the broker alone fail",

@@ -31,6 +31,7 @@ class ServiceSetting(Struct, frozen=True):
     write_every_ms: int = 50
     write_bytes: int = 500
     backup_loss: BackupLoss = BackupLoss.ALONE
+    tier: str = "rendah"
 
     @property
     def rate_bytes_s(self) -> int:
@@ -54,6 +55,7 @@ class ServiceSetting(Struct, frozen=True):
             protection=self.protection,
             loss_bound_bytes=self.loss_bound_bytes,
             backup_loss=self.backup_loss,
+            tier=self.tier,
         )
 
 

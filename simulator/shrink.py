@@ -81,11 +81,22 @@ def _takeover(setting: Setting, death: Strike) -> Expectation:
 
 
 def shrink(script: Script, broken: str, rule: str, say: Say) -> Shrunk | None:
-    """The smallest that could be found; None when the scenario does not break as the run did."""
+    """The smallest that could be found; None when the scenario does not break as the run did.
+
+    Who interrupts it gets the smallest so far.
+    """
     start = scenario_of(script, broken)
     search = _Search(start, SAME_RULE.get(rule, rule), say)
     if not search.keeps(start):
         return None
+    try:
+        _search_on(search)
+    except KeyboardInterrupt:
+        say("interrupted: this is the smallest so far")
+    return Shrunk(search.best, search.played, search.tries)
+
+
+def _search_on(search: _Search) -> None:
     for _ in range(ROUNDS_MOST):
         before = search.best
         search.drop_strikes()
@@ -93,7 +104,6 @@ def shrink(script: Script, broken: str, rule: str, say: Say) -> Shrunk | None:
             search.follow(smaller)
         if search.best == before:
             break
-    return Shrunk(search.best, search.played, search.tries)
 
 
 class _Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def tell_seed(seed: int, profile: str, seconds: int) -> int:
     print(result.story)
     print(f"digest {result.digest}, {result.simulated_ms / 1000:.1f} s simulated, {result.speed}")
     return 1 if result.broken else 0
+
+
+def unfit_to_save(file: Path) -> str:
+    """Why nothing can be saved there; empty when it can. Found out before the work begins."""
+    if file.is_dir():
+        return "it is a directory: name a file in it"
+    if not file.parent.is_dir():
+        return f"there is no directory {file.parent}: make it first"
+    writable = os.access(file if file.exists() else file.parent, os.W_OK)
+    return "" if writable else "it cannot be written: name a file of your own"
 
 
 def tell_scenarios(files: list[Path], record: bool) -> int:

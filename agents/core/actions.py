@@ -18,6 +18,11 @@ class PermitLease(Struct, frozen=True, tag="permit_lease"):
     """Tell the guard that the engine may be writable until this moment."""
 
     end_ms: int
+    lease_end_ms: int = 0
+    """When the lease itself ends; the fence has the time between the two."""
+    asked_ms: int = 0
+    """When it was asked for: a clock that jumped since then counts against it."""
+    ttl_ms: int = 0
 
 
 class PermitAlone(Struct, frozen=True, tag="permit_alone"):

@@ -63,6 +63,16 @@ class GuardState(Struct, frozen=True, tag="guard_state"):
     writable: bool
 
 
+class FencesTold(Struct, frozen=True, tag="fences_told"):
+    """How the layers of the fence stand, by the guard's word."""
+
+    fences: str
+    missing: str
+    """Which of those that are required do not hold, and the mend; empty when all do."""
+    least_ttl_ms: int
+    """Leases shorter than this are too short for what is required."""
+
+
 class JobEnded(Struct, frozen=True, tag="job_ended"):
     """A job is over."""
 
@@ -99,6 +109,7 @@ Event = (
     | Probed
     | EngineExited
     | GuardState
+    | FencesTold
     | JobEnded
     | JobTold
     | PersistFailed

@@ -39,7 +39,7 @@ def take_grant(replica: Replica, grantor: str, granted: Granted, now_ms: int) ->
         replica = replace(replica, partner_received_bytes=granted.received_bytes)
     if not granted.ttl_ms or grantor not in assignment.grantors or not allowed(replica):
         return replica
-    lease = Lease(grantor, question.asked_ms + holder_window_ms(granted.ttl_ms))
+    lease = Lease(grantor, question.asked_ms + holder_window_ms(granted.ttl_ms), question.asked_ms)
     if lease.end_ms - assignment.terms.fence_budget_ms <= now_ms:
         return replica
     if replica.durable.mode is Mode.LEASED:

@@ -43,6 +43,7 @@ class Lease(Struct, frozen=True):
 
     grantor: str
     end_ms: int
+    asked_ms: int = 0
 
 
 class Rate(Struct, frozen=True):
@@ -181,6 +182,11 @@ class Replica(Struct, frozen=True):
     """From here on every acknowledged write waited for that copy; 0 while not known."""
     said: tuple[object, ...] = ()
     """What the last report said that the controller must know at once."""
+    fences: str = ""
+    fence_lacks: str = ""
+    """A required layer that does not hold, and the mend."""
+    fence_least_ttl_ms: int = 0
+    """Leases shorter than this are too short for a required layer."""
     quiet_until_ms: int = 0
     """No Tick before this finds anything to do; 0 while the last step left something."""
 

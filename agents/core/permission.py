@@ -39,6 +39,18 @@ def allowed(replica: Replica) -> bool:
     return not fenced and not released and is_own_copy(replica)
 
 
+def fence_missing(replica: Replica) -> str:
+    """Why the fence is not what it must be here for a primary; empty when it is."""
+    assignment, least_ms = replica.durable.assignment, replica.fence_least_ttl_ms
+    ttl_ms = assignment.terms.ttl_ms if assignment else least_ms
+    if replica.fence_lacks or ttl_ms >= least_ms:
+        return replica.fence_lacks
+    return (
+        f"a required layer needs leases of {least_ms} ms and this service's are {ttl_ms} ms: "
+        "take a longer lease_profile, or do not require the layer"
+    )
+
+
 def may_write(replica: Replica, now_ms: int) -> bool:
     """Whether this replica may be writable now."""
     return permit_now(replica, now_ms)[0] is not Permit.CLOSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.core.model import Permit, Replica
 from agents.core.observation import Observation
 from agents.core.orders import hears_illness, hears_primary
-from agents.core.permission import lease_end_ms, may_write, reigning
+from agents.core.permission import fence_missing, lease_end_ms, may_write, reigning
 from protocol.messages import Mode, ReplicaReport, Role
 
 
@@ -48,6 +48,8 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         doing=replica.doing,
         problem=_problem(replica),
         primary=assignment.primary if assignment else "",
+        fences=replica.fences,
+        fence_missing=fence_missing(replica),
         start_nonce=replica.start_nonce,
     )
 
@@ -78,6 +80,7 @@ def urgent(replica: Replica, now_ms: int) -> tuple[object, ...]:
         _log_taken(replica),
         hears_illness(replica, now_ms),
         not replica.disk_ok,
+        bool(fence_missing(replica)),
         replica.start_nonce,
     )
 

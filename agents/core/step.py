@@ -23,6 +23,7 @@ from agents.core.events import (
     AskCame,
     EngineExited,
     Event,
+    FencesTold,
     GrantCame,
     GuardState,
     JobEnded,
@@ -104,7 +105,7 @@ def _hear(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Ac
             return holder.take_probe(replica, event.probe, now_ms)
         case EngineExited():
             return _engine_exited(replica, event, now_ms)
-        case GuardState():
+        case GuardState() | FencesTold():
             return _know_guard(replica, event), []
         case JobEnded():
             return _job_ended(replica, event, now_ms), []
@@ -133,8 +134,15 @@ def _engine_exited(
     return (_close(replica, now_ms), [ClosePermit()]) if event.fenced else (replica, [])
 
 
-def _know_guard(replica: Replica, event: GuardState) -> Replica:
+def _know_guard(replica: Replica, event: GuardState | FencesTold) -> Replica:
     """An engine that outlived the agent goes on under what the guard still allows."""
+    if isinstance(event, FencesTold):
+        return replace(
+            replica,
+            fences=event.fences,
+            fence_lacks=event.missing,
+            fence_least_ttl_ms=event.least_ttl_ms,
+        )
     replica = replace(
         replica, guard_known=True, permit=event.permit, permit_end_ms=event.permit_end_ms
     )
@@ -178,8 +186,15 @@ def _set_permit(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     if permit is Permit.ALONE and changed:
         return replace(replica, permit=permit, permit_end_ms=0), [PermitAlone()]
     if permit is Permit.LEASED and (changed or end_ms > replica.permit_end_ms):
-        return replace(replica, permit=permit, permit_end_ms=end_ms), [PermitLease(end_ms)]
+        return replace(replica, permit=permit, permit_end_ms=end_ms), [_lease(replica, end_ms)]
     return replica, []
+
+
+def _lease(replica: Replica, end_ms: int) -> PermitLease:
+    last = max(replica.leases, key=lambda lease: lease.end_ms)
+    assignment = reigning(replica)
+    ttl_ms = assignment.terms.ttl_ms if assignment else 0
+    return PermitLease(end_ms, last.end_ms, last.asked_ms, ttl_ms)
 
 
 def _end_usurper(replica: Replica) -> list[Action]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -13,12 +12,30 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import absence, views
+from controller.cli import absence, holding, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
+from controller.cli.options import (
+    By,
+    DryRun,
+    Form,
+    Interval,
+    Limit,
+    LossSeconds,
+    NoWait,
+    Patience,
+    Perhaps,
+    Reason,
+    Service,
+    TokenFile,
+    Where,
+    Yes,
+    asker,
+    milliseconds,
+)
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
 from controller.cli.replaying import replay_journal
 from controller.version import installed_version
@@ -31,29 +48,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Name of the service.")]
-Perhaps = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Name of one service.")]
-Where = Annotated[
-    str, typer.Option("--controller", envvar="SALING_CONTROLLER", help="URL of the controller.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option("--token-file", envvar="SALING_TOKEN_FILE", help="File with the API's token."),
-]
-Form = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-By = Annotated[str | None, typer.Option(help="Who asks; the user of this session if left out.")]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; do nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Return once it is accepted.")]
-Patience = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=86400, help="For how many seconds to watch it.")
-]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many changes, the newest.")]
-Interval = Annotated[
-    float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")
-]
 
 
 @app.command()
@@ -146,7 +140,7 @@ def switchover(
 ) -> None:
     """Move a healthy service to its backup. Nothing is lost."""
     with answers(output):
-        wish = Wish("switchover", service, _asker(by), reason)
+        wish = Wish("switchover", service, asker(by), reason)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 
@@ -166,7 +160,7 @@ def failover(
 ) -> None:
     """Move a service whose primary is silent. It may lose data, within the bound."""
     with answers(output):
-        wish = Wish("failover", service, _asker(by), reason)
+        wish = Wish("failover", service, asker(by), reason)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 
@@ -178,6 +172,7 @@ def accept(
     loss_bytes: Annotated[
         int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")
     ] = None,
+    loss_seconds: LossSeconds = None,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
@@ -189,7 +184,8 @@ def accept(
 ) -> None:
     """Release a held service: accept the named loss, or what the agents know."""
     with answers(output):
-        wish = Wish("approve", service, _asker(by), reason, epoch, loss_bytes)
+        loss_ms = milliseconds(loss_seconds)
+        wish = Wish("approve", service, asker(by), reason, epoch, loss_bytes, loss_ms)
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(approve(Client(controller, token_file), wish, manner))
 
@@ -205,7 +201,7 @@ def pause(
 ) -> None:
     """Turn automatic failover off, for one service or for all."""
     with answers(output):
-        body = {"by": _asker(by), "reason": reason}
+        body = {"by": asker(by), "reason": reason}
         views.ask_simply(Client(controller, token_file), "pause", service, body, output)
 
 
@@ -220,9 +216,12 @@ def resume(
 ) -> None:
     """Turn automatic failover on again, for one service or for all."""
     with answers(output):
-        body = {"by": _asker(by), "reason": reason}
+        body = {"by": asker(by), "reason": reason}
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
+
+app.command("hold")(holding.hold)
+app.command("release")(holding.release)
 
 maintenance = typer.Typer(
     help="Announce that the host of a backup is patched or rebooted: no alarm, no takeover.",
@@ -251,7 +250,7 @@ def begin_maintenance(
 ) -> None:
     """Announce it, and wait until the backup may be stopped. Refused where a primary stands."""
     with answers(output):
-        plan = absence.Plan(place, service, _asker(by), reason, absence.read_time(lasts))
+        plan = absence.Plan(place, service, asker(by), reason, absence.read_time(lasts))
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(absence.begin(Client(controller, token_file), plan, manner))
 
@@ -268,7 +267,7 @@ def end_maintenance(
 ) -> None:
     """End it before its time; the pair is armed again once the backup follows."""
     with answers(output):
-        plan = absence.Plan(place, service, _asker(by), reason)
+        plan = absence.Plan(place, service, asker(by), reason)
         raise typer.Exit(absence.end(Client(controller, token_file), plan, output))
 
 
@@ -368,14 +367,3 @@ def _close_stdout() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def _asker(by: str | None) -> str:
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise CommandFailed(
-            "this session's user has no name: say who asks with --by NAME", Exit.USAGE
-        ) from None

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.cli.figures import duration, estimate, size
+from controller.cli.figures import at_most, duration, estimate, size
 from controller.cli.history_view import print_lines
-from controller.cli.status_view import maintenance_line, waiting_line
+from controller.cli.status_view import approval_line, maintenance_line, waiting_line
 from controller.core.explain import CopyView, Explanation, Way
 from controller.core.model import HeldFor, Phase
 from controller.stores.base import HistoryLine
@@ -30,8 +30,9 @@ def print_explanation(
     _print_head(console, service)
     _print_figures(console, service)
     _print_copies(console, service)
-    failover = [way for way in service.ways if way.target in FAILOVER_TARGETS]
-    others = [way for way in service.ways if way.target not in FAILOVER_TARGETS]
+    leading = [target for target in FAILOVER_TARGETS if target != service.phase]
+    failover = [way for way in service.ways if way.target in leading]
+    others = [way for way in service.ways if way.target not in leading]
     if failover:
         _print_ways(console, "For a failover or a move, all of one list must be met:", failover)
         _print_ways(console, "Other ways from here:", others)
@@ -62,9 +63,13 @@ def _print_head(console: Console, service: Explanation) -> None:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
     if service.commits_wait_ms >= 0:
         console.print(Text(waiting_line(service), style="bold red"))
+    if service.readiness:
+        console.print(Text(f"Readiness: raised, for {service.readiness}", style="yellow"))
     if service.maintenance:
         told = maintenance_line(service.phase, service.maintenance)
         console.print(Text(told, style="yellow"))
+    if service.approval:
+        console.print(Text(approval_line(service.approval), style="yellow"))
     if service.operation:
         console.print(Text(f"Under way: operation {service.operation}"))
 
@@ -83,7 +88,7 @@ def _print_figures(console: Console, service: Explanation) -> None:
         ("backup", f"{service.backup or 'none'}, {_behind(service)}"),
         (
             "failover now",
-            f"loses {estimate(service.loss_bytes)} "
+            f"loses {estimate(service.loss_bytes)}{at_most(service.loss_ms)} "
             f"(bound {size(service.loss_bound_bytes)}), "
             f"takes at most {duration(service.predicted_failover_ms)}"
             if service.protected
@@ -106,7 +111,8 @@ def _print_figures(console: Console, service: Explanation) -> None:
 def _behind(service: Explanation) -> str:
     if service.held_for == HeldFor.LOSS:
         bound = size(service.loss_bound_bytes)
-        return f"held for a loss of {size(service.loss_bytes)} at most (bound {bound})"
+        lost = size(service.loss_bytes) + (at_most(service.loss_ms) or " at most")
+        return f"held for a loss of {lost} (bound {bound})"
     return f"{size(service.lag_bytes)} behind"
 
 

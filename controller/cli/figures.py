@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from controller.core.approvals import seconds
 from controller.core.facts import estimated, megabytes
 
 UNKNOWN = "unknown"
@@ -39,6 +40,11 @@ def size(count: int | None) -> str:
 def estimate(count: int | None) -> str:
     """A loss, as what it is; below zero it is not known."""
     return estimated(None if count is None or count < 0 else count)
+
+
+def at_most(loss_ms: int | None) -> str:
+    """Behind a loss: the time whose commits they are; nothing where it is not known."""
+    return "" if loss_ms is None or loss_ms < 0 else f" of {seconds(loss_ms)} at most"
 
 
 def moment(at_ms: int, zone: bool = True) -> str:

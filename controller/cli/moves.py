@@ -12,7 +12,7 @@ from rich.console import Console
 
 from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.figures import duration, estimate, size
+from controller.cli.figures import at_most, duration, estimate, size
 from controller.cli.follow import Course, Ending, follow, last_number
 from controller.cli.history_view import print_lines
 from controller.cli.output import Output, data_console, note_console, print_json, say
@@ -40,6 +40,7 @@ class Wish:
     reason: str
     epoch: int | None = None
     loss_bytes: int | None = None
+    loss_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def approve(client: Client, wish: Wish, manner: Manner) -> Exit:
     Naming the epoch and the loss is the yes; the controller compares both.
     """
     service = read(client.explain(wish.service), Explanation, "explanation")
-    if service.held_for == HeldFor.LOSS and wish.loss_bytes is None:
+    if service.held_for == HeldFor.LOSS and None in (wish.loss_bytes, wish.loss_ms):
         raise CommandFailed(
-            f"{wish.service} is held for a loss: name the one that you accept with --loss-bytes; "
-            f"it is estimated at {service.loss_bytes} bytes ({size(service.loss_bytes)}) now",
+            f"{wish.service} is held for a loss: name the one that you accept with --loss-bytes "
+            f"and --loss-seconds; it is estimated at {_loss_now(service)} now",
             Exit.USAGE,
         )
     _show_accepted(note_console(), wish, service)
@@ -119,7 +120,7 @@ def _preview(console: Console, kind: str, service: Explanation) -> None:
     else:
         lines.append(f"  predicted outage: at most {duration(failover_outage_ms(service))}")
         lines.append(
-            f"  predicted loss: {estimate(service.loss_bytes)}, "
+            f"  predicted loss: {estimate(service.loss_bytes)}{at_most(service.loss_ms)}, "
             f"bound {size(service.loss_bound_bytes)}"
         )
         if service.loss_bytes is None or service.loss_bytes > service.loss_bound_bytes:
@@ -136,13 +137,19 @@ def _show_accepted(console: Console, wish: Wish, service: Explanation) -> None:
     if wish.loss_bytes is not None:
         lines.append(
             f"  you accept, for epoch {wish.epoch} alone: a loss of up to {wish.loss_bytes} bytes "
-            f"({size(wish.loss_bytes)}) of what {service.primary} committed"
+            f"({size(wish.loss_bytes)}) of what {service.primary} committed{at_most(wish.loss_ms)}"
         )
-        lines.append(f"  estimated loss now: {service.loss_bytes} bytes")
+        lines.append(f"  estimated loss now: {_loss_now(service)}")
     else:
         lines.append(f"  you accept, for epoch {wish.epoch}: what the agents know counts")
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def _loss_now(service: Explanation) -> str:
+    """What an approval must name at least."""
+    exact = "" if service.loss_bytes is None else f"{service.loss_bytes} bytes, "
+    return f"{exact}{size(service.loss_bytes)}{at_most(service.loss_ms)}"
 
 
 def _ask_reason() -> str:
@@ -158,6 +165,8 @@ def _body(wish: Wish, epoch: int | None, reason: str = "", dry_run: bool = False
     body: dict[str, Any] = {"by": wish.by, "reason": reason or wish.reason, "epoch": epoch}
     if wish.loss_bytes is not None:
         body["loss_bytes"] = wish.loss_bytes
+    if wish.loss_ms is not None:
+        body["loss_ms"] = wish.loss_ms
     if dry_run:
         body["dry_run"] = True
     return body
@@ -178,7 +187,10 @@ def _carry_out(client: Client, wish: Wish, body: dict[str, Any], manner: Manner)
         raise CommandFailed(_interrupted(wish, operation), Exit.INTERRUPTED) from None
     if manner.output is Output.JSON:
         print_json(_result(wish, answer, course))
-    if not (manner.wait and operation):
+    if not operation:
+        say(f"see: saling explain {wish.service}")
+        return Exit.OK
+    if not manner.wait:
         say(f"it goes on in the controller; watch it with: saling history {wish.service}")
         return Exit.OK
     _tell_ending(wish, course, manner)

@@ -6,11 +6,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from controller.cli.figures import UNKNOWN, duration, size
+from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines
-from controller.core.explain import Explanation, MaintenanceView
+from controller.core.explain import ApprovalView, Explanation, HoldView, MaintenanceView
+from controller.core.holds import where
 from controller.core.maintenance import left
 from controller.core.model import HeldFor, Phase
 
@@ -36,13 +37,18 @@ def degraded(state: StateView) -> bool:
 
 def well(service: Explanation) -> bool:
     """Whether the service would be taken over by itself."""
-    return service.protected and not service.paused
+    return service.protected and not stopped(service)
+
+
+def stopped(service: Explanation) -> bool:
+    """Whether somebody has turned automatic failover off."""
+    return bool(service.paused or service.hold)
 
 
 def announced(service: Explanation) -> bool:
     """Whether nothing but an announced maintenance of the backup is in the way of that."""
     maintenance = service.maintenance
-    return maintenance is not None and maintenance.as_announced and not service.paused
+    return maintenance is not None and maintenance.as_announced and not stopped(service)
 
 
 def silent(service: Explanation) -> bool:
@@ -103,6 +109,10 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
             parts.append(_below(maintenance_line(service.phase, service.maintenance), "yellow"))
         if service.commits_wait_ms >= 0:
             parts.append(_below(waiting_line(service), "bold red"))
+        if service.hold:
+            parts.append(_below(hold_line(service.hold), "bold yellow"))
+        if service.approval:
+            parts.append(_below(approval_line(service.approval), "yellow"))
         if service.paused:
             parts.append(_below(f"automatic failover is PAUSED {service.paused}", "yellow"))
         if silent(service):
@@ -116,6 +126,14 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
     return parts
 
 
+def hold_line(hold: HoldView) -> str:
+    """`ON HOLD (all services, 3 h 40 min left), by siti: files are encrypted`."""
+    return (
+        f"ON HOLD ({where(hold.scope)}, {left(hold.left_ms)}), by {hold.by}: "
+        f"{hold.reason or 'no reason given'}; nobody takes over"
+    )
+
+
 def maintenance_line(phase: str, maintenance: MaintenanceView) -> str:
     """`ALONE (maintenance of batam-1, 40 min left), by siti: kernel patches`."""
     rest = left(maintenance.left_ms)
@@ -126,6 +144,17 @@ def maintenance_line(phase: str, maintenance: MaintenanceView) -> str:
 def waiting_line(service: Explanation) -> str:
     """For how long commits have waited for the backup, as far as this controller has seen."""
     return f"COMMITS WAIT for {service.backup}, for {duration(service.commits_wait_ms)} at least"
+
+
+def approval_line(approval: ApprovalView) -> str:
+    """`a loss of 2.10 MiB of 3.1 s at most is accepted by siti for epoch 4; good for 9 min`."""
+    people = " and ".join(filter(None, (approval.by, approval.second)))
+    left = duration(approval.left_ms)
+    rest = (
+        f"somebody else must say the same within {left}" if approval.waits else f"good for {left}"
+    )
+    lost = size(approval.loss_bytes) + at_most(approval.loss_ms)
+    return f"a loss of {lost} is accepted by {people} for epoch {approval.epoch}; {rest}"
 
 
 def _quarantine_lines(service: Explanation) -> list[str]:

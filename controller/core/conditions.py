@@ -101,18 +101,13 @@ def _both_took(view: View) -> bool:
     return backup.role is not Role.PRIMARY and not backup.writable
 
 
-def _approval_fits(view: View) -> bool:
-    request, loss = view.request, view.loss_bytes
-    if request is None or request.kind is not Kind.APPROVE:
-        return False
-    enough = loss is None or request.loss_bytes >= loss
-    return request.epoch == view.record.epoch and enough
-
-
 def _loss_bearable(view: View) -> bool:
-    """What nobody can know, only a person can bear."""
-    loss = view.loss_bytes
-    return view.approved if loss is None else loss <= view.accepted_loss_bytes
+    """What nobody can know, only a person can bear. The bound is one in bytes alone."""
+    loss, loss_ms, approval = view.loss_bytes, view.loss_ms, view.record.approval
+    if loss is None or loss > view.bound_bytes:
+        in_time = loss_ms is None or approval is None or loss_ms <= approval.loss_ms
+        return view.approved and in_time and (loss is None or loss <= view.accepted_loss_bytes)
+    return True
 
 
 store_behind = Condition(
@@ -318,18 +313,6 @@ loss_bearable = Condition(
 )
 loss_unbearable = Condition(
     "loss_unbearable", lambda v: not _loss_bearable(v), loss_bearable.no, loss_bearable.yes
-)
-approval_fits = Condition(
-    "approval_fits",
-    _approval_fits,
-    "the approval names epoch {epoch} and covers the loss of {loss}",
-    "an approval must name epoch {epoch} and a loss of at least {loss}",
-)
-approval_names_epoch = Condition(
-    "approval_names_epoch",
-    lambda v: v.request is not None and v.request.epoch == v.record.epoch,
-    "the approval names epoch {epoch}",
-    "an approval must name epoch {epoch}",
 )
 not_paused = Condition(
     "not_paused",

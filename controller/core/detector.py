@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from controller.core.loss import marked
 from controller.core.model import LEASED_PHASES, Protection
 from controller.core.view import View
 from protocol.messages import ReplicaReport, Role
@@ -16,7 +17,7 @@ from protocol.messages import ReplicaReport, Role
 
 def watched(view: View) -> View:
     """The view, with what was to be noted of the backup and of a fence by now."""
-    service = view.service
+    service = marked(view.service)
     ailing_ms = -1 if _streams(view.backup) else _since(service.ailing_since_ms, view.now_ms)
     close = view.follows_closely(view.backup)
     following_ms = _since(service.following_since_ms, view.now_ms) if close else -1
@@ -31,7 +32,8 @@ def watched(view: View) -> View:
         service.fenced_since_ms,
         service.backup_proven_bytes,
     )
-    if (ailing_ms, following_ms, fenced_ms, proven_bytes) == known:
+    same = (ailing_ms, following_ms, fenced_ms, proven_bytes) == known
+    if same and service is view.service:
         return view
     noted = replace(
         service,

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from controller.core import block, loss, maintenance
+from controller.core import approvals, block, holds, loss, maintenance
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, Maintenance, Operation, Wait
+from controller.core.model import Approval, HeldFor, Hold, Maintenance, Operation, Wait
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -35,11 +35,34 @@ def begin_switchover(view: View) -> dict[str, Any]:
 
 
 def approve(view: View) -> dict[str, Any]:
+    """The loss is accepted by all who must: of two figures the smaller one is what both bear."""
+    said = _approval(view)
+    first = approvals.first_person(view)
+    if said is None or first is None:
+        return {"approval": said, "held_for": HeldFor.NOTHING}
+    both = replace(
+        first,
+        loss_bytes=min(first.loss_bytes, said.loss_bytes),
+        loss_ms=min(first.loss_ms, said.loss_ms),
+        second=said.by,
+    )
+    return {"approval": both, "held_for": HeldFor.NOTHING}
+
+
+def note_approval(view: View) -> dict[str, Any]:
+    """One person accepts the loss; it takes another one."""
+    return {"approval": _approval(view)}
+
+
+def end_approval(_view: View) -> dict[str, Any]:
+    return {"approval": None}
+
+
+def _approval(view: View) -> Approval | None:
     request = view.request
     if request is None:
-        return {}
-    approval = Approval(request.by, request.epoch, request.loss_bytes, request.reason)
-    return {"approval": approval, "held_for": HeldFor.NOTHING}
+        return None
+    return Approval(request.by, request.epoch, request.loss_bytes, request.reason, request.loss_ms)
 
 
 def promote(view: View) -> dict[str, Any]:
@@ -169,6 +192,30 @@ def note_away(view: View) -> dict[str, Any]:
 
 def end_maintenance(_view: View) -> dict[str, Any]:
     return {"maintenance": None}
+
+
+def place_hold(view: View) -> dict[str, Any]:
+    """A further one takes the place of the first, and never ends before it."""
+    request = view.request
+    if request is None:
+        return {}
+    scope = request.scope or holds.ONE_SERVICE
+    return {"hold": Hold(request.by, request.reason, scope, holds.asked_ms(view))}
+
+
+def place_hold_on_drain(view: View) -> dict[str, Any]:
+    return {**release(view), **place_hold(view)}
+
+
+def count_hold(view: View) -> dict[str, Any]:
+    """Write down how much of the time is over."""
+    hold = view.record.hold
+    spent_ms = holds.spent_ms(view.service, view.now_ms)
+    return {"hold": replace(hold, spent_ms=spent_ms) if hold else None}
+
+
+def lift_hold(_view: View) -> dict[str, Any]:
+    return {"hold": None}
 
 
 def _operation(view: View, kind: Kind) -> Operation:

@@ -44,6 +44,8 @@ class Kind(StrEnum):
     RESUME = "resume"
     BEGIN_MAINTENANCE = "maintenance-begin"
     END_MAINTENANCE = "maintenance-end"
+    HOLD = "hold"
+    RELEASE = "release"
 
 
 class Requested(Struct, frozen=True, tag="requested"):
@@ -58,11 +60,15 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Approve: the epoch that the approval is for."""
     loss_bytes: int = -1
     """Approve: the loss that is accepted."""
+    loss_ms: int = -1
+    """Approve: the same loss as a time of commits."""
     agent: str = ""
     """Begin a maintenance: whose absence is announced; the backup's where it is empty."""
     for_ms: int = 0
-    """Begin a maintenance: for how long."""
+    """Begin a maintenance, hold: for how long."""
     dry_run: bool = False
+    scope: str = ""
+    """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
 
 
 Event = Tick | ReportCame | RenewCame | RecordRead | Requested

@@ -9,7 +9,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from config.timeliness import late_renewals, slow_fence
-from controller.core import block, maintenance
+from controller.core import approvals, block, holds, maintenance
+from controller.core import hold_conditions as h
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.facts import facts
@@ -68,6 +69,32 @@ class MaintenanceView(Struct, frozen=True):
     """Nothing else is the matter: the time is not over, and the primary commits."""
 
 
+class HoldView(Struct, frozen=True):
+    """An integrity hold, as it stands now."""
+
+    by: str
+    reason: str
+    scope: str
+    for_ms: int
+    left_ms: int
+
+
+class ApprovalView(Struct, frozen=True):
+    """The leave to lose data that was given, as it stands now."""
+
+    by: str
+    reason: str
+    epoch: int
+    loss_bytes: int
+    loss_ms: int
+    second: str
+    """Who else said the same; empty where nobody did, or need."""
+    waits: bool
+    """A second, different person must say the same."""
+    left_ms: int
+    """For how long it is still good."""
+
+
 class Explanation(Struct, frozen=True):
     """Everything about one service that an engineer wants at 3 a.m."""
 
@@ -109,6 +136,13 @@ class Explanation(Struct, frozen=True):
     """Of a sync service: settings by which some commits at the primary wait for no backup."""
     cancelled_waits: int = 0
     """Commits that stopped waiting for the backup, in the present life of the primary's agent."""
+    hold: HoldView | None = None
+    readiness: str = ""
+    """Why its people should stand ready: what keeps it from being moved. Empty when nothing."""
+    loss_ms: int | None = None
+    """The same loss as a time: between the last commit that the backup has for certain and the
+    last that the primary may have made; None when unknown."""
+    approval: ApprovalView | None = None
 
 
 def explain(service: ServiceState, now_ms: int) -> Explanation:
@@ -150,6 +184,10 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         commits_wait_ms=view.now_ms - service.waits_since_ms if record.wait else -1,
         weakened=block.weakened(view),
         cancelled_waits=primary.cancelled_waits if primary else 0,
+        hold=_hold(view),
+        readiness=_readiness(view),
+        loss_ms=view.loss_ms,
+        approval=_approval(view),
     )
 
 
@@ -186,6 +224,34 @@ def _maintenance(view: View) -> MaintenanceView | None:
         away=announced.away,
         may_stop=primary_acknowledged_alone(view),
         as_announced=left_ms > 0 and primary_proves(view),
+    )
+
+
+def _hold(view: View) -> HoldView | None:
+    hold = view.record.hold
+    if hold is None:
+        return None
+    left_ms = holds.left_ms(view.service, view.now_ms)
+    return HoldView(hold.by, hold.reason, hold.scope, hold.for_ms, left_ms)
+
+
+def _readiness(view: View) -> str:
+    return h.on_hold.sentence(view) if view.record.hold else ""
+
+
+def _approval(view: View) -> ApprovalView | None:
+    noted = view.record.approval
+    if noted is None:
+        return None
+    return ApprovalView(
+        by=noted.by,
+        reason=noted.reason,
+        epoch=noted.epoch,
+        loss_bytes=noted.loss_bytes,
+        loss_ms=noted.loss_ms,
+        second=noted.second,
+        waits=view.two_people and not noted.second,
+        left_ms=view.approval_left_ms,
     )
 
 
@@ -254,9 +320,13 @@ OVERDUE_ADVICE = (
     "The maintenance of {backup} is {maintenance_left}: bring {backup} back ({backup_doing}), or "
     "announce more time: `saling maintenance begin --service {service} --for TIME --reason TEXT`."
 )
+ON_HOLD_ADVICE = (
+    "An integrity hold is on ({hold_by}; {hold_left}): find out whether the data of {primary} are "
+    "sound, then end it with `saling release {service}`. Until then nobody takes over."
+)
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
-    "--loss-bytes {loss_bytes} --reason TEXT`.",
+    "--loss-bytes {loss_bytes} --loss-seconds {loss_seconds} --reason TEXT`{more_people}.",
     "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
     "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
     "{service} --epoch {epoch} --reason TEXT`.",
@@ -278,6 +348,9 @@ def _advice(view: View) -> str:
         text = WAITING_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
+    stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
+    if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
+        text = ON_HOLD_ADVICE
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
@@ -287,8 +360,20 @@ def _advice(view: View) -> str:
         text = DEAD_ADVICE
     loss = view.loss_bytes
     return text.format(
-        **facts(view), loss_bytes=0 if loss is None else loss, primary_doing=doing(view.primary)
+        **facts(view),
+        loss_bytes=0 if loss is None else loss,
+        loss_seconds=approvals.whole_seconds(view.loss_ms),
+        more_people=_more_people(view),
+        primary_doing=doing(view.primary),
     )
+
+
+def _more_people(view: View) -> str:
+    """Who must still accept the loss."""
+    first = approvals.first_person(view)
+    if first is not None:
+        return f" (accepted by {first.by}; somebody else must say the same)"
+    return ", by two different people" if view.two_people else ""
 
 
 def _silent_advice(view: View) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core import maintenance
+from controller.core import approvals, holds, maintenance
 from controller.core.view import View
 from protocol.windows import silence_ms
 
@@ -37,7 +37,9 @@ def facts(view: View) -> dict[str, str]:
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "backup_loss": view.spec.backup_loss.value,
         "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
+        **approvals.facts(view),
         **maintenance.facts(view),
+        **holds.facts(view),
     }
 
 

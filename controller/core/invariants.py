@@ -40,6 +40,9 @@ def check_change(old: Record, new: Record) -> None:
         _demand(waits, old, new, "a service that blocks does not stand alone")
     if new.wait is not None:
         _demand(new.blocks, old, new, "only a service that blocks waits for its backup")
+    if old.hold is not None:
+        begins = new.phase in (Phase.DRAINING, Phase.COUNTDOWN) and new.phase is not old.phase
+        _demand(not (promotes or begins), old, new, "under an integrity hold nobody is moved")
     if new.phase is Phase.PROTECTED:
         leased = old.phase in (*LEASED_PHASES, Phase.ARMING)
         _demand(leased, old, new, "only a primary that wants a lease becomes PROTECTED")

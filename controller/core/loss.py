@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core.model import LastWord, Phase, Protection, ServiceState
+from controller.core.model import LastWord, Mark, Phase, Protection, ServiceState
 from protocol.messages import ReplicaReport, Role
 
+MARK_EVERY_MS = 200
+MARKS_A_SPAN = 8
+MARKS_AT_MOST = 32
 SILENT_PHASES = (Phase.COUNTDOWN, Phase.HELD)
 """The primary may be writing unheard until its lease ends: the figure is that of the end, as it
 was stored when the phase began, so that it stays the same while an operator thinks about it."""
@@ -33,7 +36,10 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
     if silent and stored and stored.position_bytes >= position:
         return stored
     end_ms = _promises_end_ms(service)
-    return LastWord(position, rate, max(0, (end_ms if silent else min(end_ms, now_ms)) - heard_ms))
+    exposed_ms = max(0, (end_ms if silent else min(end_ms, now_ms)) - heard_ms)
+    caught_up_ms = service.caught_up_ms
+    behind_ms = max(0, heard_ms - caught_up_ms) if caught_up_ms >= 0 else -1
+    return LastWord(position, rate, exposed_ms, behind_ms)
 
 
 def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
@@ -68,6 +74,53 @@ def _has_forgotten(service: ServiceState) -> bool:
     if seen is None or seen.report.role is not Role.STANDBY:
         return False
     return seen.report.position_bytes < proven_bytes(service)
+
+
+def estimate_ms(service: ServiceState, word: LastWord | None) -> int | None:
+    """The same loss as a time: from the last moment of which the backup has every commit to the
+    last at which the primary may have committed. None when it cannot be known.
+
+    It is measured, not divided: a rate is the highest of many, and would make a time too short.
+    """
+    lost_bytes = estimate_bytes(service, word)
+    if lost_bytes == 0:
+        return 0
+    forgotten = service.record.protection is Protection.SYNC
+    if lost_bytes is None or word is None or word.behind_ms < 0 or forgotten:
+        # When a backup had what it has no more says nothing about what it has.
+        return None
+    return word.behind_ms + word.exposed_ms
+
+
+def marked(service: ServiceState) -> ServiceState:
+    """Note where the primary stands, and which of its former positions the backup has reached."""
+    words = [w for w in (_own_word(service), _reported_word(service)) if w]
+    backup = service.reports.get(service.record.backup)
+    if not words or backup is None or backup.report.role is not Role.STANDBY:
+        return service
+    position, _rate, heard_ms = max(words)
+    reached_bytes, marks = backup.report.position_bytes, service.marks
+    passed = [mark.heard_ms for mark in marks if mark.position_bytes <= reached_bytes]
+    if position <= reached_bytes:
+        passed, marks = [*passed, heard_ms], ()
+    elif passed:
+        marks = tuple(mark for mark in marks if mark.position_bytes > reached_bytes)
+    if position > reached_bytes and _far_enough(marks, position, heard_ms):
+        marks = (*(marks if len(marks) < MARKS_AT_MOST else marks[::2]), Mark(position, heard_ms))
+    caught_up_ms = max([service.caught_up_ms, *passed])
+    if caught_up_ms == service.caught_up_ms and marks is service.marks:
+        return service
+    return replace(service, marks=marks, caught_up_ms=caught_up_ms)
+
+
+def _far_enough(marks: tuple[Mark, ...], position: int, heard_ms: int) -> bool:
+    """Whether another mark is worth while: the longer the backup is behind, the fewer."""
+    if not marks:
+        return True
+    since_ms = heard_ms - marks[-1].heard_ms
+    span_ms = heard_ms - marks[0].heard_ms
+    further = position > marks[-1].position_bytes
+    return further and since_ms >= max(MARK_EVERY_MS, span_ms // MARKS_A_SPAN)
 
 
 def lag_bytes(service: ServiceState) -> int | None:

@@ -97,15 +97,22 @@ class LastWord(Struct, frozen=True):
     rate_bytes_s: int
     exposed_ms: int
     """How long it may have gone on committing after that word, at most."""
+    behind_ms: int = -1
+    """How long before that word the backup had all that was committed until then, at the
+    latest; -1 when unknown."""
 
 
 class Approval(Struct, frozen=True):
-    """An operator's leave to lose data, good for one epoch and one loss."""
+    """An operator's leave to lose data, good for one epoch, one loss and one failover."""
 
     by: str
     epoch: int
     loss_bytes: int
     reason: str = ""
+    loss_ms: int = -1
+    """The same loss as a time of commits; -1 where none was named."""
+    second: str = ""
+    """Who else said the same, where it takes two people."""
 
 
 class Maintenance(Struct, frozen=True):
@@ -127,6 +134,18 @@ class Wait(Struct, frozen=True):
     had_bytes: int
     """How much of the log the backup is known to have had: with less it takes over nothing
     by itself."""
+
+
+class Hold(Struct, frozen=True):
+    """An integrity hold: nobody takes over while it lasts, for the data may be damaged."""
+
+    by: str
+    reason: str
+    scope: str
+    """What it was placed on: `service`, `site:NAME` or `all`."""
+    for_ms: int
+    spent_ms: int = 0
+    """How much of the time was over when this was written; the rest is counted from then on."""
 
 
 class Record(Struct, frozen=True):
@@ -161,6 +180,8 @@ class Record(Struct, frozen=True):
     a takeover, an announced maintenance or the configuration ends that."""
     wait: Wait | None = None
     """Only where it blocks, and while the backup is lost."""
+    hold: Hold | None = None
+    """In any phase but DRAINING."""
 
     @property
     def mode(self) -> Mode:
@@ -173,6 +194,13 @@ class Record(Struct, frozen=True):
 
 
 LEASED_PHASES = (Phase.PROTECTED, Phase.DRAINING, Phase.COUNTDOWN)
+
+
+class Mark(Struct, frozen=True):
+    """Where the log of the primary ended when it was heard, at one moment."""
+
+    position_bytes: int
+    heard_ms: int
 
 
 class Seen(Struct, frozen=True):
@@ -221,6 +249,14 @@ class ServiceState(Struct, frozen=True):
     """How much of the log a sync backup was seen to have, at most, in this epoch and life."""
     waits_since_ms: int = 0
     """When this life took up the record's wait."""
+    hold_ms: int = 0
+    """When this life took up the record's hold, or last wrote down its time."""
+    approved_ms: int = -1
+    """When the record's approval was given; -1 when another life of the controller took it."""
+    marks: tuple[Mark, ...] = ()
+    """Some positions of the primary that the backup has not reached yet, the oldest first."""
+    caught_up_ms: int = -1
+    """The backup has all that was committed before this; -1 when not known."""
 
 
 class State(Struct, frozen=True):

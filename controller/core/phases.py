@@ -19,12 +19,17 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 
 `backup_loss: block` takes away the ways to ALONE; what it adds leads to where other rows lead, and
 one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
+
+An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
+PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 """
 
 from __future__ import annotations
 
+from controller.core import approval_conditions as a
 from controller.core import block as b
 from controller.core import conditions as c
+from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
 from controller.core.conditions import held_for, not_held_for
 from controller.core.effects import (
@@ -34,10 +39,12 @@ from controller.core.effects import (
     begin_switchover,
     begin_wait,
     bind,
+    end_approval,
     end_wait,
     hold,
     hold_restored,
     learn_identity,
+    note_approval,
     pause,
     promote,
     rearm,
@@ -47,6 +54,7 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
+from controller.core.hold_rows import HOLD_ROWS
 from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.row import DONE, GIVEN_UP, Row
@@ -80,14 +88,14 @@ TABLE: tuple[Row, ...] = (
         "switchover", P.PROTECTED, P.DRAINING,
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
-            c.backup_fit,
+            c.backup_fit, h.not_on_hold,
         ),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
     Row(
         "primary_gave_up", P.PROTECTED, P.COUNTDOWN,
-        (c.primary_gave_up, c.backup_stands, c.not_paused),
+        (c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold),
         "{primary} says that its engine is dead and not soon back; leases are extended no more",
         begin_failover,
     ),
@@ -95,7 +103,7 @@ TABLE: tuple[Row, ...] = (
         "primary_silent", P.PROTECTED, P.COUNTDOWN,
         (
             c.primary_silent, c.primary_had_time, c.backup_hears_nothing, c.backup_stands,
-            c.not_paused,
+            c.not_paused, h.not_on_hold,
         ),
         "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
         "leases are extended no more",
@@ -103,7 +111,10 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "failover_asked", P.PROTECTED, P.COUNTDOWN,
-        (c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands),
+        (
+            c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands,
+            h.not_on_hold,
+        ),
         "an operator asks for a failover from {primary}, silent for {silence}; leases are "
         "extended no more",
         begin_failover,
@@ -183,7 +194,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
-        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable),
+        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
         promote,
@@ -259,7 +270,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "restored_accepted", P.HELD, P.HELD,
-        (c.asked_approve, held_for(HeldFor.RESTORED), c.approval_names_epoch, c.both_heard),
+        (c.asked_approve, held_for(HeldFor.RESTORED), a.approval_names_epoch, c.both_heard),
         "what the agents know is accepted by {request}; both replicas must take this revision "
         "first",
         adopt,
@@ -289,23 +300,50 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "log_arrived", P.HELD, P.PROMOTING,
-        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused),
+        (
+            held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused,
+            h.not_on_hold,
+        ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
         promote,
     ),
     Row(
         "backup_caught_up", P.HELD, P.PROMOTING,
-        (held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, b.backup_has_all, c.not_paused),
+        (
+            held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, b.backup_has_all,
+            c.not_paused, h.not_on_hold,
+        ),
         "nobody can be writing in epoch {epoch} any more and {backup} has all that was "
         "acknowledged: {backup} becomes primary",
         promote,
     ),
     Row(
         "loss_approved", P.HELD, P.COUNTDOWN,
-        (c.asked_approve, held_for(HeldFor.LOSS), c.approval_fits),
+        (
+            c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.enough_people,
+            h.not_on_hold,
+        ),
         "a loss of {loss} is accepted by {request}; the failover goes on",
         approve,
+    ),
+    Row(
+        "loss_approved_by_one", P.HELD, P.HELD,
+        (
+            c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.first_of_two,
+            h.not_on_hold,
+        ),
+        "a loss of {asked_loss} is accepted by {request}; the tier is {tier}: within "
+        "{approval_lasts} somebody else must say the same",
+        note_approval, aside=True,
+    ),
+    *(
+        Row(
+            "approval_ended", phase, phase, (a.approval_ended,),
+            "the approval by {approved_by} ended unused, for {approval_over}",
+            end_approval, aside=True,
+        )
+        for phase in (P.HELD, P.COUNTDOWN)
     ),
     # What changes no phase.
     *(
@@ -345,6 +383,7 @@ TABLE: tuple[Row, ...] = (
         )
         for phase in SETTLED
     ),
+    *HOLD_ROWS,
 )  # fmt: skip
 
 

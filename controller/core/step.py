@@ -98,8 +98,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     ttl_ms = max(record.ttl_ceiling_ms, spec.terms.ttl_ms)
     return ServiceState(
         spec=spec,
-        # An approval ends with the life that took it, for its age is not known to another.
-        record=replace(record, approval=None),
+        record=record,
         entered_ms=now_ms,
         reports={},
         proven_ms=now_ms,
@@ -117,6 +116,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         echoes={},
         maintenance_ms=now_ms,
         waits_since_ms=now_ms,
+        hold_ms=now_ms,
     )
 
 
@@ -218,13 +218,17 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     if row is None and event.kind is Kind.RESUME and not service.record.paused:
         text = f"automatic failover of {service.record.service} is on already"
         return state, [Answer(event.id, True, text)]
+    if row is None and event.kind is Kind.RELEASE and service.record.hold is None:
+        text = f"no integrity hold is on {service.record.service}"
+        return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     service, swap = _take_row(view, row, state.term)
     orders = _orders(service, [r.agent for r in service.spec.replicas], state.term)
-    operation = service.record.operation.id if service.record.operation else ""
+    under_way = None if row.aside else service.record.operation
+    operation = under_way.id if under_way else ""
     state, more = _settle_all(_put(state, service), [event.service_uid], now_ms)
     answer = Answer(event.id, True, row.sentence(view), (), operation)
     return state, [swap, *orders, *more, answer]
@@ -269,10 +273,14 @@ def _enter(view: View, new: Record) -> ServiceState:
     service, old = view.service, view.record
     if new.phase is not old.phase:
         service = replace(service, entered_ms=view.now_ms)
+    if new.approval != old.approval:
+        service = replace(service, approved_ms=view.now_ms if new.approval else -1)
     if new.maintenance != old.maintenance:
         service = replace(service, maintenance_ms=view.now_ms)
     if new.wait != old.wait:
         service = replace(service, waits_since_ms=view.now_ms)
+    if new.hold != old.hold:
+        service = replace(service, hold_ms=view.now_ms)
     if new.epoch != old.epoch or new.primary != old.primary:
         service = replace(
             service,
@@ -285,6 +293,8 @@ def _enter(view: View, new: Record) -> ServiceState:
             ailing_since_ms=-1,
             following_since_ms=-1,
             backup_proven_bytes=0,
+            marks=(),
+            caught_up_ms=-1,
         )
     return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
 

@@ -18,6 +18,8 @@ from protocol.messages import ReplicaReport, Role
 from protocol.windows import silence_ms
 
 APPROVAL_GOOD_FOR_MS = 10 * 60 * 1000
+TIERS_OF_TWO = ("strategis",)
+"""Where it takes two different people to accept a loss."""
 FOLLOW_CLOSELY_BYTES = 1024 * 1024
 
 
@@ -86,6 +88,11 @@ class View:
         return 0 if self.log_taken else loss.estimate_bytes(self.service, self.last_word)
 
     @property
+    def loss_ms(self) -> int | None:
+        """The time whose commits a failover now would lose, at most; None when not known."""
+        return 0 if self.log_taken else loss.estimate_ms(self.service, self.last_word)
+
+    @property
     def bound_bytes(self) -> int:
         """What may be lost without an operator: in sync mode nothing."""
         sync = self.record.protection is Protection.SYNC
@@ -99,10 +106,27 @@ class View:
 
     @property
     def approved(self) -> bool:
-        """Whether an operator's approval for this epoch is still good."""
+        """Whether an operator's approval for this epoch is still good, and all who must gave it."""
         approval = self.record.approval
-        expired = self.in_phase_ms > APPROVAL_GOOD_FOR_MS
-        return approval is not None and approval.epoch == self.record.epoch and not expired
+        return (
+            approval is not None
+            and approval.epoch == self.record.epoch
+            and self.approval_left_ms > 0
+            and (bool(approval.second) or not self.two_people)
+        )
+
+    @property
+    def approval_left_ms(self) -> int:
+        """For how long the noted approval is still good. One that another life of the controller
+        took is good no more, for its age is not known."""
+        if self.record.approval is None or self.service.approved_ms < 0:
+            return 0
+        return max(0, self.service.approved_ms + APPROVAL_GOOD_FOR_MS - self.now_ms)
+
+    @property
+    def two_people(self) -> bool:
+        """Whether one person alone may not accept a loss of this service."""
+        return self.spec.tier in TIERS_OF_TWO
 
     @property
     def log_taken(self) -> bool:

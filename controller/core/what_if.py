@@ -31,6 +31,10 @@ PAUSED_BACK = (
     "Bring one of both sites back. If it is that of {backup}, `saling failover {service}` moves "
     f"it, for it is paused. {PRIMARY_GOES_ON}"
 )
+ON_HOLD_BACK = (
+    "Bring one of both sites back. If it is that of {backup}, nobody takes over before the "
+    f"integrity hold is ended: `saling release {{service}}`. {PRIMARY_GOES_ON}"
+)
 PRIMARY_BACK = "Bring the site of {primary} back; it goes on by itself, and nobody else may."
 
 
@@ -97,7 +101,7 @@ def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> F
 
 
 def _guarded(service: ServiceState, now_ms: int) -> bool:
-    return protected(service, now_ms) and not service.record.paused
+    return protected(service, now_ms) and not service.record.paused and not service.record.hold
 
 
 def _loss_bytes(foreseen: Foresight, links: Links) -> int | None:
@@ -166,6 +170,7 @@ def _one_back(record: Record) -> str:
     text = PRIMARY_BACK
     if record.phase in MAY_MOVE:
         text = PAUSED_BACK if record.paused else ONE_BACK
+        text = ON_HOLD_BACK if record.hold else text
     return text.format(primary=record.primary, backup=record.backup, service=record.service)
 
 

@@ -53,7 +53,8 @@ def create_app(
             web.get("/api/v1/services/{name}/explain", reading.explain),
             web.get("/api/v1/what-if", reading.what_if),
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
-            web.post("/api/v1/{kind:pause|resume}", orders.all),
+            web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
+            web.post("/api/v1/alertmanager", orders.alarmed),
         ]
     )
     app.on_shutdown.append(orders.close)

@@ -35,7 +35,9 @@ Time = Annotated[int, Meta(ge=FOR_LEAST_MS, le=FOR_MOST_MS)]
 Natural = Annotated[int, Meta(ge=0, le=2**62)]
 
 
-NEED_REASON = (Kind.FAILOVER, Kind.APPROVE, Kind.BEGIN_MAINTENANCE)
+NEED_REASON = (Kind.FAILOVER, Kind.APPROVE, Kind.BEGIN_MAINTENANCE, Kind.HOLD)
+HOLDS = (Kind.HOLD, Kind.RELEASE)
+ALL, SITE, SERVICE = "all", "site:", "service:"
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,10 +49,14 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     """Only while the service is in this epoch."""
     loss_bytes: Natural | None = None
     """Approve: the loss that is accepted."""
+    loss_ms: Natural | None = None
+    """Approve: the same loss as a time of commits."""
     agent: Annotated[str, Meta(max_length=63, pattern=LINE)] = ""
     """Maintenance: whose absence is announced; the backup's where it is left out."""
     for_ms: Time | None = None
-    """Maintenance: for how long."""
+    """Maintenance, hold: for how long."""
+    scope: Annotated[str, Meta(max_length=80, pattern=LINE)] = ""
+    """Hold and release of more than one service: `all`, `site:NAME` or `service:NAME`."""
     dry_run: bool = False
 
 
@@ -63,7 +69,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             "header Content-Type",
             "send JSON, with `Content-Type: application/json`",
         )
-    raw = await _read_body(request)
+    raw = await read_body(request)
     try:
         wish = msgspec.json.decode(raw, type=Wish)
         json.loads(raw, object_pairs_hook=_unique)
@@ -77,7 +83,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             f"the body is not understood: {error}",
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, agent, for_ms, dry_run",
+            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, dry_run",
         ) from None
     _check_wish(wish, kind)
     return wish
@@ -95,25 +101,33 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
             "body: epoch",
             "give the epoch that `explain` shows",
         )
-    if kind is not Kind.APPROVE and wish.loss_bytes is not None:
+    names_loss = wish.loss_bytes is not None or wish.loss_ms is not None
+    if kind is not Kind.APPROVE and names_loss:
         raise Problem(
             422,
-            f"{kind.value} takes no loss_bytes",
-            "body: loss_bytes",
-            "leave it out; a loss beyond the bound is accepted by approve",
+            f"{kind.value} takes neither loss_bytes nor loss_ms",
+            "body: loss_bytes, loss_ms",
+            "leave them out; a loss beyond the bound is accepted by approve",
         )
+    _check_time(wish, kind)
+    if wish.scope and kind not in HOLDS:
+        raise Problem(422, f"{kind.value} takes no scope", "body: scope", "leave it out")
+
+
+def _check_time(wish: Wish, kind: Kind) -> None:
     begins = kind is Kind.BEGIN_MAINTENANCE
-    if begins and wish.for_ms is None:
+    lasts = begins or kind is Kind.HOLD
+    if lasts and wish.for_ms is None:
         raise Problem(
             422,
-            "a maintenance without an end",
+            "a maintenance without an end" if begins else "a hold without an end",
             "body: for_ms",
             "say for how many milliseconds, a minute to 30 days; who forgets it is reminded then",
         )
-    if not begins and (wish.agent or wish.for_ms is not None):
+    if (not lasts and wish.for_ms is not None) or (not begins and wish.agent):
         raise Problem(
             422,
-            f"{kind.value} takes neither agent nor for_ms",
+            f"{kind.value} takes no agent" + ("" if lasts else ", and no for_ms"),
             "body: agent, for_ms",
             "leave them out",
         )
@@ -121,16 +135,18 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
 
 def check_approval(service: ServiceState, wish: Wish) -> None:
     """Raise Problem when an approval of a loss does not name the loss."""
-    if service.record.held_for is HeldFor.LOSS and wish.loss_bytes is None:
+    whole = wish.loss_bytes is not None and wish.loss_ms is not None
+    if service.record.held_for is HeldFor.LOSS and not whole:
         raise Problem(
             422,
-            "an approval that names no loss",
-            "body: loss_bytes",
-            "give the loss in bytes that `explain` shows and you accept",
+            "an approval that does not name the loss in bytes and as a time",
+            "body: loss_bytes, loss_ms",
+            "give both figures that `explain` shows and you accept",
         )
 
 
-async def _read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytes:
+    """All of it, in time. Raises Problem."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
@@ -159,6 +175,34 @@ def find_service(status: Status, name: str, where: str = "path") -> ServiceState
     raise Problem(
         404, f"there is no service {json.dumps(name[:80])}", where, f"the services are: {names}"
     )
+
+
+def find_scope(status: Status, scope: str, where: str) -> tuple[ServiceState, ...]:
+    """The services of `all`, `site:NAME` or `service:NAME`. Raises Problem."""
+    if scope == ALL:
+        return status.services
+    if scope.startswith(SITE):
+        return _services_at(status, scope.removeprefix(SITE), where)
+    if not scope.startswith(SERVICE):
+        shown = json.dumps(scope[:80])
+        mend = "give all, site:NAME or service:NAME"
+        raise Problem(422, f"{shown} says nothing that can be held", where, mend)
+    name = scope.removeprefix(SERVICE)
+    found = tuple(service for service in status.services if service.spec.name == name)
+    if not found:
+        names = ", ".join(service.spec.name for service in status.services) or "none"
+        text = f"there is no service {json.dumps(name[:80])}"
+        raise Problem(422, text, where, f"the services are: {names}")
+    return found
+
+
+def _services_at(status: Status, site: str, where: str) -> tuple[ServiceState, ...]:
+    """Those with a copy there, primary or backup."""
+    sites = [one.id for one in status.topology.sites]
+    if site not in sites:
+        text = f"there is no site {json.dumps(site[:80])}"
+        raise Problem(422, text, where, f"the sites are: {', '.join(sites)}")
+    return tuple(s for s in status.services if any(r.site == site for r in s.spec.replicas))
 
 
 def read_key(request: web.Request) -> str:

@@ -15,18 +15,23 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from controller.core import holds
 from controller.core.actions import Answer
 from controller.core.events import Kind, Requested
 from controller.core.model import ServiceState
 from controller.inbox import Busy, Conflict, RulesFailed
 from controller.stores.base import StoreError
-from controller.web import intake
+from controller.web import alarms, intake
+from controller.web.alarms import Alarm
 from controller.web.desk import Desk, Problem, ProblemBody
 from controller.web.intake import Wish
 
 ANSWER_TIMEOUT_S = 15.0
 FINAL = (200, 409, 412)
 """Answers that are kept; after any other nothing was done, and it may be asked again."""
+
+JUDGED_BY_EPOCH = (Kind.APPROVE,)
+"""What is refused by the rules where it names another epoch."""
 
 log = structlog.get_logger("api")
 
@@ -56,7 +61,7 @@ class Orders:
         return await self._serve(request, kind, [service], wish, revision)
 
     async def all(self, request: web.Request) -> web.Response:
-        """POST /api/v1/pause and /api/v1/resume"""
+        """POST /api/v1/pause and /api/v1/resume; /api/v1/hold and /api/v1/release of a scope"""
         kind = Kind(request.match_info["kind"])
         wish = await intake.read_wish(request, kind)
         if request.headers.get("If-Match") is not None or wish.epoch is not None:
@@ -66,7 +71,29 @@ class Orders:
                 "header If-Match, body: epoch",
                 "leave it out, or ask for each service by itself",
             )
-        return await self._serve(request, kind, list(self._desk.status.services), wish, None)
+        services = self._desk.status.services
+        if kind in intake.HOLDS:
+            services = intake.find_scope(self._desk.status, wish.scope, "body: scope")
+        return await self._serve(request, kind, list(services), wish, None)
+
+    async def alarmed(self, request: web.Request) -> web.Response:
+        """POST /api/v1/alertmanager"""
+        heard = alarms.hear(await intake.read_body(request), self._desk.status)
+        tasks = [self._begin(a.key, a.key, self._work_of(a)) for a in heard.alarms]
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            replies = [await asyncio.shield(task) for task in tasks]
+        answers = [
+            {"alert": alarm.name, "status": "firing", "hold": alarm.scope, "answer": reply.body}
+            for alarm, reply in zip(heard.alarms, replies, strict=True)
+        ]
+        # Alertmanager sends again what was answered with 5xx.
+        worst = max((reply.status for reply in replies), default=200)
+        status = worst if worst >= 500 else 200
+        return _response(_reply(status, {"alerts": [*answers, *heard.others]}))
+
+    def _work_of(self, alarm: Alarm) -> _Work:
+        wish = Wish(by=alarm.by, reason=alarm.reason, for_ms=alarm.for_ms, scope=alarm.scope)
+        return _Work(self._desk, Kind.HOLD, list(alarm.services), wish, None, single=False)
 
     async def close(self, _app: web.Application) -> None:
         """Give up what is still under way."""
@@ -168,8 +195,8 @@ class _Work:
 
     @property
     def names(self) -> str:
-        """The service that is meant, or `all`."""
-        return self._services[0].spec.name if self._single else "all"
+        """The service that is meant, or the scope."""
+        return self._services[0].spec.name if self._single else self.wish.scope or "all"
 
     async def do(self) -> Reply:
         """Ask the rules. Raises Problem only where nothing was asked."""
@@ -183,7 +210,9 @@ class _Work:
             "refused": refused,
             "services": {name: reply.body for name, reply in answers.items()},
         }
-        return _reply(412 if refused else 200, body)
+        # What was not decided may be asked again: that answer is not kept.
+        undecided = [reply.status for reply in answers.values() if reply.status >= 500]
+        return _reply(max(undecided, default=412 if refused else 200), body)
 
     async def _ask(self, service: ServiceState) -> Reply:
         wish = self.wish
@@ -195,12 +224,16 @@ class _Work:
             reason=wish.reason,
             epoch=wish.epoch or 0,
             loss_bytes=-1 if wish.loss_bytes is None else wish.loss_bytes,
+            loss_ms=-1 if wish.loss_ms is None else wish.loss_ms,
             agent=wish.agent,
             for_ms=wish.for_ms or 0,
+            scope=wish.scope or (holds.ONE_SERVICE if self.kind is Kind.HOLD else ""),
             dry_run=wish.dry_run,
         )
+        # That an approval names another epoch is for the rules to refuse, as unsafe.
+        epoch = None if self.kind in JUDGED_BY_EPOCH else wish.epoch
         try:
-            answer = await self._desk.submit(event, self._revision, wish.epoch)
+            answer = await self._desk.submit(event, self._revision, epoch)
         except Conflict as conflict:
             mend = "look at the service again, then decide anew"
             return _reply(409, ProblemBody(str(conflict), "header If-Match, body: epoch", mend))

@@ -17,6 +17,9 @@ class LossBounded(Watch):
     def __init__(self, services: tuple[ServiceSetting, ...]) -> None:
         self._bounds_bytes = {s.name: s.loss_bound_bytes for s in services}
         self._blurs_bytes = {s.name: s.rate_bytes_s * BLUR_MS // 1000 for s in services}
+        self._rates_bytes_s = {s.name: s.rate_bytes_s for s in services}
+        self._times_ms: dict[str, int] = {}
+        """The time whose commits an operator accepted to lose; -1 where none was named."""
         self._accepted_bytes: dict[str, int] = {}
         """Of the services whose last promotion was one in async mode."""
         self._taken: dict[str, int] = {}
@@ -39,6 +42,7 @@ class LossBounded(Watch):
         if self._taken.get(new.service) == old.revision:
             self._whole.add((new.service, new.epoch))
         self._accepted_bytes[new.service] = max(self._bounds_bytes[new.service], approved)
+        self._times_ms[new.service] = old.approval.loss_ms if old.approval and approved else -1
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes or service not in self._accepted_bytes:
@@ -48,6 +52,11 @@ class LossBounded(Watch):
         accepted = self._accepted_bytes[service]
         if lost_bytes > accepted + self._blurs_bytes[service]:
             raise Broken("I4", f"{service}: lost {lost_bytes} bytes, {accepted} were accepted")
+        lost_ms = lost_bytes * 1000 // self._rates_bytes_s[service]
+        accepted_ms = self._times_ms.get(service, -1)
+        beyond = lost_bytes > self._bounds_bytes[service] + self._blurs_bytes[service]
+        if beyond and 0 <= accepted_ms < lost_ms - BLUR_MS:
+            raise Broken("I4", f"{service}: lost {lost_ms} ms of commits, accepted {accepted_ms}")
 
 
 def approved_bytes(record: Record) -> int:

@@ -16,29 +16,33 @@ if TYPE_CHECKING:
     from simulator.world import World
 
 
-def _ask(kind: Kind, dry_run: bool = False) -> Callable[[World, Strike], None]:
+def _ask(
+    kind: Kind, dry_run: bool = False, by: str = "an operator"
+) -> Callable[[World, Strike], None]:
     def ask(world: World, strike: Strike) -> None:
         name, *figures = strike.on
-        epoch, loss_bytes = map(int, figures) if figures else _as_shown(world, name)
+        shown = _as_shown(world, name)
+        epoch, loss_bytes = map(int, figures) if figures else shown[:2]
         world.request(
             lambda id_: Requested(
-                id_, kind, world.service(name).uid, "an operator", "a test",
+                id_, kind, world.service(name).uid, by, "a test",
                 epoch=epoch, loss_bytes=loss_bytes, for_ms=strike.for_ms,
-                dry_run=dry_run,
+                dry_run=dry_run, loss_ms=shown[2],
             )
         )  # fmt: skip
 
     return ask
 
 
-def _as_shown(world: World, name: str) -> tuple[int, int]:
+def _as_shown(world: World, name: str) -> tuple[int, int, int]:
     """The epoch, and the loss that a failover would bring, as an operator reads them."""
     state = world.controller.state
     if state is None:
-        return 0, -1
+        return 0, -1, -1
     view = View(state.services[world.service(name).uid], world.controller.now_ms())
-    loss_bytes = view.loss_bytes
-    return view.record.epoch, -1 if loss_bytes is None else loss_bytes
+    lost_bytes, lost_ms = view.loss_bytes, view.loss_ms
+    unknown = (-1 if lost_bytes is None else lost_bytes, -1 if lost_ms is None else lost_ms)
+    return view.record.epoch, *unknown
 
 
 def ask_again(world: World, _strike: Strike) -> None:
@@ -46,17 +50,19 @@ def ask_again(world: World, _strike: Strike) -> None:
     world.request_again()
 
 
+SECOND = "another operator"
 FIGURES = (Takes.NUMBER, Takes.NUMBER)
 VERBS = (
     *(Verb(kind.value, _ask(kind), (Takes.SERVICE,), FIGURES) for kind in Kind),
     *(Verb(f"try-{kind.value}", _ask(kind, True), (Takes.SERVICE,), FIGURES) for kind in Kind),
+    Verb("approve-too", _ask(Kind.APPROVE, by=SECOND), (Takes.SERVICE,), FIGURES),
     Verb("ask-again", ask_again),
 )
 
 
 def _draw(kind: Kind) -> Draw:
     def draw(fate: Fate) -> list[Strike]:
-        lasts_ms = fate.between(1, 40_000) if kind is Kind.BEGIN_MAINTENANCE else 0
+        lasts_ms = fate.between(1, 40_000) if kind in (Kind.BEGIN_MAINTENANCE, Kind.HOLD) else 0
         return [fate.strike(kind.value, fate.service().name, for_ms=lasts_ms)]
 
     return draw
@@ -65,10 +71,13 @@ def _draw(kind: Kind) -> Draw:
 def draw_approve(fate: Fate) -> list[Strike]:
     """With the figures that are shown, or others."""
     name = fate.service().name
-    epoch, loss_bytes = _as_shown(fate.world, name)
+    epoch, loss_bytes, _loss_ms = _as_shown(fate.world, name)
     if loss_bytes >= 0:
         loss_bytes = loss_bytes * fate.choice((1, 1, 2)) - fate.between(0, 1)
-    return [fate.strike(Kind.APPROVE.value, name, str(epoch), str(loss_bytes))]
+    first = fate.strike(Kind.APPROVE.value, name, str(epoch), str(loss_bytes))
+    again_ms = fate.between(1, 3000)
+    second = fate.choice((Kind.APPROVE.value, "approve-too"))
+    return [first, fate.strike(second, name, after_ms=again_ms)]
 
 
 def draw_maintenance(fate: Fate) -> list[Strike]:
@@ -92,6 +101,25 @@ def draw_maintenance(fate: Fate) -> list[Strike]:
     return strikes
 
 
+def draw_alarm(fate: Fate) -> list[Strike]:
+    """Files are being encrypted: everything is put on hold, a moment before or after a primary is
+    lost; sometimes somebody finds that it was nothing."""
+    service = fate.service()
+    record = fate.record(service)
+    names = [one.name for one in fate.world.services]
+    lasts_ms, after_ms = fate.between(1000, 40_000), fate.between(0, 4000)
+    strikes = [
+        fate.strike(Kind.HOLD.value, name, for_ms=lasts_ms, after_ms=after_ms) for name in names
+    ]
+    if record is not None and fate.may_strike(record.primary):
+        lost_ms = fate.duration_ms() + BOOT_MS
+        strikes.append(fate.strike("crash-host", record.primary, for_ms=lost_ms))
+    if fate.chance(0.4):
+        later_ms = after_ms + fate.duration_ms()
+        strikes += [fate.strike(Kind.RELEASE.value, name, after_ms=later_ms) for name in names]
+    return strikes
+
+
 def draw_two_at_once(fate: Fate) -> list[Strike]:
     """Two operators, one service, one moment; one of them only tries, or asks once more."""
     name, kinds = fate.service().name, tuple(Kind)
@@ -104,7 +132,7 @@ def draw_two_at_once(fate: Fate) -> list[Strike]:
 def draw_wrong_approval(fate: Fate) -> list[Strike]:
     """For another epoch, or for less than is lost."""
     name = fate.service().name
-    epoch, loss_bytes = _as_shown(fate.world, name)
+    epoch, loss_bytes, _loss_ms = _as_shown(fate.world, name)
     figures = fate.choice(((epoch - 1, loss_bytes), (epoch + 1, loss_bytes), (epoch, 0)))
     return [fate.strike(Kind.APPROVE.value, name, *map(str, figures))]
 
@@ -115,4 +143,5 @@ DRAWS: dict[str, Draw] = {
     **{kind.value: _draw(kind) for kind in Kind},
     Kind.APPROVE.value: draw_approve,
     "maintenance": draw_maintenance,
+    "alarm": draw_alarm,
 }

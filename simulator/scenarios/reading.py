@@ -23,6 +23,7 @@ from simulator.setting import LEASES, WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike, seconds
 
 DASHES = "----"
+TIERS = ("strategis", "tinggi", "rendah")
 
 
 @dataclass
@@ -113,10 +114,12 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, "async", "sync", "block", "bound", "writes")
+    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes")
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
+    if word in TIERS:
+        return replace(service, tier=word)
     if word == "block":
         return replace(service, protection=Protection.SYNC, backup_loss=BackupLoss.BLOCK)
     if word == "bound":

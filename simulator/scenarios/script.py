@@ -10,7 +10,10 @@ from controller.core.events import Kind
 from simulator.setting import Setting
 from simulator.strike import Strike
 
-REQUESTS = tuple(verb for kind in Kind for verb in (kind.value, f"try-{kind.value}"))
+REQUESTS = (
+    *(verb for kind in Kind for verb in (kind.value, f"try-{kind.value}")),
+    "approve-too",
+)
 """The verbs that are an operator's wish, not a fault. Each gets an answer."""
 
 

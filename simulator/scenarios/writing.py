@@ -38,8 +38,9 @@ def _world(setting: Setting) -> list[str]:
 
 
 def _service(service: ServiceSetting) -> str:
+    tier = f" {service.tier}," if service.tier != ServiceSetting.tier else ""
     return (
-        f"service {service.name} at {service.primary} backed by {service.backup}, "
+        f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
         f"{service.lease}, {_protection(service)}, bound {service.loss_bound_bytes}B, "
         f"writes {service.write_bytes}B every {service.write_every_ms}ms"
     )

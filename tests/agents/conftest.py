@@ -127,6 +127,7 @@ def write_config(
                 "socket_directory": str(home / "run"),
                 "binaries": str(binaries),
                 "replication_password_file": str(keys.database_password_file),
+                "fences": {"nftables": "off"},
             }
         ],
         **more,

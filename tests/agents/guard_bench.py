@@ -11,10 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from agents.fencing import Fencing
 from agents.guard_client import GuardClient, GuardEvent, GuardGone
+from config.agent import Fences
 
 FAMILY = "for i in 1 2 3; do setsid sleep 600 & done; wait"
 """Children in sessions of their own, as PostgreSQL's: killing the group would miss them."""
+
+
+def unfenced() -> Fencing:
+    """No layer outside the guard is wanted."""
+    wanted = Fences(nftables="off")
+    return Fencing("paspor", wanted, "127.0.0.1:1", lambda: "", lambda _: None)
 
 
 class Bench:

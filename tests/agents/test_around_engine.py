@@ -13,7 +13,7 @@ import pytest
 
 from agents import jobs as jobs_module
 from agents import watch as watch_module
-from agents.core.actions import BeginJob
+from agents.core.actions import BeginJob, PermitLease
 from agents.core.events import EngineExited, GuardState, JobEnded, Probed
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Observation, Probe, ProbeKind
@@ -23,6 +23,7 @@ from agents.guard_client import (
     GuardBusy,
     GuardGone,
     GuardStatus,
+    LayerStatus,
     RunningEngine,
 )
 from agents.jobs import Fresh, Jobs, Wiring, slot_name
@@ -32,6 +33,7 @@ from agents.metrics import Metrics
 from agents.turns import Turns
 from agents.watch import Watch
 from protocol.messages import Partner, Role
+from tests.agents.guard_bench import unfenced
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
 PARTNER = Partner("ikn-1", "10.0.0.1:8701", "10.0.0.1:5432", "")
@@ -107,8 +109,7 @@ class FakeGuard:
         self.pid = self._first_pid = pid
         self.engine: RunningEngine | None = RunningEngine(4711, True, "")
         self.permission = "leased"
-        self.gone = False
-        self.busy = False
+        self.gone = self.busy = False
         self.closes = 0
         self.tell: Callable[[Any], None] = lambda _: None
 
@@ -130,7 +131,10 @@ class FakeGuard:
         self.pid = os.getpid()
         return await self.status()
 
-    async def lease(self, deadline_ms: int, timeout_ms: int = 1) -> int:
+    async def fences(self, timeout_ms: int = 1, **_: object) -> tuple[LayerStatus, ...]:
+        return ()
+
+    async def lease(self, deadline_ms: int, timeout_ms: int = 1, **more: int) -> int:
         raise GuardBusy("no answer")
 
     async def alone(self) -> None:
@@ -306,7 +310,7 @@ async def test_a_dead_guard_is_replaced_before_its_engines_end_is_told(
 ) -> None:
     guard, engine, told = FakeGuard(sleeper.pid), FakeEngine(), list[Any]()
     fresh = Fresh()
-    keeper = Keeper("paspor", guard, engine, told.append, fresh, metrics)  # type: ignore[arg-type]
+    keeper = Keeper("paspor", guard, engine, told.append, fresh, metrics, unfenced())  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.run())
     await until(lambda: told, "the guard's word")
     assert told == [GuardState(Permit.LEASED, 9000, True, True)]
@@ -323,7 +327,7 @@ async def test_an_exit_whose_event_was_lost_is_noticed(
     sleeper: asyncio.subprocess.Process, metrics: Metrics, until: Until
 ) -> None:
     guard, told = FakeGuard(sleeper.pid), list[Any]()
-    keeper = Keeper("paspor", guard, FakeEngine(), told.append, Fresh(), metrics)  # type: ignore[arg-type]
+    keeper = Keeper("paspor", guard, FakeEngine(), told.append, Fresh(), metrics, unfenced())  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.run())
     await until(lambda: told, "the guard's word")
     guard.engine = None
@@ -336,7 +340,7 @@ async def test_a_deadline_that_the_guard_kept_is_told_as_a_fence(
     sleeper: asyncio.subprocess.Process, metrics: Metrics
 ) -> None:
     guard, told = FakeGuard(sleeper.pid), list[Any]()
-    Keeper("paspor", guard, FakeEngine(), told.append, Fresh(), metrics)  # type: ignore[arg-type]
+    Keeper("paspor", guard, FakeEngine(), told.append, Fresh(), metrics, unfenced())  # type: ignore[arg-type]
     guard.tell(EngineExit(137, 12, "deadline"))
     assert told[0].fenced
     assert 'saling_fences_total{reason="deadline",service="paspor"} 1.0' in metrics.text().decode()
@@ -346,10 +350,10 @@ async def test_a_permit_that_was_not_extended_makes_the_rules_hear_what_is_in_fo
     sleeper: asyncio.subprocess.Process, metrics: Metrics, until: Until
 ) -> None:
     guard, told = FakeGuard(sleeper.pid), list[Any]()
-    keeper = Keeper("paspor", guard, FakeEngine(), told.append, Fresh(), metrics)  # type: ignore[arg-type]
+    keeper = Keeper("paspor", guard, FakeEngine(), told.append, Fresh(), metrics, unfenced())  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.run())
     await until(lambda: told, "the guard's word")
-    await keeper.allow_until(12_000)
+    await keeper.allow_until(PermitLease(12_000))
     await until(lambda: len(told) == 2, "what is in force")
     assert isinstance(told[1], GuardState)
     await keeper.allow_alone()
@@ -360,7 +364,7 @@ async def test_a_guard_that_does_not_answer_to_a_fence_is_ended_with_its_engine(
     sleeper: asyncio.subprocess.Process, metrics: Metrics, until: Until
 ) -> None:
     guard, engine, told = FakeGuard(sleeper.pid), FakeEngine(), list[Any]()
-    keeper = Keeper("paspor", guard, engine, told.append, Fresh(), metrics)  # type: ignore[arg-type]
+    keeper = Keeper("paspor", guard, engine, told.append, Fresh(), metrics, unfenced())  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.run())
     await until(lambda: told, "the guard's word")
     guard.busy = True
@@ -376,7 +380,7 @@ async def test_a_guard_that_stands_still_is_told_and_then_ended_without_a_fence(
     sleeper: asyncio.subprocess.Process, metrics: Metrics, until: Until
 ) -> None:
     guard, engine, told = FakeGuard(sleeper.pid), FakeEngine(), list[Any]()
-    keeper = Keeper("paspor", guard, engine, told.append, Fresh(), metrics)  # type: ignore[arg-type]
+    keeper = Keeper("paspor", guard, engine, told.append, Fresh(), metrics, unfenced())  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.run())
     await until(lambda: told, "the guard's word")
     guard.busy = True

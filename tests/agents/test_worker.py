@@ -62,8 +62,8 @@ class World:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.did.append("persist")
 
-    async def allow_until(self, end_ms: int) -> None:
-        self.did.append(f"lease {end_ms}")
+    async def allow_until(self, permit: PermitLease) -> None:
+        self.did.append(f"lease {permit.end_ms}")
 
     async def allow_alone(self) -> None:
         self.did.append("alone")

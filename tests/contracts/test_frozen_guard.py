@@ -15,12 +15,13 @@ from agents.guard_client import now_ms
 from agents.jobs import Fresh
 from agents.keeper import Keeper
 from agents.metrics import Metrics
+from tests.agents.guard_bench import unfenced
 from tests.contracts.conftest import MakeSite, Site, until
 
 
 def keeper_of(site: Site, put: Callable[[Any], None]) -> Keeper:
     engine, metrics = site.engine, Metrics("batam-1", "batam")
-    return Keeper("orders", engine.guard, engine, put, Fresh(), metrics)
+    return Keeper("orders", engine.guard, engine, put, Fresh(), metrics, unfenced())
 
 
 async def freeze_guard(site: Site) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from controller.core.model import Maintenance, Operation, Seen, State, Transition
+from controller.core.model import Hold, Maintenance, Operation, Seen, State, Transition
 from controller.core.step import begin, found
 from controller.link import Counts
 from controller.metrics import Metrics
@@ -72,6 +72,8 @@ def lines(metrics: Metrics) -> list[str]:
         'saling_services{phase="HELD"} 0.0',
         'saling_service_protected{service="paspor"} 0.0',
         'saling_service_maintenance{service="paspor"} 0.0',
+        'saling_service_hold{service="paspor"} 0.0',
+        'saling_service_readiness_raised{service="paspor"} 0.0',
         'saling_service_maintenance_overdue{service="paspor"} 0.0',
         'saling_agent_maintenance{agent="batam-1"} 0.0',
         'saling_site_maintenance{site="batam"} 0.0',
@@ -123,6 +125,21 @@ def test_a_maintenance_is_told_apart_from_a_loss_until_it_is_overdue(
     assert 'saling_site_maintenance{site="jabodetabek"} 0.0' in shown
     left_s = (3_600_000 - after_ms) / 1000
     assert f'saling_service_maintenance_left_seconds{{service="paspor"}} {left_s}' in shown
+
+
+def test_a_hold_is_shown_with_what_is_left_of_it(status: Status) -> None:
+    service = status.state.services["paspor"]
+    held = structs.replace(
+        service, record=structs.replace(service.record, hold=Hold("siti", "why", "all", 3_600_000))
+    )
+    state = structs.replace(status.state, services={"paspor": held})
+    one = Metrics("1.2.3")
+    now_ms = service.hold_ms + 600_000
+    one.watch(lambda: replace(status, state=state, now_ms=now_ms), Counts)
+    shown = lines(one)
+    assert 'saling_service_hold{service="paspor"} 1.0' in shown
+    assert 'saling_service_hold_left_seconds{service="paspor"} 3000.0' in shown
+    assert 'saling_service_readiness_raised{service="paspor"} 1.0' in shown
 
 
 def test_an_agent_that_still_holds_another_service_is_not_announced_as_a_whole(

@@ -44,7 +44,7 @@ def test_promtool_takes_the_configuration(root: Path, tmp_path: Path) -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("cases", ["rules_test.yml", "maintenance_test.yml"])
+@pytest.mark.parametrize("cases", ["rules_test.yml", "maintenance_test.yml", "holds_test.yml"])
 def test_alerts_fire_when_they_should_and_not_before(
     root: Path, tmp_path: Path, cases: str
 ) -> None:

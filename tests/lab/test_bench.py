@@ -15,10 +15,10 @@ import pytest
 from lab import bench
 from lab.bench_systems import System
 from lab.incident import Act
+from lab.judged import Judged, judged
 from lab.own_count import Kept, OwnCount
 from lab.scenarios import SCENARIOS, Scenario
 from lab.slot_lost import SETTINGS, SlotLost
-from lab.sync_rounds import Round
 from lab.unkind import Unkind
 from tests.lab.unkindness import absent, told
 
@@ -140,11 +140,11 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
         (absent(pg_wal_most_bytes=9, pg_wal_bound_bytes=8), "took 9 bytes, more than 8"),
         (absent(copied_anew=False), "came back with its old copy"),
         (absent(difference="lab_writes: 1 rows"), "lab_writes: 1 rows"),
+        (judged(msgspec.structs.replace(done("cut"), acked_lost=2), [], []), "2 acknowledged"),
         (
-            Round(msgspec.structs.replace(done("cut"), acked_lost=2)),
-            "2 acknowledged writes are lost",
+            judged(msgspec.structs.replace(done("cut"), two_writers_s=0.1), [], []),
+            "two writers for 0.1",
         ),
-        (Round(msgspec.structs.replace(done("cut"), two_writers_s=0.1)), "two writers for 0.1 s"),
     ],
     ids=[
         *("quarantine", "lease", "rows", "two writers", "disk", "old copy", "rows of an absence"),
@@ -152,9 +152,9 @@ async def test_a_failed_run_is_told_and_the_next_has_a_new_ground(
     ],
 )
 async def test_a_run_with_figures_that_must_not_be_keeps_them_and_has_failed(
-    monkeypatch: pytest.MonkeyPatch, wrong: Unkind | SlotLost | Round, reason: str
+    monkeypatch: pytest.MonkeyPatch, wrong: Unkind | SlotLost | Judged, reason: str
 ) -> None:
-    async def do(_watch: Any) -> list[Unkind | SlotLost | Round]:
+    async def do(_watch: Any) -> list[Unkind | SlotLost | Judged]:
         return [wrong]
 
     monkeypatch.setattr(bench, "Watch", Watched)

@@ -8,11 +8,11 @@ import pytest
 
 from lab.api import ApiError
 from lab.checks import longest_gap
+from lab.command import saling
 from lab.four_sites import Lab
 from lab.incident import Watch
 from lab.plan import site_of
 from lab.records import Outcome, now_ms
-from tests.lab.command import saling
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 

@@ -1,5 +1,5 @@
-"""What stands still is fenced all the same, and sync mode loses nothing: the rows of `lab.bench`
-once each, with clients that stay with the old primary over TCP and over its unix socket."""
+"""What stands still is fenced all the same, by the kernel too, and sync mode loses nothing: rows of
+`lab.bench` once each, with clients that stay with the old primary over TCP and its unix socket."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from lab.incident import Watch
 from lab.loyal import SOCKET, TCP
 from lab.namespaces import why_not
 from lab.plan import Service
-from lab.still import agent_stopped
+from lab.still import agent_stopped, engine_first
 from lab.sync_rounds import BREAKS, rounds
-from tests.lab.conftest import FAST
 from tests.lab.unkindness import incident
 
 pytestmark = [
@@ -25,7 +24,9 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-SYNC = Service("pajak", ("batam", "jabodetabek"), protection="sync")
+KERNEL = {"nftables": "required"}
+FAST = Service("paspor", ("jabodetabek", "batam"), fences=KERNEL)
+SYNC = Service("pajak", ("batam", "jabodetabek"), protection="sync", fences=KERNEL)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,17 @@ async def test_a_stopped_agent_is_taken_over_and_its_engine_acknowledges_nothing
         assert one.acked > 0, f"{one.way}: the engine went on until its guard ended it"
         assert one.lease_margin_s is not None and one.lease_margin_s > 0
         assert one.acked_after_promotion == 0
+
+
+async def test_the_kernel_keeps_clients_from_an_engine_that_wakes_before_its_guard(
+    whole: Lab,
+) -> None:
+    """Over its unix socket it is reached, as docs/safety.md says: what it writes is quarantined."""
+    told = await incident(whole, engine_first, 5.0)
+    assert told.failed_over
+    by_way = {one.way: one for one in told.ways}
+    assert by_way[TCP].acked_after_promotion == 0
+    assert by_way[SOCKET].acked_after_promotion > 0, "the engine ran"
 
 
 async def test_a_sync_service_loses_no_acknowledged_write_of_many_clients(whole: Lab) -> None:

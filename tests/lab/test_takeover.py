@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from lab.command import saling
 from lab.four_sites import Lab
 from lab.incident import Act, Watch, act
-from tests.lab.command import saling
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 

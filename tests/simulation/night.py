@@ -20,10 +20,18 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        tier: str = "rendah",
         backup_loss: BackupLoss = BackupLoss.ALONE,
     ) -> None:
         service = ServiceSetting(
-            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, backup_loss=backup_loss
+            "s1",
+            "alpha",
+            "bravo",
+            lease,
+            protection,
+            loss_bound_bytes,
+            tier=tier,
+            backup_loss=backup_loss,
         )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes

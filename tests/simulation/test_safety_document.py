@@ -35,7 +35,9 @@ def test_every_mutant_stands_with_the_promises_that_catch_it(text: str) -> None:
     """And with no others: a mutant that dies of something else proves nothing of its rule."""
     for entry in re.findall(r"^- (`.*)$", text, re.MULTILINE):
         names = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", entry)
-        promises = set(re.findall(r"\b(I\d+|takeover|pause|illness)\b(?=[.,])", entry))
+        promises = set(
+            re.findall(r"\b(I\d+|takeover|pause|hold|illness|approval)\b(?=[.,])", entry)
+        )
         assert promises == {p for name in names for p in MUTANTS[name].caught_as}, names
 
 

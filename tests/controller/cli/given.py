@@ -76,6 +76,7 @@ def held(name: str = "paspor") -> dict[str, Any]:
         because="held: a failover loses an estimated 20.00 MiB, only 16.00 MiB are accepted",
         held_for="loss",
         loss_bytes=20 * MIB,
+        loss_ms=4100,
         lease_left_ms=0,
         advice=f"Bring {FIRST} back, or accept the loss: `saling approve {name} --epoch 3`.",
     )

@@ -212,12 +212,25 @@ def test_approve_shows_what_it_accepts_and_names_epoch_and_loss(stub: Stub, sali
     stub.state = given.state(given.held())
     stub.answers = [accepted("paspor-42")]
     stub.then = lambda: stub.history.extend(given.moved()[1:])
-    run = saling("approve", "paspor", "--epoch", "3", "--loss-bytes", "20971520", *WHY)
+    run = saling("approve", "paspor", "--epoch", "3", "--loss-bytes", "20971520",
+                 "--loss-seconds", "4.1", *WHY)  # fmt: skip
     assert run.code == 0
     assert "you accept, for epoch 3 alone: a loss of up to 20971520 bytes (20.00 MiB)" in run.err
-    assert "estimated loss now: 20971520 bytes" in run.err
+    assert "estimated loss now: 20971520 bytes, 20.00 MiB of 4.1 s at most" in run.err
     body = stub.done[0].body
-    assert (body["epoch"], body["loss_bytes"], body["reason"]) == (3, 20971520, "the rack burns")
+    assert (body["epoch"], body["loss_bytes"], body["loss_ms"]) == (3, 20971520, 4100)
+    assert body["reason"] == "the rack burns"
+
+
+def test_the_first_of_two_people_is_told_that_it_waits_for_another(
+    stub: Stub, saling: Saling
+) -> None:
+    stub.state = given.state(given.held())
+    stub.answers = [accepted("", "a loss is accepted by siti; somebody else must say the same")]
+    run = saling("approve", "paspor", "--epoch", "3", "--loss-bytes", "20971520",
+                 "--loss-seconds", "4.1", *WHY)  # fmt: skip
+    assert run.code == 0
+    assert "somebody else must say the same" in run.err
 
 
 def test_approve_of_a_loss_without_a_figure_tells_the_figure(stub: Stub, saling: Saling) -> None:
@@ -228,13 +241,10 @@ def test_approve_of_a_loss_without_a_figure_tells_the_figure(stub: Stub, saling:
     assert stub.asked == []
 
 
-def test_a_stale_approval_is_a_conflict_and_a_small_one_is_refused(
-    stub: Stub, saling: Saling
-) -> None:
+def test_an_approval_of_a_small_loss_is_refused(stub: Stub, saling: Saling) -> None:
     stub.state = given.state(given.held())
-    approval = ("approve", "paspor", "--epoch", "2", "--loss-bytes", "1", *WHY)
-    stub.answers = [problem(409, "paspor is in epoch 3, not 2")]
-    assert saling(*approval).code == 5
+    approval = ("approve", "paspor", "--epoch", "2", "--loss-bytes", "1", "--loss-seconds", "0",
+                *WHY)  # fmt: skip
     stub.answers = [refused("no", "an approval must name a loss of at least 20.00 MiB")]
     assert saling(*approval).code == 4
 

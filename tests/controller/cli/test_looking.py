@@ -251,5 +251,5 @@ def test_a_service_held_for_a_loss_shows_that_loss_and_no_lag(stub: Stub, saling
     stub.state = given.state(given.held() | {"lag_bytes": 0})
     assert "loss 20.00 MiB / 16.00 MiB" in saling("status").out
     shown = saling("explain", "paspor").out
-    assert "held for a loss of 20.00 MiB at most (bound 16.00 MiB)" in shown
+    assert "held for a loss of 20.00 MiB of 4.1 s at most (bound 16.00 MiB)" in shown
     assert "0 bytes behind" not in shown

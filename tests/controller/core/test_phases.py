@@ -27,6 +27,7 @@ from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.blocking import BLOCK_SITUATIONS
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
+from tests.controller.core.holding import HOLD_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -46,6 +47,11 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
     """The engine is dead, its agent has promised not to write, and every grantor has stopped."""
     told = primary_report(role=Role.DOWN, writable=False, fenced=True)
     return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
+
+
+def strategic(given: Given) -> Given:
+    """It takes two people to accept its loss."""
+    return given.seen(spec=replace(given.spec, tier="strategis"))
 
 
 def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
@@ -148,6 +154,15 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .stopped()
         .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
     ),
+    ("loss_approved_by_one", P.HELD): lambda: (
+        strategic(Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)))
+        .stopped()
+        .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
+    ),
+    ("approval_ended", P.HELD): lambda: Given(
+        P.HELD, held_for=HeldFor.LOSS, approval=ASKED_LESS
+    ).silent(),
+    ("approval_ended", P.COUNTDOWN): lambda: Given(P.COUNTDOWN, approval=ASKED_LESS).silent(),
     **{
         ("paused", phase): partial(restored_and_asked, phase, Kind.PAUSE)
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
@@ -156,6 +171,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         ("unpaused", phase): partial(restored_and_asked, phase, Kind.RESUME, paused="by siti")
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
+    **HOLD_SITUATIONS,
 }
 
 
@@ -182,14 +198,14 @@ def test_in_a_healthy_service_nothing_that_moves_it_fires(phase: Phase) -> None:
 
 
 def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> None:
-    rows = [r for r in TABLE if r.target is P.PROMOTING]
+    rows = [r for r in TABLE if r.target is P.PROMOTING is not r.source]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
     assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:
-    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN}
+    sources = {r.source for r in TABLE if r.target is P.COUNTDOWN and r.source is not r.target}
     assert sources == {P.PROTECTED, P.DRAINING, P.HELD}
     from_hold = [r for r in ROWS_FROM[P.HELD] if r.target is P.COUNTDOWN]
     names = {c.name for r in from_hold for c in r.when}
@@ -273,7 +289,7 @@ def test_an_approval_of_too_small_a_loss_is_refused() -> None:
 def test_an_approved_loss_is_carried_out() -> None:
     approval = Approval("siti", 1, 10**9)
     given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
-    row = first_row(given.view())
+    row = first_row(given.seen(approved_ms=NOW - 1000).view())
     assert row is not None
     assert row.target is P.PROMOTING
 
@@ -281,8 +297,8 @@ def test_an_approved_loss_is_carried_out() -> None:
 def test_an_approval_expires() -> None:
     approval = Approval("siti", 1, 10**9)
     given = Given(P.COUNTDOWN, approval=approval, last_word=LastWord(10**9, 0, 0)).stopped()
-    entered_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
-    old = given.seen(entered_ms=entered_ms, proven_ms=entered_ms - 3000)
+    given_ms = NOW - APPROVAL_GOOD_FOR_MS - 1
+    old = given.seen(entered_ms=given_ms, proven_ms=given_ms - 3000, approved_ms=given_ms)
     row = first_row(old.view())
     assert row is not None
     assert row.target is P.HELD

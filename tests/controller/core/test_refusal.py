@@ -28,7 +28,9 @@ def asking(given: Given, kind: Kind, **changes: object) -> tuple[Answer, list[Sw
 
 def test_the_history_names_who_accepted_a_loss_and_why() -> None:
     given = Given(P.HELD).held(HeldFor.LOSS).stopped()
-    answer, swaps = asking(given, Kind.APPROVE, epoch=1, loss_bytes=10**9, reason="accept it")
+    answer, swaps = asking(
+        given, Kind.APPROVE, epoch=1, loss_bytes=10**9, loss_ms=0, reason="accept it"
+    )
     assert answer.accepted
     told = swaps[0].transition
     assert (told.by, told.reason) == ("siti", "accept it")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.events import Event, Kind, RecordRead, Tick
-from controller.core.model import Approval, HeldFor, Operation, Phase, State
+from controller.core.model import HeldFor, Operation, Phase, State
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.messages import CONTROLLER, Goal, Mode, Right, Role
 from protocol.windows import grantor_window_ms
@@ -247,12 +247,6 @@ def test_an_absurd_epoch_is_ignored() -> None:
 def test_a_position_never_goes_back_within_an_epoch() -> None:
     state, _ = after(Given(P.PROTECTED), asked(position_bytes=10))
     assert state.services[UID].proven_position_bytes == 5000
-
-
-def test_an_approval_ends_with_the_controller_that_took_it() -> None:
-    approved = Given(P.COUNTDOWN, approval=Approval("siti", 1, 10**9)).service.record
-    state = begin([spec()], {UID: approved}, 2, "g", NOW)
-    assert state.services[UID].record.approval is None
 
 
 def test_an_unknown_loss_can_be_accepted_by_a_person() -> None:

@@ -100,7 +100,7 @@ async def test_the_end_of_nothing_is_refused(client: Client) -> None:
         ("maintenance-begin", BEGIN | {"for_ms": "2h"}, "body: for_ms"),
         ("maintenance-begin", BEGIN | {"for_ms": 1.5e6 + 0.5}, "body: for_ms"),
         ("maintenance-begin", BEGIN | {"agent": "a\nb"}, "body: agent"),
-        ("maintenance-begin", BEGIN | {"loss_bytes": 5}, "body: loss_bytes"),
+        ("maintenance-begin", BEGIN | {"loss_bytes": 5}, "body: loss_bytes, loss_ms"),
         ("maintenance-end", BEGIN, "body: agent, for_ms"),
         ("pause", BY | {"agent": B}, "body: agent, for_ms"),
     ],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from simulator.command import as_command
 from tests.simulation.mutants.catalogue import MUTANTS
 from tests.simulation.mutants.hunt import Catch, hunt, hunters
 
@@ -23,7 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in options.names if name not in MUTANTS]
     if unknown:
         parser.error(f"there is no mutant {', '.join(unknown)}; there are: {', '.join(MUTANTS)}")
-    names = options.names or list(MUTANTS)
+    return as_command(lambda: _hunt_all(options.names or list(MUTANTS)))
+
+
+def _hunt_all(names: list[str]) -> int:
     print(f"{'mutant':{WIDTH}}  {'rule':8}  {'profile':11}  caught as  seeds  seconds")
     killed = 0
     with hunters() as pool:

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agents.core import step as agent_step
-from controller.core import conditions, explain, phases, refusal
+from controller.core import (
+    approval_conditions,
+    conditions,
+    explain,
+    hold_conditions,
+    phases,
+    refusal,
+)
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
 from controller.core.model import Phase, Protection
@@ -92,7 +99,9 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     """Ask something else where this condition is asked, in the table and beyond."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    patch.setattr(conditions, condition.name, mutant)
+    for module in (conditions, approval_conditions, hold_conditions):
+        if hasattr(module, condition.name):
+            patch.setattr(module, condition.name, mutant)
 
 
 def always(patch: Patch, condition: Condition) -> None:

@@ -6,6 +6,7 @@ from tests.simulation.mutants import (
     blocking,
     fences,
     history,
+    holds,
     leases,
     losses,
     membership,
@@ -19,7 +20,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
-    operators, history,
+    operators, history, holds,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

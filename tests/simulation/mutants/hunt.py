@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 from msgspec import Struct
 
+from simulator.command import end_quietly_on_interrupt
 from tests.simulation.mutants.catalogue import MUTANTS
 
 PROCESSES = 2
@@ -59,5 +60,5 @@ def hunt(name: str) -> Catch:
 def hunters() -> Iterator[Executor]:
     """As many processes as the smallest machine that must be enough has cores."""
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(PROCESSES, context) as executor:
+    with ProcessPoolExecutor(PROCESSES, context, end_quietly_on_interrupt) as executor:
         yield executor

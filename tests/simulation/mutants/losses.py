@@ -132,7 +132,7 @@ def new_protection_is_ignored(patch: Patch) -> None:
 
 MUTANTS = (
     Mutant(new_protection_is_ignored, "12", ("I11",), "configuration"),
-    Mutant(any_loss_is_bearable, "11", ("I4",), night=LOSS),
+    Mutant(any_loss_is_bearable, "11", ("approval", "I4"), night=LOSS),
     Mutant(last_position_is_final, "11", ("I4",), seconds=25, night=SILENT_WRITER),
     Mutant(unknown_loss_is_none, "11", ("I4",), night=UNKNOWN_LOSS),
     Mutant(log_is_taken_before_the_fence, "11", ("I4",), "corner"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from simulator.command import as_command
 from tests.simulation.reached.measure import Reached, measure
 from tests.simulation.reached.unreachable import sort_out
 from tests.simulation.reached.worlds import tasks
@@ -27,7 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=SECONDS, help="for how long it is bad")
     parser.add_argument("--jobs", type=int, default=JOBS, help="processes")
     options = parser.parse_args(arguments)
-    return show(measure(tasks(options.seeds, options.seconds), options.jobs, TIMEOUT_S))
+    for name in ("seeds", "seconds", "jobs"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} {getattr(options, name)}: a whole number of at least 1")
+    measured = tasks(options.seeds, options.seconds)
+    return as_command(lambda: show(measure(measured, options.jobs, TIMEOUT_S)))
 
 
 def show(reached: Reached) -> int:

@@ -225,6 +225,30 @@ DISKS_AND_RESTARTS = (
     ),
 )  # fmt: skip
 
+
+def _held(begin_ms: int, step_ms: int, count: int, for_ms: int) -> tuple[Strike, ...]:
+    """Placed and released again and again, so as to meet a phase that is soon over."""
+    times = [begin_ms + step_ms * n for n in range(count)]
+    return tuple(
+        Strike(at_ms + after_ms, verb, ("s1",), for_ms if verb == "hold" else 0)
+        for at_ms in times
+        for verb, after_ms in (("hold", 0), ("release", step_ms // 2))
+    )
+
+
+HOLDS = (
+    Night(Strike(8_000, "hold", ("s1",), 8_000), Strike(9_000, "switchover", ("s1",))),
+    Night(Strike(8_000, "crash-host", ("bravo",), 12_000), Strike(12_000, "hold", ("s1",), 4_000)),
+    *(Night(*_GONE, Strike(at_ms, "hold", ("s1",), 4_000)) for at_ms in (10_200, 10_500, 10_800)),
+    Night(*_GONE, *_held(9_500, 200, 12, 60_000)),
+    Night(*_GONE, *_held(10_500, 40, 60, 60_000)),
+    Night(Strike(9_000, "switchover", ("s1",)), *_held(9_010, 40, 30, 60_000)),
+    Night(*_BACKUP_BACK, *_held(12_500, 60, 30, 60_000)),
+    Night(*_LOSS, Strike(16_000, "hold", ("s1",), 3_000), loss_bound_bytes=20_000),
+    Night(*_LOSS, *_held(16_000, 1_000, 2, 60_000), loss_bound_bytes=20_000),
+    Night(Strike(9_000, "release", ("s1",)), Strike(9_500, "crash-controller", (), 500)),
+)
+
 NIGHTS = (
-    *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS
+    *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
 )  # fmt: skip

@@ -1,0 +1,38 @@
+"""For every row of an integrity hold a situation in which it is the first that fires."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from controller.core.events import Kind
+from controller.core.hold_rows import WAITING
+from controller.core.model import Hold, Phase
+from protocol.messages import Mode, Role
+from tests.controller.core.given import NOW, Given, primary_report
+
+HOUR_MS = 3_600_000
+
+
+def on_hold(phase: Phase, spent_ms: int = 0) -> Given:
+    """An integrity hold of four hours that was placed so long ago, and nothing else to do."""
+    hold = Hold("siti", "files are encrypted", "service", 4 * HOUR_MS)
+    given = Given(phase, hold=hold).seen(hold_ms=NOW - spent_ms, following_since_ms=-1)
+    given = given.silent() if phase is Phase.COUNTDOWN else given
+    return given.primary(primary_report(mode=Mode.NONE, writable=False, role=Role.DOWN))
+
+
+def _asked(phase: Phase, kind: Kind) -> Given:
+    return on_hold(phase).asked(kind, for_ms=HOUR_MS)
+
+
+HOLD_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
+    **{("integrity_hold", phase): partial(_asked, phase, Kind.HOLD) for phase in Phase},
+    **{
+        ("hold_released", phase): partial(_asked, phase, Kind.RELEASE)
+        for phase in Phase
+        if phase is not Phase.DRAINING
+    },
+    **{("hold_over", phase): partial(on_hold, phase, 4 * HOUR_MS) for phase in WAITING},
+    **{("hold_counted", phase): partial(on_hold, phase, HOUR_MS) for phase in WAITING},
+}
