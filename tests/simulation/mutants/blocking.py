@@ -90,7 +90,7 @@ MUTANTS = (
     Mutant(block_is_relaxed, "12", ("I3",), "sync"),
     Mutant(block_is_relaxed_in_a_hold, "12", ("I3",), night=ILL_AND_CUT),
     Mutant(older_backup_is_believed, "12", ("I3",), night=PUT_BACK),
-    Mutant(sync_may_lose_up_to_the_bound, "12", ("I3",), night=PUT_BACK),
+    Mutant(sync_may_lose_up_to_the_bound, "12", ("approval", "I3"), night=PUT_BACK),
     Mutant(position_is_forgotten, "12", ("I3",), seconds=20, night=PUT_BACK_LATER),
     Mutant(cancelled_wait_is_acknowledged, "12", ("I3",), "sync"),
 )
