@@ -110,6 +110,13 @@ class Metrics:
         self.quarantine_bytes = gauge(
             "saling_quarantine_bytes", "Log that stands in quarantine", "service"
         )
+        self.fence_layer = gauge(
+            "saling_agent_fence_layer",
+            "1 while this layer of the fence holds, 0 while it is missing",
+            "service",
+            "layer",
+            "required",
+        )
         self.old_copies = gauge(
             "saling_old_copies", "Earlier copies that stand beside the data directory", "service"
         )

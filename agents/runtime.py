@@ -99,9 +99,11 @@ class Unit:
         engine = local.engine
         self.worker = worker
         self._state_disk = state_disk
+        self._reached = config.reached
+        self._reached = config.reached
         self.timings = metrics.timings(name)
         service = config.service(name)
-        fencing = Fencing(name, service.fences, service.listen, lambda: self._partner(config), put)
+        fencing = Fencing(name, service.fences, service.listen, self._partner, put, metrics)
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics, fencing)
         logs = LogClient(parts.client_tls, config.reached)
         wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
@@ -127,11 +129,11 @@ class Unit:
         for part in (self.keeper, self.watch, *slow, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
-    def _partner(self, config: AgentConfig) -> str:
+    def _partner(self) -> str:
         """Where the other copy's engine is reached; empty while none is known."""
         assignment = self.worker.replica.durable.assignment
         partner = assignment.partner if assignment else None
-        return config.reached(partner.engine_address) if partner else ""
+        return self._reached(partner.engine_address) if partner else ""
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""

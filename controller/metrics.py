@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.copies import unfit_backup
+from controller.copies import unfenced, unfit_backup
 from controller.core.explain import Explanation, explain
 from controller.core.model import BackupLoss, HeldFor, Phase, Protection, Transition
 from controller.link import Counts
@@ -206,6 +206,11 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
         "saling_service_cancelled_waits",
         "Commits that stopped waiting for the backup, in this life of the primary's agent.",
         lambda s: float(s.cancelled_waits),
+    ),
+    (
+        "saling_service_fence_missing",
+        "1 while a copy, as last reported, lacks a layer of the fence that it requires.",
+        lambda s: float(bool(unfenced(s))),
     ),
     ("saling_service_epoch", "Number of the present reign.", lambda s: s.epoch),
     (

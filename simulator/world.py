@@ -7,6 +7,7 @@ from collections.abc import Callable
 from controller.core.events import Requested
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
+from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
@@ -53,6 +54,7 @@ class World:
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self.watch.add(NothingAtOneSiteOnly(self.services))
+        self.watch.add(BackupNear(self.services))
         self._wires = Wires()
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()

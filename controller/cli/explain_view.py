@@ -142,7 +142,8 @@ def _copy_cells(copy: CopyView) -> tuple[str, ...]:
 
 def _states(report: ReplicaReport) -> tuple[str, ...]:
     quarantine = f"quarantine: {report.quarantine}" if report.quarantine else ""
-    return report.doing, report.problem, report.illness, quarantine
+    fences = f"fence: {report.fences}" if report.fences else ""
+    return report.doing, report.problem, report.illness, quarantine, fences
 
 
 def _print_ways(console: Console, title: str, ways: list[Way]) -> None:

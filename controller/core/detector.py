@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from controller.core.loss import marked
 from controller.core.model import LEASED_PHASES, Protection
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport, Role
 
 
@@ -48,7 +48,7 @@ def watched(view: View) -> View:
 def _streams(backup: ReplicaReport | None) -> bool:
     if backup is None or backup.role is not Role.STANDBY:
         return False
-    return backup.streaming and not backup.cannot_promise
+    return backup.streaming and not cannot_take_over(backup)
 
 
 def _proven_bytes(view: View) -> int:

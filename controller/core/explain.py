@@ -18,7 +18,7 @@ from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import ROWS_FROM
 from controller.core.refusal import doing
 from controller.core.row import Row
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport
 from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
 
@@ -200,6 +200,8 @@ def _warnings(view: View) -> tuple[str, ...]:
     for agent, told in ((view.record.primary, view.primary), (view.record.backup, view.backup)):
         if told is not None:
             texts.append(slow_fence(agent, told.kill_p999_ms, terms))
+            lacks = told.fence_missing
+            texts.append(f"{agent} lacks a layer of its fence: {lacks}" if lacks else "")
     return tuple(filter(None, (*texts, *block.warnings(view))))
 
 
@@ -287,8 +289,8 @@ UNFIT_ADVICE = (
     "this first; until then no switchover is done."
 )
 FORGETFUL_ADVICE = (
-    "{backup} cannot take over, for it cannot write what it promises: free or mend its state "
-    "directory, and it goes on by itself ({backup_doing})."
+    "{backup} cannot take over, for {cannot_take_over}. Once that is mended it goes on by itself "
+    "({backup_doing})."
 )
 SILENT_ADVICE = (
     "{primary} has proved no commit for {silence}: its lease runs out, or has, and then nobody "
@@ -342,7 +344,7 @@ def _advice(view: View) -> str:
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
     awaited = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN)
-    if awaited and view.backup and view.backup.cannot_promise:
+    if awaited and view.backup and cannot_take_over(view.backup):
         text = FORGETFUL_ADVICE
     if record.wait is not None and record.phase in (Phase.PROTECTED, Phase.ARMING):
         text = WAITING_ADVICE

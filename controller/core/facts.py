@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.core import approvals, holds, maintenance
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
 from protocol.windows import silence_ms
 
 
@@ -37,6 +37,7 @@ def facts(view: View) -> dict[str, str]:
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "backup_loss": view.spec.backup_loss.value,
         "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
+        "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
         **maintenance.facts(view),
         **holds.facts(view),

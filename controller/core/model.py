@@ -208,6 +208,16 @@ class Seen(Struct, frozen=True):
 
     report: ReplicaReport
     at_ms: int
+    primary_bytes: int = -1
+    """Of the backup: how far the primary was at the least at the moment that this tells of; -1
+    when that is not known."""
+
+
+class Word(Struct, frozen=True):
+    """A position of the primary, and when it was heard."""
+
+    position_bytes: int
+    at_ms: int
 
 
 class ServiceState(Struct, frozen=True):
@@ -257,6 +267,8 @@ class ServiceState(Struct, frozen=True):
     """Some positions of the primary that the backup has not reached yet, the oldest first."""
     caught_up_ms: int = -1
     """The backup has all that was committed before this; -1 when not known."""
+    heard_positions: tuple[Word, ...] = ()
+    """The last positions of the primary in this epoch that anybody told, the oldest first."""
 
 
 class State(Struct, frozen=True):

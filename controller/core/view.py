@@ -160,7 +160,7 @@ class View:
         """Whether a backup streams, and near enough to be trusted with the service."""
         if report is None or report.role is not Role.STANDBY or not report.streaming:
             return False
-        if report.cannot_promise:
+        if cannot_take_over(report):
             return False
         lag = self.lag_bytes
         near = max(FOLLOW_CLOSELY_BYTES, self.spec.loss_bound_bytes // 2)
@@ -174,3 +174,12 @@ class View:
 
     def _counting(self, report: ReplicaReport | None) -> ReplicaReport | None:
         return report if report and report.revision == self.record.revision else None
+
+
+def cannot_take_over(report: ReplicaReport) -> str:
+    """Why a copy, however closely it follows, could not be a primary; empty when it could."""
+    if report.cannot_promise:
+        return "it cannot write what it promises: free or mend its state directory"
+    if report.fence_missing:
+        return f"a layer of its fence is required and missing ({report.fence_missing})"
+    return ""

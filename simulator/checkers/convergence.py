@@ -1,9 +1,11 @@
-"""I11: after the last fault healed, every service is PROTECTED as declared, with one writer."""
+"""I11: after the last fault healed, every service is PROTECTED as declared, with one writer and a
+backup that streams and is near."""
 
 from __future__ import annotations
 
 from controller.core.model import BackupLoss, Phase, Protection, Record, ServiceSpec
 from protocol.messages import Role
+from simulator.checkers.distance import lag_bytes, near_bytes
 from simulator.parts.service import Service
 from simulator.watch import Broken
 
@@ -24,7 +26,8 @@ def unwell(service: Service, record: Record, declared: ServiceSpec) -> str:
         return f"{service.name} blocks: {record.blocks}, waits: {record.wait}, not as declared"
     if record.phase is Phase.PROTECTED and writers == [record.primary]:
         backup = service.engines[record.backup]
-        if backup.role is Role.STANDBY:
+        far = lag_bytes(service, record) > near_bytes(declared)
+        if backup.role is Role.STANDBY and backup.streams and not far:
             return ""
     return f"{service.name} is {record.phase.value} ({record.because}); {', '.join(roles)}"
 

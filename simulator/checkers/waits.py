@@ -51,6 +51,7 @@ class NothingAtOneSiteOnly(Watch):
                 "I3",
                 f"{service.name} blocks, and a commit was acknowledged up to {position}, which "
                 f"{backup} never had",
+                service.name,
             )
 
         return acknowledged

@@ -97,6 +97,12 @@ class Engine:
         ill_ms = max(self.hung_until_ms, self.local_illness_until_ms, self.shared_illness_until_ms)
         return now_ms >= ill_ms
 
+    @property
+    def streams(self) -> bool:
+        """It is a standby, and log came a moment ago."""
+        fresh = self._kernel.now_ms - self.streamed_ms < STREAM_QUIET_MS
+        return self.role is Role.STANDBY and fresh
+
     def heal(self) -> None:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
@@ -145,7 +151,7 @@ class Engine:
             timeline=self.timeline,
             position_bytes=self._checkpoint if down else self.position,
             replayed_bytes=self.position,
-            streaming=self.role is Role.STANDBY and now_ms - self.streamed_ms < STREAM_QUIET_MS,
+            streaming=self.streams,
             upstream=self.upstream if self.role is Role.STANDBY else "",
             sync_active=primary and bool(self.sync_with) and fresh,
             recovery_bytes=self._recovery_bytes if down else 0,

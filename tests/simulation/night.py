@@ -22,6 +22,7 @@ class Night:
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
         backup_loss: BackupLoss = BackupLoss.ALONE,
+        write_bytes: int = 500,
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -30,6 +31,7 @@ class Night:
             lease,
             protection,
             loss_bound_bytes,
+            write_bytes=write_bytes,
             tier=tier,
             backup_loss=backup_loss,
         )

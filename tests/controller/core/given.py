@@ -125,7 +125,8 @@ class Given:
     def _report(self, agent: str, told: ReplicaReport | None, age_ms: int) -> Given:
         reports = {k: v for k, v in self.service.reports.items() if k != agent}
         if told:
-            reports[agent] = Seen(told, NOW - age_ms)
+            known_bytes = 5000 if agent == B else -1
+            reports[agent] = Seen(told, NOW - age_ms, known_bytes)
         return self.seen(reports=reports)
 
 
