@@ -66,7 +66,6 @@ from agents.guard_wire import Connection, Refusal, decoded
 
 WAITING_LIMIT = 64
 POLL_MS = 50
-DYING_POLL_MS = 1
 IDLE_POLL_MS = 500
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | Pending | None]
@@ -141,7 +140,7 @@ class Guard:
 
     def _timeout_s(self) -> float:
         if self._engine and self._engine.ending():
-            return DYING_POLL_MS / 1000
+            return self._engine.look_again_ms() / 1000
         if self._permission != "leased":
             return (POLL_MS if self._engine else IDLE_POLL_MS) / 1000
         left_ns = self._deadline_ms * 1_000_000 - time.clock_gettime_ns(time.CLOCK_BOOTTIME)

@@ -102,6 +102,13 @@ class Metrics:
             "saling_state_directory_ok", "0 while a file of the state directory cannot be written"
         )
         self.state_directory_ok.set(1)
+        self.disk_free_bytes = gauge(
+            "saling_disk_free_bytes", "What is free on the disk of an engine's data", "service"
+        )
+        self.disk_size_bytes = gauge("saling_disk_size_bytes", "The size of that disk", "service")
+        self.disk_low = gauge(
+            "saling_disk_low", "1 while that disk is too full to serve for long", "service"
+        )
         self.quarantine_transactions = gauge(
             "saling_quarantine_transactions",
             "Committed transactions that were lost to the service and stand in quarantine",

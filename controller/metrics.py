@@ -91,6 +91,7 @@ class _StateCollector(Collector):
         explained = [explain(service, status.now_ms) for service in status.services]
         yield _phases(explained)
         yield from _services(explained)
+        yield from _disks(explained)
         yield from _places(status)
         yield from _absences(status, explained)
         yield from _messages(counts)
@@ -117,6 +118,25 @@ def _services(explained: list[Explanation]) -> Iterator[Metric]:
     for name, text, value in _SERVICE_GAUGES:
         known = [(s.service, value(s)) for s in explained]
         yield _family(name, text, "service", [(k, v) for k, v in known if v is not None])
+
+
+def _disks(explained: list[Explanation]) -> Iterator[Metric]:
+    """As last reported; nothing of a copy whose agent tells nothing of its disk."""
+    labels = ["service", "agent"]
+    low = GaugeMetricFamily(
+        "saling_copy_disk_low", "1 while the disk of a copy's data fills.", labels=labels
+    )
+    free = GaugeMetricFamily(
+        "saling_copy_disk_free_bytes", "What is free on the disk of a copy's data.", labels=labels
+    )
+    for service in explained:
+        for copy in service.copies:
+            told = copy.report
+            if told is not None and (told.disk_low or told.disk_free_bytes):
+                low.add_metric([service.service, copy.agent], float(bool(told.disk_low)))
+                free.add_metric([service.service, copy.agent], told.disk_free_bytes)
+    yield low
+    yield free
 
 
 def _maintenance_as_announced(service: Explanation) -> float:

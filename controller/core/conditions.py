@@ -264,13 +264,13 @@ backup_follows = Condition(
 )
 backup_fit = Condition(
     "backup_fit",
-    lambda v: v.backup is not None and not v.backup.unfit,
+    lambda v: not v.unfit,
     "{backup} has what {primary} needs",
     "{backup} is not fit to take over: {unfit}",
 )
 backup_unfit = Condition(
     "backup_unfit",
-    lambda v: v.backup is not None and bool(v.backup.unfit),
+    lambda v: v.backup is not None and bool(v.unfit),
     backup_fit.no,
     backup_fit.yes,
 )

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from controller.core.loss import marked
 from controller.core.model import LEASED_PHASES, Protection
 from controller.core.view import View, cannot_take_over
-from protocol.messages import ReplicaReport, Role
+from protocol.messages import Role
 
 
 def watched(view: View) -> View:
     """The view, with what was to be noted of the backup and of a fence by now."""
     service = marked(view.service)
-    ailing_ms = -1 if _streams(view.backup) else _since(service.ailing_since_ms, view.now_ms)
+    ailing_ms = -1 if _streams(view) else _since(service.ailing_since_ms, view.now_ms)
     close = view.follows_closely(view.backup)
     following_ms = _since(service.following_since_ms, view.now_ms) if close else -1
     fenced_ms = service.fenced_since_ms
@@ -45,7 +45,8 @@ def watched(view: View) -> View:
     return View(noted, view.now_ms, view.request)
 
 
-def _streams(backup: ReplicaReport | None) -> bool:
+def _streams(view: View) -> bool:
+    backup = view.backup
     if backup is None or backup.role is not Role.STANDBY:
         return False
     return backup.streaming and not cannot_take_over(backup)
@@ -56,7 +57,7 @@ def _proven_bytes(view: View) -> int:
     backup, record = view.backup, view.record
     if record.protection is not Protection.SYNC or record.phase not in LEASED_PHASES:
         return 0
-    counts = backup is not None and backup.epoch == record.epoch and _streams(backup)
+    counts = backup is not None and backup.epoch == record.epoch and _streams(view)
     return backup.position_bytes if backup is not None and counts else 0
 
 

@@ -48,6 +48,14 @@ class BackupLoss(StrEnum):
     BLOCK = "block"
 
 
+class DiskFilling(StrEnum):
+    """What is done when the disk of a primary fills."""
+
+    ALARM = "alarm"
+    SWITCHOVER = "switchover"
+    """Move the service in order, before the primary stops."""
+
+
 class ReplicaSpec(Struct, frozen=True):
     """One declared copy."""
 
@@ -73,6 +81,7 @@ class ServiceSpec(Struct, frozen=True):
     report_interval_ms: int = 500
     tier: str = "rendah"
     backup_loss: BackupLoss = BackupLoss.ALONE
+    disk_filling: DiskFilling = DiskFilling.ALARM
 
     def replica(self, agent: str) -> ReplicaSpec | None:
         """The copy that stands on this agent."""
@@ -259,6 +268,8 @@ class ServiceState(Struct, frozen=True):
     """How much of the log a sync backup was seen to have, at most, in this epoch and life."""
     waits_since_ms: int = 0
     """When this life took up the record's wait."""
+    drain_given_up_ms: int = -1
+    """When this life last saw a drain being given up; -1 if it never did."""
     hold_ms: int = 0
     """When this life took up the record's hold, or last wrote down its time."""
     approved_ms: int = -1

@@ -13,6 +13,9 @@ writes without a lease, have no row to COUNTDOWN. The only way from them to PROT
 primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
 and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
 
+A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
+begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
+
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
@@ -31,16 +34,16 @@ from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
+from controller.core.block_rows import BLOCK_ROWS
 from controller.core.conditions import held_for, not_held_for
+from controller.core.disk_rows import DISK_ROWS
 from controller.core.effects import (
     adopt,
     approve,
     begin_failover,
     begin_switchover,
-    begin_wait,
     bind,
     end_approval,
-    end_wait,
     hold,
     hold_restored,
     learn_identity,
@@ -50,7 +53,6 @@ from controller.core.effects import (
     rearm,
     release,
     resume,
-    take_backup_loss,
     take_protection,
     take_settings,
 )
@@ -126,24 +128,7 @@ TABLE: tuple[Row, ...] = (
         "nobody could take over",
         release,
     ),
-    # Sync with `backup_loss: block`: nothing is relaxed, commits wait for the backup instead.
-    *(
-        Row(
-            "commits_wait", phase, phase,
-            (c.backup_lost, c.primary_proves, b.must_wait, b.not_waiting),
-            "{backup} is lost ({backup_doing}); commits of {service} wait until it is back, as "
-            "`backup_loss: block` says. To go on without it: `saling maintenance begin --service "
-            "{service} --for TIME --reason TEXT`",
-            begin_wait,
-        )
-        for phase in (P.PROTECTED, P.ARMING)
-    ),
-    Row(
-        "commits_go_on", P.PROTECTED, P.PROTECTED,
-        (b.is_waiting, c.backup_stands, c.backup_follows, b.backup_is_sync, b.backup_has_all),
-        "{backup} is back and has all that was acknowledged; commits of {service} go on",
-        end_wait,
-    ),
+    *DISK_ROWS,
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
         "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands),
@@ -198,13 +183,6 @@ TABLE: tuple[Row, ...] = (
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
         promote,
-    ),
-    Row(
-        "backup_away_in_countdown", P.COUNTDOWN, P.PROTECTED,
-        (c.backup_lost, c.primary_present, b.must_wait, b.backup_does_not_stand),
-        "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, commits of "
-        "{service} wait for {backup}",
-        release, GIVEN_UP,
     ),
     Row(
         "backup_lost_in_countdown", P.COUNTDOWN, P.ALONE,
@@ -287,12 +265,6 @@ TABLE: tuple[Row, ...] = (
         release, GIVEN_UP,
     ),
     Row(
-        "well_again_bound", P.HELD, P.ARMING,
-        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well, b.must_wait),
-        "{primary} commits again, and commits wait for {backup}; the pair is armed anew",
-        rearm, GIVEN_UP,
-    ),
-    Row(
         "primary_back_in_hold", P.HELD, P.ARMING,
         (held_for(HeldFor.LOSS), c.primary_present),
         "{primary} is back with all its data; nothing was moved, the pair is armed anew",
@@ -306,16 +278,6 @@ TABLE: tuple[Row, ...] = (
         ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
-        promote,
-    ),
-    Row(
-        "backup_caught_up", P.HELD, P.PROMOTING,
-        (
-            held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, b.backup_has_all,
-            c.not_paused, h.not_on_hold,
-        ),
-        "nobody can be writing in epoch {epoch} any more and {backup} has all that was "
-        "acknowledged: {backup} becomes primary",
         promote,
     ),
     Row(
@@ -364,13 +326,6 @@ TABLE: tuple[Row, ...] = (
     ),
     *(
         Row(
-            "new_backup_loss", phase, phase, (b.backup_loss_changed,),
-            "the configuration says `backup_loss: {backup_loss}`", take_backup_loss, aside=True,
-        )
-        for phase in (P.PROTECTED, P.ARMING)
-    ),
-    *(
-        Row(
             "paused", phase, phase, (c.asked_pause,),
             "automatic failover was paused by {request}", pause, aside=True,
         )
@@ -383,6 +338,7 @@ TABLE: tuple[Row, ...] = (
         )
         for phase in SETTLED
     ),
+    *BLOCK_ROWS,
     *HOLD_ROWS,
 )  # fmt: skip
 

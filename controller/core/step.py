@@ -279,6 +279,8 @@ def _enter(view: View, new: Record) -> ServiceState:
     service, old = view.service, view.record
     if new.phase is not old.phase:
         service = replace(service, entered_ms=view.now_ms)
+    if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED:
+        service = replace(service, drain_given_up_ms=view.now_ms)
     if new.approval != old.approval:
         service = replace(service, approved_ms=view.now_ms if new.approval else -1)
     if new.maintenance != old.maintenance:

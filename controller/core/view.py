@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.core import loss
+from controller.core.disks import is_full
 from controller.core.events import Requested
 from controller.core.model import (
     LastWord,
@@ -144,6 +145,15 @@ class View:
         return wanted and self.primary_now is not None
 
     @property
+    def unfit(self) -> str:
+        """What keeps the backup from being trusted with the service; empty if nothing does."""
+        backup = self.backup
+        if backup is None:
+            return "it is not heard"
+        low = f"its disk is low: {backup.disk_low}" if backup.disk_low else ""
+        return "; ".join(filter(None, (backup.unfit, low)))
+
+    @property
     def lag_bytes(self) -> int | None:
         return loss.lag_bytes(self.service)
 
@@ -182,4 +192,4 @@ def cannot_take_over(report: ReplicaReport) -> str:
         return "it cannot write what it promises: free or mend its state directory"
     if report.fence_missing:
         return f"a layer of its fence is required and missing ({report.fence_missing})"
-    return ""
+    return f"its disk is full: free space there ({report.disk_low})" if is_full(report) else ""

@@ -212,8 +212,15 @@ class Runner:
         return self._beside(report(self.settled, now_ms))
 
     def _beside(self, told: ReplicaReport) -> ReplicaReport:
-        unfit, cancelled = self._engine.unfit, self._engine.cancelled_waits
-        return replace(told, unfit=unfit, cancelled_waits=cancelled) if unfit or cancelled else told
+        engine = self._engine
+        room = engine.room
+        return replace(
+            told,
+            unfit=engine.unfit,
+            disk_low=room.low,
+            disk_free_bytes=room.free_bytes,
+            cancelled_waits=engine.cancelled_waits,
+        )
 
     def _begin_job(self, job: act.BeginJob) -> None:
         self._kernel.tell(

@@ -229,3 +229,22 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(metrics: Metrics) -> None
         timeout=60,
     )
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
+
+
+def test_the_disks_of_the_copies_are_shown_as_far_as_they_are_known(status: Status) -> None:
+    service = status.state.services["paspor"]
+    primary, backup = service.record.primary, service.record.backup
+    told = ReplicaReport(
+        service="paspor", service_uid=service.spec.uid, revision=1, epoch=1, role=Role.STANDBY
+    )
+    low = structs.replace(told, disk_low="/data: 1 MiB free", disk_free_bytes=2**20)
+    reports = {primary: Seen(told, status.now_ms), backup: Seen(low, status.now_ms)}
+    services = {**status.state.services, "paspor": structs.replace(service, reports=reports)}
+    one = Metrics("1.2.3")
+    state = structs.replace(status.state, services=services)
+    one.watch(lambda: replace(status, state=state), Counts)
+    shown = [line for line in lines(one) if line.startswith("saling_copy_disk")]
+    assert shown == [
+        f'saling_copy_disk_low{{agent="{backup}",service="paspor"}} 1.0',
+        f'saling_copy_disk_free_bytes{{agent="{backup}",service="paspor"}} 1.048576e+06',
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import BackupLoss, Protection
+from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
@@ -23,6 +23,7 @@ class Night:
         tier: str = "rendah",
         backup_loss: BackupLoss = BackupLoss.ALONE,
         write_bytes: int = 500,
+        moves: bool = False,
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -34,6 +35,7 @@ class Night:
             write_bytes=write_bytes,
             tier=tier,
             backup_loss=backup_loss,
+            disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes

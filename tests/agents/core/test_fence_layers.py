@@ -6,7 +6,7 @@ import pytest
 
 from agents.core.actions import ClosePermit, PermitLease
 from agents.core.events import FencesTold
-from agents.core.model import JobKind, Permit
+from agents.core.model import Durable, JobKind, Permit
 from agents.core.permission import lease_end_ms, may_write
 from protocol.messages import Goal, Mode, Right
 from tests.agents.core.given import TERMS, Actor, kinds, order
@@ -73,3 +73,15 @@ def test_the_guard_is_told_when_the_lease_was_asked_for_and_when_it_ends() -> No
     assert last.lease_end_ms - last.end_ms == TERMS.fence_budget_ms
     assert last.asked_ms == last.lease_end_ms - TERMS.ttl_ms * 99 // 100
     assert last.ttl_ms == TERMS.ttl_ms
+
+
+def test_nothing_durable_is_a_moment_of_a_clock_that_a_boot_sets_back() -> None:
+    """A lease is void after a boot, for no trace of it is left: no guard, no lease, no moment."""
+    durations = {"ttl_ceiling_ms"}
+    moments = {field for field in Durable.__struct_fields__ if field.endswith("_ms")}
+    assert moments == durations
+    actor = Actor().leased()
+    after = Actor(actor.replica.durable, life="2-b").start()
+    after.pass_time(500)
+    assert not may_write(after.replica, after.now_ms)
+    assert after.replica.start_nonce

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.mutants import (
     blocking,
+    disks,
     fences,
     history,
     holds,
@@ -20,7 +21,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
-    operators, history, holds,
+    operators, history, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
