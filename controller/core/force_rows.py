@@ -8,6 +8,7 @@ one's request was stored. Any sign of life of its agent, or of its commits at th
 from __future__ import annotations
 
 from controller.core import approval_conditions as a
+from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import force_conditions as f
 from controller.core import hold_conditions as h
@@ -20,7 +21,7 @@ P = Phase
 
 FORCE_NEEDS = (
     f.asked_force, f.names_epoch, c.primary_unheard, c.primary_silent, c.backup_stands,
-    c.backup_hears_nothing, h.not_on_hold,
+    c.backup_hears_nothing, h.not_on_hold, b.may_stand_alone,
 )  # fmt: skip
 FORCED = (
     "held: {request} asks to move it by force; make sure now that the host of {primary} is off and "

@@ -36,6 +36,11 @@ def check_change(old: Record, new: Record) -> None:
         of_backup = new.phase is Phase.ALONE and new.maintenance.agent == new.backup
         _demand(of_backup, old, new, "only a backup whose primary stands alone is in maintenance")
     _check_force(old, new)
+    if new.blocks:
+        waits = new.phase not in (*NO_WAY_BACK, Phase.ALONE)
+        _demand(waits, old, new, "a service that blocks does not stand alone")
+    if new.wait is not None:
+        _demand(new.blocks, old, new, "only a service that blocks waits for its backup")
     if old.hold is not None:
         begins = new.phase in (Phase.DRAINING, Phase.COUNTDOWN) and new.phase is not old.phase
         _demand(not (promotes or begins), old, new, "under an integrity hold nobody is moved")
@@ -53,6 +58,7 @@ def _check_force(old: Record, new: Record) -> None:
     if is_forced:
         asked = new.phase is Phase.HELD and new.approval is not None
         _demand(asked, old, new, "a force is held, and somebody asked for it")
+        _demand(not new.blocks, old, new, "nobody is forced whose commits wait for the backup")
     if was:
         leads = new.phase in (Phase.HELD, Phase.ALONE, Phase.PROMOTING)
         _demand(leads, old, new, "from a force only a promotion or the way back to ALONE leads")

@@ -219,6 +219,8 @@ def test_changes_that_would_leave_the_force_are_broken_invariants() -> None:
             check_change(held, replace(new, phase=phase, held_for=HeldFor.NOTHING))
     with pytest.raises(InvariantBroken, match="somebody asked"):
         check_change(held, replace(new, approval=None))
+    with pytest.raises(InvariantBroken, match="wait for the backup"):
+        check_change(held, replace(new, blocks=True))
     with pytest.raises(InvariantBroken, match="without a lease"):
         check_change(record(P.PROTECTED), replace(new, protection=Protection.ASYNC))
     promoted = replace(new, phase=P.PROMOTING, epoch=2, primary=B, backup=A)
