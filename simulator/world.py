@@ -13,6 +13,7 @@ from simulator.checkers.epochs import OneReign
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.integrity import HoldKept
+from simulator.checkers.layers import WholeFence
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
@@ -149,7 +150,7 @@ class World:
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(), NobodyPromotedForIllness(),
+            PauseKept(), HoldKept(), NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services),
             self._waiting,
         ]  # fmt: skip

@@ -75,7 +75,14 @@ def make_unfit(world: World, strike: Strike) -> None:
     world.service(name).engines[site].unfit_until_ms = strike.until_ms
 
 
+def unfence(world: World, strike: Strike) -> None:
+    """A layer of the fence that its host requires does not hold."""
+    site, name = strike.on
+    world.service(name).engines[site].unfenced_until_ms = strike.until_ms
+
+
 VERBS = (
+    Verb("unfence", unfence, (Takes.SITE, Takes.SERVICE)),
     Verb("unfit", make_unfit, (Takes.SITE, Takes.SERVICE)),
     Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
@@ -121,6 +128,7 @@ DRAWS: dict[str, Draw] = {
     "recovery_slow": _draw_copy("slow-recovery"),
     "promotion_hang": _draw_copy("hang-promotion"),
     "engine_unfit": _draw_copy("unfit"),
+    "engine_unfenced": _draw_copy("unfence"),
     "rewind_fails": _draw_copy("fail-rewinds"),
     "engine_shared": draw_fail_commits_everywhere,
 }
