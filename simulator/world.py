@@ -10,6 +10,7 @@ from simulator.checkers.audit import WholeAudit
 from simulator.checkers.disks import DisksHeeded
 from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
+from simulator.checkers.forced import ForcedByTwo
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.integrity import HoldKept
@@ -21,6 +22,7 @@ from simulator.checkers.pauses import PauseKept
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.waiting import NobodyWaitsSilently
+from simulator.checkers.waits import NothingAtOneSiteOnly
 from simulator.checkers.writers import OneWriter
 from simulator.faults.catalogue import VERBS
 from simulator.kernel import Kernel
@@ -54,6 +56,7 @@ class World:
         self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
+        self.watch.add(NothingAtOneSiteOnly(self.services))
         self._disks = DisksHeeded(self.services)
         self.watch.add(self._disks)
         self.watch.add(BackupNear(self.services))
@@ -151,7 +154,7 @@ class World:
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
             PauseKept(), HoldKept(), NobodyPromotedForIllness(), WholeFence(),
-            LeaveGiven(self.setting.services),
+            LeaveGiven(self.setting.services), ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip
 

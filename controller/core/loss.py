@@ -4,14 +4,27 @@ what the backup has.
 The last position that was heard is never taken as final: the primary may have gone on
 committing at its rate until the last lease that anybody may have granted it has run out. A
 controller or a backup that restarted counts as having granted at its start.
+
+In sync mode whatever was acknowledged had reached the backup, so that nothing is lost. Unless it
+has less than it had, for its disk was put back to an older state: then what it had at the very end
+is not known, and the estimate is that of async mode.
 """
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core.model import LastWord, Mark, Phase, Protection, ServiceState, Word
-from protocol.messages import ReplicaReport, Role
+from controller.core.model import (
+    HeldFor,
+    LastWord,
+    Mark,
+    Phase,
+    Protection,
+    Record,
+    ServiceState,
+    Word,
+)
+from protocol.messages import Mode, ReplicaReport, Role
 
 MARK_EVERY_MS = 200
 MARKS_A_SPAN = 8
@@ -34,10 +47,11 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
         return service.record.last_word
     position, rate, heard_ms = max(words)
     stored = service.record.last_word
-    silent = service.record.phase in SILENT_PHASES
+    no_deadline = _no_deadline(service.record)
+    silent = service.record.phase in SILENT_PHASES and not no_deadline
     if silent and stored and stored.position_bytes >= position:
         return stored
-    end_ms = _promises_end_ms(service)
+    end_ms = now_ms if no_deadline else _promises_end_ms(service)
     exposed_ms = max(0, (end_ms if silent else min(end_ms, now_ms)) - heard_ms)
     caught_up_ms = service.caught_up_ms
     behind_ms = max(0, heard_ms - caught_up_ms) if caught_up_ms >= 0 else -1
@@ -55,13 +69,32 @@ def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
 
 def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
     """The loss if the backup took over now; None when it cannot be known."""
-    if service.record.protection is Protection.SYNC:
+    record = service.record
+    waited = record.blocks or not _no_deadline(record)
+    if record.protection is Protection.SYNC and waited and not _has_forgotten(service):
         return 0
-    backup = service.reports.get(service.record.backup)
+    backup = service.reports.get(record.backup)
     if word is None or backup is None or not backup.report.position_bytes:
         return None
+    if not waited and service.caught_up_ms < 0:
+        # A copy that was not seen to follow in this reign may hold another history.
+        return None
     end = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
-    return max(0, end - backup.report.position_bytes)
+    return max(0, max(end, proven_bytes(service)) - backup.report.position_bytes)
+
+
+def proven_bytes(service: ServiceState) -> int:
+    """How much of the log the sync backup is known to have had in this epoch."""
+    wait = service.record.wait
+    return max(service.backup_proven_bytes, wait.had_bytes if wait else 0)
+
+
+def _has_forgotten(service: ServiceState) -> bool:
+    """Whether a sync backup has less than it had. One that does not run shows nothing yet."""
+    seen = service.reports.get(service.record.backup)
+    if seen is None or seen.report.role is not Role.STANDBY:
+        return False
+    return seen.report.position_bytes < proven_bytes(service)
 
 
 def estimate_ms(service: ServiceState, word: LastWord | None) -> int | None:
@@ -73,7 +106,11 @@ def estimate_ms(service: ServiceState, word: LastWord | None) -> int | None:
     lost_bytes = estimate_bytes(service, word)
     if lost_bytes == 0:
         return 0
-    if lost_bytes is None or word is None or word.behind_ms < 0:
+    record = service.record
+    waited = record.blocks or not _no_deadline(record)
+    forgotten = record.protection is Protection.SYNC and waited
+    if lost_bytes is None or word is None or word.behind_ms < 0 or forgotten:
+        # When a backup had what it has no more says nothing about what it has.
         return None
     return word.behind_ms + word.exposed_ms
 
@@ -82,7 +119,8 @@ def marked(service: ServiceState) -> ServiceState:
     """Note where the primary stands, and which of its former positions the backup has reached."""
     words = [w for w in (_own_word(service), _reported_word(service)) if w]
     backup = service.reports.get(service.record.backup)
-    if not words or backup is None or backup.report.role is not Role.STANDBY:
+    follows = backup is not None and backup.report.role is Role.STANDBY
+    if not words or backup is None or not follows or not backup.report.streaming:
         return service
     position, _rate, heard_ms = max(words)
     reached_bytes, marks = backup.report.position_bytes, service.marks
@@ -162,6 +200,12 @@ def _backup_word(service: ServiceState) -> tuple[int, int, int] | None:
     report: ReplicaReport = seen.report
     heard_ms = seen.at_ms - report.primary_position_age_ms
     return report.primary_position_bytes, report.primary_rate_bytes_s, heard_ms
+
+
+def _no_deadline(record: Record) -> bool:
+    """Whether the primary may be writing, and may lose what it writes, for as long as it likes:
+    it stands alone, and its commits wait for nobody."""
+    return record.mode is Mode.ALONE or record.held_for is HeldFor.FORCED
 
 
 def _promises_end_ms(service: ServiceState) -> int:

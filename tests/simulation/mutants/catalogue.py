@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.simulation.mutants import (
+    blocking,
     disks,
     fences,
+    forced,
     history,
     holds,
     leases,
@@ -19,8 +21,8 @@ from tests.simulation.mutants import (
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
-    leases, fences, promotion, membership, restarts, losses, switchovers, records, operators,
-    history, holds, disks,
+    leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
+    operators, history, forced, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
