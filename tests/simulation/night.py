@@ -23,6 +23,7 @@ class Night:
         tier: str = "rendah",
         write_bytes: int = 500,
         moves: bool = False,
+        rates_ppm: tuple[int, ...] = (),
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -35,7 +36,8 @@ class Night:
             tier=tier,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
-        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+        sites = ("alpha", "bravo")
+        self._setting = Setting(sites, (service,), ordered=False, rates_ppm=rates_ppm)
         self._strikes = strikes
 
     def live(self, seed: int, profile: str, seconds: int) -> Result:
