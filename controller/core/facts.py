@@ -35,6 +35,7 @@ def facts(view: View) -> dict[str, str]:
         "backup_doing": _doing(view),
         "backup_hears": _hears(view),
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
+        "backup_loss": view.spec.backup_loss.value,
         "unfit": view.unfit or "nothing",
         **disks.facts(view),
         "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
