@@ -148,6 +148,14 @@ PROFILES = {
             "operators switch over, fail over, approve, pause and resume",
         ),
         Profile(
+            "force",
+            {
+                "forced": 8, "maintenance": 3, "host_crash": 2, "isolate": 2, "agent_kill": 2,
+                "controller_crash": 2, "cut_one_way": 2, "pause": 1, "resume": 1,
+            },
+            "primaries that stand alone are lost, and moved by force", swarm=False,
+        ),
+        Profile(
             "maintenance",
             {
                 **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS, **MAINTENANCE,

@@ -10,6 +10,7 @@ from simulator.checkers.audit import WholeAudit
 from simulator.checkers.disks import DisksHeeded
 from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
+from simulator.checkers.forced import ForcedByTwo
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.integrity import HoldKept
@@ -152,7 +153,7 @@ class World:
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
             PauseKept(), HoldKept(), NobodyPromotedForIllness(),
-            LeaveGiven(self.setting.services),
+            LeaveGiven(self.setting.services), ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip
 
