@@ -28,6 +28,11 @@ class Secrets(NamedTuple):
     """Empty where the controller starts its own broker."""
     callers: tuple[Caller, ...] = ()
 
+    @property
+    def of_the_api(self) -> tuple[str | None, tuple[Caller, ...]]:
+        """Who may ask the API: with the token of all, or each with his own."""
+        return self.api_token, self.callers
+
 
 def load_secrets(topology: Topology, file: Path) -> Secrets:
     """Read all that the configuration names. Raises SecretsUnusable."""

@@ -37,7 +37,7 @@ async def ask(
 ) -> tuple[int, dict[str, Any]]:
     headers = {
         "Authorization": f"Bearer {token}",
-        "Idempotency-Key": f"{len(token)} {path}".replace(" ", "-"),
+        "Idempotency-Key": f"{len(token)}-{path}",
     }
     method = "GET" if body is None else "POST"
     async with client.request(method, f"/api/v1/{path}", headers=headers, json=body) as answer:
