@@ -20,6 +20,7 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        layers: tuple[str, ...] = (),
         tier: str = "rendah",
         backup_loss: BackupLoss = BackupLoss.ALONE,
         write_bytes: int = 500,
@@ -37,7 +38,9 @@ class Night:
             backup_loss=backup_loss,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
-        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+        self._setting = Setting(
+            ("alpha", "bravo"), (service,), ordered=False, fences=(layers, layers)
+        )
         self._strikes = strikes
 
     def live(self, seed: int, profile: str, seconds: int) -> Result:

@@ -8,6 +8,7 @@ from tests.simulation.mutants import (
     fences,
     history,
     holds,
+    layers,
     leases,
     losses,
     membership,
@@ -20,8 +21,8 @@ from tests.simulation.mutants import (
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
-    leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
-    operators, history, holds, disks,
+    leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
+    records, operators, history, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
