@@ -25,6 +25,7 @@ class Night:
         backup_loss: BackupLoss = BackupLoss.ALONE,
         write_bytes: int = 500,
         moves: bool = False,
+        rates_ppm: tuple[int, ...] = (),
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -38,8 +39,9 @@ class Night:
             backup_loss=backup_loss,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
+        sites, fences = ("alpha", "bravo"), (layers, layers)
         self._setting = Setting(
-            ("alpha", "bravo"), (service,), ordered=False, fences=(layers, layers)
+            sites, (service,), ordered=False, rates_ppm=rates_ppm, fences=fences
         )
         self._strikes = strikes
 

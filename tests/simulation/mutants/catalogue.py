@@ -6,6 +6,7 @@ from tests.simulation.mutants import (
     blocking,
     disks,
     fences,
+    forced,
     history,
     holds,
     layers,
@@ -22,7 +23,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
-    records, operators, history, holds, disks,
+    records, operators, history, forced, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
