@@ -102,7 +102,7 @@ PROFILES = {
             "engines",
             {
                 **ENGINES, "engine_unfit": 2, "engine_local": 2, "engine_shared": 2,
-                "host_crash": 2, "switchover": 4,
+                "engine_unfenced": 2, "host_crash": 2, "switchover": 4,
             },
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),

@@ -14,6 +14,7 @@ from simulator.checkers.forced import ForcedByTwo
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.integrity import HoldKept
+from simulator.checkers.layers import WholeFence
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
@@ -152,7 +153,7 @@ class World:
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(), NobodyPromotedForIllness(),
+            PauseKept(), HoldKept(), NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip
