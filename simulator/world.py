@@ -17,6 +17,7 @@ from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.writers import OneWriter
 from simulator.faults.catalogue import VERBS
@@ -143,7 +144,7 @@ class World:
             OneWriter(), OneReign(), LiveLease(), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(), NobodyPromotedForIllness(),
+            PauseKept(), HoldKept(), VetoKept(), NobodyPromotedForIllness(),
             LeaveGiven(self.setting.services),
             self._waiting,
         ]  # fmt: skip

@@ -11,6 +11,7 @@ from msgspec import Struct
 from config.timeliness import late_renewals, slow_fence
 from controller.core import approvals, holds, maintenance
 from controller.core import hold_conditions as h
+from controller.core import veto_conditions as v
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.facts import facts
@@ -224,7 +225,9 @@ def _hold(view: View) -> HoldView | None:
 
 
 def _readiness(view: View) -> str:
-    return h.on_hold.sentence(view) if view.record.hold else ""
+    """Alarms go on meanwhile: unlike a maintenance, neither a hold nor a veto silences any."""
+    why = (h.on_hold, v.primary_vetoes, v.backup_vetoes)
+    return "; ".join(condition.sentence(view) for condition in why if condition(view))
 
 
 def _approval(view: View) -> ApprovalView | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.core import approvals, holds, maintenance
 from controller.core.view import View
+from protocol.messages import ReplicaReport
 from protocol.windows import silence_ms
 
 
@@ -36,6 +37,8 @@ def facts(view: View) -> dict[str, str]:
         "backup_hears": _hears(view),
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
+        "primary_veto": _veto(primary),
+        "backup_veto": _veto(backup),
         **approvals.facts(view),
         **maintenance.facts(view),
         **holds.facts(view),
@@ -58,6 +61,13 @@ def estimated(count: int | None) -> str:
 def _request(view: View) -> str:
     request = view.request
     return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
+
+
+def _veto(told: ReplicaReport | None) -> str:
+    """`siti: a new disk; 1 h 20 min left`."""
+    if told is None or not told.veto:
+        return "nobody"
+    return f"{told.veto}; {maintenance.left(told.veto_left_ms)}"
 
 
 def _hears(view: View) -> str:

@@ -17,6 +17,7 @@ A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, fr
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
 
+A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 """
@@ -27,6 +28,7 @@ from controller.core import approval_conditions as a
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
+from controller.core import veto_conditions as v
 from controller.core.conditions import held_for, not_held_for
 from controller.core.effects import (
     adopt,
@@ -53,6 +55,7 @@ from controller.core.effects import (
 from controller.core.hold_rows import HOLD_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.row import DONE, GIVEN_UP, Row
+from controller.core.veto_rows import VETO_ROWS
 from controller.core.view import View
 
 P = Phase
@@ -89,14 +92,16 @@ TABLE: tuple[Row, ...] = (
         "switchover", P.PROTECTED, P.DRAINING,
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
-            c.backup_fit, h.not_on_hold,
+            c.backup_fit, h.not_on_hold, v.backup_willing, v.primary_willing,
         ),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
     Row(
         "primary_gave_up", P.PROTECTED, P.COUNTDOWN,
-        (c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold),
+        (
+            c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold, v.backup_willing,
+        ),
         "{primary} says that its engine is dead and not soon back; leases are extended no more",
         begin_failover,
     ),
@@ -104,7 +109,7 @@ TABLE: tuple[Row, ...] = (
         "primary_silent", P.PROTECTED, P.COUNTDOWN,
         (
             c.primary_silent, c.primary_had_time, c.backup_hears_nothing, c.backup_stands,
-            c.not_paused, h.not_on_hold,
+            c.not_paused, h.not_on_hold, v.backup_willing,
         ),
         "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
         "leases are extended no more",
@@ -114,7 +119,7 @@ TABLE: tuple[Row, ...] = (
         "failover_asked", P.PROTECTED, P.COUNTDOWN,
         (
             c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands,
-            h.not_on_hold,
+            h.not_on_hold, v.backup_willing,
         ),
         "an operator asks for a failover from {primary}, silent for {silence}; leases are "
         "extended no more",
@@ -128,7 +133,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
-        "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands),
+        "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands, v.backup_willing),
         "{primary} stopped in order, {backup} has its whole log: {backup} becomes primary",
         promote,
     ),
@@ -176,7 +181,10 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
-        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold),
+        (
+            c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold,
+            v.backup_willing,
+        ),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
         promote,
@@ -207,7 +215,7 @@ TABLE: tuple[Row, ...] = (
         "backup_ready", P.ALONE, P.ARMING,
         (
             m.not_announced, c.primary_acknowledged_alone, c.primary_proves, c.backup_stands,
-            c.backup_follows, c.backup_fit,
+            c.backup_follows, c.backup_fit, v.backup_willing,
         ),
         "{backup} follows {primary} closely; {primary} is asked to take a lease from it",
         rearm,
@@ -215,7 +223,7 @@ TABLE: tuple[Row, ...] = (
     # ARMING: the primary writes without a lease until it holds one of the new backup.
     Row(
         "armed", P.ARMING, P.PROTECTED,
-        (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit),
+        (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit, v.backup_willing),
         "{primary} writes under a lease and {backup} may take over",
     ),
     Row(
@@ -310,7 +318,7 @@ TABLE: tuple[Row, ...] = (
         "log_arrived", P.HELD, P.PROMOTING,
         (
             held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused,
-            h.not_on_hold,
+            h.not_on_hold, v.backup_willing,
         ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
@@ -374,6 +382,7 @@ TABLE: tuple[Row, ...] = (
         )
         for phase in SETTLED
     ),
+    *VETO_ROWS,
     *HOLD_ROWS,
 )  # fmt: skip
 

@@ -54,6 +54,8 @@ class Host:
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
         self.look_slow_until_ms = 0
+        self.veto_left_ms = 0
+        """What the disk says is left of a veto of this host's operator."""
 
     def now_ms(self) -> int:
         """What the host's clock shows."""
@@ -227,3 +229,5 @@ class Host:
             self._thaw()
         self.boot()
         self.start_agent()
+        if self.process:
+            self.process.veto.release()

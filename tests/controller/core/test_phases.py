@@ -26,7 +26,7 @@ from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
-from tests.controller.core.holding import HOLD_SITUATIONS
+from tests.controller.core.holding import HOLD_SITUATIONS, VETO_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -170,6 +170,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
     **HOLD_SITUATIONS,
+    **VETO_SITUATIONS,
 }
 
 

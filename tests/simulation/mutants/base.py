@@ -19,6 +19,7 @@ from controller.core import (
     hold_conditions,
     phases,
     refusal,
+    veto_conditions,
 )
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
@@ -99,7 +100,7 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     """Ask something else where this condition is asked, in the table and beyond."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    for module in (conditions, approval_conditions, hold_conditions):
+    for module in (conditions, approval_conditions, hold_conditions, veto_conditions):
         if hasattr(module, condition.name):
             patch.setattr(module, condition.name, mutant)
 
