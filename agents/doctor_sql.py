@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from agents.assembly import major_of, postgres_config
 from agents.core.observation import Disk
+from agents.doctor_disk import disk_findings
 from agents.doctor_engine import running_findings
 from agents.engines.base import EngineError
 from agents.engines.pg_directory import Directory
@@ -50,6 +51,7 @@ async def engine_findings(service: LocalService) -> list[Finding]:
         return [fail(what, str(error), "correct this service in the agent's file")]
     findings = await _programs(what, config)
     findings += await _data(what, config)
+    findings += disk_findings(what, service.data_directory, service.disk_floor_bytes)
     findings += await _engine_port(what, service, guard)
     return [*findings, *await running_findings(what, config)]
 

@@ -20,6 +20,7 @@ from agents.core.events import Event, FencesTold
 from agents.fences.base import MISSING, FenceError
 from agents.fences.nftables import Nftables
 from agents.guard_client import GuardBusy, GuardRefused, LayerStatus
+from agents.metrics import Metrics
 from config.agent import Fences
 
 RESOLVE_LIMIT_S = 0.3
@@ -45,8 +46,10 @@ class Fencing:
         address: str,
         partner: Callable[[], str],
         put: Callable[[Event], None],
+        metrics: Metrics | None = None,
     ) -> None:
         """`address`: where the engine listens. `partner`: the other engine's, as reached."""
+        self._metrics = metrics
         self._service = service
         self._wanted = fences
         self._address = address
@@ -90,7 +93,7 @@ class Fencing:
         before, self.layers = self.layers, layers
         if before == layers:
             return
-        told = FencesTold(said(layers), missing(layers), least_ttl_ms(layers))
+        self._count(before)
         for layer in layers:
             if layer.state == MISSING:
                 log.warning(
@@ -101,7 +104,17 @@ class Fencing:
                     why=layer.why,
                     mend=layer.mend,
                 )
-        self._put(told)
+        self._put(FencesTold(said(layers), missing(layers), least_ttl_ms(layers)))
+
+    def _count(self, before: tuple[LayerStatus, ...]) -> None:
+        if self._metrics is None:
+            return
+        gauge = self._metrics.fence_layer
+        for layer in before:
+            gauge.remove(self._service, layer.name, str(layer.required).lower())
+        for layer in self.layers:
+            labels = (self._service, layer.name, str(layer.required).lower())
+            gauge.labels(*labels).set(layer.state != MISSING)
 
     async def _sweep(self) -> None:
         """A door that an earlier configuration wanted must not stay shut."""

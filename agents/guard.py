@@ -49,7 +49,7 @@ if not __package__:  # Run by its path: -I leaves the directory of the package u
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from agents.fences.base import ARMED, CLOSED, OPEN
-from agents.fences.process import be_hard_to_delay
+from agents.fences.process import Process, be_hard_to_delay
 from agents.guard_clocks import Clocks, read_clocks
 from agents.guard_engine import (
     SIGNALS,
@@ -60,13 +60,12 @@ from agents.guard_engine import (
     boottime_ms,
     namespaces_allowed,
 )
-from agents.guard_fences import Fences, Pending, Wish, layers_of, lease_wish
+from agents.guard_fences import Fences, Pending, Waiting, Wish, layers_of, lease_wish
 from agents.guard_start import CONNECTION_LIMIT, detach, stand_apart, take_run_directory
 from agents.guard_wire import Connection, Refusal, decoded
 
 WAITING_LIMIT = 64
 POLL_MS = 50
-DYING_POLL_MS = 1
 IDLE_POLL_MS = 500
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | Pending | None]
@@ -76,15 +75,23 @@ Handler = Callable[[dict[str, Any]], dict[str, Any] | Pending | None]
 class Guard:
     """The state, and the loop that keeps the deadline. `step` is one turn of the loop."""
 
-    def __init__(self, data: str, run: str, listener: socket.socket, isolated: bool) -> None:
+    def __init__(
+        self,
+        data: str,
+        run: str,
+        listener: socket.socket,
+        isolated: bool,
+        process: Process,
+        clocks: Clocks,
+    ) -> None:
         self._data = data
         self._lock = EngineLock(data, run)
         self._listener = listener
         self._isolated = isolated
-        self._process = be_hard_to_delay()
-        self._fences = Fences(self._process)
-        self._clocks = Clocks(read_clocks)
-        self._pending: list[Pending] = []
+        self._process = process
+        self._fences = Fences(process)
+        self._clocks = clocks
+        self._waiting = Waiting()
         self._told_layers = False
         self._connections: list[Connection] = []
         self._permission = "closed"
@@ -133,7 +140,7 @@ class Guard:
 
     def _timeout_s(self) -> float:
         if self._engine and self._engine.ending():
-            return DYING_POLL_MS / 1000
+            return self._engine.look_again_ms() / 1000
         if self._permission != "leased":
             return (POLL_MS if self._engine else IDLE_POLL_MS) / 1000
         left_ns = self._deadline_ms * 1_000_000 - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -153,7 +160,7 @@ class Guard:
         if not any(slip := self._clocks.turn()):
             return
         self._tell({"event": "clocks", **slip._asdict()})
-        self._refuse_pending("the clocks jumped meanwhile: ask again")
+        self._waiting.refuse_leases("the clocks jumped meanwhile: ask again")
         if slip.suspended_ms:
             self._deadline_ms = min(self._deadline_ms, boottime_ms())
         self._deadline_ms -= slip.jump_ms
@@ -162,12 +169,7 @@ class Guard:
     def _settle_fences(self) -> None:
         """The layers outside follow what is in force, and leases that waited for them begin."""
         self._fences.drain()
-        waiting, self._pending = self._pending, []
-        for pending in waiting:
-            if self._fences.done(pending.number):
-                pending.settle()
-            else:
-                self._pending.append(pending)
+        self._waiting.settle(self._fences)
         wish = self._wish()
         if wish != self._fences.wished:
             self._fences.wish(wish)
@@ -176,8 +178,8 @@ class Guard:
         engine = self._engine
         if engine and engine.writable and (engine.dying or self._permission == "closed"):
             return Wish(CLOSED)
-        if leases := [pending.wish for pending in self._pending if pending.wish]:
-            return leases[-1]
+        if lease := self._waiting.lease():
+            return lease
         if self._permission == "leased":
             return Wish(ARMED, self._deadline_ms, self._end_ms, self._ttl_ms)
         if self._permission == "alone":
@@ -186,12 +188,6 @@ class Guard:
             # Without namespaces, processes of an engine may outlive it, and its guard.
             return Wish(CLOSED)
         return Wish(OPEN)
-
-    def _refuse_pending(self, why: str) -> None:
-        for pending in self._pending:
-            if pending.wish:
-                pending.refuse(Refusal("refused", why))
-        self._pending = [pending for pending in self._pending if pending.wish is None]
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -250,7 +246,7 @@ class Guard:
             return
         if isinstance(done, Pending):
             done.head, done.connection = head, connection
-            self._pending.append(done)
+            self._waiting.add(done)
         elif done is not None:
             connection.say({**head, "ok": True, **done})
         else:
@@ -325,7 +321,7 @@ class Guard:
 
     def _lease(self, request: dict[str, Any]) -> Pending:
         """Answered when every layer outside the guard is armed; refused when it does not hold."""
-        if len(self._pending) >= WAITING_LIMIT:
+        if len(self._waiting) >= WAITING_LIMIT:
             raise Refusal("busy", f"{WAITING_LIMIT} leases wait for their fences already")
         wish = lease_wish(request, self._wish(), self._clocks, boottime_ms())
         return Pending(self._fences.wish(wish), wish, lambda: self._begin_lease(wish))
@@ -339,12 +335,12 @@ class Guard:
         return {"deadline_ms": wish.deadline_ms}
 
     def _alone(self, _: dict[str, Any]) -> dict[str, Any]:
-        self._refuse_pending("alone meanwhile")
+        self._waiting.refuse_leases("alone meanwhile")
         self._permission = "alone"
         return {}
 
     def _close(self, _: dict[str, Any]) -> dict[str, Any] | None:
-        self._refuse_pending("closed meanwhile")
+        self._waiting.refuse_leases("closed meanwhile")
         self._permission = "closed"
         if self._engine and self._engine.writable:
             self._engine.strike("closed")
@@ -385,7 +381,8 @@ def main() -> None:
     run, data, isolation, ready = stand_apart()
     listener = take_run_directory(run)
     isolated = isolation == "auto" and namespaces_allowed()
-    guard = Guard(str(data), str(run), listener, isolated)
+    process, clocks = be_hard_to_delay(), Clocks(read_clocks)
+    guard = Guard(str(data), str(run), listener, isolated, process, clocks)
     signal.signal(signal.SIGTERM, lambda *_: guard.stop())
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)

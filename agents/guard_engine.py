@@ -72,6 +72,14 @@ def namespaces_allowed() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+FIRST_ALONE_MS = 20
+"""So long the kill of a namespace's process 1 may take before each of its processes is killed."""
+EACH_AGAIN_MS = 100
+QUICK_MS = 2000
+"""One that outlives its kill for longer hangs in the kernel: it is looked for less often."""
+QUICK_LOOK_MS, SLOW_LOOK_MS = 1, 50
+
+
 class EngineLock:
     """DATA.lock, held by the engine's processes alone; its text names the guard's directory."""
 
@@ -235,6 +243,8 @@ class Engine:
         self._limit_ms = min(limit_ms, START_LIMIT_MS)
         self.dying = ""
         self.killed_ms = 0
+        self._each_ms = 0
+        """From when on, since the kill, every process is struck by itself."""
         self.status: int | None = None
         self._isolated = isolated
         self._first_ended = False
@@ -280,8 +290,12 @@ class Engine:
         if not self.dying:
             self.dying = reason
             self.killed_ms = boottime_ms()
+            self._each_ms = 0 if not self._isolated else FIRST_ALONE_MS
         self.send(signal.SIGKILL)
-        if not self._isolated:
+        if self.ending_ms() >= self._each_ms:
+            # Process 1 ends its namespace only when it ends itself: while it hangs in the kernel
+            # the others would write on.
+            self._each_ms = self.ending_ms() + (EACH_AGAIN_MS if self._isolated else 0)
             self._lock.kill_holders()
 
     def send(self, number: signal.Signals) -> None:
@@ -296,6 +310,14 @@ class Engine:
     def ending(self) -> bool:
         """Nothing is left to wait for but the end of what `gone` asks."""
         return bool(self.dying) or self._first_ended
+
+    def ending_ms(self) -> int:
+        """Since the kill; 0 where it ended by itself."""
+        return boottime_ms() - self.killed_ms if self.dying else 0
+
+    def look_again_ms(self) -> int:
+        """How soon to look whether it is gone."""
+        return QUICK_LOOK_MS if self.ending_ms() < QUICK_MS else SLOW_LOOK_MS
 
     def gone(self) -> bool:
         """No process of it is left. The end of process 1 comes after that of its namespace."""

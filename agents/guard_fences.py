@@ -208,6 +208,37 @@ class Fences:
                 self._left.append(f"{layer.name}: {error}; {error.mend}")
 
 
+class Waiting:
+    """The requests that wait, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._pending: list[Pending] = []
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, pending: Pending) -> None:
+        self._pending.append(pending)
+
+    def settle(self, fences: Fences) -> None:
+        """Answer those whose wish was carried out."""
+        over = [pending for pending in self._pending if fences.done(pending.number)]
+        self._pending = [pending for pending in self._pending if pending not in over]
+        for pending in over:
+            pending.settle()
+
+    def refuse_leases(self, why: str) -> None:
+        """What they waited for is no longer what shall be."""
+        for pending in self._pending:
+            if pending.wish:
+                pending.refuse(Refusal("refused", why))
+        self._pending = [pending for pending in self._pending if pending.wish is None]
+
+    def lease(self) -> Wish | None:
+        """What the newest lease among them wants."""
+        return next((p.wish for p in reversed(self._pending) if p.wish), None)
+
+
 def layers_of(request: dict[str, Any]) -> list[Stacked]:
     """What a request `fences` asks for. Raises Refusal."""
     service, address = request.get("service"), request.get("address")

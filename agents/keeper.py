@@ -35,6 +35,7 @@ from agents.guard_client import (
 )
 from agents.jobs import Fresh
 from agents.metrics import Metrics
+from agents.outliving import Ending
 
 CLOSE_LIMIT_MS = 100
 ANSWER_LIMIT_MS = 50
@@ -97,6 +98,7 @@ class Keeper:
         self._engine_pid: int | None = None
         self._asked = asyncio.Event()
         self._silent_looks = 0
+        self.ending = Ending(service)
         self._exits = 0
         self._permit_end_ms = 0
         self._bounded = True
@@ -172,19 +174,24 @@ class Keeper:
     async def close(self) -> None:
         """The fence: returns when no process of a writable engine is left."""
         self._metrics.timings(self._service).interrupted()
-        while True:
-            try:
-                await self._guard.close_permission(CLOSE_LIMIT_MS)
-                return
-            except GuardGone:
-                await self._end_leftovers()
-                return
-            except GuardBusy:
-                if await self._stands_still():
-                    self._guard.end()
-                    await self._end_leftovers()
-                    return
+        with self.ending:
+            while not await self._closed():
+                self.ending.tell()
+
+    async def _closed(self) -> bool:
+        """One try, and a pause after it where it is not over; whether it is."""
+        try:
+            await self._guard.close_permission(CLOSE_LIMIT_MS)
+            return True
+        except GuardGone:
+            pass
+        except GuardBusy:
+            if not await self._stands_still():
                 await asyncio.sleep(CLOSE_PAUSE_S)
+                return False
+            self._guard.end()
+        await self._end_leftovers()
+        return True
 
     async def end_engine(self) -> None:
         """Kill an engine whatever the guard thinks of it; tried again when it is seen again."""
@@ -331,13 +338,14 @@ class Keeper:
 
     async def _end_leftovers(self) -> None:
         """Returns when no process of the engine is left."""
-        while True:
-            try:
-                await self._engine.end_processes()
-                return
-            except (EngineError, OSError) as error:
-                log.error("the engine cannot be ended", service=self._service, error=str(error))
-                await asyncio.sleep(RETRY_S)
+        with self.ending:
+            while True:
+                try:
+                    await self._engine.end_processes()
+                    return
+                except (EngineError, OSError) as error:
+                    log.error("the engine cannot be ended", service=self._service, error=str(error))
+                    await asyncio.sleep(RETRY_S)
 
     async def _stands_still(self) -> bool:
         """It may wait for processes to end; but if it does not even answer, it guards nothing."""

@@ -102,6 +102,13 @@ class Metrics:
             "saling_state_directory_ok", "0 while a file of the state directory cannot be written"
         )
         self.state_directory_ok.set(1)
+        self.disk_free_bytes = gauge(
+            "saling_disk_free_bytes", "What is free on the disk of an engine's data", "service"
+        )
+        self.disk_size_bytes = gauge("saling_disk_size_bytes", "The size of that disk", "service")
+        self.disk_low = gauge(
+            "saling_disk_low", "1 while that disk is too full to serve for long", "service"
+        )
         self.quarantine_transactions = gauge(
             "saling_quarantine_transactions",
             "Committed transactions that were lost to the service and stand in quarantine",
@@ -109,6 +116,13 @@ class Metrics:
         )
         self.quarantine_bytes = gauge(
             "saling_quarantine_bytes", "Log that stands in quarantine", "service"
+        )
+        self.fence_layer = gauge(
+            "saling_agent_fence_layer",
+            "1 while this layer of the fence holds, 0 while it is missing",
+            "service",
+            "layer",
+            "required",
         )
         self.old_copies = gauge(
             "saling_old_copies", "Earlier copies that stand beside the data directory", "service"

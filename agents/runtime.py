@@ -22,6 +22,7 @@ from agents.core.events import AskCame, GrantCame, OrderCame, Tick
 from agents.core.model import Replica
 from agents.core.reporting import report
 from agents.core.step import begin
+from agents.data_disk import DataDisk
 from agents.desk import Desk
 from agents.durable import DurableFile, Kept
 from agents.engines.base import Engine
@@ -102,9 +103,11 @@ class Unit:
         engine = local.engine
         self.worker = worker
         self._state_disk = state_disk
+        self._reached = config.reached
+        self._reached = config.reached
         self.timings = metrics.timings(name)
         service = config.service(name)
-        fencing = Fencing(name, service.fences, service.listen, lambda: self._partner(config), put)
+        fencing = Fencing(name, service.fences, service.listen, self._partner, put, metrics)
         self.keeper = Keeper(name, local.guard, engine, put, fresh, metrics, fencing)
         logs = LogClient(parts.client_tls, config.reached)
         wiring = Wiring(config.agent, local.replication_user, config.reached, logs.source)
@@ -120,28 +123,33 @@ class Unit:
             name, engine, declared_by(config), put, fresh, lambda: self.stranded.reason
         )
         self.slots = SlotKeeper(name, engine, lambda: worker.replica, fresh)
-        removes = config.service(name).old_copies == "remove"
+        declared = config.service(name)
+        removes = declared.old_copies == "remove"
         self.aside = AsideKeeper(name, engine, lambda: worker.replica, fresh, metrics, removes)
         self.upkeep = Upkeep(name, engine, lambda: worker.replica, fresh)
         self.fitness = Fitness(name, engine, wiring, lambda: worker.replica, fresh, report_soon)
+        self.disk = DataDisk(
+            name, declared.data_directory, declared.disk_floor_bytes, metrics, report_soon
+        )
         worker.connect(self.keeper, self.jobs)
-        slow = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness)
+        slow = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness, self.disk)
         for part in (self.keeper, self.watch, *slow, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
-    def _partner(self, config: AgentConfig) -> str:
+    def _partner(self) -> str:
         """Where the other copy's engine is reached; empty while none is known."""
         assignment = self.worker.replica.durable.assignment
         partner = assignment.partner if assignment else None
-        return config.reached(partner.engine_address) if partner else ""
+        return self._reached(partner.engine_address) if partner else ""
 
     def told(self, at_ms: int) -> ReplicaReport:
         """What the rules say, and what they cannot know."""
         told = report(self.worker.settled, at_ms)
         slots = self.slots.problem or self.slots.others
         disk = self._state_disk.problem
-        urgent = (self.worker.problem, disk, self.keeper.problem, self.watch.problem)
-        beside = (*urgent, self.stranded.problem, slots, self.upkeep.problem)
+        urgent = (self.worker.problem, disk, self.keeper.ending.stuck, self.keeper.problem)
+        slow = (self.stranded.problem, slots, self.upkeep.problem, self.disk.problem)
+        beside = (*urgent, self.watch.problem, *slow)
         problem = told.problem or next((text for text in beside if text), "")
         return replace(
             told,
@@ -151,6 +159,8 @@ class Unit:
             renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
             kill_p999_ms=self.timings.kill_p999_ms,
             quarantine=self.aside.quarantine[:PROBLEM_AT_MOST],
+            disk_low=self.disk.low[:PROBLEM_AT_MOST],
+            disk_free_bytes=self.disk.free_bytes,
         )
 
 

@@ -13,6 +13,8 @@ from agents.assembly import engine_of
 from agents.durable import running_agent
 from agents.engines.base import EngineError
 from agents.engines.postgresql import PostgreSQL
+from agents.fences.base import FenceError
+from agents.fences.nftables import Nftables
 from agents.guard_client import GuardBusy, GuardClient, GuardError, GuardGone
 from config.agent import AgentConfig, LocalService
 
@@ -119,11 +121,18 @@ async def _stop_service(service: LocalService, say: Say) -> str:
     try:
         await _stop_engine(engine, service.name, say)
         await _stop_guard(engine)
+        await asyncio.to_thread(_take_down_door, service)
     except (EngineError, GuardError, TimeoutError) as error:
         return f"{service.name}: {error}"
     finally:
         await engine.close()
     return ""
+
+
+def _take_down_door(service: LocalService) -> None:
+    """A guard that was killed left it, and no process that it was shut on runs any more."""
+    with contextlib.suppress(FenceError, ValueError):
+        Nftables(service.name, service.listen).remove()
 
 
 async def _stop_engine(engine: PostgreSQL, name: str, say: Say) -> None:

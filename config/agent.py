@@ -12,7 +12,15 @@ from pydantic import Field
 
 from config.brokers import BrokerList
 from config.model import Declared, quantity
-from config.values import Address, FilePath, NameText, PublicKey, RateBytesS, UidText
+from config.values import (
+    Address,
+    FilePath,
+    NameText,
+    PublicKey,
+    RateBytesS,
+    SizeBytes,
+    UidText,
+)
 
 MIB = 2**20
 
@@ -78,6 +86,8 @@ class LocalService(Declared):
     """Where; beside the data directory if left out."""
     old_copies: Literal["remove", "keep"] = "remove"
     """Whether a copy that was made anew takes the place of the old one for good."""
+    disk_floor_bytes: SizeBytes | None = Field(None, alias="disk_floor")
+    """The disk of the data is low below this; if left out, below a twentieth of it or 1 GiB."""
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict)
     """More settings for the engine, each value as text."""
     fences: Fences = Fences()

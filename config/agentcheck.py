@@ -33,6 +33,7 @@ def check_agent(document: Document, config: AgentConfig) -> None:
     directories += [(("services", i, "data_directory"), str(s.data_directory)) for i, s in services]
     unique(document, "directory", [(loc, os.path.normpath(path)) for loc, path in directories])
     sockets = [(("services", i, "socket_directory"), str(s.socket_directory)) for i, s in services]
+    check_watchdogs(document, config)
     unique(document, "socket directory", [(loc, os.path.normpath(path)) for loc, path in sockets])
     for index, service in services:
         if os.path.normpath(service.data_directory) == "/":
@@ -67,6 +68,24 @@ def check_agent(document: Document, config: AgentConfig) -> None:
                 "a certificate needs its key, and a key its certificate",
                 "give both `certificate` and `key`, or neither",
             )
+
+
+def check_watchdogs(document: Document, config: AgentConfig) -> None:
+    """A watchdog is petted by one guard: two services cannot share a device."""
+    first: dict[str, str] = {}
+    for index, service in enumerate(config.services):
+        fences, loc = service.fences, ("services", index, "fences", "watchdog_device")
+        if fences.watchdog == "off":
+            continue
+        device = os.path.normpath(fences.watchdog_device)
+        if device in first:
+            document.add(
+                loc,
+                device,
+                f"the watchdog of service {first[device]}: one device has one guard to pet it",
+                'give each service a device of its own, or all but one `watchdog: "off"`',
+            )
+        first.setdefault(device, service.name)
 
 
 def check_settings(document: Document) -> None:

@@ -66,6 +66,13 @@ class Protection(StrEnum):
     SYNC = "sync"
 
 
+class DiskFilling(StrEnum):
+    """What is done when the disk of a primary fills."""
+
+    ALARM = "alarm"
+    SWITCHOVER = "switchover"
+
+
 class Cluster(Declared):
     """The name to show and the identifier that every message carries."""
 
@@ -188,6 +195,8 @@ class Service(Declared):
     lease_profile: NameText = DEFAULT_PROFILE
     lease: Lease | None = None
     """Own numbers, instead of a profile."""
+    disk_filling: DiskFilling = DiskFilling.ALARM
+    """Whether the service moves, in order, before the disk of its primary is full."""
     system_identifier: SystemIdentifier | None = None
     databases: tuple[DatabaseName, ...] = ()
     replicas: Annotated[tuple[Replica, ...], Field(min_length=1, max_length=16)]

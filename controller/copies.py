@@ -21,6 +21,12 @@ def quarantines(service: Explanation) -> tuple[Quarantined, ...]:
     return tuple(Quarantined(agent, text) for agent, text in told if text)
 
 
+def unfenced(service: Explanation) -> str:
+    """Which copies, as last reported, lack a layer of the fence that they require; the mend."""
+    told = ((copy.agent, copy.report) for copy in service.copies if copy.report)
+    return "; ".join(f"{agent}: {it.fence_missing}" for agent, it in told if it.fence_missing)
+
+
 def unfit_backup(service: Explanation) -> str:
     """What does not match between backup and primary, as last reported; empty if nothing."""
     reports = (copy.report for copy in service.copies if copy.agent == service.backup)

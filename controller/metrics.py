@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.copies import unfit_backup
+from controller.copies import unfenced, unfit_backup
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.link import Counts
@@ -91,6 +91,7 @@ class _StateCollector(Collector):
         explained = [explain(service, status.now_ms) for service in status.services]
         yield _phases(explained)
         yield from _services(explained)
+        yield from _disks(explained)
         yield from _places(status)
         yield from _absences(status, explained)
         yield from _messages(counts)
@@ -117,6 +118,25 @@ def _services(explained: list[Explanation]) -> Iterator[Metric]:
     for name, text, value in _SERVICE_GAUGES:
         known = [(s.service, value(s)) for s in explained]
         yield _family(name, text, "service", [(k, v) for k, v in known if v is not None])
+
+
+def _disks(explained: list[Explanation]) -> Iterator[Metric]:
+    """As last reported; nothing of a copy whose agent tells nothing of its disk."""
+    labels = ["service", "agent"]
+    low = GaugeMetricFamily(
+        "saling_copy_disk_low", "1 while the disk of a copy's data fills.", labels=labels
+    )
+    free = GaugeMetricFamily(
+        "saling_copy_disk_free_bytes", "What is free on the disk of a copy's data.", labels=labels
+    )
+    for service in explained:
+        for copy in service.copies:
+            told = copy.report
+            if told is not None and (told.disk_low or told.disk_free_bytes):
+                low.add_metric([service.service, copy.agent], float(bool(told.disk_low)))
+                free.add_metric([service.service, copy.agent], told.disk_free_bytes)
+    yield low
+    yield free
 
 
 def _maintenance_as_announced(service: Explanation) -> float:
@@ -180,6 +200,11 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
         "saling_service_backup_unfit",
         "1 while the backup, as last reported, does not match its primary.",
         lambda s: float(bool(unfit_backup(s))),
+    ),
+    (
+        "saling_service_fence_missing",
+        "1 while a copy, as last reported, lacks a layer of the fence that it requires.",
+        lambda s: float(bool(unfenced(s))),
     ),
     ("saling_service_epoch", "Number of the present reign.", lambda s: s.epoch),
     (

@@ -134,13 +134,18 @@ async def backup_lost(watch: Watch[Lab], away_s: float = AWAY_S, clients: int = 
     broken = [await difference(lab, service)]
     if (seen["epoch"], seen["primary"]) != (before["epoch"], before["primary"]):
         broken.append("the service was moved")
-    broken += _blocked(times, engine) if blocks else _stood_alone(times, engine)
-    broken += _armed(times, engine)
+    broken += broken_order(times, engine, blocks)
     journal = _journal_order(lab, service, primary, times.dead_ms)
     broken += [] if journal.protected_after_sync else ["the journal has PROTECTED before sync"]
     notes = [_note(times, engine, blocks), str(journal)]
     watch.quiet_since_ms = now_ms()
     return judged(done, [text for text in broken if text], notes)
+
+
+def broken_order(times: Times, engine: Engine, blocks: bool) -> list[str]:
+    """What was in another order than it must be; nothing when all is well."""
+    found = _blocked(times, engine) if blocks else _stood_alone(times, engine)
+    return found + _armed(times, engine)
 
 
 def _stood_alone(times: Times, engine: Engine) -> list[str]:

@@ -41,6 +41,7 @@ class Said:
     service: str
     broken: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
     approved_bytes: int = 0
     approved_s: float = 0.0
 
@@ -51,7 +52,7 @@ class Said:
         words = ("approve", self.service, "--by", by, "--reason", what, "--no-wait")
         loss = ("--loss-bytes", str(loss_bytes), "--loss-seconds", f"{loss_s:.1f}")
         code, text = await saling(self.lab, *words, "--epoch", str(epoch), *loss)
-        self.notes.append(f"{what}: exit code {code}")
+        self.answers.append(f"{what} {code}")
         if code != expected:
             self.broken.append(f"{what}: exit code {code}, not {expected}: {text.strip()[-300:]}")
 
@@ -62,6 +63,7 @@ async def loss_held(watch: Watch[Lab]) -> Judged:
     site = await lab.primary_site(service)
     partner = next(one for one in lab.plan.service(service).sites if one != site)
     said = Said(lab, service)
+    begun_ms = now_ms()
     kept_before = {one.path for one in lab.quarantines(service, site) or []}
     async with Crowd(lab, service, clients=CLIENTS, rate_per_s=RATE_PER_S):
         await lab.links.slow(site, partner, bytes_s=ROAD_BYTES_S)
@@ -78,7 +80,8 @@ async def loss_held(watch: Watch[Lab]) -> Judged:
     lab.start_site(site)
     await lab.wait_until_whole(service)
     said.notes.insert(0, f"the backup was {lag_bytes} bytes behind when the primary was killed")
-    await _compare(watch, said, site, kept_before)
+    said.notes.append(f"approvals and their exit codes: {', '.join(said.answers)}")
+    await _compare(watch, said, site, begun_ms, kept_before)
     if done.two_writers_s:
         said.broken.append(f"two writers for {done.two_writers_s} s")
     if unlike := await difference(lab, service):
@@ -87,11 +90,13 @@ async def loss_held(watch: Watch[Lab]) -> Judged:
     return Judged(done, tuple(said.broken), tuple(said.notes))
 
 
-async def _compare(watch: Watch[Lab], said: Said, site: str, before: set[Path]) -> None:
+async def _compare(
+    watch: Watch[Lab], said: Said, site: str, since_ms: float, before: set[Path]
+) -> None:
     """What was really lost, with what was approved. Every copy's rows are there by now."""
     lab, service = watch.lab, watch.service
     kept = [one for one in lab.quarantines(service, site) or [] if one.path not in before]
-    inserts = [i for i in watch.inserts() if acked(i)]
+    inserts = [i for i in watch.inserts() if acked(i) and i.start_ms > since_ms]
     lost = set(loss(inserts, await numbers_at_primary(lab, service)).lost)
     old = [i.end_ms for i in inserts if i.site == site]
     first_ms = min((i.end_ms for i in inserts if i.n in lost), default=max(old))

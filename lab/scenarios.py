@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from lab import returns, slot_lost, still, sync_rounds, unkind
+from lab import returns, slot_lost, still, stuck, sync_rounds, unkind
 from lab.backup_lost import backup_lost
 from lab.crowd import Crowd
 from lab.four_sites import Lab
@@ -63,9 +63,12 @@ class Scenario:
     service: Mapping[str, Any] = field(default_factory=dict)
     """The fields of `lab.plan.Service` in which its service differs from the benchmark's."""
 
+    needs: Callable[[], str] = lambda: ""
+    """Why this machine lacks what it takes besides its network; empty when it does not."""
+
     def hindrance(self) -> str:
         """Why it cannot be done here; empty when it can."""
-        return why_not() if self.network == "namespaces" else ""
+        return (why_not() if self.network == "namespaces" else "") or self.needs()
 
 
 async def engine_killed(watch: Watch[Ground]) -> list[Act]:
@@ -212,13 +215,19 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "agent-stopped": _root(_unkind(still.agent_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25),
     "guard-stopped": _root(_unkind(guard_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25, fences=KERNEL),
-    "site-frozen": _root(_unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL),
+    "site-frozen": replace(
+        _root(_unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL), peers=True
+    ),
     "engine-first": _root(_unkind(still.engine_first), HOLD_S + 40, fences=KERNEL),
     "site-frozen-sync": _root(
         _unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL, protection="sync"
     ),
     "engine-first-sync": _root(
         _unkind(still.engine_first), HOLD_S + 40, fences=KERNEL, protection="sync"
+    ),
+    "engine-stuck": replace(
+        _root(_unkind(still.engine_stuck, AGENT_HOLD_S), AGENT_HOLD_S + 25, fences=KERNEL),
+        needs=stuck.why_not,
     ),
     **{
         name: _root(_rounds(fault_of), ROUND_S * sync_rounds.ROUNDS, protection="sync")

@@ -17,9 +17,11 @@ import msgspec
 
 from lab.four_sites import Lab
 from lab.freezing import family_of
+from lab.ground import UnkindGround
 from lab.incident import Watch
 from lab.loyal import SOCKET, TCP
 from lab.processes import pids_of
+from lab.stuck import StuckEngine
 from lab.unkind import Fault, Unkind, told
 from lab.witness import Witness
 
@@ -47,7 +49,7 @@ async def agent_stopped(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
             await go_on()
 
 
-async def site_frozen(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
+async def site_frozen(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """The primary's whole site stands still but for its clients, and goes on, children first."""
     site = await lab.primary_site(watch.service)
 
@@ -69,12 +71,34 @@ async def engine_first(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
     return await _frozen(lab, watch, hold_s, site, fault)
 
 
-async def _frozen(lab: Lab, watch: Watch[Any], hold_s: float, site: str, fault: Fault) -> Unkind:
+async def engine_stuck(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
+    """The primary's engine is in uninterruptible sleep, and no kill ends it; then it is let go."""
+    site = await lab.primary_site(watch.service)
+
+    async def stick() -> None:
+        stuck.stick()
+
+    async def release() -> None:
+        stuck.release()
+
+    fault = Fault("engine in uninterruptible sleep", stick, release)
+    with StuckEngine(lab.plan.site_directory(site) / "data" / watch.service) as stuck:
+        async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
+            seen = await told(watch, witness, hold_s, fault)
+    return _kernel_kept(seen, {TCP, SOCKET})
+
+
+async def _frozen(
+    lab: UnkindGround, watch: Watch[Any], hold_s: float, site: str, fault: Fault
+) -> Unkind:
     async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
         try:
             seen = await told(watch, witness, hold_s, fault)
         finally:
             lab.thaw_site(site)
+    if not isinstance(lab, Lab):
+        # A peer promises nothing of it.
+        return seen
     sync = lab.plan.service(watch.service).protection == "sync"
     return _kernel_kept(seen, {TCP, SOCKET} if sync else {TCP})
 

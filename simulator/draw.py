@@ -6,7 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from controller.core.model import Protection
+from controller.core.model import DiskFilling, Protection
 from simulator.parts.clock import RATE_MOST_PPM
 from simulator.profiles import Profile
 from simulator.setting import ServiceSetting, Setting
@@ -22,9 +22,12 @@ def draw_setting(random: Random, profile: Profile) -> Setting:
     """The setting of one seed."""
     sites = SITES[: random.choice(HOW_MANY_SITES)]
     count = max(random.choice(HOW_MANY_SERVICES), len(sites) // 2)
+    services = [_draw_service(random, f"s{n + 1}", sites) for n in range(count)]
+    if "data_fills" in profile.kinds:
+        services = [replace(x, disk_filling=random.choice(tuple(DiskFilling))) for x in services]
     return Setting(
         sites=sites,
-        services=tuple(_draw_service(random, f"s{n + 1}", sites) for n in range(count)),
+        services=tuple(services),
         weather="calm" if profile.must_not_fence else random.choice(("calm", "rough")),
         ordered=random.random() < 0.5,
         rates_ppm=tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1)),

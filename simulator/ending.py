@@ -43,7 +43,10 @@ def let_a_site_die(world: World, dice: Random) -> None:
     kernel, records = world.kernel, world.controller.store.records
     service = dice.choice(world.services)
     record = records[service.uid]
-    dies, on = dice.choice((("crash-host", ()), ("hang-engine", (service.name,))))
+    of_engine = (service.name,)
+    dies, on = dice.choice(
+        (("crash-host", ()), ("hang-engine", of_engine), ("stick-engine", of_engine))
+    )
     world.strike(Strike(kernel.now_ms, dies, (record.primary, *on)))
     patience_ms = record.terms.ttl_ms * 102 // 100 + TAKEOVER_SLACK_MS
     end_ms = kernel.now_ms + patience_ms

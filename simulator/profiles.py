@@ -18,6 +18,8 @@ HOST_FAULTS = {
     "engine_local": 2,
     "disk_full": 1,
     "disk_slow": 2,
+    "data_fills": 2,
+    "engine_stuck": 2,
     "look_slow": 2,
 }
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1, "ambush": 1}
@@ -26,7 +28,7 @@ CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_los
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 CLOCKS = {"host_freeze": 6, "clock_change": 3, "hub_reboot": 2}
 ENGINES = {
-    "engine_crash": 4, "engine_hang": 3, "recovery_slow": 4, "promotion_hang": 4,
+    "engine_crash": 4, "engine_hang": 3, "engine_stuck": 2, "recovery_slow": 4, "promotion_hang": 4,
     "rewind_fails": 4, "slow_log": 4,
 }  # fmt: skip
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
@@ -104,9 +106,10 @@ PROFILES = {
             "full_disks",
             {
                 "disk_full": 6, "disk_slow": 3, "switchover": 3, "engine_crash": 3, "isolate": 3,
-                "host_crash": 2, "controller_crash": 1,
+                "host_crash": 2, "controller_crash": 1, "data_fills": 8, "engine_stuck": 2,
+                "pause": 1, "resume": 1,
             },
-            "the disks that hold the agents' promises are full or slow",
+            "the disks of promises are full or slow, those of data fill or hang",
         ),
         Profile(
             "lying_disks",

@@ -90,7 +90,7 @@ def run_script(script: Script, keep_story: bool = False) -> Result:
 def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     begun_s = time.perf_counter()
     broken = rule = excused = ""
-    excuses = Excuses()
+    excuses = Excuses(world.setting.services)
     world.watch.add(excuses)
     if profile.must_not_fence:
         world.watch.add(NobodyFenced(profile.must_not_fence))
@@ -99,7 +99,7 @@ def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     except Broken as error:
         world.kernel.tell("BROKEN", str(error))
         broken, rule = str(error), error.rule
-        if excuses.any and rule in profile.not_promised:
+        if rule in profile.not_promised and excuses.excuse(error):
             excused, broken, rule = rule, "", ""
     return Result(
         seed=seed,

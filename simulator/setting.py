@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from config.leases import PROFILES
-from controller.core.model import Protection, ReplicaSpec, ServiceSpec
+from controller.core.model import DiskFilling, Protection, ReplicaSpec, ServiceSpec
 from protocol.messages import LeaseTerms
 from simulator.parts.network import Weather
 
@@ -31,6 +31,7 @@ class ServiceSetting(Struct, frozen=True):
     write_every_ms: int = 50
     write_bytes: int = 500
     tier: str = "rendah"
+    disk_filling: DiskFilling = DiskFilling.ALARM
 
     @property
     def rate_bytes_s(self) -> int:
@@ -54,6 +55,7 @@ class ServiceSetting(Struct, frozen=True):
             protection=self.protection,
             loss_bound_bytes=self.loss_bound_bytes,
             tier=self.tier,
+            disk_filling=self.disk_filling,
         )
 
 

@@ -12,11 +12,13 @@ from simulator.strike import Strike
 
 
 class Broken(Exception):
-    """A promise does not hold. `rule` names it: I1, I2 and so on."""
+    """A promise does not hold. `rule` names it: I1, I2 and so on; `service` whose it was, where
+    it was one service's."""
 
-    def __init__(self, rule: str, text: str) -> None:
+    def __init__(self, rule: str, text: str, service: str = "") -> None:
         super().__init__(f"{rule}: {text}")
         self.rule = rule
+        self.service = service
 
 
 class Watch:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from controller.core.events import Requested
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
+from simulator.checkers.disks import DisksHeeded
+from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
@@ -52,6 +54,9 @@ class World:
         self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
+        self._disks = DisksHeeded(self.services)
+        self.watch.add(self._disks)
+        self.watch.add(BackupNear(self.services))
         self._wires = Wires()
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
@@ -105,6 +110,7 @@ class World:
 
     def _look(self) -> None:
         controller = self.controller
+        self._disks.look(self.kernel.now_ms)
         if controller.state is not None:
             self._waiting.look(self.kernel.now_ms, controller.state, controller.now_ms())
         self.kernel.after(LOOK_EVERY_MS, self._look)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from lab.small_disk import NoDisk, SmallDisk, why_not
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -13,3 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The top directory of the checkout."""
     return ROOT
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """16 MiB that can really be full."""
+    if why_not():
+        pytest.skip(why_not())
+    try:
+        disk = SmallDisk(tmp_path / "small", 16 * 2**20).__enter__()
+    except NoDisk as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    yield disk
+    disk.__exit__()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agents.core.actions import Action, BeginProbe, SendAsk
 from agents.core.model import Lease, Question, Rate, Replica
 from agents.core.observation import Probe, ProbeKind
-from agents.core.permission import allowed, lease_end_ms, may_write, reigning
+from agents.core.permission import allowed, fence_missing, lease_end_ms, may_write, reigning
 from protocol.messages import Ask, Assignment, Goal, Granted, Mode, Partner, Right, Role
 from protocol.windows import holder_window_ms, silence_ms
 
@@ -130,6 +130,8 @@ def _arms(replica: Replica, assignment: Assignment, grantor: str, granted: Grant
         and partner is not None
         and grantor == partner.agent
         and granted.revision == assignment.revision
+        # Alone it needs no fence; under a lease it would, and its guard would refuse it.
+        and not fence_missing(replica)
         and (not assignment.sync or _synced(replica, partner.agent, granted.received_bytes))
     )
 

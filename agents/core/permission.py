@@ -34,6 +34,10 @@ def allowed(replica: Replica) -> bool:
     assignment, durable = reigning(replica), replica.durable
     if assignment is None or not replica.fresh or durable.adopted_standby:
         return False
+    if replica.permit is Permit.CLOSED and fence_missing(replica):
+        # One that is writing already is not struck: its guard extends no lease, and while it
+        # stands alone nobody could be promoted.
+        return False
     fenced = durable.fenced_revision >= assignment.revision
     released = durable.released_revision >= assignment.revision
     return not fenced and not released and is_own_copy(replica)

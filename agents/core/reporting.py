@@ -141,4 +141,4 @@ def _problem(replica: Replica) -> str:
         return "the state directory cannot be written: nothing is granted until it can"
     if replica.observation.stranded:
         return f"not eligible, for it cannot follow: {replica.observation.stranded}"
-    return replica.problem
+    return replica.problem or fence_missing(replica)

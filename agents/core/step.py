@@ -39,7 +39,7 @@ from agents.core.events import (
 )
 from agents.core.invariants import check
 from agents.core.model import Durable, Lease, Permit, Replica
-from agents.core.permission import permit_now, reigning
+from agents.core.permission import fence_missing, permit_now, reigning
 from agents.core.quiet import quiet_until_ms
 from agents.core.reporting import report, urgent
 from protocol.messages import Role
@@ -194,7 +194,8 @@ def _set_permit(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     changed = permit is not replica.permit
     if permit is Permit.ALONE and changed:
         return replace(replica, permit=permit, permit_end_ms=0), [PermitAlone()]
-    if permit is Permit.LEASED and (changed or end_ms > replica.permit_end_ms):
+    extends = changed or end_ms > replica.permit_end_ms
+    if permit is Permit.LEASED and extends and not fence_missing(replica):
         return replace(replica, permit=permit, permit_end_ms=end_ms), [_lease(replica, end_ms)]
     return replica, []
 

@@ -135,7 +135,10 @@ def _copy_cells(copy: CopyView) -> tuple[str, ...]:
 
 def _states(report: ReplicaReport) -> tuple[str, ...]:
     quarantine = f"quarantine: {report.quarantine}" if report.quarantine else ""
-    return report.doing, report.problem, report.illness, quarantine
+    fences = f"fence: {report.fences}" if report.fences else ""
+    free = report.disk_free_bytes
+    disk = f"{size(free)} of disk free" if free else ""
+    return report.doing, report.problem, report.illness, quarantine, fences, disk
 
 
 def _print_ways(console: Console, title: str, ways: list[Way]) -> None:

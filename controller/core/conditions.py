@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, Protection
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
 from protocol.messages import Mode, Role
 from protocol.windows import silence_ms
 
@@ -48,7 +48,7 @@ def _asked(kind: Kind) -> Condition:
 
 def _backup_stands(view: View) -> bool:
     report = view.backup_now
-    if report is None or report.cannot_promise:
+    if report is None or cannot_take_over(report):
         return False
     return report.role is Role.STANDBY and view.is_copy(report)
 
@@ -264,13 +264,13 @@ backup_follows = Condition(
 )
 backup_fit = Condition(
     "backup_fit",
-    lambda v: v.backup is not None and not v.backup.unfit,
+    lambda v: not v.unfit,
     "{backup} has what {primary} needs",
     "{backup} is not fit to take over: {unfit}",
 )
 backup_unfit = Condition(
     "backup_unfit",
-    lambda v: v.backup is not None and bool(v.backup.unfit),
+    lambda v: v.backup is not None and bool(v.unfit),
     backup_fit.no,
     backup_fit.yes,
 )

@@ -9,14 +9,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from controller.core.loss import marked
-from controller.core.view import View
-from protocol.messages import ReplicaReport, Role
+from controller.core.view import View, cannot_take_over
+from protocol.messages import Role
 
 
 def watched(view: View) -> View:
     """The view, with what was to be noted of the backup and of a fence by now."""
     service = marked(view.service)
-    ailing_ms = -1 if _streams(view.backup) else _since(service.ailing_since_ms, view.now_ms)
+    ailing_ms = -1 if _streams(view) else _since(service.ailing_since_ms, view.now_ms)
     close = view.follows_closely(view.backup)
     following_ms = _since(service.following_since_ms, view.now_ms) if close else -1
     fenced_ms = service.fenced_since_ms
@@ -35,10 +35,11 @@ def watched(view: View) -> View:
     return View(noted, view.now_ms, view.request)
 
 
-def _streams(backup: ReplicaReport | None) -> bool:
+def _streams(view: View) -> bool:
+    backup = view.backup
     if backup is None or backup.role is not Role.STANDBY:
         return False
-    return backup.streaming and not backup.cannot_promise
+    return backup.streaming and not cannot_take_over(backup)
 
 
 def _since(already_ms: int, now_ms: int) -> int:

@@ -32,6 +32,12 @@ def begin_switchover(view: View) -> dict[str, Any]:
     return {"operation": _operation(view, Kind.SWITCHOVER)}
 
 
+def begin_disk_handover(view: View) -> dict[str, Any]:
+    """A switchover that nobody asked for; its reason are the figures."""
+    reason = view.primary.disk_low if view.primary else ""
+    return {"operation": replace(_operation(view, Kind.SWITCHOVER), reason=reason)}
+
+
 def approve(view: View) -> dict[str, Any]:
     """The loss is accepted by all who must: of two figures the smaller one is what both bear."""
     said = _approval(view)

@@ -13,13 +13,14 @@ from controller.core import approvals, holds, maintenance
 from controller.core import hold_conditions as h
 from controller.core import veto_conditions as v
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
+from controller.core.disk_conditions import primary_disk_low
 from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import ROWS_FROM
 from controller.core.refusal import doing
 from controller.core.row import Row
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport
 from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
 
@@ -181,7 +182,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
 
 
 def _warnings(view: View) -> tuple[str, ...]:
-    """By the measurements of the agents that are heard."""
+    """By what the agents that are heard have measured."""
     terms, texts = view.record.terms, []
     if view.primary is not None:
         gap_ms = view.primary.renewal_gap_p999_ms
@@ -189,6 +190,9 @@ def _warnings(view: View) -> tuple[str, ...]:
     for agent, told in ((view.record.primary, view.primary), (view.record.backup, view.backup)):
         if told is not None:
             texts.append(slow_fence(agent, told.kill_p999_ms, terms))
+            texts.append(f"the disk of {agent} is low: {told.disk_low}" if told.disk_low else "")
+            lacks = told.fence_missing
+            texts.append(f"{agent} lacks a layer of its fence: {lacks}" if lacks else "")
     return tuple(filter(None, texts))
 
 
@@ -277,9 +281,13 @@ UNFIT_ADVICE = (
     "If {primary} falls silent, {backup} takes over all the same, but it is not fit: {unfit}. Mend "
     "this first; until then no switchover is done."
 )
+FILLING_ADVICE = (
+    "The disk of {primary} fills ({primary_disk}): free space there, or move the service before it "
+    "stops: `saling switchover {service}` (its policy is `disk_filling: {disk_filling}`)."
+)
 FORGETFUL_ADVICE = (
-    "{backup} cannot take over, for it cannot write what it promises: free or mend its state "
-    "directory, and it goes on by itself ({backup_doing})."
+    "{backup} cannot take over, for {cannot_take_over}. Once that is mended it goes on by itself "
+    "({backup_doing})."
 )
 SILENT_ADVICE = (
     "{primary} has proved no commit for {silence}: its lease runs out, or has, and then nobody "
@@ -323,15 +331,17 @@ HELD_ADVICE = {
 def _advice(view: View) -> str:
     record = view.record
     text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
-    if record.phase is Phase.PROTECTED and view.backup and view.backup.unfit:
+    if record.phase is Phase.PROTECTED and view.backup and view.unfit:
         text = UNFIT_ADVICE
+    if record.phase is Phase.PROTECTED and primary_disk_low(view):
+        text = FILLING_ADVICE
     if record.phase is Phase.PROTECTED and record.paused:
         text = PAUSED_ADVICE
     awaited = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN)
-    if awaited and view.backup and view.backup.cannot_promise:
-        text = FORGETFUL_ADVICE
     if record.phase is Phase.PROTECTED and not primary_proves(view):
         text = _silent_advice(view)
+    if awaited and view.backup and cannot_take_over(view.backup):
+        text = FORGETFUL_ADVICE
     stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
     if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
         text = ON_HOLD_ADVICE
@@ -349,6 +359,7 @@ def _advice(view: View) -> str:
         loss_seconds=approvals.whole_seconds(view.loss_ms),
         more_people=_more_people(view),
         primary_doing=doing(view.primary),
+        disk_filling=view.spec.disk_filling.value,
     )
 
 

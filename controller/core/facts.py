@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from controller.core import approvals, holds, maintenance
-from controller.core.view import View
+from controller.core import approvals, disks, holds, maintenance
+from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport
 from protocol.windows import silence_ms
 
@@ -36,9 +36,11 @@ def facts(view: View) -> dict[str, str]:
         "backup_doing": _doing(view),
         "backup_hears": _hears(view),
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
-        "unfit": (backup.unfit if backup else "it is not heard") or "nothing",
+        "unfit": view.unfit or "nothing",
         "primary_veto": _veto(primary),
         "backup_veto": _veto(backup),
+        **disks.facts(view),
+        "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
         **maintenance.facts(view),
         **holds.facts(view),
@@ -85,5 +87,5 @@ def _doing(view: View) -> str:
     if backup is None:
         return f"not heard for {view.unheard_ms(view.record.backup) / 1000:.1f} s"
     words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
-    unfit = f"unfit: {backup.unfit}" if backup.unfit else ""
+    unfit = f"unfit: {view.unfit}" if view.unfit else ""
     return ", ".join([*words, *filter(None, (backup.doing, backup.problem, unfit))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from controller.core import loss
 from controller.core.assignments import controller_grants
 from controller.core.model import ServiceState
 from protocol.messages import Ask, Granted
@@ -58,6 +59,7 @@ def hear_proof(service: ServiceState, agent: str, ask: Ask, now_ms: int) -> Serv
         proven_position_bytes=max(service.proven_position_bytes, ask.position_bytes),
         # A holder that restarted does not know its rate yet.
         proven_rate_bytes_s=ask.rate_bytes_s or service.proven_rate_bytes_s,
+        heard_positions=loss.hear_position(service, ask.position_bytes, now_ms),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core.model import LastWord, Mark, Phase, Protection, ServiceState
+from controller.core.model import LastWord, Mark, Phase, Protection, ServiceState, Word
 from protocol.messages import ReplicaReport, Role
 
 MARK_EVERY_MS = 200
@@ -19,6 +19,12 @@ MARKS_AT_MOST = 32
 SILENT_PHASES = (Phase.COUNTDOWN, Phase.HELD)
 """The primary may be writing unheard until its lease ends: the figure is that of the end, as it
 was stored when the phase began, so that it stays the same while an operator thinks about it."""
+
+REPORTED_WITHIN_MS = 400
+"""How old a position may be when its report arrives: an agent looks every 250 ms."""
+WORDS_APART_MS = 100
+WORDS_KEPT = 8
+"""Together they reach further back than a report is old."""
 
 
 def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
@@ -103,19 +109,37 @@ def _far_enough(marks: tuple[Mark, ...], position: int, heard_ms: int) -> bool:
     return further and since_ms >= max(MARK_EVERY_MS, span_ms // MARKS_A_SPAN)
 
 
-def lag_bytes(service: ServiceState) -> int | None:
-    """How far the backup was behind the primary when it last reported.
+def hear_position(service: ServiceState, position_bytes: int, now_ms: int) -> tuple[Word, ...]:
+    """The last positions of the primary, each with when it was heard, and this one."""
+    words = service.heard_positions
+    if words and now_ms - words[-1].at_ms < WORDS_APART_MS:
+        return words
+    # Within one epoch nothing that was committed is taken back.
+    at_least = max(position_bytes, words[-1].position_bytes if words else 0)
+    return (*words[1 - WORDS_KEPT :], Word(at_least, now_ms))
 
-    What the primary wrote after that report is no lag: else a busy service whose backup has
-    everything would look further behind than one whose backup stands still.
+
+def position_before(service: ServiceState, now_ms: int) -> int:
+    """How far the primary was at the least when the backup looked at what it now reports; -1 when
+    nothing that old was heard.
+
+    What was heard later is left out, for the backup may have had it, too: else a busy service
+    whose backup has everything would look further behind than one whose backup stands still.
+    """
+    looked_ms = now_ms - REPORTED_WITHIN_MS
+    known = (w.position_bytes for w in reversed(service.heard_positions) if w.at_ms <= looked_ms)
+    return next(known, -1)
+
+
+def lag_bytes(service: ServiceState) -> int | None:
+    """How far the backup was behind the primary, at the least, when it last reported.
+
+    No rate is taken from it: that of a burst would hide what the backup misses.
     """
     backup = service.reports.get(service.record.backup)
-    words = [w for w in (_own_word(service), _reported_word(service)) if w]
-    if backup is None or not words:
+    if backup is None or backup.primary_bytes < 0:
         return None
-    position, rate, heard_ms = max(words)
-    since_ms = max(0, heard_ms - backup.at_ms)
-    return max(0, position - rate * since_ms // 1000 - backup.report.position_bytes)
+    return max(0, backup.primary_bytes - backup.report.position_bytes)
 
 
 def _own_word(service: ServiceState) -> tuple[int, int, int] | None:

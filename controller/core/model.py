@@ -41,6 +41,14 @@ class Protection(StrEnum):
     SYNC = "sync"
 
 
+class DiskFilling(StrEnum):
+    """What is done when the disk of a primary fills."""
+
+    ALARM = "alarm"
+    SWITCHOVER = "switchover"
+    """Move the service in order, before the primary stops."""
+
+
 class ReplicaSpec(Struct, frozen=True):
     """One declared copy."""
 
@@ -65,6 +73,7 @@ class ServiceSpec(Struct, frozen=True):
     system_identifier: str = ""
     report_interval_ms: int = 500
     tier: str = "rendah"
+    disk_filling: DiskFilling = DiskFilling.ALARM
 
     def replica(self, agent: str) -> ReplicaSpec | None:
         """The copy that stands on this agent."""
@@ -187,6 +196,16 @@ class Seen(Struct, frozen=True):
 
     report: ReplicaReport
     at_ms: int
+    primary_bytes: int = -1
+    """Of the backup: how far the primary was at the least at the moment that this tells of; -1
+    when that is not known."""
+
+
+class Word(Struct, frozen=True):
+    """A position of the primary, and when it was heard."""
+
+    position_bytes: int
+    at_ms: int
 
 
 class ServiceState(Struct, frozen=True):
@@ -224,6 +243,8 @@ class ServiceState(Struct, frozen=True):
     """Start nonces that an Order may echo: the store was read after their Report."""
     maintenance_ms: int = 0
     """When this life took up the record's maintenance, or last wrote down its time."""
+    drain_given_up_ms: int = -1
+    """When this life last saw a drain being given up; -1 if it never did."""
     hold_ms: int = 0
     """When this life took up the record's hold, or last wrote down its time."""
     approved_ms: int = -1
@@ -232,6 +253,8 @@ class ServiceState(Struct, frozen=True):
     """Some positions of the primary that the backup has not reached yet, the oldest first."""
     caught_up_ms: int = -1
     """The backup has all that was committed before this; -1 when not known."""
+    heard_positions: tuple[Word, ...] = ()
+    """The last positions of the primary in this epoch that anybody told, the oldest first."""
 
 
 class State(Struct, frozen=True):

@@ -13,10 +13,11 @@ writes without a lease, have no row to COUNTDOWN. The only way from them to PROT
 primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
 and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
 
+A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
+begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
-
 A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
@@ -30,6 +31,7 @@ from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
 from controller.core import veto_conditions as v
 from controller.core.conditions import held_for, not_held_for
+from controller.core.disk_rows import DISK_ROWS
 from controller.core.effects import (
     adopt,
     approve,
@@ -131,6 +133,7 @@ TABLE: tuple[Row, ...] = (
         "nobody could take over",
         release,
     ),
+    *DISK_ROWS,
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
         "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands, v.backup_willing),

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from controller.core import leases
+from controller.core import leases, loss
 from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
 from controller.core.detector import watched
@@ -150,10 +150,16 @@ def _take_report(
     promise_end_ms = service.backup_promise_end_ms
     if agent == known.backup and report.promise_left_ms:
         promise_end_ms = max(promise_end_ms, now_ms + report.promise_left_ms)
+    heard, primary_bytes = service.heard_positions, -1
+    if agent == known.primary and report.writable and report.epoch == known.epoch:
+        heard = loss.hear_position(service, report.position_bytes, now_ms)
+    if agent == known.backup:
+        primary_bytes = loss.position_before(service, now_ms)
     return replace(
         service,
         backup_promise_end_ms=promise_end_ms,
-        reports={**service.reports, agent: Seen(report, now_ms)},
+        reports={**service.reports, agent: Seen(report, now_ms, primary_bytes)},
+        heard_positions=heard,
         heard_revision=max(service.heard_revision, _known_revision(known, agent, report)),
     )
 
@@ -272,6 +278,8 @@ def _enter(view: View, new: Record) -> ServiceState:
     service, old = view.service, view.record
     if new.phase is not old.phase:
         service = replace(service, entered_ms=view.now_ms)
+    if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED:
+        service = replace(service, drain_given_up_ms=view.now_ms)
     if new.approval != old.approval:
         service = replace(service, approved_ms=view.now_ms if new.approval else -1)
     if new.maintenance != old.maintenance:
@@ -291,6 +299,7 @@ def _enter(view: View, new: Record) -> ServiceState:
             following_since_ms=-1,
             marks=(),
             caught_up_ms=-1,
+            heard_positions=(),
         )
     return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.core import loss
+from controller.core.disks import is_full
 from controller.core.events import Requested
 from controller.core.model import (
     LastWord,
@@ -138,6 +139,15 @@ class View:
         return wanted and self.primary_now is not None
 
     @property
+    def unfit(self) -> str:
+        """What keeps the backup from being trusted with the service; empty if nothing does."""
+        backup = self.backup
+        if backup is None:
+            return "it is not heard"
+        low = f"its disk is low: {backup.disk_low}" if backup.disk_low else ""
+        return "; ".join(filter(None, (backup.unfit, low)))
+
+    @property
     def lag_bytes(self) -> int | None:
         return loss.lag_bytes(self.service)
 
@@ -154,7 +164,7 @@ class View:
         """Whether a backup streams, and near enough to be trusted with the service."""
         if report is None or report.role is not Role.STANDBY or not report.streaming:
             return False
-        if report.cannot_promise:
+        if cannot_take_over(report):
             return False
         lag = self.lag_bytes
         near = max(FOLLOW_CLOSELY_BYTES, self.spec.loss_bound_bytes // 2)
@@ -168,3 +178,12 @@ class View:
 
     def _counting(self, report: ReplicaReport | None) -> ReplicaReport | None:
         return report if report and report.revision == self.record.revision else None
+
+
+def cannot_take_over(report: ReplicaReport) -> str:
+    """Why a copy, however closely it follows, could not be a primary; empty when it could."""
+    if report.cannot_promise:
+        return "it cannot write what it promises: free or mend its state directory"
+    if report.fence_missing:
+        return f"a layer of its fence is required and missing ({report.fence_missing})"
+    return f"its disk is full: free space there ({report.disk_low})" if is_full(report) else ""

@@ -1,9 +1,11 @@
-"""I11: after the last fault healed, every service is PROTECTED as declared, with one writer."""
+"""I11: after the last fault healed, every service is PROTECTED as declared, with one writer and a
+backup that streams and is near."""
 
 from __future__ import annotations
 
 from controller.core.model import Phase, Record, ServiceSpec
 from protocol.messages import Role
+from simulator.checkers.distance import lag_bytes, near_bytes
 from simulator.parts.service import Service
 from simulator.watch import Broken
 
@@ -20,7 +22,8 @@ def unwell(service: Service, record: Record, declared: ServiceSpec) -> str:
         return f"{service.name} is {record.protection.value} under {record.terms}, not as declared"
     if record.phase is Phase.PROTECTED and writers == [record.primary]:
         backup = service.engines[record.backup]
-        if backup.role is Role.STANDBY:
+        far = lag_bytes(service, record) > near_bytes(declared)
+        if backup.role is Role.STANDBY and backup.streams and not far:
             return ""
     return f"{service.name} is {record.phase.value} ({record.because}); {', '.join(roles)}"
 

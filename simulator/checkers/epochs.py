@@ -17,10 +17,12 @@ class OneReign(Watch):
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         owner = self._owners.setdefault((new.service, new.epoch), new.primary)
         if owner != new.primary:
-            raise Broken("I2", f"{new.service}: epoch {new.epoch} is {owner}'s and {new.primary}'s")
+            text = f"{new.service}: epoch {new.epoch} is {owner}'s and {new.primary}'s"
+            raise Broken("I2", text, new.service)
         last = self._last.get(new.service, (0, 0))
         if new.epoch < last[0] or new.revision <= last[1]:
-            raise Broken("I2", f"{new.service}: epoch and revision fell from {last}")
+            text = f"{new.service}: epoch and revision fell from {last}"
+            raise Broken("I2", text, new.service)
         self._last[new.service] = (new.epoch, new.revision)
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
@@ -30,4 +32,5 @@ class OneReign(Watch):
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         owner = self._reigns.setdefault((service, epoch), agent)
         if owner != agent:
-            raise Broken("I2", f"{service}: {owner} and {agent} both reigned in epoch {epoch}")
+            text = f"{service}: {owner} and {agent} both reigned in epoch {epoch}"
+            raise Broken("I2", text, service)

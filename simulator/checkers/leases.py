@@ -58,6 +58,7 @@ class LiveLease(Watch):
                     f"{service}: {agent} is writable in {record.phase.value} (revision "
                     f"{record.revision}, primary {record.primary}), and the last promise to it in "
                     f"epoch {epoch} ran out at {end_ms / 1000:.3f} s",
+                    service,
                 )
 
 

@@ -48,15 +48,18 @@ class LossBounded(Watch):
         if not lost_bytes or service not in self._accepted_bytes:
             return
         if (service, epoch) in self._whole:
-            raise Broken("I4", f"{service}: lost {lost_bytes} bytes, though it had the whole log")
+            text = f"{service}: lost {lost_bytes} bytes, though it had the whole log"
+            raise Broken("I4", text, service)
         accepted = self._accepted_bytes[service]
         if lost_bytes > accepted + self._blurs_bytes[service]:
-            raise Broken("I4", f"{service}: lost {lost_bytes} bytes, {accepted} were accepted")
+            text = f"{service}: lost {lost_bytes} bytes, {accepted} were accepted"
+            raise Broken("I4", text, service)
         lost_ms = lost_bytes * 1000 // self._rates_bytes_s[service]
         accepted_ms = self._times_ms.get(service, -1)
         beyond = lost_bytes > self._bounds_bytes[service] + self._blurs_bytes[service]
         if beyond and 0 <= accepted_ms < lost_ms - BLUR_MS:
-            raise Broken("I4", f"{service}: lost {lost_ms} ms of commits, accepted {accepted_ms}")
+            text = f"{service}: lost {lost_ms} ms of commits, accepted {accepted_ms}"
+            raise Broken("I4", text, service)
 
 
 def _approved_bytes(record: Record) -> int:

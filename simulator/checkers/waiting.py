@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from controller.core.events import Kind
 from controller.core.explain import explain
-from controller.core.model import Phase, State
+from controller.core.model import Phase, Record, State
 from simulator.strike import Strike
 from simulator.watch import Broken, Watch
 
 MOVING = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING, Phase.ROUTING, Phase.ARMING)
+WISHES = frozenset({*(kind.value for kind in Kind), *(f"try-{kind.value}" for kind in Kind)})
+"""No trouble: what an operator asks for has no end of its own."""
 MOST_MS = 75_000
 """So long no phase of an operation lasts where nothing has been wrong for as long."""
+
+
+DRAIN_MS = 7_000
+"""A stop in order may be this slow, and then some, before its primary gives it up."""
 
 
 class NobodyWaitsSilently(Watch):
@@ -21,6 +28,8 @@ class NobodyWaitsSilently(Watch):
         """By service, its revision and when it was first seen."""
 
     def struck(self, now_ms: int, strike: Strike) -> None:
+        if strike.verb in WISHES:
+            return
         self._trouble_until_ms = max(self._trouble_until_ms, strike.until_ms)
 
     def healed(self, now_ms: int) -> None:
@@ -39,9 +48,16 @@ class NobodyWaitsSilently(Watch):
                 if not (told.because and told.advice and told.ways):
                     raise Broken("I8", f"{record.service} waits in {record.phase.value} silently")
             quiet_ms = now_ms - max(since_ms, self._trouble_until_ms)
-            if record.phase in MOVING and quiet_ms > MOST_MS:
+            if record.phase in MOVING and quiet_ms > _most_ms(record):
                 raise Broken(
                     "I8",
                     f"{record.service} is in {record.phase.value} since {since_ms / 1000:.1f} s, "
                     f"though nothing was wrong for {quiet_ms / 1000:.0f} s: {record.because}",
                 )
+
+
+def _most_ms(record: Record) -> int:
+    """A drain that goes on no more is given up by its primary, before the controller must."""
+    if record.phase is Phase.DRAINING:
+        return max(DRAIN_MS, record.terms.drain_budget_ms * 3 // 2)
+    return MOST_MS

@@ -15,7 +15,7 @@ class OneWriter(Watch):
         writers = self._writers.setdefault(service, [])
         writers.append(agent)
         if len(writers) > 1:
-            raise Broken("I1", f"{service} is writable at {' and '.join(writers)} at once")
+            raise Broken("I1", f"{service} is writable at {' and '.join(writers)} at once", service)
 
     def writes_no_more(self, now_ms: int, service: str, agent: str) -> None:
         self._writers[service].remove(agent)

@@ -28,6 +28,13 @@ def hang_engine(world: World, strike: Strike) -> None:
     world.service(name).engines[site].hung_until_ms = strike.until_ms
 
 
+def stick_engine(world: World, strike: Strike) -> None:
+    """Its disk does not answer, and its processes hang in the kernel: no kill ends them."""
+    site, name = strike.on
+    engine = world.service(name).engines[site]
+    engine.hung_until_ms = engine.unkillable_until_ms = strike.until_ms
+
+
 def fail_commits(world: World, strike: Strike) -> None:
     """Commits fail for a reason of this copy alone, such as a full disk."""
     site, name = strike.on
@@ -72,6 +79,7 @@ VERBS = (
     Verb("unfit", make_unfit, (Takes.SITE, Takes.SERVICE)),
     Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
+    Verb("stick-engine", stick_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("slow-recovery", slow_recovery, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-promotion", hang_promotion, (Takes.SITE, Takes.SERVICE)),
     Verb("fail-rewinds", fail_rewinds, (Takes.SITE, Takes.SERVICE)),
@@ -108,6 +116,7 @@ def draw_fail_commits_everywhere(fate: Fate) -> list[Strike]:
 DRAWS: dict[str, Draw] = {
     "engine_crash": draw_crash_engine,
     "engine_hang": draw_hang_engine,
+    "engine_stuck": _draw_copy("stick-engine"),
     "engine_local": draw_fail_commits,
     "recovery_slow": _draw_copy("slow-recovery"),
     "promotion_hang": _draw_copy("hang-promotion"),

@@ -11,6 +11,7 @@ from protocol.messages import Role
 from simulator.kernel import Kernel
 from simulator.parts.history import History
 from simulator.parts.network import Network
+from simulator.parts.room import Room
 
 PROBE_BYTES = 100
 STREAM_QUIET_MS = 1000
@@ -67,7 +68,13 @@ class Engine:
         self.confirmed_ms = -STREAM_QUIET_MS
         self.frozen = False
         """Its host stands still."""
+        self.room = Room(kernel)
         self.hung_until_ms = 0
+        self.unkillable_until_ms = 0
+        """Its processes hang in the kernel: a kill ends them only then. Struck by one, they take no
+        further step by themselves."""
+        self.doomed = False
+        """Struck by a kill that has not ended it yet."""
         self.stuck_until_ms: dict[JobKind, int] = {}
         """Jobs of that kind end no sooner."""
         self.rewind_fails_until_ms = 0
@@ -83,20 +90,36 @@ class Engine:
     @property
     def may_commit(self) -> bool:
         """A hung one may have done so when it is well again; a frozen one cannot before a thaw."""
-        return self.writable and not self.frozen
+        return self.writable and not self.frozen and not self.doomed
+
+    @property
+    def unkillable(self) -> bool:
+        return self._kernel.now_ms < self.unkillable_until_ms
+
+    def doom(self) -> None:
+        """A kill is pending: nothing is committed any more, though its processes are there."""
+        was, self.doomed = self.may_commit, True
+        self._tell_change(was)
 
     @property
     def well(self) -> bool:
-        if self.frozen:
+        if self.frozen or self.doomed or self.room.full:
             return False
         now_ms = self._kernel.now_ms
         ill_ms = max(self.hung_until_ms, self.local_illness_until_ms, self.shared_illness_until_ms)
         return now_ms >= ill_ms
 
+    @property
+    def streams(self) -> bool:
+        """It is a standby, and log came a moment ago."""
+        fresh = self._kernel.now_ms - self.streamed_ms < STREAM_QUIET_MS
+        return self.role is Role.STANDBY and fresh
+
     def heal(self) -> None:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
-        self.rewind_fails_until_ms = self.unfit_until_ms = 0
+        self.rewind_fails_until_ms = self.unfit_until_ms = self.unkillable_until_ms = 0
+        self.room.heal()
         self.stuck_until_ms.clear()
 
     @property
@@ -141,7 +164,7 @@ class Engine:
             timeline=self.timeline,
             position_bytes=self._checkpoint if down else self.position,
             replayed_bytes=self.position,
-            streaming=self.role is Role.STANDBY and now_ms - self.streamed_ms < STREAM_QUIET_MS,
+            streaming=self.streams,
             upstream=self.upstream if self.role is Role.STANDBY else "",
             sync_active=primary and bool(self.sync_with) and fresh,
             recovery_bytes=self._recovery_bytes if down else 0,
@@ -160,7 +183,7 @@ class Engine:
         elif now_ms < self.shared_illness_until_ms:
             shared = Probe(ProbeKind.SHARED, 0, "read-only setting")
             kernel.after(kernel.between(1, 20), lambda: done(shared))
-        elif now_ms < self.local_illness_until_ms:
+        elif now_ms < self.local_illness_until_ms or self.room.full:
             local = Probe(ProbeKind.LOCAL, 0, "no space left on device")
             kernel.after(kernel.between(1, 20), lambda: done(local))
         else:
@@ -230,6 +253,7 @@ class Engine:
         self.run += 1
         self.streamed_ms = -STREAM_QUIET_MS
         self._become(Role.DOWN)
+        self.doomed = False
 
     def set_sync(self, sync_with: str) -> None:
         """Commits wait for that backup; when they wait no more, all that waited are done."""
@@ -255,7 +279,7 @@ class Engine:
 
     def receive(self, run: int, source: Engine, source_run: int, target: int) -> None:
         """Log of the upstream arrived, up to a position."""
-        if run != self.run or self.role is not Role.STANDBY or self.frozen:
+        if run != self.run or self.role is not Role.STANDBY or self.frozen or self.room.full:
             return
         self.streamed_ms = self._kernel.now_ms
         self.timeline, self.position = source.timeline, max(self.position, target)

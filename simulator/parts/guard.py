@@ -10,6 +10,9 @@ from simulator.kernel import Kernel
 from simulator.parts.clock import Clock
 from simulator.parts.engine import Engine
 
+STUCK_LOOK_MS = 50
+"""How often it looks whether what it cannot kill is gone."""
+
 Exited = Callable[[str], None]
 Fenced = Callable[[str], None]
 
@@ -128,8 +131,15 @@ class Guard:
         return most_ms if self._kernel.chance(0.5) else self._kernel.between(0, most_ms)
 
     def _killed(self, thawing: bool = False) -> None:
-        if self.alive and self._dying and (thawing or not self.engine.frozen):
-            self._bury(self._dying, clean=False)
+        if not self.alive or not self._dying or (self.engine.frozen and not thawing):
+            return
+        if self.engine.unkillable:
+            if not self.engine.doomed:
+                self._kernel.tell(self.engine.site, "the guard cannot end an engine, and goes on")
+            self.engine.doom()
+            self._kernel.after(STUCK_LOOK_MS, self._killed)
+            return
+        self._bury(self._dying, clean=False)
 
     def _bury(self, reason: str, clean: bool) -> None:
         self.engine.stop(clean)

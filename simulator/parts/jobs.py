@@ -18,6 +18,11 @@ Done = Callable[[str, int], None]
 Refusal = Callable[[str, int], str]
 """Why the partner's agent does not give its log under a revision; empty when it does."""
 
+WRITES = (
+    JobKind.CREATE, JobKind.SEED, JobKind.REJOIN, JobKind.START_PRIMARY, JobKind.PROMOTE
+)  # fmt: skip
+"""Each needs room on the disk of the data."""
+NO_ROOM = "no space left on device"
 FLUSH_MS = 40
 STUCK_MS = 500
 """How often a job that is stuck looks whether it can go on."""
@@ -70,9 +75,10 @@ class Jobs:
             if self._engine.stuck(kind):
                 self._kernel.after(STUCK_MS, over)
                 return
-            if fails and self._engine.role is Role.STARTING:
+            full = self._engine.room.full and kind in WRITES
+            if (fails or full) and self._engine.role is Role.STARTING:
                 guard.crash_engine()
-            error = "it failed, as such things do" if fails else do()
+            error = NO_ROOM if full else "it failed, as such things do" if fails else do()
             done(error, self._engine.position)
 
         self._kernel.after(self._engine.job_ms(kind), over)

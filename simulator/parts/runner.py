@@ -215,8 +215,9 @@ class Runner:
         return self._beside(report(self.settled, now_ms))
 
     def _beside(self, told: ReplicaReport) -> ReplicaReport:
-        unfit = self._engine.unfit
-        return replace(told, unfit=unfit) if unfit else told
+        engine = self._engine
+        room = engine.room
+        return replace(told, unfit=engine.unfit, disk_low=room.low, disk_free_bytes=room.free_bytes)
 
     def _begin_job(self, job: act.BeginJob) -> None:
         self._kernel.tell(

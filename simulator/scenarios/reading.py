@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from controller.core.model import Protection
+from controller.core.model import DiskFilling, Protection
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM
@@ -23,6 +23,8 @@ from simulator.setting import LEASES, WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike, seconds
 
 DASHES = "----"
+MOVES = "moves-when-filling"
+"""The service is to be moved when the disk of its primary fills."""
 TIERS = ("strategis", "tinggi", "rendah")
 
 
@@ -114,12 +116,14 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, *TIERS, "async", "sync", "bound", "writes")
+    known = (*LEASES, *TIERS, "async", "sync", "bound", "writes", MOVES)
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
     if word in TIERS:
         return replace(service, tier=word)
+    if word == MOVES:
+        return replace(service, disk_filling=DiskFilling.SWITCHOVER)
     if word == "bound":
         return replace(service, loss_bound_bytes=words.size_bytes())
     if word == "writes":

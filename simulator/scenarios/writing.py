@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from controller.core.model import DiskFilling
 from simulator.parts.network import HUB
-from simulator.scenarios.reading import DASHES, split
+from simulator.scenarios.reading import DASHES, MOVES, split
 from simulator.scenarios.script import Scenario
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import seconds
@@ -37,11 +38,12 @@ def _world(setting: Setting) -> list[str]:
 
 
 def _service(service: ServiceSetting) -> str:
+    moves = f", {MOVES}" if service.disk_filling is DiskFilling.SWITCHOVER else ""
     tier = f" {service.tier}," if service.tier != ServiceSetting.tier else ""
     return (
         f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
         f"{service.lease}, {service.protection.value}, bound {service.loss_bound_bytes}B, "
-        f"writes {service.write_bytes}B every {service.write_every_ms}ms"
+        f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}"
     )
 
 

@@ -72,6 +72,16 @@ def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
         ),
         ({"services.0.replication_user": "x; drop"}, "services[0].replication_user", "choices"),
         ({"version": 7}, "version", "newer Saling"),
+        ({"services.0.fences": {"nftables": False}}, "services[0].fences.nftables", "choices"),
+        ({"services.0.fences": {"nfables": "off"}}, "services[0].fences.nfables", "unknown"),
+        (
+            {
+                "services.0.fences": {"watchdog": "required"},
+                "services.1.fences": {"watchdog": "if_present"},
+            },
+            "services[1].fences.watchdog_device",
+            "watchdog of service paspor",
+        ),
     ],
 )
 def test_mistakes_in_an_agent_file_are_named(

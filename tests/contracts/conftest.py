@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,6 +22,7 @@ from agents.engines.base import EngineBusy, Progress, Upstream
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
 from agents.guard_client import GuardError, now_ms
+from lab.netns import Place
 from lab.ports import free_address
 from protocol.messages import Role
 
@@ -72,6 +74,20 @@ def directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="contract-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def network() -> Iterator[Place]:
+    """A network namespace with nothing but loopback."""
+    name = f"saling-fence-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY)
+        yield Place(name, descriptor, -1)
+        os.close(descriptor)
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
 
 
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:

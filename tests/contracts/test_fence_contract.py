@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,9 +23,10 @@ from agents.fences.base import ARMED, CLOSED, OPEN, FenceError, Layer
 from agents.fences.nftables import Nftables
 from agents.fences.process import Process
 from agents.fences.watchdog import Watchdog
-from agents.guard_client import GUARD, GuardClient, GuardRefused, LayerStatus, now_ms
+from agents.guard_client import GuardClient, GuardRefused, LayerStatus, now_ms
 from lab.netns import Place, within
 from tests.agents.guard_bench import until
+from tests.contracts.doors import guard_within, needs_door, why_no_door
 
 ADDRESS = "127.0.0.1:5433"
 LATE_AT_MOST_MS = 30
@@ -43,20 +43,6 @@ socketserver.ThreadingTCPServer(("127.0.0.1", 5433), Echo).serve_forever()
 """
 
 
-def why_no_door() -> str:
-    if os.geteuid() != 0:
-        return "rules of the kernel need root"
-    for tool in ("nft", "ip", "setpriv"):
-        if shutil.which(tool) is None:
-            return f"needs `{tool}`: install nftables, iproute2 and util-linux"
-    trial = ["unshare", "--net", "nft", "list", "tables"]
-    tried = subprocess.run(trial, capture_output=True, check=False)
-    return "" if tried.returncode == 0 else f"the kernel takes no rules: {tried.stderr.decode()}"
-
-
-needs_door = pytest.mark.skipif(bool(why_no_door()), reason=why_no_door() or "a door can be made")
-
-
 class StandIn:
     """In a watchdog's place."""
 
@@ -68,20 +54,6 @@ class StandIn:
 
     def disarm(self) -> bool:
         return True
-
-
-@pytest.fixture
-def network() -> Iterator[Place]:
-    """A network namespace with nothing but loopback."""
-    name = f"saling-fence-{os.getpid()}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY)
-        yield Place(name, descriptor, -1)
-        os.close(descriptor)
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=True)
 
 
 @pytest.fixture(params=["process", "nftables", "watchdog"])
@@ -250,11 +222,7 @@ class Guarded:
         self.client = GuardClient(root / "run", root / "data")
 
     async def guard(self, *prefix: str) -> None:
-        run = ["--run", str(self.root / "run"), "--data", str(self.root / "data")]
-        command = [*prefix, sys.executable, "-I", "-S", str(GUARD), *run]
-        place = ["ip", "netns", "exec", self.network.host]
-        process = await asyncio.create_subprocess_exec(*place, *command)
-        assert await process.wait() == 0
+        await guard_within(self.network, self.root / "run", self.root / "data", *prefix)
 
     async def fence(self, demand: str = "required") -> tuple[LayerStatus, ...]:
         return await self.client.fences(service="paspor", address=ADDRESS, nftables=demand)

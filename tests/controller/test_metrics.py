@@ -166,9 +166,10 @@ def test_an_agent_that_still_holds_another_service_is_not_announced_as_a_whole(
     assert 'saling_agent_maintenance{agent="batam-1"} 0.0' in shown
 
 
+@pytest.mark.parametrize("metric", ["backup_unfit", "fence_missing"])
 @pytest.mark.parametrize(("unfit", "value"), [("", 0.0), ("max_connections: 50 here", 1.0)])
-def test_a_backup_that_does_not_match_its_primary_is_shown(
-    status: Status, unfit: str, value: float
+def test_a_backup_that_does_not_match_its_primary_or_lacks_its_fence_is_shown(
+    status: Status, unfit: str, value: float, metric: str
 ) -> None:
     service = status.state.services["paspor"]
     backup = service.record.backup
@@ -179,7 +180,8 @@ def test_a_backup_that_does_not_match_its_primary_is_shown(
         epoch=1,
         role=Role.STANDBY,
         mode=Mode.NONE,
-        unfit=unfit,
+        unfit=unfit if metric == "backup_unfit" else "",
+        fence_missing=unfit if metric == "fence_missing" else "",
     )
     heard = structs.replace(service, reports={backup: Seen(told, status.now_ms)})
     services = {**status.state.services, "paspor": heard}
@@ -187,8 +189,8 @@ def test_a_backup_that_does_not_match_its_primary_is_shown(
     state = structs.replace(status.state, services=services)
     one.watch(lambda: replace(status, state=state), Counts)
     shown = lines(one)
-    assert f'saling_service_backup_unfit{{service="paspor"}} {value}' in shown
-    assert sum(line.startswith("saling_service_backup_unfit{") for line in shown) == 2
+    assert f'saling_service_{metric}{{service="paspor"}} {value}' in shown
+    assert sum(line.startswith(f"saling_service_{metric}{{") for line in shown) == 2
 
 
 def test_a_move_is_counted_where_it_ends_with_its_reason(metrics: Metrics) -> None:
@@ -227,3 +229,22 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(metrics: Metrics) -> None
         timeout=60,
     )
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
+
+
+def test_the_disks_of_the_copies_are_shown_as_far_as_they_are_known(status: Status) -> None:
+    service = status.state.services["paspor"]
+    primary, backup = service.record.primary, service.record.backup
+    told = ReplicaReport(
+        service="paspor", service_uid=service.spec.uid, revision=1, epoch=1, role=Role.STANDBY
+    )
+    low = structs.replace(told, disk_low="/data: 1 MiB free", disk_free_bytes=2**20)
+    reports = {primary: Seen(told, status.now_ms), backup: Seen(low, status.now_ms)}
+    services = {**status.state.services, "paspor": structs.replace(service, reports=reports)}
+    one = Metrics("1.2.3")
+    state = structs.replace(status.state, services=services)
+    one.watch(lambda: replace(status, state=state), Counts)
+    shown = [line for line in lines(one) if line.startswith("saling_copy_disk")]
+    assert shown == [
+        f'saling_copy_disk_low{{agent="{backup}",service="paspor"}} 1.0',
+        f'saling_copy_disk_free_bytes{{agent="{backup}",service="paspor"}} 1.048576e+06',
+    ]

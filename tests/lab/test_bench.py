@@ -172,7 +172,7 @@ def test_a_figure_counts_what_the_client_inside_and_the_time_after_the_heal_prov
     assert (figure.two_writers_s, figure.acked_lost) == (0.6, 3)
 
 
-@pytest.mark.parametrize("name", ["cut-off", "frozen", "one-link", "deaf", "mute"])
+@pytest.mark.parametrize("name", ["cut-off", "frozen", "one-link", "deaf", "mute", "site-frozen"])
 def test_the_networks_faults_are_done_to_a_peer_too(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -181,7 +181,7 @@ def test_the_networks_faults_are_done_to_a_peer_too(
     assert systems == [("saling", "fast"), ("patroni", "default"), ("patroni", "tightest")]
 
 
-@pytest.mark.parametrize("name", ["returns-late", "returns-soon", "slot-lost"])
+@pytest.mark.parametrize("name", ["returns-late", "slot-lost", "agent-stopped", "sync-cut"])
 def test_what_needs_saling_is_not_done_to_a_peer(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

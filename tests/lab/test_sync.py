@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lab.backup_lost import backup_lost
 from lab.four_sites import Lab
 from lab.incident import Watch, act
 from lab.plan import Service
@@ -31,17 +32,15 @@ async def test_a_dead_site_costs_a_sync_service_no_acknowledged_write(whole: Lab
     assert (done.acked_lost, done.two_writers_s) == (0, 0)
 
 
-async def test_a_backup_that_is_gone_blocks_nobody_and_is_waited_for_again(whole: Lab) -> None:
-    before = await whole.api.explain("paspor")
-    backup = before["backup"].removesuffix("-1")
+async def test_a_lost_backup_is_gone_from_the_store_before_a_commit_stops_waiting_for_it(
+    whole: Lab,
+) -> None:
+    """And is eligible again only when commits wait for it: by the engine, the store, the journal
+    and what clients were told."""
     async with Watch(whole, "paspor") as watch:
-        whole.kill_site(backup)
-        await whole.wait_for_phase("paspor", "ALONE")
-        await watch.wait_for_writes()
-        whole.start_site(backup)
-        after = await whole.wait_until_whole("paspor")
-        await watch.wait_for_writes()
-    assert (after["epoch"], after["primary"]) == (before["epoch"], before["primary"])
+        done = await backup_lost(watch, away_s=0.5, clients=2)
+    print(done.notes)
+    assert done.wrong() == ""
     connection = await whole.as_superuser("paspor", await whole.primary_site("paspor"))
     try:
         state = await connection.fetchval("SELECT sync_state FROM pg_stat_replication")

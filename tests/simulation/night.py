@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import Protection
+from controller.core.model import DiskFilling, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
@@ -21,9 +21,19 @@ class Night:
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
+        write_bytes: int = 500,
+        moves: bool = False,
     ) -> None:
         service = ServiceSetting(
-            "s1", "alpha", "bravo", lease, protection, loss_bound_bytes, tier=tier
+            "s1",
+            "alpha",
+            "bravo",
+            lease,
+            protection,
+            loss_bound_bytes,
+            write_bytes=write_bytes,
+            tier=tier,
+            disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
         self._strikes = strikes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from controller.core.events import Kind, RenewCame, ReportCame, Requested
 from controller.core.model import (
+    DiskFilling,
     HeldFor,
     Phase,
     Protection,
@@ -27,6 +29,8 @@ UID = "paspor"
 NOW = 1_000_000
 TERMS = LeaseTerms(2000, 400, 300, 1000, 3000, 1000)
 SYSTEM = "7301"
+MIB = 2**20
+LOW = "/srv/data: 500.0 MiB free of 20.0 GiB, the floor is 1.0 GiB"
 
 
 def spec(**changes: Any) -> ServiceSpec:
@@ -125,8 +129,25 @@ class Given:
     def _report(self, agent: str, told: ReplicaReport | None, age_ms: int) -> Given:
         reports = {k: v for k, v in self.service.reports.items() if k != agent}
         if told:
-            reports[agent] = Seen(told, NOW - age_ms)
+            known_bytes = 5000 if agent == B else -1
+            reports[agent] = Seen(told, NOW - age_ms, known_bytes)
         return self.seen(reports=reports)
+
+
+def filling(**backup: Any) -> Given:
+    """The primary's disk fills, its backup has room, and the service is to be moved then."""
+    given = Given(Phase.PROTECTED)
+    given.seen(spec=replace(given.spec, disk_filling=DiskFilling.SWITCHOVER))
+    given.primary(primary_report(disk_low=LOW, disk_free_bytes=500 * MIB))
+    return given.backup(backup_report(**({"disk_free_bytes": 1000 * MIB} | backup)))
+
+
+DISK_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
+    ("backup_disk_full", Phase.PROTECTED): lambda: Given(Phase.PROTECTED).backup(
+        backup_report(disk_low=LOW, disk_free_bytes=MIB)
+    ),
+    ("disk_filling", Phase.PROTECTED): filling,
+}
 
 
 def said(agent: str, *reports: ReplicaReport) -> ReportCame:

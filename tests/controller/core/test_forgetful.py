@@ -1,4 +1,7 @@
-"""An agent that cannot write its promises is no backup, and cannot be moved away from."""
+"""An agent that cannot write its promises is no backup, and cannot be moved away from.
+
+Nor is one whose host lacks a layer of the fence that it requires: it could be no primary.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from controller.core.explain import explain
 from controller.core.model import Phase
 from controller.core.phases import first_row
 from controller.core.view import View
+from protocol.messages import Role
 from tests.controller.core.given import NOW, A, B, Given, backup_report, primary_report
 
 P = Phase
@@ -66,3 +70,31 @@ def test_who_waits_for_such_a_backup_is_told_what_to_mend() -> None:
         assert f"{B} cannot take over" in said
         assert FULL in said
         assert A not in said
+
+
+UNFENCED = "nftables: CAP_NET_ADMIN is missing"
+
+
+def test_a_backup_without_its_fence_is_as_good_as_none() -> None:
+    given = Given(P.ALONE)
+    given.backup(backup_report(fence_missing=UNFENCED))
+    given.service = watched(given.view()).service
+    row = first_row(given.view())
+    assert row is None or row.target is not P.ARMING
+    given = Given(P.PROTECTED).silent()
+    given.backup(backup_report(primary_heard=False, fence_missing=UNFENCED))
+    row = first_row(given.view())
+    assert row is None or row.target is not P.COUNTDOWN
+    given = Given(P.PROTECTED)
+    given.backup(backup_report(fence_missing=UNFENCED))
+    said = explain(given.service, NOW).advice
+    assert f"{B} cannot take over" in said
+    assert UNFENCED in said
+
+
+def test_nobody_is_promoted_who_lacks_a_required_fence() -> None:
+    given = Given(P.DRAINING)
+    given.primary(primary_report(released=True, role=Role.DOWN))
+    given.backup(backup_report(primary_heard=False, fence_missing=UNFENCED))
+    row = first_row(given.view())
+    assert row is None or row.target is not P.PROMOTING

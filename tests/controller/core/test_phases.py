@@ -25,7 +25,15 @@ from controller.core.phases import ROWS_FROM, TABLE, first_row
 from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
-from tests.controller.core.given import NOW, TERMS, B, Given, backup_report, primary_report
+from tests.controller.core.given import (
+    DISK_SITUATIONS,
+    NOW,
+    TERMS,
+    B,
+    Given,
+    backup_report,
+    primary_report,
+)
 from tests.controller.core.holding import HOLD_SITUATIONS, VETO_SITUATIONS
 
 P = Phase
@@ -82,6 +90,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         Given(P.PROTECTED, paused="by siti").silent().asked(Kind.FAILOVER)
     ),
     ("backup_lost", P.PROTECTED): lambda: Given(P.PROTECTED).backup(backup_report(), 9000),
+    **DISK_SITUATIONS,
     ("drained", P.DRAINING): lambda: Given(P.DRAINING).primary(
         primary_report(role=Role.DOWN, released=True, writable=False)
     ),
@@ -326,37 +335,6 @@ def test_what_the_primary_may_have_added_since_its_last_word_counts() -> None:
 def test_the_diagram_in_the_docs_is_fresh() -> None:
     stored = Path(__file__).parents[3] / "docs" / "phases.md"
     assert stored.read_text() == diagram.markdown(), "run `make docs`"
-
-
-def test_an_unfit_backup_is_not_armed() -> None:
-    given = Given(P.ALONE).primary(primary_report(mode=Mode.ALONE))
-    row = first_row(given.view())
-    assert row is not None and row.name == "backup_ready"
-    assert first_row(given.backup(backup_report(unfit="max_connections")).view()) is None
-
-
-def test_a_backup_that_turns_out_unfit_ends_the_arming_even_after_the_acknowledgement() -> None:
-    told = backup_report(unfit="max_connections: 30 here, 100 at the upstream")
-    row = first_row(Given(P.ARMING).primary(primary_report(mode=Mode.LEASED)).backup(told).view())
-    assert row is not None
-    assert (row.name, row.target) == ("backup_unfit_in_arming", P.ALONE)
-
-
-def test_a_backup_that_becomes_unfit_keeps_its_service_protected_but_is_moved_to_by_nobody() -> (
-    None
-):
-    given = Given(P.PROTECTED).backup(backup_report(unfit="max_connections"))
-    assert first_row(given.view()) is None
-    assert first_row(given.asked(Kind.SWITCHOVER).view()) is None
-
-
-def test_when_the_primary_dies_an_unfit_backup_is_better_than_none() -> None:
-    told = backup_report(primary_heard=False, streaming=False, unfit="max_connections")
-    row = first_row(Given(P.PROTECTED).silent().backup(told).view())
-    assert row is not None and row.target is P.COUNTDOWN
-    told = backup_report(stopped=True, promise_left_ms=0, primary_heard=False, unfit="x")
-    row = first_row(Given(P.COUNTDOWN).stopped().backup(told).view())
-    assert row is not None and row.target is P.PROMOTING
 
 
 LOST = LastWord(10**9, 0, 0)

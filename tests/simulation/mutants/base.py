@@ -15,6 +15,7 @@ from agents.core import step as agent_step
 from controller.core import (
     approval_conditions,
     conditions,
+    disk_conditions,
     explain,
     hold_conditions,
     phases,
@@ -100,7 +101,9 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     """Ask something else where this condition is asked, in the table and beyond."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    for module in (conditions, approval_conditions, hold_conditions, veto_conditions):
+    for module in (
+        conditions, approval_conditions, disk_conditions, hold_conditions, veto_conditions,
+    ):  # fmt: skip
         if hasattr(module, condition.name):
             patch.setattr(module, condition.name, mutant)
 

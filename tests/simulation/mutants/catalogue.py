@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.mutants import (
+    disks,
     fences,
     history,
     holds,
@@ -19,7 +20,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, promotion, membership, restarts, losses, switchovers, records, operators,
-    history, holds,
+    history, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

@@ -13,7 +13,9 @@ from protocol.messages import Assignment, Goal, Role
 from simulator.parts.engine import Engine
 from simulator.parts.guard import Guard
 from simulator.parts.host import Host
+from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch
+from tests.simulation.night import Night
 
 
 def no_fence_budget(patch: Patch) -> None:
@@ -96,11 +98,19 @@ def guard_lets_a_dead_primary_start(patch: Patch) -> None:
     patch.setattr(agent_step, "_end_usurper", lambda _replica: [])
 
 
+def processes_of_a_stuck_engine_are_spared(patch: Patch) -> None:
+    """While one process hangs in the kernel the kill waits for it, and the others write on."""
+    patch.setattr(Engine, "doom", lambda _engine: None)
+
+
+HANGS_IN_THE_KERNEL = Night(Strike(9_000, "stick-engine", ("alpha", "s1"), 10_000))
+
 MUTANTS = (
     Mutant(no_fence_budget, "4", WRITERS),
     Mutant(guard_keeps_no_deadline, "4", WRITERS),
     Mutant(fence_ends_a_process_group_only, "4", WRITERS),
     Mutant(fence_is_told_before_it_is_over, "4, 6", WRITERS),
+    Mutant(processes_of_a_stuck_engine_are_spared, "4", WRITERS, night=HANGS_IN_THE_KERNEL),
     Mutant(engine_starts_writable, "5", WRITERS),
     Mutant(guard_lets_a_dead_primary_start, "5", WRITERS, "crashes"),
 )

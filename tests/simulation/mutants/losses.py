@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from agents.core import engine, holder, rest_of_log
 from agents.core.model import Replica
-from controller.core import assignments, conditions, loss
+from controller.core import assignments, conditions, loss, view
 from controller.core.model import LastWord
 from protocol.messages import Assignment, Goal
 from simulator.parts.engine import Engine
@@ -32,6 +32,11 @@ def last_position_is_final(patch: Patch) -> None:
         return replace(known, exposed_ms=0) if known else None
 
     patch.setattr(loss, "last_word", frozen)
+
+
+def lag_is_not_asked_for(patch: Patch) -> None:
+    """A backup that streams is trusted, however far behind it is."""
+    patch.setattr(view, "FOLLOW_CLOSELY_BYTES", 2**62)
 
 
 def unknown_loss_is_none(patch: Patch) -> None:
@@ -112,6 +117,14 @@ SILENT_WRITER = Night(
 )
 """A primary writes on under its lease while nobody hears of it."""
 
+FAR_BEHIND = Night(
+    Strike(9_000, "crash-host", ("bravo",), 1_000),
+    Strike(10_500, "slow-log", ("alpha", "bravo", "20000"), 40_000),
+    loss_bound_bytes=2_000_000,
+    write_bytes=50_000,
+)
+"""A backup comes back, and streams what is 20 s old."""
+
 UNKNOWN_LOSS = Night(
     Strike(8_000, "cut", ("alpha", "bravo"), 20_000),
     Strike(13_000, "isolate", ("alpha",), 20_000),
@@ -134,6 +147,7 @@ MUTANTS = (
     Mutant(new_protection_is_ignored, "12", ("I11",), "configuration"),
     Mutant(any_loss_is_bearable, "11", ("approval", "I4"), night=LOSS),
     Mutant(last_position_is_final, "11", ("I4",), seconds=25, night=SILENT_WRITER),
+    Mutant(lag_is_not_asked_for, "11", ("distance",), seconds=50, night=FAR_BEHIND),
     Mutant(unknown_loss_is_none, "11", ("I4",), night=UNKNOWN_LOSS),
     Mutant(log_is_taken_before_the_fence, "11", ("I4",), "corner"),
     Mutant(sync_is_not_waited_for, "12", ("I3",)),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_row
+from typing import Any
+
 from msgspec.structs import replace
 
 from agents.core import events as ev
 from agents.core.actions import Action, Persist
 from agents.core.model import Durable, Replica
-from controller.core import conditions
+from controller.core import conditions, effects
+from controller.core import step as controller_step
+from controller.core.model import Record
+from controller.core.view import View
+from protocol.messages import ReplicaReport
 from simulator.parts.host import Host
 from simulator.parts.runner import Runner
 from simulator.strike import Strike
-from tests.simulation.mutants.base import WRITERS, Mutant, Patch, ask_instead
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch, ask_instead, change_rows
 from tests.simulation.night import Night
 
 
@@ -47,6 +54,33 @@ def full_disk_is_not_noticed(patch: Patch) -> None:
     patch.setattr(Host, "write", lost)
 
 
+def one_revision_may_mean_two_things(patch: Patch) -> None:
+    """A right that the store never gave under this revision proves no lost record."""
+
+    def credulous(record: Record, _agent: str, report: ReplicaReport) -> int:
+        later = report.revision == record.revision and report.epoch > record.epoch
+        return report.revision + later
+
+    patch.setattr(controller_step, "_known_revision", credulous)
+
+
+def whoever_knows_the_reign_has_it(patch: Patch) -> None:
+    """When a lost record is adopted, its primary is taken to be whoever tells of it first."""
+
+    def mistaken(view: View) -> dict[str, Any]:
+        taken = effects.adopt(view)
+        known = {agent: seen.report.epoch for agent, seen in view.service.reports.items()}
+        latest = max(known, key=lambda agent: known[agent])
+        if known[latest] <= view.record.epoch:
+            return taken
+        other = next(r.agent for r in view.spec.replicas if r.agent != latest)
+        return {**taken, "primary": latest, "backup": other}
+
+    change_rows(
+        patch, lambda row: replace_row(row, effect=mistaken) if row.effect is effects.adopt else row
+    )
+
+
 def highest_revision_is_forgotten(patch: Patch) -> None:
     """A new life of an agent takes the next Order that comes, however old it is."""
     read = Host.read
@@ -71,7 +105,18 @@ OLD_ORDERS = Night(
 )
 """A new life of an agent is told nothing, but what was told to the one before."""
 
+TWO_MEANINGS = Night(
+    Strike(9_000, "switchover", ("s1",)),
+    Strike(9_070, "cut-one-way", ("alpha", "hub"), 3_000),
+    Strike(9_070, "cut-one-way", ("bravo", "hub"), 3_000),
+    Strike(9_080, "restore-store", ("400",), 60),
+    Strike(9_500, "configure-protection", ("s1", "sync"), 60),
+)
+"""A store of just before a switchover takes another change before it hears anybody."""
+
 MUTANTS = (
+    Mutant(one_revision_may_mean_two_things, "0", ("I11",), night=TWO_MEANINGS),
+    Mutant(whoever_knows_the_reign_has_it, "0", ("I2",), "restored"),
     Mutant(agent_acts_before_it_persists, "0", WRITERS, "crashes"),
     Mutant(full_disk_is_not_noticed, "0", WRITERS, "full_disks"),
     Mutant(highest_revision_is_forgotten, "0", WRITERS, seconds=20, night=OLD_ORDERS),

@@ -15,7 +15,14 @@ from protocol.messages import Assignment, Goal
 from simulator.parts.guard import Guard
 from simulator.parts.jobs import Jobs
 from simulator.strike import Strike
-from tests.simulation.mutants.base import WRITERS, Mutant, Patch, allow_any_step, ask_instead
+from tests.simulation.mutants.base import (
+    WRITERS,
+    Mutant,
+    Patch,
+    allow_any_step,
+    always,
+    ask_instead,
+)
 from tests.simulation.night import Night
 
 
@@ -34,6 +41,16 @@ def released_without_the_log(patch: Patch) -> None:
 
     patch.setattr(engine, "settle_drain", eager)
     ask_instead(patch, conditions.primary_released, _says_released)
+
+
+def silence_counts_from_before_the_drain(patch: Patch) -> None:
+    """A primary whose drain was given up is taken for silent before it could start again."""
+    always(patch, conditions.primary_had_time)
+
+
+def drain_of_another_life_is_waited_for(patch: Patch) -> None:
+    """An agent whose engine an earlier life stopped neither releases nor resumes."""
+    patch.setattr(engine, "_stands_still", lambda _replica: False)
 
 
 def released_without_a_stop(patch: Patch) -> None:
@@ -117,7 +134,23 @@ NOBODY_IS_TOLD = Night(
 )
 """A primary is drained and lets go, but neither copy hears for a while who takes over."""
 
+GIVEN_UP = Night(
+    Strike(9_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(9_020, "switchover", ("s1",)),
+)
+"""A planned move is asked for when the link has just broken."""
+
+STOPPED_BEFORE = Night(
+    Strike(9_000, "switchover", ("s1",)),
+    Strike(9_020, "cut", ("alpha", "bravo"), 1500),
+    Strike(9_900, "kill-agent", ("alpha",), 50),
+    lease="standard",
+)
+"""An agent dies in a drain, once its engine has stopped."""
+
 MUTANTS = (
+    Mutant(silence_counts_from_before_the_drain, "13", ("I3",), night=GIVEN_UP),
+    Mutant(drain_of_another_life_is_waited_for, "13", ("I8",), seconds=25, night=STOPPED_BEFORE),
     Mutant(released_without_the_log, "13", ("I3",), "operators"),
     Mutant(released_without_a_stop, "13", (*WRITERS, "I3"), "operators"),
     Mutant(resumed_after_the_release, "13", WRITERS, seconds=25, night=NOBODY_IS_TOLD),

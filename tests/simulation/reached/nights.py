@@ -225,6 +225,19 @@ DISKS_AND_RESTARTS = (
     ),
 )  # fmt: skip
 
+DATA_FILLS = (
+    Night(Strike(9_000, "fill-data", ("alpha", "s1", "9000"), 15_000), moves=True),
+    Night(
+        Strike(8_000, "fill-data", ("bravo", "s1", "12000"), 15_000),
+        Strike(9_000, "fill-data", ("alpha", "s1", "15000"), 15_000),
+        moves=True,
+    ),
+    Night(
+        Strike(8_000, "cut", ("alpha", "hub"), 9_000),
+        Strike(10_000, "fill-data", ("bravo", "s1", "100"), 6_000),
+    ),
+)
+
 
 def _held(begin_ms: int, step_ms: int, count: int, for_ms: int) -> tuple[Strike, ...]:
     """Placed and released again and again, so as to meet a phase that is soon over."""
@@ -251,4 +264,5 @@ HOLDS = (
 
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
+    *DATA_FILLS,
 )  # fmt: skip
