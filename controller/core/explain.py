@@ -305,6 +305,10 @@ DEAD_ADVICE = (
     "The agent {primary} is heard, but its engine proves no commit ({primary_doing}): mend it "
     "there. Nobody else has all that was committed, so nobody else may take over."
 )
+VETO_ADVICE = (
+    "{backup} follows, and may not take over before an operator of its host allows it: "
+    "`saling-agent release` there."
+)
 MAINTENANCE_ADVICE = (
     "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
     "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
@@ -345,6 +349,8 @@ def _advice(view: View) -> str:
     stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
     if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
         text = ON_HOLD_ADVICE
+    if record.phase in (Phase.ALONE, Phase.ARMING) and v.backup_vetoes(view):
+        text = VETO_ADVICE
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
