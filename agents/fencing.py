@@ -19,7 +19,7 @@ import structlog
 from agents.core.events import Event, FencesTold
 from agents.fences.base import MISSING, FenceError
 from agents.fences.nftables import Nftables
-from agents.guard_client import GuardBusy, GuardRefused, LayerStatus
+from agents.guard_client import GuardError, GuardRefused, LayerStatus
 from agents.metrics import Metrics
 from config.agent import Fences
 
@@ -85,7 +85,8 @@ class Fencing:
         """Tell it again when the backup, or its address, became another."""
         await self._resolve()
         if self._resolved != self._told:
-            with contextlib.suppress(GuardBusy):
+            # A guard that is gone or stands still is noticed by who looks after it.
+            with contextlib.suppress(GuardError):
                 await self.configure(guard)
 
     def heard(self, layers: tuple[LayerStatus, ...]) -> None:

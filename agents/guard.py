@@ -60,7 +60,7 @@ from agents.guard_engine import (
     boottime_ms,
     namespaces_allowed,
 )
-from agents.guard_fences import Fences, Pending, Waiting, Wish, layers_of, lease_wish
+from agents.guard_fences import BEGUN, Fences, Pending, Waiting, Wish, layers_of, lease_wish
 from agents.guard_start import CONNECTION_LIMIT, detach, stand_apart, take_run_directory
 from agents.guard_wire import Connection, Refusal, decoded
 
@@ -184,7 +184,11 @@ class Guard:
             return Wish(ARMED, self._deadline_ms, self._end_ms, self._ttl_ms)
         if self._permission == "alone":
             return Wish(OPEN, alone=True)
-        if engine is None and self._fences.wished.state == CLOSED and not self._lock.free():
+        before = self._fences.wished.state
+        if engine is None and before == ARMED:
+            # What an engine that died under it may still send is let out no more.
+            return Wish(CLOSED)
+        if engine is None and before in (BEGUN, CLOSED) and not self._lock.free():
             # Without namespaces, processes of an engine may outlive it, and its guard.
             return Wish(CLOSED)
         return Wish(OPEN)
@@ -315,7 +319,7 @@ class Guard:
     def _configure(self, request: dict[str, Any]) -> Pending:
         """A door that a dead guard left stays shut until nothing of its engine is left."""
         self._fences.configure(layers_of(request))
-        first = Wish(CLOSED) if self._engine is None and not self._told_layers else self._wish()
+        first = Wish(BEGUN) if self._engine is None and not self._told_layers else self._wish()
         self._told_layers = True
         return Pending(self._fences.wish(first), None, lambda: {"layers": self._fences.told()})
 

@@ -26,6 +26,8 @@ END_LIMIT_S = 3
 RETRY_TICKS = 50
 LEASE_LIMIT_MS = 3_600_000
 STACK_BYTES = 512 * 1024
+BEGUN = "begun"
+"""No layer stands so: it is wished when a guard is told its layers for the first time."""
 REQUIRED, IF_PRESENT, OFF = "required", "if_present", "off"
 
 
@@ -278,7 +280,9 @@ def lease_wish(request: dict[str, Any], in_force: Wish, clocks: Clocks, now_ms: 
 
 
 def _apply(layer: Layer, wish: Wish) -> None:
-    if wish.state == CLOSED:
+    if wish.state == BEGUN:
+        layer.begin()
+    elif wish.state == CLOSED:
         layer.close()
     elif wish.state == ARMED:
         if 0 < wish.ttl_ms < layer.least_ttl_ms:

@@ -199,7 +199,8 @@ class Service(Declared):
     """Whether the service moves, in order, before the disk of its primary is full."""
     system_identifier: SystemIdentifier | None = None
     databases: tuple[DatabaseName, ...] = ()
-    replicas: Annotated[tuple[Replica, ...], Field(min_length=1, max_length=16)]
+    replicas: Annotated[tuple[Replica, ...], Field(min_length=1, max_length=2)]
+    """The rules know a primary and its backup: a third one would be ignored."""
 
     @model_validator(mode="after")
     def has_one_lease(self) -> Self:

@@ -23,6 +23,7 @@ class WayRow(msgspec.Struct, frozen=True, kw_only=True):
     lease_margin_s: float | None
     """The least of all runs."""
     acked_after_promotion: int
+    lost_after_promotion: int
 
 
 def way_rows(
@@ -38,7 +39,7 @@ def ways_table(rows: list[WayRow]) -> str:
     """In Markdown; a dash is not known."""
     heads = (
         "scenario", "system", "profile", "client's way", "acked since the fault",
-        "last ack before the lease's end", "acked after the partner's first write",
+        "last ack before the lease's end", "acked after the partner's first write", "lost of these",
     )  # fmt: skip
     return grid(heads, [_line(row) for row in rows])
 
@@ -54,6 +55,7 @@ def _way_row(key: tuple[str, str, str], way: str, seen: Sequence[WaySeen]) -> Wa
         acked=max(one.acked for one in seen),
         lease_margin_s=min(margins, default=None),
         acked_after_promotion=max(one.acked_after_promotion for one in seen),
+        lost_after_promotion=max(one.lost_after_promotion for one in seen),
     )
 
 
@@ -66,4 +68,5 @@ def _line(row: WayRow) -> tuple[str, ...]:
         str(row.acked),
         "-" if row.lease_margin_s is None else f"{row.lease_margin_s:.2f} s",
         str(row.acked_after_promotion),
+        str(row.lost_after_promotion),
     )

@@ -8,9 +8,9 @@ fast as they can. What each way of reaching the engine came to is told by `seen_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,9 @@ class WaySeen(msgspec.Struct, frozen=True):
     where no lease is told or nothing failed over."""
     acked_after_promotion: int
     """After its partner had begun the first write that it committed, mended or not."""
+    lost_after_promotion: int
+    """Of these, those that are absent in the end. In sync mode a commit whose backup had answered
+    may be told late, and is there."""
 
 
 @dataclass
@@ -96,44 +99,56 @@ def ways_seen(
     probes: Iterable[Probe],
     fault_ms: tuple[float, float],
     lease_end_ms: float | None,
+    present: Collection[int],
 ) -> tuple[WaySeen, ...]:
-    """What one site's engine acknowledged by each way. `fault_ms`: when it began and was mended."""
-    inserts, probes = list(inserts), list(probes)
+    """What one site's engine acknowledged by each way. `fault_ms`: when it began and was mended;
+    `present`: the writers' numbers at the primary in the end. A prober's commit waits for nobody,
+    so one that came after a takeover is taken for lost."""
+    inserts, probes, kept = list(inserts), list(probes), set(present)
     over_socket = [i for i in inserts if i.address.startswith("/")]
     over_tcp = [i for i in inserts if not i.address.startswith("/")]
     promoted_ms = _promoted_ms(site, inserts, probes, fault_ms[0])
     return tuple(
-        _way_seen(way, ends, fault_ms, promoted_ms, lease_end_ms)
-        for way, ends in (
-            (TCP, _acks_of(site, over_tcp, probes)),
-            (SOCKET, _acks_of(site, over_socket, ())),
+        _way_seen(way, acks, fault_ms, promoted_ms, lease_end_ms)
+        for way, acks in (
+            (TCP, _acks_of(site, over_tcp, probes, kept)),
+            (SOCKET, _acks_of(site, over_socket, (), kept)),
         )
     )
 
 
+class _Ack(NamedTuple):
+    end_ms: float
+    kept: bool
+
+
 def _way_seen(
     way: str,
-    ends: list[float],
+    acks: list[_Ack],
     fault_ms: tuple[float, float],
     promoted_ms: float | None,
     lease_end_ms: float | None,
 ) -> WaySeen:
     caused_ms, mended_ms = fault_ms
-    before = [end for end in ends if end < mended_ms]
+    before = [ack.end_ms for ack in acks if ack.end_ms < mended_ms]
     margin_ms = lease_end_ms - max(before) if lease_end_ms is not None and before else None
+    after = [ack for ack in acks if promoted_ms is not None and ack.end_ms > promoted_ms]
     return WaySeen(
         way=way,
-        acked=sum(end > caused_ms for end in ends),
+        acked=sum(ack.end_ms > caused_ms for ack in acks),
         lease_margin_s=None if margin_ms is None else seconds(margin_ms),
-        acked_after_promotion=sum(promoted_ms is not None and end > promoted_ms for end in ends),
+        acked_after_promotion=len(after),
+        lost_after_promotion=sum(not ack.kept for ack in after),
     )
 
 
-def _acks_of(site: str, inserts: Iterable[Insert], probes: Iterable[Probe]) -> list[float]:
-    """When clients of one site's engine were told that it had committed."""
-    told = [i.end_ms for i in inserts if acked(i) and i.site == site]
+def _acks_of(
+    site: str, inserts: Iterable[Insert], probes: Iterable[Probe], present: set[int]
+) -> list[_Ack]:
+    """When clients of one site's engine were told that it had committed, and what became of it."""
+    told = [_Ack(i.end_ms, i.n in present) for i in inserts if acked(i) and i.site == site]
     seen = (p for p in probes if p.answer is Answer.COMMITTED and p.site == site)
-    return [*told, *(p.end_ms for p in seen)]
+    return [*told, *(_Ack(p.end_ms, kept=False) for p in seen)]
 
 
 def _promoted_ms(

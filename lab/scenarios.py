@@ -219,6 +219,7 @@ SCENARIOS: dict[str, Scenario] = {
         _root(_unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL), peers=True
     ),
     "engine-first": _root(_unkind(still.engine_first), HOLD_S + 40, fences=KERNEL),
+    "engine-first-open": _root(_unkind(still.engine_first), HOLD_S + 40),
     "site-frozen-sync": _root(
         _unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL, protection="sync"
     ),

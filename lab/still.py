@@ -56,7 +56,8 @@ async def site_frozen(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Un
     async def thaw() -> None:
         lab.thaw_site(site)
 
-    fault = Fault("site frozen, its clients not", lambda: lab.freeze_site(site), thaw)
+    name = _named("site frozen, its clients not", lab, watch.service)
+    fault = Fault(name, lambda: lab.freeze_site(site), thaw)
     return await _frozen(lab, watch, hold_s, site, fault)
 
 
@@ -64,7 +65,7 @@ async def engine_first(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
     """Likewise, but its engine goes on a second before its guard and its agent do."""
     site = await lab.primary_site(watch.service)
     fault = Fault(
-        "site frozen, its engine thawed 1 s before its guard",
+        _named("site frozen, its engine thawed 1 s before its guard", lab, watch.service),
         lambda: lab.freeze_site(site),
         lambda: _thaw_engine_first(lab, watch.service, site),
     )
@@ -85,7 +86,7 @@ async def engine_stuck(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
     with StuckEngine(lab.plan.site_directory(site) / "data" / watch.service) as stuck:
         async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
             seen = await told(watch, witness, hold_s, fault)
-    return _kernel_kept(seen, {TCP, SOCKET})
+    return _kept_out(seen, {TCP, SOCKET})
 
 
 async def _frozen(
@@ -99,8 +100,24 @@ async def _frozen(
     if not isinstance(lab, Lab):
         # A peer promises nothing of it.
         return seen
-    sync = lab.plan.service(watch.service).protection == "sync"
-    return _kernel_kept(seen, {TCP, SOCKET} if sync else {TCP})
+    # Without the kernel's door nobody promises what an engine does that wakes before its guard.
+    ways = {TCP} if _has_door(lab, watch.service) else set()
+    return _kept_out(seen, ways, _is_sync(lab, watch.service))
+
+
+def _named(text: str, lab: UnkindGround, service: str) -> str:
+    """By what a row is told from those of other services; a peer's is named as ours."""
+    prefix = "sync: " if _is_sync(lab, service) else ""
+    bare = isinstance(lab, Lab) and not _has_door(lab, service)
+    return f"{prefix}{text}{', no door of the kernel' if bare else ''}"
+
+
+def _is_sync(lab: UnkindGround, service: str) -> bool:
+    return lab.plan.service(service).protection == "sync"
+
+
+def _has_door(lab: UnkindGround, service: str) -> bool:
+    return lab.plan.service(service).fences.get("nftables") == "required"
 
 
 async def _thaw_engine_first(lab: Lab, service: str, site: str) -> None:
@@ -112,13 +129,19 @@ async def _thaw_engine_first(lab: Lab, service: str, site: str) -> None:
     lab.thaw_site(site)
 
 
-def _kernel_kept(seen: Unkind, ways: set[str]) -> Unkind:
-    """With what must not be: no takeover, or an acknowledgement after it by one of these ways."""
+def _kept_out(seen: Unkind, ways: set[str], sync: bool = False) -> Unkind:
+    """With what must not be: no takeover, an acknowledgement after it by one of these ways, or in
+    sync mode by any way one of a write that is lost."""
     found = [] if seen.failed_over else ["nothing failed over"]
     found += [
         f"{one.acked_after_promotion} writes acknowledged over {one.way} after the takeover"
         for one in seen.ways
         if one.way in ways and one.acked_after_promotion
+    ]
+    found += [
+        f"{one.lost_after_promotion} of the writes acknowledged over {one.way} are lost"
+        for one in seen.ways
+        if sync and one.lost_after_promotion
     ]
     return msgspec.structs.replace(seen, broken="; ".join(found))
 

@@ -246,7 +246,12 @@ def _ways(witness: Witness, seen: _Seen, fault: Fault, failed_over: bool) -> tup
     inserts = [*seen.outside, *seen.inside]
     lease_end_ms = witness.lease_end_ms if failed_over else None
     return ways_seen(
-        seen.site, inserts, seen.probes, (fault.caused_ms, fault.mended_ms), lease_end_ms
+        seen.site,
+        inserts,
+        seen.probes,
+        (fault.caused_ms, fault.mended_ms),
+        lease_end_ms,
+        seen.present,
     )
 
 

@@ -49,6 +49,10 @@ class Layer(Protocol):
     def after(self, other: Layer | None) -> Layer:
         """The one that goes on in place of `other`, which has the same identity."""
 
+    def begin(self) -> None:
+        """A guard begins, without an engine: what a dead one left shut stays so until `open`
+        finds that nothing of its engine is left; what nobody shut is not touched."""
+
     def arm(self, deadline_ms: int, end_ms: int) -> None:
         """Let it be writable until the deadline, at which the fence begins, and no longer.
 

@@ -39,6 +39,9 @@ class Process:
     def after(self, other: Layer | None) -> Layer:
         return self
 
+    def begin(self) -> None:
+        pass
+
     def arm(self, deadline_ms: int, end_ms: int) -> None:
         self.state = ARMED
 

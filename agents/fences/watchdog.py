@@ -95,6 +95,9 @@ class Watchdog:
         """An open device stays with the one that opened it."""
         return other or self
 
+    def begin(self) -> None:
+        pass
+
     def arm(self, deadline_ms: int, end_ms: int) -> None:
         """The host may be reset at the lease's end: its own fence comes before, at the deadline."""
         self._end_ms = end_ms
@@ -136,9 +139,8 @@ class Watchdog:
         return Health(True, f"{self._path} is there; only a lease opens it")
 
     def _begin(self, end_ms: int) -> None:
-        left_ms = end_ms - self._clock()
-        if left_ms < TIMEOUT_S * 1000:
-            text = f"{left_ms} ms of the lease are left, less than the watchdog's {TIMEOUT_S} s"
+        if end_ms - self._clock() < TIMEOUT_S * 1000:
+            text = f"less of the lease is left than the watchdog's {TIMEOUT_S} s"
             raise FenceError(text, "renew more often, or take a longer lease")
         try:
             device = self._opened(self._path)

@@ -17,9 +17,16 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    wait_fixed,
+)
 
 from controller.cli.exits import CommandFailed, Conflict, Exit, Refused, Unreachable
+from controller.cli.figures import counted
 from controller.cli.plain import plain
 
 DEFAULT_URL = "http://127.0.0.1:8700"
@@ -57,6 +64,10 @@ class Raw(NamedTuple):
 
 class BrokenConnection(Exception):
     """No whole answer came; the text says why."""
+
+
+class NoAnswer(BrokenConnection):
+    """The controller took the question, and did not answer in time."""
 
 
 class StillUnderWay(BrokenConnection):
@@ -124,7 +135,10 @@ class Client:
     def what_if(self, query: list[tuple[str, str]]) -> Any:
         """What would be decided if that were lost now."""
         path = "/what-if?" + urlencode(query)
-        return self._persist(lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S))
+        # A controller that is slow with one forecast is not given a second one to make.
+        return self._persist(
+            lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S), patient=False
+        )
 
     def ask(self, kind: str, service: str | None, body: Mapping[str, Any]) -> Any:
         """Ask for a change, of all services when none is named. It is done once."""
@@ -142,11 +156,13 @@ class Client:
             raise StillUnderWay("the controller has the request and has not ended it yet")
         return raw
 
-    def _persist(self, exchange: Callable[[], Raw]) -> Any:
+    def _persist(self, exchange: Callable[[], Raw], patient: bool = True) -> Any:
+        """Try again where the connection broke, also where no answer came in time if patient."""
+        hopeless = () if patient else (NoAnswer,)
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=wait_fixed(RETRY_S),
-            retry=retry_if_exception_type(BrokenConnection),
+            retry=retry_if_exception_type(BrokenConnection) & retry_if_not_exception_type(hopeless),
             reraise=True,
         )
         try:
@@ -154,7 +170,8 @@ class Client:
         except StillUnderWay as error:
             raise CommandFailed(f"{self.place.url}: {error}; see `saling history`") from None
         except BrokenConnection as error:
-            raise Unreachable(self._unreachable(str(error))) from None
+            attempts = retrying.statistics.get("attempt_number", 1)
+            raise Unreachable(self._unreachable(str(error), attempts)) from None
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout_s: float
@@ -171,6 +188,8 @@ class Client:
             if error.reason in PLAIN_HTTP:
                 raise CommandFailed(self._speaks_http(), Exit.USAGE) from None
             raise BrokenConnection(_reason(error, timeout_s)) from None
+        except TimeoutError as error:
+            raise NoAnswer(_reason(error, timeout_s)) from None
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             raise BrokenConnection(_reason(error, timeout_s)) from None
         finally:
@@ -225,10 +244,10 @@ class Client:
             f"does without a proxy before it; give --controller http://{host}:{place.port}"
         )
 
-    def _unreachable(self, reason: str) -> str:
+    def _unreachable(self, reason: str, attempts: int) -> str:
         return (
             f"the controller at {self.place.url} is not reachable: {reason} "
-            f"({self._attempts} attempts)\n"
+            f"({counted(attempts, 'attempt')})\n"
             "  Services go on without it, for the partner sites grant leases too; but while it is "
             "away nobody decides on a failover.\n"
             "  Look at: does saling-controller run on that host, and does `listen` under "

@@ -29,6 +29,7 @@ MENDS = {
     405: "see docs/http-api.md for what this path takes",
     413: f"send at most {intake.BODY_AT_MOST_BYTES} bytes",
 }
+FORECAST_RETRY_S = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -103,6 +104,14 @@ class _Reading:
 
     async def what_if(self, request: web.Request) -> web.Response:
         """What would be decided if this were lost now; one at a time, beside the rules' loop."""
+        if self._forecasting.locked():
+            raise Problem(
+                503,
+                "another forecast is being made, and one at a time is",
+                "controller",
+                f"ask again in {FORECAST_RETRY_S} s",
+                FORECAST_RETRY_S,
+            )
         async with self._forecasting:
             return _json(await forecast(self._desk.status, request))
 
@@ -154,7 +163,10 @@ def _authorize(token: str | None) -> Any:
 
 
 def _problem(problem: Problem) -> web.Response:
-    return _json(problem.body, status=problem.status)
+    response = _json(problem.body, status=problem.status)
+    if problem.retry_after_s:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    return response
 
 
 def _json(body: object, status: int = 200) -> web.Response:

@@ -13,11 +13,15 @@ from controller.stores.base import Claim, HistoryLine
 
 
 class Problem(Exception):
-    """A request that is not served: the HTTP status, what is wrong, where, and the mend."""
+    """A request that is not served: the HTTP status, what is wrong, where, and the mend; for a
+    while only, if it says after how many seconds to ask again."""
 
-    def __init__(self, status: int, error: str, where: str, mend: str) -> None:
+    def __init__(
+        self, status: int, error: str, where: str, mend: str, retry_after_s: int = 0
+    ) -> None:
         super().__init__(error)
         self.status = status
+        self.retry_after_s = retry_after_s
         self.body = ProblemBody(error, where, mend)
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from controller.core.lost import Lost
-from controller.core.what_if import what_if
+from controller.core.what_if import Forecast, what_if
 from controller.status import Status
 from controller.web import intake
 from controller.web.desk import Problem
 
 KEYS = frozenset({"lose", "cut", "kill_controller", "service"})
+ALL_WITHIN_S = 10.0
+"""After that no further service is begun; whoever asks waits little longer."""
 AT_MOST = 64
 """So many things may be lost at once."""
 
@@ -33,8 +36,16 @@ async def forecast(status: Status, request: web.Request) -> dict[str, Any]:
             intake.find_service(status, name, "query: service")
             for name in request.query.getall("service")
         ]
-    told = []
+    told: list[Forecast] = []
+    end_s = time.monotonic() + ALL_WITHIN_S
     for service in chosen:
+        if time.monotonic() > end_s:
+            raise Problem(
+                503,
+                f"after {ALL_WITHIN_S:g} s only {len(told)} of {len(chosen)} services are foreseen",
+                "query",
+                "name some of them with service=",
+            )
         uid = service.spec.uid
         told += await asyncio.to_thread(what_if, status.state, lost, [uid], status.now_ms)
     return {

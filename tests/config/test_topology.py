@@ -26,6 +26,10 @@ LEASE = {
     "restart_budget": "1s",
     "drain_budget": "3s",
 }
+THREE = [
+    {"site": site, "agent": agent, "priority": rank, "address": f"10.0.0.{rank}:5432"}
+    for rank, (site, agent) in enumerate((("barat", "b"), ("timur", "t"), ("timur", "u")), 1)
+]
 OWN_LISTEN = {"controller.listen": "10.0.0.5:8700"}
 
 
@@ -47,6 +51,7 @@ def test_the_small_topology_is_clean(judge: Judge, topology: Spoil) -> None:
         ({REPLICA + "agent": "utara-1"}, "services[0].replicas[1].agent", "stands in utara"),
         ({"agents.2.site": "timur"}, "services[0].replicas[1].agent", "timur has 2 agents"),
         ({REPLICA + "site": "utara"}, "services[0].replicas", "not a pair"),
+        ({"services.0.replicas": THREE}, "services[0].replicas", "at most 2"),
         ({REPLICA + "site": "barat"}, "services[0].replicas", "one site"),
         ({REPLICA + "site": "barat"}, "services[0].replicas[1].agent", "duplicate agent"),
         # pairs

@@ -71,6 +71,7 @@ def layer(request: pytest.FixtureRequest) -> Iterator[Layer]:
 
 def test_a_layer_stands_as_it_is_told_however_often(layer: Layer) -> None:
     soon_ms = now_ms() + 20_000
+    layer.begin()
     layer.open(alone=False)
     for _ in range(2):
         layer.arm(soon_ms, soon_ms + 500)
@@ -155,7 +156,10 @@ def test_an_acknowledgement_behind_a_shut_door_is_never_delivered(network: Place
 
 
 def until_open(door: Nftables) -> None:
+    until_ms = now_ms() + 20_000
+    door.open(alone=False)
     while door.state != OPEN:
+        assert now_ms() < until_ms
         door.tick()
 
 
@@ -177,6 +181,31 @@ def test_a_door_that_was_shut_on_a_writer_waits_for_its_last_connection(network:
             door.tick()
         assert door.state == ARMED
         door.remove()
+
+
+@needs_door
+def test_a_guard_that_begins_resets_nobody_on_a_port_that_no_guard_shut(network: Place) -> None:
+    """It may be that of a server that is not adopted yet."""
+    with within(network):
+        server = listening()
+        client = connection()
+        accepted = taken(server)
+        door = Nftables("paspor", ADDRESS)
+        door.begin()
+        door.open(alone=False)
+        accepted.sendall(b"row")
+        assert client.recv(3) == b"row"
+        door.close()
+        heir = Nftables("paspor", ADDRESS)
+        heir.begin()
+        assert heir.state == CLOSED
+        with pytest.raises(ConnectionRefusedError):
+            connection()
+        # A door that waits for its connections resets them when they send.
+        for opened in (client, accepted):
+            opened.close()
+        until_open(heir)
+        heir.remove()
 
 
 @needs_door

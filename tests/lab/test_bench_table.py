@@ -190,12 +190,12 @@ def test_a_backup_that_was_away_has_a_third_table_and_no_second_one() -> None:
 
 def test_what_the_old_primary_told_those_that_stayed_has_the_worst_of_its_runs_by_way() -> None:
     runs = [
-        (WaySeen(TCP, 40, 0.5, 0), WaySeen(SOCKET, 9, None, 2)),
-        (WaySeen(TCP, 30, 0.3, 1), WaySeen(SOCKET, 8, 0.6, 0)),
+        (WaySeen(TCP, 40, 0.5, 0, 0), WaySeen(SOCKET, 9, None, 2, 1)),
+        (WaySeen(TCP, 30, 0.3, 1, 0), WaySeen(SOCKET, 8, 0.6, 0, 0)),
     ]
     text = markdown(report([seen(told(ways=ways)) for ways in runs], []))
-    assert "| primary site cut off | saling | fast | TCP | 40 | 0.30 s | 1 |" in text
-    assert "| primary site cut off | saling | fast | unix socket | 9 | 0.60 s | 2 |" in text
+    assert "| primary site cut off | saling | fast | TCP | 40 | 0.30 s | 1 | 0 |" in text
+    assert "| primary site cut off | saling | fast | unix socket | 9 | 0.60 s | 2 | 1 |" in text
     assert "stayed with" not in markdown(report([seen(told())], []))
 
 

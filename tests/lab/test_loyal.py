@@ -6,7 +6,9 @@ from lab.loyal import SOCKET, TCP, WaySeen, ways_seen
 from lab.records import Answer, Insert, Outcome, Probe
 
 OLD, NEW = "jabodetabek", "batam"
-FAULT_MS, MENDED_MS, LEASE_END_MS = 1000.0, 9000.0, 2500.0
+FAULT_MS, LEASE_END_MS = (1000.0, 9000.0), 2500.0
+KEPT = [3000]
+"""Numbers at the primary in the end."""
 
 
 def insert(end_ms: float, address: str = "198.18.0.1:5432", site: str = OLD) -> Insert:
@@ -23,19 +25,20 @@ def probe(end_ms: float, site: str) -> Probe:
 
 def test_each_way_is_judged_by_itself_and_the_prober_came_over_tcp() -> None:
     inserts = [insert(900), insert(1500), over_socket(2000), insert(3001, site=NEW)]
-    tcp, socket = ways_seen(OLD, inserts, [probe(1600, OLD)], (FAULT_MS, MENDED_MS), LEASE_END_MS)
-    assert tcp == WaySeen(TCP, 2, 0.9, 0)
-    assert socket == WaySeen(SOCKET, 1, 0.5, 0)
+    tcp, socket = ways_seen(OLD, inserts, [probe(1600, OLD)], FAULT_MS, LEASE_END_MS, KEPT)
+    assert tcp == WaySeen(TCP, 2, 0.9, 0, 0)
+    assert socket == WaySeen(SOCKET, 1, 0.5, 0, 0)
 
 
 def test_what_was_told_after_the_partner_was_asked_for_its_first_write_is_counted() -> None:
     """From its question on, for it may have been writable by then."""
     inserts = [insert(2999), insert(3000.5), insert(9001), over_socket(9002)]
-    tcp, socket = ways_seen(OLD, inserts, [probe(3001, NEW)], (FAULT_MS, MENDED_MS), LEASE_END_MS)
+    tcp, socket = ways_seen(OLD, inserts, [probe(3001, NEW)], FAULT_MS, LEASE_END_MS, KEPT)
     assert (tcp.acked_after_promotion, socket.acked_after_promotion) == (2, 1)
+    assert (tcp.lost_after_promotion, socket.lost_after_promotion) == (1, 1)
     assert (tcp.lease_margin_s, socket.lease_margin_s) == (-0.5, None)
 
 
 def test_without_a_takeover_nothing_came_after_it() -> None:
-    (tcp, socket) = ways_seen(OLD, [insert(3000)], [], (FAULT_MS, MENDED_MS), None)
+    (tcp, socket) = ways_seen(OLD, [insert(3000)], [], FAULT_MS, None, KEPT)
     assert (tcp.acked_after_promotion, tcp.lease_margin_s, socket.acked) == (0, None, 0)

@@ -127,7 +127,7 @@ def test_a_driver_that_is_never_disarmed_is_petted_on_while_nothing_writes() -> 
 
 def test_what_is_too_short_or_too_slow_is_refused() -> None:
     host = Host()
-    with pytest.raises(FenceError, match="less than the watchdog's"):
+    with pytest.raises(FenceError, match="is left than the watchdog's"):
         host.dog.arm(host.now_ms + 1000, host.now_ms + W_MS - 1)
     assert host.device is None
     slow = Host(least_s=30)

@@ -41,6 +41,19 @@ def test_a_controller_that_never_answers_is_given_up(
     assert "no answer within 0.2 s" in run.err
 
 
+def test_a_slow_forecast_is_not_asked_for_a_second_time(
+    saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "REQUEST_TIMEOUT_S", 0.2)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        run = saling("what-if", "--kill-controller", "--controller", url)
+    assert run.code == 1
+    assert "no answer within 0.2 s (1 attempt)" in run.err
+
+
 @pytest.mark.parametrize(
     "url",
     [

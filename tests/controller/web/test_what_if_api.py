@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from controller.core import what_if as what_if_module
 from controller.core.model import Phase
+from controller.web import forecast as forecast_module
 from tests.controller.desk import B, Desk
 from tests.controller.web.test_api import Client, get, served
 
@@ -68,3 +73,35 @@ async def test_an_unknown_service_is_named(client: Client) -> None:
     status, told = await get(client, f"{PATH}?lose=batam&service=nobody")
     assert (status, told["where"]) == (404, "query: service")
     assert told["mend"].startswith("the services are: ")
+
+
+async def test_while_one_forecast_is_made_another_is_told_to_come_later(
+    client: Client, turning: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await turning.protect()
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop, shipped = asyncio.get_running_loop(), what_if_module.what_if
+
+    def slow(*arguments: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+        return shipped(*arguments)
+
+    monkeypatch.setattr(forecast_module, "what_if", slow)
+    first = asyncio.create_task(get(client, f"{PATH}?kill_controller=true"))
+    await begun.wait()
+    response = await client.get(f"{PATH}?kill_controller=true")
+    assert (response.status, response.headers["Retry-After"]) == (503, "5")
+    assert "another forecast" in (await response.json())["error"]
+    go_on.set()
+    assert (await first)[0] == 200
+
+
+async def test_a_forecast_that_takes_too_long_says_what_to_leave_out(
+    client: Client, turning: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await turning.protect()
+    monkeypatch.setattr(forecast_module, "ALL_WITHIN_S", -1.0)
+    status, told = await get(client, f"{PATH}?kill_controller=true")
+    assert (status, told["where"]) == (503, "query")
+    assert "service=" in told["mend"]
