@@ -24,7 +24,8 @@ class VetoKeeper:
         self._asked = 0
         self.end_ms = self._host.now_ms() + self._host.veto_left_ms
         """By the host's clock; not later than now without a veto."""
-        process.later(COUNT_EVERY_MS, self._count)
+        if self._host.veto_left_ms:
+            process.later(COUNT_EVERY_MS, self._count)
 
     def ask(self, lasts_ms: int) -> None:
         """An operator forbids that the role changes."""
@@ -58,14 +59,18 @@ class VetoKeeper:
                 self._feed(ev.VetoEnded())
             return
         self.end_ms = end_ms
+        if not host.veto_left_ms:
+            self._process.later(COUNT_EVERY_MS, self._count)
         host.veto_left_ms = left_ms = max(0, end_ms - host.now_ms())
         kernel.tell(host.site, f"an operator forbids to change the role, for {left_ms / 1000} s")
         host.watch.vetoed(kernel.now_ms, host.site, kernel.now_ms + left_ms * 98 // 100)
 
     def _count(self) -> None:
         host = self._host
+        if not host.veto_left_ms:
+            return
+        host.veto_left_ms = max(0, self.end_ms - host.now_ms())
         if host.veto_left_ms:
-            host.veto_left_ms = max(0, self.end_ms - host.now_ms())
-            if not host.veto_left_ms:
-                self._feed(ev.VetoEnded())
-        self._process.later(COUNT_EVERY_MS, self._count)
+            self._process.later(COUNT_EVERY_MS, self._count)
+        else:
+            self._feed(ev.VetoEnded())
