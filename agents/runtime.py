@@ -39,6 +39,7 @@ from agents.peers import Board, PeerServer
 from agents.refusals import Refusals
 from agents.state_disk import StateDisk
 from agents.stranded import Stranded
+from agents.sync_watch import SyncWatch
 from agents.turns import Turns
 from agents.upkeep import Fitness, Upkeep
 from agents.veto_file import Veto
@@ -128,11 +129,13 @@ class Unit:
         self.aside = AsideKeeper(name, engine, lambda: worker.replica, fresh, metrics, removes)
         self.upkeep = Upkeep(name, engine, lambda: worker.replica, fresh)
         self.fitness = Fitness(name, engine, wiring, lambda: worker.replica, fresh, report_soon)
+        self.sync = SyncWatch(name, engine, lambda: worker.replica, fresh, report_soon)
         self.disk = DataDisk(
             name, declared.data_directory, declared.disk_floor_bytes, metrics, report_soon
         )
         worker.connect(self.keeper, self.jobs)
-        slow = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness, self.disk)
+        beside = (self.slots, self.stranded, self.aside, self.upkeep, self.fitness)
+        slow = (*beside, self.sync, self.disk)
         for part in (self.keeper, self.watch, *slow, worker):
             group.create_task(part.run(), name=f"{name}: {type(part).__name__.lower()}")
 
@@ -149,13 +152,15 @@ class Unit:
         disk = self._state_disk.problem
         urgent = (self.worker.problem, disk, self.keeper.ending.stuck, self.keeper.problem)
         slow = (self.stranded.problem, slots, self.upkeep.problem, self.disk.problem)
-        beside = (*urgent, self.watch.problem, *slow)
+        beside = (*urgent, self.watch.problem, *slow, self.sync.problem)
         problem = told.problem or next((text for text in beside if text), "")
         return replace(
             told,
             problem=problem[:PROBLEM_AT_MOST],
             cannot_promise=told.cannot_promise or bool(disk),
             unfit=self.fitness.unfit,
+            weakened=self.sync.weakened,
+            cancelled_waits=self.sync.cancelled,
             renewal_gap_p999_ms=self.timings.renewal_gap_p999_ms,
             kill_p999_ms=self.timings.kill_p999_ms,
             quarantine=self.aside.quarantine[:PROBLEM_AT_MOST],

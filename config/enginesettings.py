@@ -31,6 +31,7 @@ AT_START: Mapping[str, str] = {
     "socket; where clients share "
     "other directories, all may open the socket there",
     "cluster_name": "the service's name, so that processes and logs tell whose they are",
+    "lc_messages": "in the log, a commit that stopped waiting for the backup is told by its text",
     "hot_standby": "a backup must answer, or nobody can tell how far it is",
     "wal_log_hints": "without it or checksums an old primary cannot be rewound",
     "track_commit_timestamp": "says when the writes were made that an old primary had alone",

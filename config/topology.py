@@ -66,6 +66,13 @@ class Protection(StrEnum):
     SYNC = "sync"
 
 
+class BackupLoss(StrEnum):
+    """What a sync service does when its backup is lost."""
+
+    ALONE = "alone"
+    BLOCK = "block"
+
+
 class DiskFilling(StrEnum):
     """What is done when the disk of a primary fills."""
 
@@ -190,6 +197,8 @@ class Service(Declared):
     group: NameText | None = None
     order: Annotated[Whole, Field(ge=0, le=1000)] | None = None
     protection: Protection = Protection.ASYNC
+    backup_loss: BackupLoss = BackupLoss.ALONE
+    """With sync: whether the primary goes on alone, or commits wait."""
     loss_bound_bytes: SizeBytes = quantity("loss_bound", 16 * MIB, "16MiB")
     peak_rate_bytes_s: RateBytesS | None = Field(None, alias="peak_rate")
     lease_profile: NameText = DEFAULT_PROFILE
@@ -207,6 +216,18 @@ class Service(Declared):
         """Own numbers and a named profile exclude each other."""
         if self.lease is not None and "lease_profile" in self.model_fields_set:
             raise Refused("lease and lease_profile at once", "keep one of the two", key="lease")
+        return self
+
+    @model_validator(mode="after")
+    def waits_for_a_backup(self) -> Self:
+        """In async mode no commit waits for a backup, lost or not."""
+        if self.protection is Protection.ASYNC and "backup_loss" in self.model_fields_set:
+            raise Refused(
+                "backup_loss says what a sync service does when its backup is lost, and this one "
+                "is async",
+                "write protection: sync, or leave backup_loss out",
+                key="backup_loss",
+            )
         return self
 
     @property

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from controller.copies import unfenced, unfit_backup, vetoes
 from controller.core.explain import Explanation, explain
-from controller.core.model import Phase, Transition
+from controller.core.model import BackupLoss, HeldFor, Phase, Protection, Transition
 from controller.link import Counts
 from controller.status import Status
 from controller.stores.base import HistoryLine
@@ -144,6 +144,12 @@ def _maintenance_as_announced(service: Explanation) -> float:
     return float(bool(service.maintenance and service.maintenance.as_announced))
 
 
+def _sync_alone(service: Explanation) -> float:
+    relaxed = service.phase in (Phase.PROMOTING, Phase.ROUTING, Phase.ALONE)
+    ill = service.held_for == HeldFor.ILLNESS and service.backup_loss != BackupLoss.BLOCK
+    return float(service.protection == Protection.SYNC and (relaxed or ill))
+
+
 def _maintenance_left_s(service: Explanation) -> float | None:
     return service.maintenance.left_ms / 1000 if service.maintenance else None
 
@@ -201,6 +207,26 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
         "saling_service_backup_unfit",
         "1 while the backup, as last reported, does not match its primary.",
         lambda s: float(bool(unfit_backup(s))),
+    ),
+    (
+        "saling_service_commits_wait",
+        "1 while commits of a sync service wait for a lost backup (backup_loss: block).",
+        lambda s: float(s.commits_wait_ms >= 0),
+    ),
+    (
+        "saling_service_sync_alone",
+        "1 while commits of a sync service wait for nobody, for its primary stands alone.",
+        _sync_alone,
+    ),
+    (
+        "saling_service_sync_weakened",
+        "1 while settings of a role or database let commits of a sync service wait for nobody.",
+        lambda s: float(bool(s.weakened)),
+    ),
+    (
+        "saling_service_cancelled_waits",
+        "Commits that stopped waiting for the backup, in this life of the primary's agent.",
+        lambda s: float(s.cancelled_waits),
     ),
     (
         "saling_service_fence_missing",

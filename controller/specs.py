@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from config.topology import Replica, Service, Topology
-from controller.core.model import DiskFilling, Protection, Record, ReplicaSpec, ServiceSpec
+from controller.core.model import (
+    BackupLoss,
+    DiskFilling,
+    Protection,
+    Record,
+    ReplicaSpec,
+    ServiceSpec,
+)
 
 
 class RecordUnfit(Exception):
@@ -27,6 +34,7 @@ def service_spec(topology: Topology, service: Service) -> ServiceSpec:
         system_identifier=service.system_identifier or "",
         report_interval_ms=topology.controller.report_interval_ms,
         tier=service.tier.value,
+        backup_loss=BackupLoss(service.backup_loss.value),
         disk_filling=DiskFilling(service.disk_filling.value),
     )
 

@@ -6,7 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from controller.core.model import DiskFilling, Protection
+from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.parts.clock import RATE_MOST_PPM
 from simulator.profiles import Profile
 from simulator.setting import ServiceSetting, Setting
@@ -50,4 +50,7 @@ def _draw_service(random: Random, name: str, sites: tuple[str, ...]) -> ServiceS
     enough = service.rate_bytes_s * (terms.ttl_ms + 2 * terms.renew_ms) // 1000
     bound = random.choice((enough // 4, enough * 2, enough * 2, enough * 20))
     # A bound that is seldom met, or often, or always: it depends on what clients write.
-    return replace(service, loss_bound_bytes=bound)
+    service = replace(service, loss_bound_bytes=bound)
+    if service.protection is Protection.ASYNC:
+        return service
+    return replace(service, backup_loss=random.choice(list(BackupLoss)))

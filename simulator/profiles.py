@@ -24,7 +24,12 @@ HOST_FAULTS = {
 }
 NET_FAULTS = {"cut_one_way": 4, "cut": 4, "isolate": 4, "storm": 3, "corner": 1, "ambush": 1}
 OPERATORS = {"switchover": 5, "failover": 2, "approve": 2, "pause": 1, "resume": 1}
-CONFIGURATION = {"configure_lease": 3, "configure_protection": 3, "configure_loss_bound": 1}
+CONFIGURATION = {
+    "configure_lease": 3,
+    "configure_protection": 3,
+    "configure_backup_loss": 3,
+    "configure_loss_bound": 1,
+}
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 CLOCKS = {"host_freeze": 6, "clock_change": 3, "hub_reboot": 2}
 ENGINES = {
@@ -61,7 +66,7 @@ PROFILES = {
             "everything",
             {
                 **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS,
-                "controller_pause": 2, "engine_shared": 1,
+                "controller_pause": 2, "engine_shared": 1, "waits_cancelled": 1,
             },
             "every fault anywhere, and operators at bad moments",
         ),
@@ -101,6 +106,16 @@ PROFILES = {
                 "host_crash": 2, "switchover": 4,
             },
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
+        ),
+        Profile(
+            "sync",
+            {
+                "put_back": 6, "waits_cancelled": 3, "host_crash": 3, "isolate": 3, "cut": 4,
+                "engine_crash": 2, "engine_hang": 1, "engine_shared": 1, "agent_kill": 2,
+                "switchover": 3, "maintenance-begin": 1, "maintenance-end": 2,
+                "slow_log": 2,
+            },
+            "backups are lost, and come back on an older disk", swarm=False,
         ),
         Profile(
             "full_disks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from config.leases import PROFILES
-from controller.core.model import DiskFilling, Protection, ReplicaSpec, ServiceSpec
+from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
 from protocol.messages import LeaseTerms
 from simulator.parts.network import Weather
 
@@ -30,6 +30,7 @@ class ServiceSetting(Struct, frozen=True):
     loss_bound_bytes: int = 16 * 1024 * 1024
     write_every_ms: int = 50
     write_bytes: int = 500
+    backup_loss: BackupLoss = BackupLoss.ALONE
     tier: str = "rendah"
     disk_filling: DiskFilling = DiskFilling.ALARM
 
@@ -54,6 +55,7 @@ class ServiceSetting(Struct, frozen=True):
             ),
             protection=self.protection,
             loss_bound_bytes=self.loss_bound_bytes,
+            backup_loss=self.backup_loss,
             tier=self.tier,
             disk_filling=self.disk_filling,
         )

@@ -205,7 +205,8 @@ def _plainer_service(service: ServiceSetting) -> list[ServiceSetting]:
     usual = ServiceSetting(service.name, service.primary, service.backup)
     return [
         replace(service, lease=usual.lease),
-        replace(service, protection=usual.protection),
+        replace(service, protection=usual.protection, backup_loss=usual.backup_loss),
+        replace(service, backup_loss=usual.backup_loss),
         replace(service, loss_bound_bytes=usual.loss_bound_bytes),
         replace(service, write_bytes=usual.write_bytes, write_every_ms=usual.write_every_ms),
     ]

@@ -21,6 +21,7 @@ from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
+from simulator.checkers.waits import NothingAtOneSiteOnly
 from simulator.checkers.writers import OneWriter
 from simulator.faults.catalogue import VERBS
 from simulator.kernel import Kernel
@@ -54,6 +55,7 @@ class World:
         self._waiting = NobodyWaitsSilently()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
+        self.watch.add(NothingAtOneSiteOnly(self.services))
         self._disks = DisksHeeded(self.services)
         self.watch.add(self._disks)
         self.watch.add(BackupNear(self.services))

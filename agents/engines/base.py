@@ -106,6 +106,15 @@ class LogPoint(Struct, frozen=True):
     received_bytes: int
 
 
+class Waits(Struct, frozen=True):
+    """What lets commits through that no backup has, while they should wait for one."""
+
+    weakened: tuple[str, ...] = ()
+    """Settings by which commits need not wait, a sentence each."""
+    unseen: str = ""
+    """Why cancelled waits may not be counted; empty when they are."""
+
+
 OnProgress = Callable[[Progress], None]
 LogSource = Callable[[LogPoint], contextlib.AbstractAsyncContextManager[AsyncIterator[bytes]]]
 """Opens the rest of the upstream's log from a point on."""
@@ -214,6 +223,18 @@ class Engine(Protocol):
         """What of the running standby does not match its upstream, a sentence each.
 
         Beside any other call. EngineBusy while it cannot be told.
+        """
+
+    async def weakness(self) -> Waits:
+        """On a primary: which of its settings weaken sync mode. EngineBusy while it cannot be told.
+
+        Beside any other call.
+        """
+
+    async def cancelled_waits(self) -> int:
+        """How many commits stopped waiting for the backup since this object was made.
+
+        Beside any other call. They stand here, and their clients know it at best.
         """
 
     async def close(self) -> None:

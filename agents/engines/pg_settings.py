@@ -190,6 +190,7 @@ def owned_settings(config: PostgresConfig, major: int) -> dict[str, str]:
         # In a PID namespace it would say 1, which outside is the host's own first process.
         "external_pid_file": "",
         "cluster_name": config.service,
+        "lc_messages": "C",
         "hot_standby": "on",
         "wal_log_hints": "on",
         "track_commit_timestamp": "on",

@@ -22,6 +22,7 @@ from agents.engines.base import (
     Rejoined,
     Turn,
     Upstream,
+    Waits,
     at_once,
 )
 from agents.engines.pg_compare import mismatches
@@ -48,6 +49,7 @@ from agents.engines.pg_settings import (
 from agents.engines.pg_slots import ensure_slot_sql
 from agents.engines.pg_stranded import why_stranded
 from agents.engines.pg_tools import ControlData, Tools
+from agents.engines.pg_waits import WaitWatch
 from agents.engines.pg_wal import record_end, written_end
 from agents.guard_client import now_ms
 from protocol.messages import Role
@@ -68,6 +70,7 @@ class PostgreSQL(Engine):
         self._tools = Tools(config.binaries, config.data)
         self._working = asyncio.Lock()
         self._writing = asyncio.Lock()
+        self._waits = WaitWatch(config, self._server.tending)
         self._control: tuple[tuple[int, int], ControlData] | None = None
 
     async def observe(self) -> Observation:
@@ -285,6 +288,14 @@ class PostgreSQL(Engine):
             async with source(point) as chunks:
                 return await pg_rest_of_log.write_log(data, point, chunks, size)
 
+    async def weakness(self) -> Waits:
+        """Of the server's settings, and those of roles and databases."""
+        return await self._waits.weakness()
+
+    async def cancelled_waits(self) -> int:
+        """Counted in the server's own log."""
+        return await self._waits.cancelled()
+
     async def other_slots(self, name: str) -> tuple[str, ...]:
         """Names with how much log each holds back; slots that are not Saling's are the DBA's."""
         try:
@@ -329,6 +340,7 @@ class PostgreSQL(Engine):
 
     async def close(self) -> None:
         """Let go of connections. The engine and its guard go on."""
+        self._waits.close()
         await self._server.close()
 
     async def _need_version(self) -> None:

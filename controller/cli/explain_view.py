@@ -8,7 +8,7 @@ from rich.text import Text
 
 from controller.cli.figures import at_most, duration, estimate, size
 from controller.cli.history_view import print_lines
-from controller.cli.status_view import approval_line, maintenance_line
+from controller.cli.status_view import approval_line, maintenance_line, waiting_line
 from controller.core.explain import CopyView, Explanation, Way
 from controller.core.model import HeldFor, Phase
 from controller.stores.base import HistoryLine
@@ -52,7 +52,7 @@ def _print_head(console: Console, service: Explanation) -> None:
         "  ",
         (service.phase, style),
         f"  epoch {service.epoch}, revision {service.revision}, tier {service.tier}, "
-        f"{service.protection}",
+        f"{service.protection}{_policy(service)}",
     )
     console.print(head)
     console.print(Text(f"Why: {service.because}"))
@@ -61,6 +61,8 @@ def _print_head(console: Console, service: Explanation) -> None:
         console.print(Text(f"Warning: {text}", style="yellow"))
     if service.paused:
         console.print(Text(f"Automatic failover is paused {service.paused}", style="yellow"))
+    if service.commits_wait_ms >= 0:
+        console.print(Text(waiting_line(service), style="bold red"))
     if service.readiness:
         console.print(Text(f"Readiness: raised, for {service.readiness}", style="yellow"))
     if service.maintenance:
@@ -70,6 +72,11 @@ def _print_head(console: Console, service: Explanation) -> None:
         console.print(Text(approval_line(service.approval), style="yellow"))
     if service.operation:
         console.print(Text(f"Under way: operation {service.operation}"))
+
+
+def _policy(service: Explanation) -> str:
+    """What a sync service does when its backup is lost."""
+    return f" (backup_loss: {service.backup_loss})" if service.backup_loss else ""
 
 
 def _print_figures(console: Console, service: Explanation) -> None:

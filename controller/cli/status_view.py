@@ -107,6 +107,8 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
         parts.append(_below(service.because, "dim" if well(service) else ""))
         if service.maintenance:
             parts.append(_below(maintenance_line(service.phase, service.maintenance), "yellow"))
+        if service.commits_wait_ms >= 0:
+            parts.append(_below(waiting_line(service), "bold red"))
         if service.hold:
             parts.append(_below(hold_line(service.hold), "bold yellow"))
         if service.approval:
@@ -138,6 +140,11 @@ def maintenance_line(phase: str, maintenance: MaintenanceView) -> str:
     rest = left(maintenance.left_ms)
     why = f": {maintenance.reason}" if maintenance.reason else ""
     return f"{phase} (maintenance of {maintenance.agent}, {rest}), by {maintenance.by}{why}"
+
+
+def waiting_line(service: Explanation) -> str:
+    """For how long commits have waited for the backup, as far as this controller has seen."""
+    return f"COMMITS WAIT for {service.backup}, for {duration(service.commits_wait_ms)} at least"
 
 
 def approval_line(approval: ApprovalView) -> str:
@@ -261,7 +268,7 @@ def _cells(service: Explanation) -> tuple[str, ...]:
         str(service.epoch),
         service.primary,
         service.backup or "none",
-        f"{lag} / {size(service.loss_bound_bytes)}",
+        f"{lag} / {'sync' if service.backup_loss else size(service.loss_bound_bytes)}",
         lease,
     )
 

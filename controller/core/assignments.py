@@ -108,7 +108,8 @@ def _partner(replica: ReplicaSpec) -> Partner:
 def _sync(record: Record, order: PhaseOrder) -> bool:
     """A commit waits for the backup wherever the backup is, or is about to be, eligible.
 
-    ALONE, which relaxes it, is in the store before any Order of it leaves.
+    ALONE, which relaxes it, is in the store before any Order of it leaves. A service that blocks
+    is relaxed by no phase: what it is held for does not end that its commits wait.
     """
-    waits = record.mode is Mode.LEASED or order.right is Right.ARMING
+    waits = record.mode is Mode.LEASED or order.right is Right.ARMING or record.blocks
     return record.protection is Protection.SYNC and waits

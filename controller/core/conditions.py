@@ -104,7 +104,7 @@ def _both_took(view: View) -> bool:
 def _loss_bearable(view: View) -> bool:
     """What nobody can know, only a person can bear. The bound is one in bytes alone."""
     loss, loss_ms, approval = view.loss_bytes, view.loss_ms, view.record.approval
-    if loss is None or loss > view.spec.loss_bound_bytes:
+    if loss is None or loss > view.bound_bytes:
         in_time = loss_ms is None or approval is None or loss_ms <= approval.loss_ms
         return view.approved and in_time and (loss is None or loss <= view.accepted_loss_bytes)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import disk_conditions as d
 from controller.core import hold_conditions as h
@@ -14,7 +15,8 @@ P = Phase
 
 DISK_ROWS: tuple[Row, ...] = (
     Row(
-        "backup_disk_full", P.PROTECTED, P.ALONE, (d.backup_disk_full, c.primary_proves),
+        "backup_disk_full", P.PROTECTED, P.ALONE,
+        (d.backup_disk_full, c.primary_proves, b.may_stand_alone),
         "the disk of {backup} is full ({backup_disk}), so that it could not take over; {primary} "
         "stands alone",
         release,

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from controller.core import approvals, holds, maintenance
+from controller.core import approvals, block, holds, loss, maintenance
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, Hold, Maintenance, Operation
+from controller.core.model import Approval, HeldFor, Hold, Maintenance, Operation, Wait
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -18,6 +18,8 @@ Effect = Callable[[View], dict[str, Any]]
 ADOPTION_LEAP = 1000
 """How far an adopted record leaps past every revision that was heard, so that an Order of
 the lost future, still under way, cannot carry the same number."""
+UNBOUND = {"blocks": False, "wait": None}
+"""Commits do not wait for a backup that is lost."""
 
 
 def nothing_else(_view: View) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def promote(view: View) -> dict[str, Any]:
         "approval": None,
         "last_word": None,
         "held_for": HeldFor.NOTHING,
+        **UNBOUND,
     }
 
 
@@ -124,6 +127,8 @@ def adopt(view: View) -> dict[str, Any]:
         "operation": None,
         "revision": view.service.heard_revision + ADOPTION_LEAP,
         "system_identifier": next(filter(None, identities), ""),
+        "blocks": block.is_wanted(view),
+        "wait": None,
     }
 
 
@@ -132,7 +137,27 @@ def learn_identity(view: View) -> dict[str, Any]:
 
 
 def take_protection(view: View) -> dict[str, Any]:
-    return {"protection": view.spec.protection}
+    return {"protection": view.spec.protection, **UNBOUND}
+
+
+def take_backup_loss(view: View) -> dict[str, Any]:
+    """From now on commits wait for a lost backup, or no more."""
+    wanted = block.is_wanted(view)
+    return {"blocks": wanted, "wait": view.record.wait if wanted else None}
+
+
+def bind(view: View) -> dict[str, Any]:
+    """The pair is armed: what the configuration says of a lost backup is in force."""
+    return {"blocks": block.is_wanted(view), "wait": None}
+
+
+def begin_wait(view: View) -> dict[str, Any]:
+    """Keep how far the backup was: a controller that restarts must not forget it."""
+    return {"wait": Wait(loss.proven_bytes(view.service))}
+
+
+def end_wait(_view: View) -> dict[str, Any]:
+    return {"wait": None}
 
 
 def take_settings(view: View) -> dict[str, Any]:
@@ -156,7 +181,7 @@ def begin_maintenance(view: View) -> dict[str, Any]:
         return {}
     away = record.maintenance is not None and record.maintenance.away
     announced = Maintenance(record.backup, request.by, request.reason, request.for_ms, away=away)
-    return {**release(view), "maintenance": announced}
+    return {**release(view), "maintenance": announced, **UNBOUND}
 
 
 def count_maintenance(view: View) -> dict[str, Any]:

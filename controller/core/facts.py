@@ -36,6 +36,7 @@ def facts(view: View) -> dict[str, str]:
         "backup_doing": _doing(view),
         "backup_hears": _hears(view),
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
+        "backup_loss": view.spec.backup_loss.value,
         "unfit": view.unfit or "nothing",
         "primary_veto": _veto(primary),
         "backup_veto": _veto(backup),

@@ -35,6 +35,11 @@ def check_change(old: Record, new: Record) -> None:
     if new.maintenance is not None:
         of_backup = new.phase is Phase.ALONE and new.maintenance.agent == new.backup
         _demand(of_backup, old, new, "only a backup whose primary stands alone is in maintenance")
+    if new.blocks:
+        waits = new.phase not in (*NO_WAY_BACK, Phase.ALONE)
+        _demand(waits, old, new, "a service that blocks does not stand alone")
+    if new.wait is not None:
+        _demand(new.blocks, old, new, "only a service that blocks waits for its backup")
     if old.hold is not None:
         begins = new.phase in (Phase.DRAINING, Phase.COUNTDOWN) and new.phase is not old.phase
         _demand(not (promotes or begins), old, new, "under an integrity hold nobody is moved")

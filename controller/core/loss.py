@@ -4,6 +4,10 @@ what the backup has.
 The last position that was heard is never taken as final: the primary may have gone on
 committing at its rate until the last lease that anybody may have granted it has run out. A
 controller or a backup that restarted counts as having granted at its start.
+
+In sync mode whatever was acknowledged had reached the backup, so that nothing is lost. Unless it
+has less than it had, for its disk was put back to an older state: then what it had at the very end
+is not known, and the estimate is that of async mode.
 """
 
 from __future__ import annotations
@@ -55,13 +59,27 @@ def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
 
 def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
     """The loss if the backup took over now; None when it cannot be known."""
-    if service.record.protection is Protection.SYNC:
+    if service.record.protection is Protection.SYNC and not _has_forgotten(service):
         return 0
     backup = service.reports.get(service.record.backup)
     if word is None or backup is None or not backup.report.position_bytes:
         return None
     end = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
-    return max(0, end - backup.report.position_bytes)
+    return max(0, max(end, proven_bytes(service)) - backup.report.position_bytes)
+
+
+def proven_bytes(service: ServiceState) -> int:
+    """How much of the log the sync backup is known to have had in this epoch."""
+    wait = service.record.wait
+    return max(service.backup_proven_bytes, wait.had_bytes if wait else 0)
+
+
+def _has_forgotten(service: ServiceState) -> bool:
+    """Whether a sync backup has less than it had. One that does not run shows nothing yet."""
+    seen = service.reports.get(service.record.backup)
+    if seen is None or seen.report.role is not Role.STANDBY:
+        return False
+    return seen.report.position_bytes < proven_bytes(service)
 
 
 def estimate_ms(service: ServiceState, word: LastWord | None) -> int | None:
@@ -73,7 +91,9 @@ def estimate_ms(service: ServiceState, word: LastWord | None) -> int | None:
     lost_bytes = estimate_bytes(service, word)
     if lost_bytes == 0:
         return 0
-    if lost_bytes is None or word is None or word.behind_ms < 0:
+    forgotten = service.record.protection is Protection.SYNC
+    if lost_bytes is None or word is None or word.behind_ms < 0 or forgotten:
+        # When a backup had what it has no more says nothing about what it has.
         return None
     return word.behind_ms + word.exposed_ms
 

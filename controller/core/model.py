@@ -41,6 +41,13 @@ class Protection(StrEnum):
     SYNC = "sync"
 
 
+class BackupLoss(StrEnum):
+    """What a sync service does when its backup is lost."""
+
+    ALONE = "alone"
+    BLOCK = "block"
+
+
 class DiskFilling(StrEnum):
     """What is done when the disk of a primary fills."""
 
@@ -73,6 +80,7 @@ class ServiceSpec(Struct, frozen=True):
     system_identifier: str = ""
     report_interval_ms: int = 500
     tier: str = "rendah"
+    backup_loss: BackupLoss = BackupLoss.ALONE
     disk_filling: DiskFilling = DiskFilling.ALARM
 
     def replica(self, agent: str) -> ReplicaSpec | None:
@@ -129,6 +137,14 @@ class Maintenance(Struct, frozen=True):
     """Whether the backup was seen to go away since."""
 
 
+class Wait(Struct, frozen=True):
+    """Commits wait for a backup that is lost."""
+
+    had_bytes: int
+    """How much of the log the backup is known to have had: with less it takes over nothing
+    by itself."""
+
+
 class Hold(Struct, frozen=True):
     """An integrity hold: nobody takes over while it lasts, for the data may be damaged."""
 
@@ -168,6 +184,11 @@ class Record(Struct, frozen=True):
     approval: Approval | None = None
     maintenance: Maintenance | None = None
     """Only in ALONE, and only of the backup."""
+    blocks: bool = False
+    """Commits wait for the backup whatever becomes of it: since the pair was armed with it, until
+    a takeover, an announced maintenance or the configuration ends that."""
+    wait: Wait | None = None
+    """Only where it blocks, and while the backup is lost."""
     hold: Hold | None = None
     """In any phase but DRAINING."""
 
@@ -243,6 +264,10 @@ class ServiceState(Struct, frozen=True):
     """Start nonces that an Order may echo: the store was read after their Report."""
     maintenance_ms: int = 0
     """When this life took up the record's maintenance, or last wrote down its time."""
+    backup_proven_bytes: int = 0
+    """How much of the log a sync backup was seen to have, at most, in this epoch and life."""
+    waits_since_ms: int = 0
+    """When this life took up the record's wait."""
     drain_given_up_ms: int = -1
     """When this life last saw a drain being given up; -1 if it never did."""
     hold_ms: int = 0

@@ -18,6 +18,10 @@ begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
+
+`backup_loss: block` takes away the ways to ALONE; what it adds leads to where other rows lead, and
+one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
+
 A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
@@ -26,26 +30,25 @@ PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 from __future__ import annotations
 
 from controller.core import approval_conditions as a
+from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
 from controller.core import veto_conditions as v
+from controller.core.block_rows import BLOCK_ROWS
 from controller.core.conditions import held_for, not_held_for
 from controller.core.disk_rows import DISK_ROWS
 from controller.core.effects import (
     adopt,
     approve,
     begin_failover,
-    begin_maintenance,
     begin_switchover,
-    count_maintenance,
+    bind,
     end_approval,
-    end_maintenance,
     hold,
     hold_restored,
     learn_identity,
     note_approval,
-    note_away,
     pause,
     promote,
     rearm,
@@ -55,6 +58,7 @@ from controller.core.effects import (
     take_settings,
 )
 from controller.core.hold_rows import HOLD_ROWS
+from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.row import DONE, GIVEN_UP, Row
 from controller.core.veto_rows import VETO_ROWS
@@ -63,12 +67,6 @@ from controller.core.view import View
 P = Phase
 SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)
 """The phases that a pause or new settings may change without disturbing an operation."""
-
-MAINTENANCE = (
-    "a maintenance of {backup} for {asked_for} was announced by {request}; {primary} stands alone: "
-    "while {backup} is away nobody can take over {service}, and what it commits stands only at "
-    "{primary}"
-)
 
 RESTORED = (
     "held: an agent knows revision {heard_revision} and the store only {revision}, so the store is "
@@ -128,7 +126,8 @@ TABLE: tuple[Row, ...] = (
         begin_failover,
     ),
     Row(
-        "backup_lost", P.PROTECTED, P.ALONE, (c.backup_lost, c.primary_proves),
+        "backup_lost", P.PROTECTED, P.ALONE,
+        (c.backup_lost, c.primary_proves, b.may_stand_alone),
         "{backup} is lost ({backup_doing}); {primary} stands alone, and needs no lease, for "
         "nobody could take over",
         release,
@@ -193,7 +192,8 @@ TABLE: tuple[Row, ...] = (
         promote,
     ),
     Row(
-        "backup_lost_in_countdown", P.COUNTDOWN, P.ALONE, (c.backup_lost, c.primary_present),
+        "backup_lost_in_countdown", P.COUNTDOWN, P.ALONE,
+        (c.backup_lost, c.primary_present, b.may_stand_alone),
         "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, {primary} "
         "stands alone",
         release, GIVEN_UP,
@@ -228,6 +228,7 @@ TABLE: tuple[Row, ...] = (
         "armed", P.ARMING, P.PROTECTED,
         (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit, v.backup_willing),
         "{primary} writes under a lease and {backup} may take over",
+        bind,
     ),
     Row(
         "identity_learned", P.ARMING, P.ARMING, (c.identity_unknown, c.primary_has_identity),
@@ -235,59 +236,18 @@ TABLE: tuple[Row, ...] = (
         learn_identity,
     ),
     Row(
-        "backup_unfit_in_arming", P.ARMING, P.ALONE, (c.primary_heard, c.backup_unfit),
+        "backup_unfit_in_arming", P.ARMING, P.ALONE,
+        (c.primary_heard, c.backup_unfit, b.may_stand_alone),
         "{backup} is not fit to take over ({unfit}); {primary} stands alone",
         release,
     ),
     Row(
-        "backup_lost_in_arming", P.ARMING, P.ALONE, (c.backup_lost, c.primary_heard),
+        "backup_lost_in_arming", P.ARMING, P.ALONE,
+        (c.backup_lost, c.primary_heard, b.may_stand_alone),
         "{backup} is lost again ({backup_doing}); {primary} stands alone",
         release,
     ),
-    # The planned absence of a backup: announced, noticed, over by itself or by an operator.
-    *(
-        Row("maintenance", phase, P.ALONE, (m.asked_begin, m.names_backup, *also), MAINTENANCE,
-            begin_maintenance)
-        for phase, also in (
-            (P.PROTECTED, (c.primary_proves,)), (P.ARMING, (c.primary_heard,)), (P.ALONE, ())
-        )
-    ),
-    Row(
-        "maintenance_ended", P.ALONE, P.ALONE, (m.asked_end, m.announced),
-        "the maintenance of {backup} was ended by {request}; {primary} stands alone until {backup} "
-        "follows it",
-        end_maintenance,
-    ),
-    Row(
-        "maintenance_over", P.ALONE, P.ALONE, (m.announced, m.was_away, m.backup_is_back),
-        "{backup} is back from its maintenance and follows; the pair is armed again",
-        end_maintenance,
-    ),
-    Row(
-        "maintenance_ran_out", P.ALONE, P.ALONE, (m.announced, m.time_is_over, m.backup_is_back),
-        "the {maintenance_for} of the maintenance of {backup} are over and it follows; the pair is "
-        "armed again",
-        end_maintenance,
-    ),
-    Row(
-        "maintenance_overdue", P.ALONE, P.ALONE,
-        (m.announced, m.time_is_over, m.overdue_is_new),
-        "the maintenance of {backup} ({maintenance_by}) is overdue: its {maintenance_for} are over "
-        "and it has not followed for long enough ({backup_doing}); {primary} stands alone",
-        count_maintenance,
-    ),
-    Row(
-        "maintenance_away", P.ALONE, P.ALONE,
-        (m.announced, m.was_not_away, c.backup_lost, c.primary_heard),
-        "{backup} is away for its maintenance ({maintenance_by}); {primary} stands alone, and the "
-        "pair is armed again by itself when {backup} is back",
-        note_away,
-    ),
-    Row(
-        "maintenance_counted", P.ALONE, P.ALONE, (m.announced, m.quarter_is_over),
-        "of the {maintenance_for} of the maintenance of {backup} {maintenance_spent} are over",
-        count_maintenance, aside=True,
-    ),
+    *MAINTENANCE_ROWS,
     # HELD: an operator decides, or what was missing comes back by itself.
     Row(
         "store_restored_in_hold", P.HELD, P.HELD,
@@ -307,7 +267,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "well_again", P.HELD, P.ALONE,
-        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well),
+        (held_for(HeldFor.ILLNESS), c.primary_proved_since, c.primary_well, b.may_stand_alone),
         "{primary} commits again; it stands alone until the pair is armed anew",
         release, GIVEN_UP,
     ),
@@ -386,6 +346,7 @@ TABLE: tuple[Row, ...] = (
         for phase in SETTLED
     ),
     *VETO_ROWS,
+    *BLOCK_ROWS,
     *HOLD_ROWS,
 )  # fmt: skip
 

@@ -115,6 +115,7 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         ordered_ms=now_ms,
         echoes={},
         maintenance_ms=now_ms,
+        waits_since_ms=now_ms,
         hold_ms=now_ms,
     )
 
@@ -284,6 +285,8 @@ def _enter(view: View, new: Record) -> ServiceState:
         service = replace(service, approved_ms=view.now_ms if new.approval else -1)
     if new.maintenance != old.maintenance:
         service = replace(service, maintenance_ms=view.now_ms)
+    if new.wait != old.wait:
+        service = replace(service, waits_since_ms=view.now_ms)
     if new.hold != old.hold:
         service = replace(service, hold_ms=view.now_ms)
     if new.epoch != old.epoch or new.primary != old.primary:
@@ -297,6 +300,7 @@ def _enter(view: View, new: Record) -> ServiceState:
             backup_promise_end_ms=0,
             ailing_since_ms=-1,
             following_since_ms=-1,
+            backup_proven_bytes=0,
             marks=(),
             caught_up_ms=-1,
             heard_positions=(),

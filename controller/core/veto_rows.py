@@ -7,6 +7,7 @@ known, back to PROTECTED; all ways to PROMOTING ask for `backup_willing` besides
 
 from __future__ import annotations
 
+from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import veto_conditions as v
 from controller.core.effects import release
@@ -21,15 +22,25 @@ ALONE = (
 
 VETO_ROWS: tuple[Row, ...] = (
     Row(
-        "backup_vetoes", P.PROTECTED, P.ALONE, (v.backup_vetoes, c.primary_proves), ALONE, release
+        "backup_vetoes", P.PROTECTED, P.ALONE,
+        (v.backup_vetoes, c.primary_proves, b.may_stand_alone), ALONE, release,
     ),
     Row(
-        "backup_vetoes_in_arming", P.ARMING, P.ALONE, (v.backup_vetoes, c.primary_heard), ALONE,
+        "backup_vetoes_in_arming", P.ARMING, P.ALONE,
+        (v.backup_vetoes, c.primary_heard, b.may_stand_alone), ALONE,
         release,
     ),
     Row(
-        "backup_vetoes_in_countdown", P.COUNTDOWN, P.ALONE, (v.backup_vetoes, c.primary_present),
+        "backup_vetoes_in_countdown", P.COUNTDOWN, P.ALONE,
+        (v.backup_vetoes, c.primary_present, b.may_stand_alone),
         ALONE + "; nothing was moved", release, GIVEN_UP,
+    ),
+    Row(
+        "backup_vetoes_in_block", P.COUNTDOWN, P.PROTECTED,
+        (v.backup_vetoes, c.primary_present, b.must_wait),
+        "an operator of {backup}'s host forbids any change of its role ({backup_veto}) and "
+        "{primary} is heard; nothing was moved, commits of {service} wait for {backup}",
+        release, GIVEN_UP,
     ),
     Row(
         "backup_vetoes_in_drain", P.DRAINING, P.PROTECTED, (v.backup_vetoes, c.primary_heard),

@@ -94,9 +94,15 @@ class View:
         return 0 if self.log_taken else loss.estimate_ms(self.service, self.last_word)
 
     @property
+    def bound_bytes(self) -> int:
+        """What may be lost without an operator: in sync mode nothing."""
+        sync = self.record.protection is Protection.SYNC
+        return 0 if sync else self.spec.loss_bound_bytes
+
+    @property
     def accepted_loss_bytes(self) -> int:
         """The bound, or what an operator approved for this epoch, if that is more."""
-        approval, bound = self.record.approval, self.spec.loss_bound_bytes
+        approval, bound = self.record.approval, self.bound_bytes
         return max(bound, approval.loss_bytes) if approval and self.approved else bound
 
     @property

@@ -32,13 +32,13 @@ class LeaveGiven(Watch):
         if change.by and new.approval is not None and new.approval != old.approval:
             given[change.by] = now_ms
         if old.phase is Phase.COUNTDOWN and new.phase is Phase.PROMOTING:
-            if old.protection is Protection.ASYNC:
+            sync = old.protection is Protection.SYNC
+            bound_bytes = 0 if sync else self._bounds_bytes[new.service]
+            if change.loss_bytes > bound_bytes:
                 self._judge(now_ms, change, given)
             given.clear()
 
     def _judge(self, now_ms: int, change: Transition, given: dict[str, int]) -> None:
-        if change.loss_bytes <= self._bounds_bytes[change.service]:
-            return
         fresh = [by for by, at_ms in given.items() if now_ms - at_ms <= FRESH_MS + BLUR_MS]
         needed = 2 if self._tiers[change.service] in TIERS_OF_TWO else 1
         if len(fresh) < needed:

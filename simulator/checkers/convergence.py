@@ -3,7 +3,7 @@ backup that streams and is near."""
 
 from __future__ import annotations
 
-from controller.core.model import Phase, Record, ServiceSpec
+from controller.core.model import BackupLoss, Phase, Protection, Record, ServiceSpec
 from protocol.messages import Role
 from simulator.checkers.distance import lag_bytes, near_bytes
 from simulator.parts.service import Service
@@ -20,6 +20,10 @@ def unwell(service: Service, record: Record, declared: ServiceSpec) -> str:
     roles = [f"{agent} {engine.role.value}" for agent, engine in service.engines.items()]
     if (record.protection, record.terms) != (declared.protection, declared.terms):
         return f"{service.name} is {record.protection.value} under {record.terms}, not as declared"
+    sync = declared.protection is Protection.SYNC
+    blocks = sync and declared.backup_loss is BackupLoss.BLOCK
+    if record.blocks is not blocks or record.wait is not None:
+        return f"{service.name} blocks: {record.blocks}, waits: {record.wait}, not as declared"
     if record.phase is Phase.PROTECTED and writers == [record.primary]:
         backup = service.engines[record.backup]
         far = lag_bytes(service, record) > near_bytes(declared)

@@ -38,7 +38,7 @@ class LossBounded(Watch):
         self._accepted_bytes.pop(new.service, None)
         if new.protection is Protection.SYNC:
             return
-        approved = _approved_bytes(old)
+        approved = approved_bytes(old)
         if self._taken.get(new.service) == old.revision:
             self._whole.add((new.service, new.epoch))
         self._accepted_bytes[new.service] = max(self._bounds_bytes[new.service], approved)
@@ -62,7 +62,7 @@ class LossBounded(Watch):
             raise Broken("I4", text, service)
 
 
-def _approved_bytes(record: Record) -> int:
+def approved_bytes(record: Record) -> int:
     """An approval counts in the epoch that it names."""
     approval = record.approval
     return approval.loss_bytes if approval and approval.epoch == record.epoch else 0

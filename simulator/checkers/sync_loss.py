@@ -1,5 +1,6 @@
-"""I3: a sync service loses no acknowledged write, and a switchover never loses any, nor a failover
-that begins before the primary of a switchover that was given up had the time to commit.
+"""I3: a sync service loses no acknowledged write but what an operator approved, and a switchover
+never loses any, nor a failover that begins before the primary of a switchover that was given up
+had the time to commit.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from agents.core.events import Event as AgentEvent
 from agents.core.model import Replica
 from controller.core.model import Phase, Protection, Record
 from protocol.windows import silence_ms
+from simulator.checkers.loss_bound import approved_bytes
 from simulator.checkers.pauses import BY_ITSELF
 from simulator.watch import Broken, Watch
 
@@ -23,6 +25,7 @@ class NothingLost(Watch):
         self._sync: set[str] = set()
         """Services in whose record sync mode is in force."""
         self._planned: dict[str, bool] = {}
+        self._approved_bytes: dict[str, int] = {}
         self._given_up_ms: dict[str, int] = {}
         """When a drain was given up of late."""
         self._hasty: set[str] = set()
@@ -39,6 +42,7 @@ class NothingLost(Watch):
         if new.phase is Phase.PROMOTING:
             hasty = new.service in self._hasty
             self._planned[new.service] = old.phase is Phase.DRAINING or hasty
+            self._approved_bytes[new.service] = approved_bytes(old)
         if new.phase is Phase.DRAINING:
             self._hands_over.discard((new.service, new.primary))
         if new.phase in (Phase.PROTECTED, Phase.HELD):
@@ -64,7 +68,7 @@ class NothingLost(Watch):
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes:
             return
-        if service in self._sync:
+        if service in self._sync and lost_bytes > self._approved_bytes.get(service, 0):
             text = f"sync {service}: {agent} lacks {lost_bytes} acknowledged bytes"
             raise Broken("I3", text, service)
         if self._planned.get(service):

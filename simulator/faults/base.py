@@ -27,6 +27,7 @@ class Takes(Enum):
     NUMBER = "a whole number"
     LEASE = "the name of lease times"
     PROTECTION = "sync or async"
+    BACKUP_LOSS = "alone or block"
 
 
 @dataclass(frozen=True)

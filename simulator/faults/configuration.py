@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from controller.core.model import Protection
+from controller.core.model import BackupLoss, Protection
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.setting import LEASES
 from simulator.strike import Strike
@@ -39,9 +39,19 @@ def configure_loss_bound(world: World, strike: Strike) -> None:
     world.controller.configure(changed, strike.lasts_ms)
 
 
+def configure_backup_loss(world: World, strike: Strike) -> None:
+    """The controller is started anew, and commits of a sync service wait for a lost backup or not.
+    What the file may not say of an async service makes it a sync one."""
+    name, policy = strike.on
+    spec = world.controller.declared(world.service(name).uid)
+    changed = replace(spec, protection=Protection.SYNC, backup_loss=BackupLoss(policy))
+    world.controller.configure(changed, strike.lasts_ms)
+
+
 VERBS = (
     Verb("configure-lease", configure_lease, (Takes.SERVICE, Takes.LEASE)),
     Verb("configure-protection", configure_protection, (Takes.SERVICE, Takes.PROTECTION)),
+    Verb("configure-backup-loss", configure_backup_loss, (Takes.SERVICE, Takes.BACKUP_LOSS)),
     Verb("configure-loss-bound", configure_loss_bound, (Takes.SERVICE, Takes.NUMBER)),
 )
 
@@ -62,6 +72,13 @@ def draw_protection(fate: Fate) -> list[Strike]:
     return [fate.strike("configure-protection", name, protection, for_ms=down_ms)]
 
 
+def draw_backup_loss(fate: Fate) -> list[Strike]:
+    """To wait or not, perhaps what it is already."""
+    name, policy = fate.service().name, fate.choice(list(BackupLoss)).value
+    down_ms = fate.between(20, 2000)
+    return [fate.strike("configure-backup-loss", name, policy, for_ms=down_ms)]
+
+
 def draw_loss_bound(fate: Fate) -> list[Strike]:
     """Half of it or twice as much."""
     service = fate.service()
@@ -74,5 +91,6 @@ def draw_loss_bound(fate: Fate) -> list[Strike]:
 DRAWS: dict[str, Draw] = {
     "configure_lease": draw_lease,
     "configure_protection": draw_protection,
+    "configure_backup_loss": draw_backup_loss,
     "configure_loss_bound": draw_loss_bound,
 }

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.core.model import JobKind
+from controller.core.model import Phase
+from protocol.messages import Role
 from simulator.faults.base import Draw, Takes, Verb
+from simulator.faults.hosts import BOOT_MS
 from simulator.strike import Strike
 
 if TYPE_CHECKING:
     from simulator.fate import Fate
     from simulator.world import World
+
+AT_REST = (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
 
 
 def crash_engine(world: World, strike: Strike) -> None:
@@ -75,7 +80,43 @@ def make_unfit(world: World, strike: Strike) -> None:
     world.service(name).engines[site].unfit_until_ms = strike.until_ms
 
 
+def cancel_waits(world: World, strike: Strike) -> None:
+    """Sessions that wait for the backup are cancelled; what they wrote stays at the primary."""
+    site, name = strike.on
+    world.service(name).engines[site].cancel_waits()
+
+
+def put_back(world: World, strike: Strike) -> None:
+    """A host crashes at the end, and its volume comes back as it was at the beginning; soon, or
+    after so many ms.
+
+    Only while the copy is a standby of a primary that serves: what a primary's own volume forgets,
+    or one that is put back within a takeover, no rule brings back.
+    """
+    site, name, *away_ms = strike.on
+    boot_ms = int(away_ms[0]) if away_ms else BOOT_MS
+    service = world.service(name)
+    copy = service.engines[site]
+    timeline, position = copy.timeline, copy.position
+
+    def restore() -> None:
+        record = world.controller.store.records.get(service.uid)
+        host = world.host(site)
+        if record is None or record.primary == site or record.phase not in AT_REST:
+            return
+        older = copy.history.follows(timeline, position, copy.timeline, copy.position)
+        if copy.role is not Role.STANDBY or not host.up or not position or not older:
+            return
+        host.crash()
+        copy.older_copy(timeline, position)
+        world.kernel.after(boot_ms, host.boot)
+
+    world.kernel.at(strike.until_ms, restore)
+
+
 VERBS = (
+    Verb("cancel-waits", cancel_waits, (Takes.SITE, Takes.SERVICE)),
+    Verb("put-back", put_back, (Takes.SITE, Takes.SERVICE), (Takes.NUMBER,), must_end=True),
     Verb("unfit", make_unfit, (Takes.SITE, Takes.SERVICE)),
     Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
@@ -113,6 +154,20 @@ def draw_fail_commits_everywhere(fate: Fate) -> list[Strike]:
     return [fate.strike("fail-commits-everywhere", name, for_ms=fate.duration_ms())]
 
 
+def draw_put_back(fate: Fate) -> list[Strike]:
+    """Of a backup, to a copy that is older than a report; often the primary is lost right after."""
+    service = fate.service()
+    record = fate.record(service)
+    if record is None or not fate.may_strike(record.backup):
+        return []
+    for_ms = fate.between(2000, 6000)
+    strikes = [fate.strike("put-back", record.backup, service.name, for_ms=for_ms)]
+    if fate.chance(0.6):
+        after_ms = for_ms + fate.between(1, 700)
+        strikes.append(fate.strike("crash-host", record.primary, for_ms=6000, after_ms=after_ms))
+    return strikes
+
+
 DRAWS: dict[str, Draw] = {
     "engine_crash": draw_crash_engine,
     "engine_hang": draw_hang_engine,
@@ -123,4 +178,6 @@ DRAWS: dict[str, Draw] = {
     "engine_unfit": _draw_copy("unfit"),
     "rewind_fails": _draw_copy("fail-rewinds"),
     "engine_shared": draw_fail_commits_everywhere,
+    "waits_cancelled": _draw_copy("cancel-waits"),
+    "put_back": draw_put_back,
 }

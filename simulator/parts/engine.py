@@ -81,6 +81,10 @@ class Engine:
         self.unfit_until_ms = 0
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
+        self.cancelled_waits = 0
+        """How many commits stopped waiting for the backup, unacknowledged."""
+        self.once = (0, 0)
+        """Timeline and position that it had before it was put back to an older copy."""
 
     @property
     def writable(self) -> bool:
@@ -260,6 +264,22 @@ class Engine:
         self.sync_with = sync_with
         if not sync_with:
             self.history.acknowledge(self.timeline, self.position)
+
+    def cancel_waits(self) -> None:
+        """Clients that wait are sent away: what they wrote stays here, and is not acknowledged."""
+        if self.may_commit and self.sync_with and self.confirmed < self.position:
+            self.cancelled_waits += 1
+
+    def older_copy(self, timeline: int, position: int) -> None:
+        """Its volume is put back to what it was: nothing of what came since is there."""
+        self.once = (self.timeline, self.position)
+        self.timeline, self.position = timeline, position
+        self._checkpoint, self._recovery_bytes = position, 0
+
+    def once_had(self, timeline: int, position: int) -> bool:
+        """Whether this copy has the log up to there, or had it before it was put back."""
+        copies = ((self.timeline, self.position), self.once)
+        return any(self.history.reach(*copy).get(timeline, 0) >= position for copy in copies)
 
     def write(self, size: int) -> None:
         """A client commits, if the engine takes it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class History:
     """One service's timelines, each with the one it left and where; and what was acknowledged."""
@@ -10,6 +12,8 @@ class History:
         self._parents: dict[int, tuple[int, int]] = {}
         self._acked: dict[int, int] = {}
         self._count = 0
+        self.listener: Callable[[int, int], None] = _nobody
+        """Is told of each acknowledgement, before it is given."""
 
     def first(self) -> int:
         """The timeline of a new database."""
@@ -25,6 +29,7 @@ class History:
     def acknowledge(self, timeline: int, position: int) -> None:
         """A client was told that everything up to here is committed."""
         if position > self._acked.get(timeline, 0):
+            self.listener(timeline, position)
             self._acked[timeline] = position
 
     def reach(self, timeline: int, position: int) -> dict[int, int]:
@@ -52,3 +57,7 @@ class History:
             lost += max(0, self._acked[known] - kept)
             self._acked[known] = min(self._acked[known], kept)
         return lost
+
+
+def _nobody(_timeline: int, _position: int) -> None:
+    """Listens to no acknowledgement."""

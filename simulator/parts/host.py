@@ -229,5 +229,5 @@ class Host:
             self._thaw()
         self.boot()
         self.start_agent()
-        if self.process:
+        if self.process and self.veto_left_ms:
             self.process.veto.release()

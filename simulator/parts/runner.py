@@ -217,7 +217,13 @@ class Runner:
     def _beside(self, told: ReplicaReport) -> ReplicaReport:
         engine = self._engine
         room = engine.room
-        return replace(told, unfit=engine.unfit, disk_low=room.low, disk_free_bytes=room.free_bytes)
+        return replace(
+            told,
+            unfit=engine.unfit,
+            disk_low=room.low,
+            disk_free_bytes=room.free_bytes,
+            cancelled_waits=engine.cancelled_waits,
+        )
 
     def _begin_job(self, job: act.BeginJob) -> None:
         self._kernel.tell(

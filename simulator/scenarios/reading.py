@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from controller.core.model import DiskFilling, Protection
+from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM
@@ -116,12 +116,14 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, *TIERS, "async", "sync", "bound", "writes", MOVES)
+    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", MOVES)
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
     if word in TIERS:
         return replace(service, tier=word)
+    if word == "block":
+        return replace(service, protection=Protection.SYNC, backup_loss=BackupLoss.BLOCK)
     if word == MOVES:
         return replace(service, disk_filling=DiskFilling.SWITCHOVER)
     if word == "bound":
@@ -199,6 +201,7 @@ def _victim(draft: Draft, takes: Takes, words: Words) -> str:
         Takes.SERVICE: draft.services,
         Takes.LEASE: LEASES,
         Takes.PROTECTION: [protection.value for protection in Protection],
+        Takes.BACKUP_LOSS: [policy.value for policy in BackupLoss],
     }
     return words.one_of(among[takes], takes.value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import DiskFilling
+from controller.core.model import BackupLoss, DiskFilling
 from simulator.parts.network import HUB
 from simulator.scenarios.reading import DASHES, MOVES, split
 from simulator.scenarios.script import Scenario
@@ -42,9 +42,16 @@ def _service(service: ServiceSetting) -> str:
     tier = f" {service.tier}," if service.tier != ServiceSetting.tier else ""
     return (
         f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
-        f"{service.lease}, {service.protection.value}, bound {service.loss_bound_bytes}B, "
+        f"{service.lease}, {_protection(service)}, bound {service.loss_bound_bytes}B, "
         f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}"
     )
+
+
+def _protection(service: ServiceSetting) -> str:
+    """`block` is sync, with commits that wait for a lost backup."""
+    if service.backup_loss is BackupLoss.BLOCK:
+        return BackupLoss.BLOCK.value
+    return service.protection.value
 
 
 def _events(scenario: Scenario) -> list[str]:

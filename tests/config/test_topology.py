@@ -126,6 +126,7 @@ def test_the_small_topology_is_clean(judge: Judge, topology: Spoil) -> None:
         ({"sites": {}}, "sites", "a list is wanted"),
         ({"services.0.engine": "oracle"}, "services[0].engine", "not one of the choices"),
         ({"services.0.loss_bound": 16}, "services[0].loss_bound", "without a unit"),
+        ({"services.0.backup_loss": "block"}, "services[0].backup_loss", "this one is async"),
         ({"services.0.name": ""}, "services[0].name", "blank"),
         ({"services.0.name": "../etc"}, "services[0].name", "no name"),
         ({"services.0.replicas": []}, "services[0].replicas", "at least 1"),

@@ -58,6 +58,7 @@ def test_alerts_of_what_may_be_announced_ask_for_its_maintenance(
 ) -> None:
     announced = {
         "SalingUnprotected": "service",
+        "SalingSyncAlone": "service",
         "SalingBackupUnfit": "service",
         "SalingLossBoundNear": "service",
         "SalingAgentDown": "agent",

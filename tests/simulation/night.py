@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import DiskFilling, Protection
+from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
 from simulator.strike import Strike
@@ -21,6 +21,7 @@ class Night:
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
         tier: str = "rendah",
+        backup_loss: BackupLoss = BackupLoss.ALONE,
         write_bytes: int = 500,
         moves: bool = False,
     ) -> None:
@@ -33,6 +34,7 @@ class Night:
             loss_bound_bytes,
             write_bytes=write_bytes,
             tier=tier,
+            backup_loss=backup_loss,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
         self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)

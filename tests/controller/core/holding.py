@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
 from controller.core.events import Kind
 from controller.core.hold_rows import WAITING
-from controller.core.model import Hold, Phase
+from controller.core.model import Hold, Phase, Protection
 from protocol.messages import Mode, Role
 from tests.controller.core.given import NOW, Given, backup_report, primary_report
 
@@ -40,9 +41,9 @@ HOLD_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
 }
 
 
-def unwilling(phase: Phase) -> Given:
+def unwilling(phase: Phase, **changes: Any) -> Given:
     """A service whose backup's operator forbids to change its role."""
-    given = Given(phase)
+    given = Given(phase, **changes)
     told = backup_report(veto="siti: a new disk", veto_left_ms=HOUR_MS)
     if phase is Phase.COUNTDOWN:
         standing = primary_report(role=Role.STANDBY, writable=False, fenced=True)
@@ -57,5 +58,8 @@ VETO_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_vetoes", Phase.PROTECTED): partial(unwilling, Phase.PROTECTED),
     ("backup_vetoes_in_arming", Phase.ARMING): partial(unwilling, Phase.ARMING),
     ("backup_vetoes_in_countdown", Phase.COUNTDOWN): partial(unwilling, Phase.COUNTDOWN),
+    ("backup_vetoes_in_block", Phase.COUNTDOWN): partial(
+        unwilling, Phase.COUNTDOWN, blocks=True, protection=Protection.SYNC
+    ),
     ("backup_vetoes_in_drain", Phase.DRAINING): partial(unwilling, Phase.DRAINING),
 }

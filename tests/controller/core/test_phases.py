@@ -25,6 +25,7 @@ from controller.core.phases import ROWS_FROM, TABLE, first_row
 from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
+from tests.controller.core.blocking import BLOCK_SITUATIONS
 from tests.controller.core.given import (
     DISK_SITUATIONS,
     NOW,
@@ -119,6 +120,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_unfit_in_arming", P.ARMING): lambda: Given(P.ARMING).backup(
         backup_report(unfit="max_connections")
     ),
+    **BLOCK_SITUATIONS,
     ("routed", P.ROUTING): lambda: Given(P.ROUTING),
     ("first_copy", P.ALONE): lambda: Given(P.ALONE, system_identifier=""),
     ("backup_ready", P.ALONE): lambda: Given(P.ALONE).primary(primary_report(mode=Mode.ALONE)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.mutants import (
+    blocking,
     disks,
     fences,
     history,
@@ -19,8 +20,8 @@ from tests.simulation.mutants import (
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
-    leases, fences, promotion, membership, restarts, losses, switchovers, records, operators,
-    history, holds, disks,
+    leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
+    operators, history, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

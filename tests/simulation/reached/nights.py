@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import Protection
+from controller.core.model import BackupLoss, Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
 
@@ -283,8 +283,11 @@ VETOES = (
             Strike(9_000, "cut-one-way", ("hub", "bravo"), 8_000),
             Strike(at_ms, "veto", ("bravo",), 6_000),
             lease="standard",
+            protection=protection,
+            backup_loss=BackupLoss.BLOCK,
         )
         for at_ms in (12_300, 12_800)
+        for protection in Protection
     ),
     *(Night(*_GONE, Strike(at_ms, "veto", ("bravo",), 6_000)) for at_ms in (10_300, 11_100)),
     Night(*_LOSS, Strike(16_000, "veto", ("alpha",), 12_000), loss_bound_bytes=20_000),

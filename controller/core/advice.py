@@ -1,0 +1,141 @@
+"""What whoever looks at a service at 3 a.m. should do now: the words for `explain` and status."""
+
+from __future__ import annotations
+
+from controller.core import approvals, maintenance
+from controller.core import veto_conditions as v
+from controller.core.conditions import primary_proves
+from controller.core.disk_conditions import primary_disk_low
+from controller.core.facts import facts
+from controller.core.model import HeldFor, Phase
+from controller.core.refusal import doing
+from controller.core.view import View, cannot_take_over
+
+ADVICE = {
+    Phase.PROTECTED: "Nothing to do. If {primary} falls silent, {backup} takes over.",
+    Phase.ALONE: "{primary} writes, but nobody could take over: see to {backup} ({backup_doing}).",
+    Phase.ARMING: "{primary} writes; it is about to take a lease from {backup}.",
+    Phase.DRAINING: "A planned move is under way; it goes on or back by itself.",
+    Phase.COUNTDOWN: "The lease of {primary} runs out; then {backup} takes over by itself.",
+    Phase.PROMOTING: "{primary} is becoming primary; if it cannot, mend its engine: there is no "
+    "way back.",
+    Phase.ROUTING: "Traffic is moving to {primary}.",
+}
+PAUSED_ADVICE = (
+    "Automatic failover is paused ({paused}): if {primary} falls silent, nothing is moved until "
+    "`saling resume {service}` or `saling failover {service}`."
+)
+UNFIT_ADVICE = (
+    "If {primary} falls silent, {backup} takes over all the same, but it is not fit: {unfit}. Mend "
+    "this first; until then no switchover is done."
+)
+FILLING_ADVICE = (
+    "The disk of {primary} fills ({primary_disk}): free space there, or move the service before it "
+    "stops: `saling switchover {service}` (its policy is `disk_filling: {disk_filling}`)."
+)
+FORGETFUL_ADVICE = (
+    "{backup} cannot take over, for {cannot_take_over}. Once that is mended it goes on by itself "
+    "({backup_doing})."
+)
+SILENT_ADVICE = (
+    "{primary} has proved no commit for {silence}: its lease runs out, or has, and then nobody "
+    "writes. {paused_advice}"
+)
+UNKNOWN_ADVICE = (
+    "The controller hears too little to know how it stands now: look at the brokers and the "
+    "agents. The replicas go on by their leases, but nothing can be ordered."
+)
+UNHEARD_ADVICE = (
+    "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
+    "whether it writes."
+)
+DEAD_ADVICE = (
+    "The agent {primary} is heard, but its engine proves no commit ({primary_doing}): mend it "
+    "there. Nobody else has all that was committed, so nobody else may take over."
+)
+WAITING_ADVICE = (
+    "Commits wait for {backup}: see to it ({backup_doing}), and they go on by themselves. To go on "
+    "without it, so that what is committed stands only at {primary}: `saling maintenance begin "
+    "--service {service} --for TIME --reason TEXT`, or `backup_loss: alone` in the configuration."
+)
+VETO_ADVICE = (
+    "{backup} follows, and may not take over before an operator of its host allows it: "
+    "`saling-agent release` there."
+)
+MAINTENANCE_ADVICE = (
+    "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
+    "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
+    "ends it before."
+)
+OVERDUE_ADVICE = (
+    "The maintenance of {backup} is {maintenance_left}: bring {backup} back ({backup_doing}), or "
+    "announce more time: `saling maintenance begin --service {service} --for TIME --reason TEXT`."
+)
+ON_HOLD_ADVICE = (
+    "An integrity hold is on ({hold_by}; {hold_left}): find out whether the data of {primary} are "
+    "sound, then end it with `saling release {service}`. Until then nobody takes over."
+)
+HELD_ADVICE = {
+    "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
+    "--loss-bytes {loss_bytes} --loss-seconds {loss_seconds} --reason TEXT`{more_people}.",
+    "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
+    "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
+    "{service} --epoch {epoch} --reason TEXT`.",
+    "adoption": "Both agents must be heard; it goes on by itself.",
+}
+
+
+def advice(view: View) -> str:
+    """What to do now, in one or two sentences."""
+    record = view.record
+    text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
+    if record.phase is Phase.PROTECTED and view.backup and view.unfit:
+        text = UNFIT_ADVICE
+    if record.phase is Phase.PROTECTED and primary_disk_low(view):
+        text = FILLING_ADVICE
+    if record.phase is Phase.PROTECTED and record.paused:
+        text = PAUSED_ADVICE
+    awaited = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN)
+    if record.wait is not None and record.phase in (Phase.PROTECTED, Phase.ARMING):
+        text = WAITING_ADVICE
+    if record.phase is Phase.PROTECTED and not primary_proves(view):
+        text = _silent_advice(view)
+    if awaited and view.backup and cannot_take_over(view.backup):
+        text = FORGETFUL_ADVICE
+    stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
+    if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
+        text = ON_HOLD_ADVICE
+    served = record.phase in (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
+    if served and v.backup_vetoes(view):
+        text = VETO_ADVICE
+    if record.maintenance is not None:
+        text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
+    ill = record.held_for is HeldFor.ILLNESS
+    if (record.phase in (Phase.ALONE, Phase.ARMING) or ill) and view.primary is None:
+        text = UNHEARD_ADVICE
+    elif record.phase in (Phase.ALONE, Phase.ARMING) and not primary_proves(view):
+        text = DEAD_ADVICE
+    loss = view.loss_bytes
+    return text.format(
+        **facts(view),
+        loss_bytes=0 if loss is None else loss,
+        loss_seconds=approvals.whole_seconds(view.loss_ms),
+        more_people=_more_people(view),
+        primary_doing=doing(view.primary),
+        disk_filling=view.spec.disk_filling.value,
+    )
+
+
+def _more_people(view: View) -> str:
+    """Who must still accept the loss."""
+    first = approvals.first_person(view)
+    if first is not None:
+        return f" (accepted by {first.by}; somebody else must say the same)"
+    return ", by two different people" if view.two_people else ""
+
+
+def _silent_advice(view: View) -> str:
+    if view.primary is None and view.backup is None:
+        return UNKNOWN_ADVICE
+    moves = "`saling failover {service}` moves it." if view.record.paused else ""
+    return SILENT_ADVICE.replace("{paused_advice}", moves)

@@ -1,0 +1,100 @@
+"""A sync service whose commits wait for a lost backup (`backup_loss: block`): what the table of
+phases asks about it.
+
+Such a service is bound when its pair is armed. From then on no row relaxes its engine, but a
+takeover, an announced maintenance, or a configuration that says otherwise.
+"""
+
+from __future__ import annotations
+
+from controller.core.conditions import Condition, backup_stands
+from controller.core.model import BackupLoss, Phase, Protection
+from controller.core.view import View
+
+
+def is_wanted(view: View) -> bool:
+    """Whether commits shall wait for a lost backup, as far as the protection in force allows it."""
+    sync = view.record.protection is Protection.SYNC
+    return sync and view.spec.backup_loss is BackupLoss.BLOCK
+
+
+def in_force(view: View) -> str:
+    """What a sync service does now when its backup is lost; empty for an async one."""
+    if view.record.protection is not Protection.SYNC:
+        return ""
+    return (BackupLoss.BLOCK if view.record.blocks else BackupLoss.ALONE).value
+
+
+def weakened(view: View) -> str:
+    """What the primary of a sync service reports of settings that weaken it."""
+    sync = view.record.protection is Protection.SYNC
+    return view.primary.weakened if sync and view.primary is not None else ""
+
+
+def warnings(view: View) -> tuple[str, ...]:
+    """What lets commits of a sync service through that no backup has."""
+    primary, weak = view.primary, weakened(view)
+    if view.record.protection is not Protection.SYNC or primary is None:
+        return ()
+    cancelled = (
+        f"{primary.cancelled_waits} commits stopped waiting for the backup since the agent of "
+        f"{view.record.primary} began: their clients got a warning, or no answer, and they may "
+        "stand at one site only; see docs/runbooks/sync-service.md"
+    )
+    return (
+        f"commits at {view.record.primary} need not wait for the backup: {weak}" if weak else "",
+        cancelled if primary.cancelled_waits else "",
+    )
+
+
+def _has_changed(view: View) -> bool:
+    """A pair that is being armed is bound once it is, not before."""
+    blocks, wanted = view.record.blocks, is_wanted(view)
+    return blocks is not wanted and (blocks or view.record.phase is Phase.PROTECTED)
+
+
+may_stand_alone = Condition(
+    "may_stand_alone",
+    lambda v: not v.record.blocks,
+    "{primary} may stand alone without {backup}",
+    "commits of {service} wait for {backup} (`backup_loss: block`)",
+)
+must_wait = Condition(
+    "must_wait",
+    lambda v: v.record.blocks,
+    may_stand_alone.no,
+    may_stand_alone.yes,
+)
+is_waiting = Condition(
+    "is_waiting",
+    lambda v: v.record.wait is not None,
+    "commits wait for {backup}",
+    "no commit is said to wait for {backup}",
+)
+not_waiting = Condition(
+    "not_waiting", lambda v: v.record.wait is None, is_waiting.no, is_waiting.yes
+)
+backup_is_sync = Condition(
+    "backup_is_sync",
+    lambda v: v.primary_now is not None and v.primary_now.sync_active,
+    "the engine of {primary} counts {backup} in",
+    "the engine of {primary} does not count {backup} in yet",
+)
+backup_has_all = Condition(
+    "backup_has_all",
+    lambda v: v.record.protection is Protection.SYNC and v.loss_bytes == 0,
+    "{backup} has all that it ever had, and so all that was acknowledged",
+    "{backup} has less than it had: {estimated_loss} are missing",
+)
+backup_does_not_stand = Condition(
+    "backup_does_not_stand",
+    lambda v: not backup_stands(v),
+    backup_stands.no,
+    backup_stands.yes,
+)
+backup_loss_changed = Condition(
+    "backup_loss_changed",
+    _has_changed,
+    "the configuration has another `backup_loss`",
+    "`backup_loss` is that of the configuration",
+)

@@ -1,0 +1,96 @@
+"""Rule 12, of a sync service whose backup is lost: what waits, and what a backup is believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from controller.core import assignments, block, loss
+from controller.core.model import BackupLoss, Protection, Wait
+from controller.core.row import Row
+from controller.core.view import View
+from simulator.parts.engine import Engine
+from simulator.strike import Strike
+from tests.simulation.mutants.base import Mutant, Patch, change_rows
+from tests.simulation.night import Night
+
+
+def block_is_relaxed(patch: Patch) -> None:
+    """A primary whose commits must wait for its backup goes on alone."""
+    patch.setattr(block, "is_wanted", lambda _view: False)
+
+
+def block_is_relaxed_in_a_hold(patch: Patch) -> None:
+    """A service that is held for an illness is relaxed, though its commits must wait."""
+    sync = assignments._sync
+
+    def forgetful(record: Any, order: Any) -> bool:
+        return sync(replace(record, blocks=False), order)
+
+    patch.setattr(assignments, "_sync", forgetful)
+
+
+def older_backup_is_believed(patch: Patch) -> None:
+    """A sync backup has all that was acknowledged, whatever its disk is put back to."""
+    patch.setattr(loss, "_has_forgotten", lambda _service: False)
+
+
+def sync_may_lose_up_to_the_bound(patch: Patch) -> None:
+    """What a sync backup lacks is borne, as in async mode."""
+    patch.setattr(View, "bound_bytes", property(lambda view: view.spec.loss_bound_bytes))
+
+
+def position_is_forgotten(patch: Patch) -> None:
+    """What the lost backup had is not stored, and a controller that restarts knows it no more."""
+
+    def without(row: Row) -> Row:
+        if row.name != "commits_wait":
+            return row
+        return Row(**(vars(row) | {"effect": lambda _view: {"wait": Wait(0)}}))
+
+    change_rows(patch, without)
+
+
+def cancelled_wait_is_acknowledged(patch: Patch) -> None:
+    """A commit that was cancelled while it waited for the backup counts as acknowledged."""
+
+    def acknowledge(copy: Engine) -> None:
+        if copy.may_commit and copy.sync_with:
+            copy.history.acknowledge(copy.timeline, copy.position)
+
+    patch.setattr(Engine, "cancel_waits", acknowledge)
+
+
+PUT_BACK = Night(
+    Strike(8_000, "put-back", ("bravo", "s1"), 3_000),
+    Strike(11_150, "crash-host", ("alpha",), 10_000),
+    protection=Protection.SYNC,
+)
+"""A backup comes back on an older disk, and before it follows again the primary is lost."""
+
+PUT_BACK_LATER = Night(
+    Strike(8_000, "put-back", ("bravo", "s1", "7000"), 3_000),
+    Strike(16_000, "crash-controller", (), 50),
+    Strike(17_800, "crash-host", ("alpha",), 10_000),
+    protection=Protection.SYNC,
+    backup_loss=BackupLoss.BLOCK,
+)
+"""The same, after commits had waited for long, and the controller was restarted meanwhile."""
+
+ILL_AND_CUT = Night(
+    Strike(9_000, "cut", ("alpha", "bravo"), 12_000),
+    Strike(10_000, "fail-commits-everywhere", ("s1",), 5_000),
+    protection=Protection.SYNC,
+    backup_loss=BackupLoss.BLOCK,
+)
+"""Commits fail for a reason that travels, while the backup is not reached."""
+
+MUTANTS = (
+    Mutant(block_is_relaxed, "12", ("I3",), "sync"),
+    Mutant(block_is_relaxed_in_a_hold, "12", ("I3",), night=ILL_AND_CUT),
+    Mutant(older_backup_is_believed, "12", ("I3",), night=PUT_BACK),
+    Mutant(sync_may_lose_up_to_the_bound, "12", ("approval", "I3"), night=PUT_BACK),
+    Mutant(position_is_forgotten, "12", ("I3",), seconds=20, night=PUT_BACK_LATER),
+    Mutant(cancelled_wait_is_acknowledged, "12", ("I3",), "sync"),
+)
