@@ -103,7 +103,7 @@ PROFILES = {
             "engines",
             {
                 **ENGINES, "engine_unfit": 2, "engine_local": 2, "engine_shared": 2,
-                "host_crash": 2, "switchover": 4,
+                "engine_unfenced": 2, "host_crash": 2, "switchover": 4,
             },
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),
@@ -147,6 +147,14 @@ PROFILES = {
                 "host_crash": 2, "isolate": 2,
             },
             "operators switch over, fail over, approve, pause and resume",
+        ),
+        Profile(
+            "force",
+            {
+                "forced": 8, "maintenance": 3, "host_crash": 2, "isolate": 2, "agent_kill": 2,
+                "controller_crash": 2, "cut_one_way": 2, "pause": 1, "resume": 1,
+            },
+            "primaries that stand alone are lost, and moved by force", swarm=False,
         ),
         Profile(
             "maintenance",

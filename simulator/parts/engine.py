@@ -79,6 +79,8 @@ class Engine:
         """Jobs of that kind end no sooner."""
         self.rewind_fails_until_ms = 0
         self.unfit_until_ms = 0
+        self.unfenced_until_ms = 0
+        """A layer of the fence that its host requires does not hold."""
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
         self.cancelled_waits = 0
@@ -123,8 +125,15 @@ class Engine:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
         self.rewind_fails_until_ms = self.unfit_until_ms = self.unkillable_until_ms = 0
+        self.unfenced_until_ms = 0
         self.room.heal()
         self.stuck_until_ms.clear()
+
+    @property
+    def fence_lacks(self) -> str:
+        """As its guard says."""
+        lacks = self._kernel.now_ms < self.unfenced_until_ms
+        return "nftables: a right is missing; give it" if lacks else ""
 
     @property
     def unfit(self) -> str:

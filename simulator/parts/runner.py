@@ -75,6 +75,7 @@ class Runner:
     def know_guard(self) -> None:
         """Tell what the guard says, starting a new one where none lives."""
         guard = self._host.living_guard(self.service)
+        self._hear_fences()
         guard.exited = lambda reason: self._later(1, lambda: self._exited(reason))
         self.feed(
             ev.GuardState(
@@ -257,8 +258,15 @@ class Runner:
         return rest_of_log.refusal(asked, self._host.site, revision)
 
     def _observe(self) -> None:
+        self._hear_fences()
         self._look()
         self._later(OBSERVE_EVERY_MS, self._observe)
+
+    def _hear_fences(self) -> None:
+        """As the shell does: at each look at the guard, and before the guard's own word."""
+        lacks = self._engine.fence_lacks
+        if lacks != self.replica.fence_lacks:
+            self.feed(ev.FencesTold("process", lacks, 0))
 
     def _look(self) -> None:
         seen, begun_ms = self._engine.observe(), self._kernel.now_ms

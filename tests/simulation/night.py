@@ -24,6 +24,7 @@ class Night:
         backup_loss: BackupLoss = BackupLoss.ALONE,
         write_bytes: int = 500,
         moves: bool = False,
+        rates_ppm: tuple[int, ...] = (),
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -37,7 +38,8 @@ class Night:
             backup_loss=backup_loss,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
-        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+        sites = ("alpha", "bravo")
+        self._setting = Setting(sites, (service,), ordered=False, rates_ppm=rates_ppm)
         self._strikes = strikes
 
     def live(self, seed: int, profile: str, seconds: int) -> Result:

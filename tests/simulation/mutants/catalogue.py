@@ -6,6 +6,7 @@ from tests.simulation.mutants import (
     blocking,
     disks,
     fences,
+    forced,
     history,
     holds,
     leases,
@@ -21,7 +22,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
-    operators, history, holds, disks,
+    operators, history, forced, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
