@@ -42,7 +42,7 @@ def facts(view: View) -> dict[str, str]:
         "unfit": view.unfit or "nothing",
         "primary_veto": _veto(primary),
         "backup_veto": _veto(backup),
-        **disks.facts(view),
+        **disks.facts(view.primary, view.backup),
         "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
         **maintenance.facts(view),
