@@ -21,7 +21,13 @@ LATE_AT_MOST_MS = 50
 """The kernel's tick, and the time in which a commit that was told in time reaches this test."""
 
 
-GONE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 class Client:
