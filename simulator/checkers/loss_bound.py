@@ -25,6 +25,11 @@ class LossBounded(Watch):
         self._taken: dict[str, int] = {}
         self._whole: set[tuple[str, int]] = set()
         """The reigns that began with the whole log of the one before."""
+        self._astray: set[str] = set()
+        """Services of which a copy went astray since the last promotion: it writes without end."""
+
+    def goes_astray(self, now_ms: int, service: str, agent: str) -> None:
+        self._astray.add(service)
 
     def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         self._bounds_bytes[spec.name] = spec.loss_bound_bytes
@@ -53,7 +58,9 @@ class LossBounded(Watch):
             self._times_ms[new.service] = -1
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
-        if not lost_bytes or service not in self._accepted_bytes:
+        astray = service in self._astray
+        self._astray.discard(service)
+        if astray or not lost_bytes or service not in self._accepted_bytes:
             return
         if (service, epoch) in self._whole:
             text = f"{service}: lost {lost_bytes} bytes, though it had the whole log"

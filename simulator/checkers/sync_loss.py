@@ -71,6 +71,11 @@ class NothingLost(Watch):
         if replica.handover:
             self._hands_over.add((replica.service, replica.agent))
 
+    def astray_no_more(self, now_ms: int, service: str, agent: str, lost_bytes: int) -> None:
+        if lost_bytes and service in self._sync:
+            text = f"sync {service}: {lost_bytes} bytes that {agent} took are lost"
+            raise Broken("I3", text, service)
+
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes:
             return

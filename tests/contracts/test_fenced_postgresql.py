@@ -91,6 +91,7 @@ async def test_no_client_over_tcp_is_told_of_a_commit_after_the_end_though_the_g
     assert heard_ms > 0
     os.kill(pid, signal.SIGCONT)
     await beside
+    await guard.wait_engine_gone(20_000)
     assert site.processes() == []
     assert (await guard.status()).last_fence is not None
     tcp.end()

@@ -9,6 +9,7 @@ from tests.simulation.mutants import (
     forced,
     history,
     holds,
+    layers,
     leases,
     losses,
     membership,
@@ -21,8 +22,8 @@ from tests.simulation.mutants import (
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
-    leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
-    operators, history, forced, holds, disks,
+    leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
+    records, operators, history, forced, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

@@ -34,7 +34,7 @@ def no_fence_budget(patch: Patch) -> None:
 
 def guard_keeps_no_deadline(patch: Patch) -> None:
     """The fence hangs on the agent alone, which may be paused or dead."""
-    patch.setattr(Guard, "_keep_deadline", lambda _guard, thawing=False: None)
+    patch.setattr(Guard, "_keep_deadline", lambda _guard: None)
 
 
 def fence_ends_a_process_group_only(patch: Patch) -> None:
