@@ -1,4 +1,4 @@
-"""A sync service loses no acknowledged write, and does not block for a backup that is gone."""
+"""A sync service loses no acknowledged write; a backup that is gone it waits for, or does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_sc
 
 @pytest.fixture(scope="module")
 def services() -> tuple[Service, ...]:
-    return (Service("paspor", ("jabodetabek", "batam"), protection="sync"),)
+    return (
+        Service("paspor", ("jabodetabek", "batam"), protection="sync"),
+        Service("kas", ("jabodetabek", "batam"), protection="sync", backup_loss="block"),
+    )
 
 
 async def test_a_dead_site_costs_a_sync_service_no_acknowledged_write(whole: Lab) -> None:
@@ -47,3 +50,15 @@ async def test_a_lost_backup_is_gone_from_the_store_before_a_commit_stops_waitin
     finally:
         await connection.close(timeout=2)
     assert state == "sync"
+
+
+async def test_commits_of_a_service_that_blocks_wait_until_its_backup_is_back(whole: Lab) -> None:
+    """Nobody is acknowledged meanwhile, nothing is relaxed or moved, and nothing is lost."""
+    async with Watch(whole, "kas") as watch:
+        done = await backup_lost(watch, away_s=4.0, clients=2)
+        history = await whole.api.history("kas")
+    print(done.notes)
+    assert done.wrong() == ""
+    said = [line["transition"]["because"] for line in history[:2]]
+    assert "commits of kas go on" in said[0]
+    assert "commits of kas wait" in said[1]
