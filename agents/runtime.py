@@ -146,10 +146,12 @@ class Unit:
         told = report(self.worker.settled, at_ms)
         slots = self.slots.problem or self.slots.others
         disk = self._state_disk.problem
-        urgent = (self.worker.problem, disk, self.keeper.ending.stuck, self.keeper.problem)
+        urgent = (self.worker.problem, disk, self.keeper.problem)
         slow = (self.stranded.problem, slots, self.upkeep.problem, self.disk.problem)
         beside = (*urgent, self.watch.problem, *slow, self.sync.problem)
-        problem = told.problem or next((text for text in beside if text), "")
+        # What the rules last knew of an engine that cannot be ended is of before its kill.
+        known = self.keeper.ending.stuck or told.problem
+        problem = known or next((text for text in beside if text), "")
         return replace(
             told,
             problem=problem[:PROBLEM_AT_MOST],

@@ -26,6 +26,7 @@ LOCATIONS = {
     "ikn": (-0.97, 116.71),
     "labuan-bajo": (-8.49, 119.89),
 }
+DISK_FLOOR = "128MiB"
 ENGINE_SETTINGS = {
     "shared_buffers": "16MB",
     "max_connections": "40",
@@ -52,6 +53,7 @@ class Service:
     """PostgreSQL's, on top of ENGINE_SETTINGS."""
     backup_loss: str = ""
     """What a sync service does then: `alone` or `block`; empty leaves the default."""
+    disk_filling: str = "alarm"
     fences: Mapping[str, str] = field(default_factory=lambda: {"nftables": "off"})
     """Of the agents. A killed lab leaves what its guards told the kernel, but for that of a network
     namespace, which goes with it."""
@@ -229,6 +231,7 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
         "loss_bound": service.loss_bound,
         **({"lease": dict(service.lease)} if service.lease else {"lease_profile": service.profile}),
         **({"backup_loss": service.backup_loss} if service.backup_loss else {}),
+        "disk_filling": service.disk_filling,
         "databases": ["postgres"],
         "replicas": [
             {"site": site, "priority": number, "address": plan.engine(service.name, site)}
@@ -247,6 +250,8 @@ def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> di
         "binaries": str(plan.binaries),
         "replication_password_file": str(keys.database_password_file),
         "seed_rate": "100MiB/s",
+        # Little, so that the disk of a small machine is none that fills.
+        "disk_floor": DISK_FLOOR,
         "settings": {**ENGINE_SETTINGS, **service.settings},
         "fences": dict(service.fences),
     }

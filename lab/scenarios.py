@@ -215,6 +215,9 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "agent-stopped": _root(_unkind(still.agent_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25),
     "guard-stopped": _root(_unkind(guard_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25, fences=KERNEL),
+    "guard-and-agent": _root(
+        _unkind(still.guard_and_agent_stopped, AGENT_HOLD_S), AGENT_HOLD_S + 25, fences=KERNEL
+    ),
     "site-frozen": replace(
         _root(_unkind(still.site_frozen), HOLD_S + 40, fences=KERNEL), peers=True
     ),

@@ -49,6 +49,27 @@ async def agent_stopped(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
             await go_on()
 
 
+async def guard_and_agent_stopped(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
+    """The primary's guard and agent are stopped at once, and its engine runs on."""
+    site = await lab.primary_site(watch.service)
+    pids = [*lab.guards(watch.service, site), lab.agents[site].pid]
+
+    async def stop() -> None:
+        send_all(pids, signal.SIGSTOP)
+
+    async def go_on() -> None:
+        send_all(pids, signal.SIGCONT)
+
+    fault = Fault("primary's guard and agent stopped", stop, go_on)
+    async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
+        try:
+            seen = await told(watch, witness, hold_s, fault)
+        finally:
+            await go_on()
+    # Over its unix socket the engine goes on beyond its lease: that is the figure, and no surprise.
+    return _kept_out(msgspec.structs.replace(seen, lease_margin_s=None), {TCP})
+
+
 async def site_frozen(lab: UnkindGround, watch: Watch[Any], hold_s: float) -> Unkind:
     """The primary's whole site stands still but for its clients, and goes on, children first."""
     site = await lab.primary_site(watch.service)

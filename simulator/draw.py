@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.parts.clock import RATE_MOST_PPM
+from simulator.parts.fence import NFTABLES, WATCHDOG
 from simulator.profiles import Profile
 from simulator.setting import ServiceSetting, Setting
 
@@ -15,6 +16,8 @@ SITES = ("alpha", "bravo", "charlie", "delta", "echo")
 HOW_MANY_SITES = (2, 2, 2, 2, 3, 3, 4, 5)
 HOW_MANY_SERVICES = (1, 1, 1, 1, 2, 2, 3, 4, 6, 8, 12)
 LEASES = ("fast", "fast", "fast", "tight", "standard")
+LAYERS: tuple[tuple[str, ...], ...] = ((), (NFTABLES,), (NFTABLES,))
+LAYERS_WATCHED: tuple[tuple[str, ...], ...] = ((WATCHDOG,), (NFTABLES, WATCHDOG))
 CLOCKS_PPM = (-RATE_MOST_PPM, 0, RATE_MOST_PPM, RATE_MOST_PPM)
 
 
@@ -25,13 +28,32 @@ def draw_setting(random: Random, profile: Profile) -> Setting:
     services = [_draw_service(random, f"s{n + 1}", sites) for n in range(count)]
     if "data_fills" in profile.kinds:
         services = [replace(x, disk_filling=random.choice(tuple(DiskFilling))) for x in services]
-    return Setting(
+    setting = Setting(
         sites=sites,
         services=tuple(services),
         weather="calm" if profile.must_not_fence else random.choice(("calm", "rough")),
         ordered=random.random() < 0.5,
         rates_ppm=tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1)),
     )
+    if profile.doors:
+        return replace(setting, fences=((NFTABLES,),) * len(sites))
+    return _draw_fences(random, setting) if profile.strays else setting
+
+
+def _draw_fences(random: Random, setting: Setting) -> Setting:
+    """Any layers, at each site others; a watchdog needs a long lease, which finds less."""
+    watched = random.random() < 0.3
+    layers = LAYERS_WATCHED if watched else LAYERS
+    services = tuple(
+        replace(
+            service,
+            lease="watched" if watched else service.lease,
+            local_clients=random.random() < 0.4,
+        )
+        for service in setting.services
+    )
+    fences = tuple(random.choice(layers) for _ in setting.sites)
+    return replace(setting, services=services, fences=fences)
 
 
 def _draw_service(random: Random, name: str, sites: tuple[str, ...]) -> ServiceSetting:

@@ -31,7 +31,11 @@ CONFIGURATION = {
     "configure_loss_bound": 1,
 }
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
-CLOCKS = {"host_freeze": 6, "clock_change": 3, "hub_reboot": 2}
+CLOCKS = {"host_freeze": 6, "guard_pause": 2, "clock_change": 3, "hub_reboot": 2}
+STILLNESS = {
+    "host_freeze": 3, "host_suspend": 3, "machine_pause": 3, "guard_pause": 4,
+    "guards_and_agent_pause": 5, "agent_pause": 2,
+}  # fmt: skip
 ENGINES = {
     "engine_crash": 4, "engine_hang": 3, "engine_stuck": 2, "recovery_slow": 4, "promotion_hang": 4,
     "rewind_fails": 4, "slow_log": 4,
@@ -54,6 +58,10 @@ class Profile(Struct, frozen=True):
     """What may break once `Excuses` says so, each for a reason in docs/simulated-faults.md."""
     swarm: bool = True
     """Whether each seed draws a part of the kinds only."""
+    doors: bool = False
+    """Whether every site has a fence in the kernel, and no client comes by any other way."""
+    strays: bool = False
+    """Whether layers are drawn, and a copy may write where no promise is made (`Host.excused`)."""
     site_dies: bool = False
     """One site that is primary dies for good; its partner must take over."""
 
@@ -97,12 +105,22 @@ PROFILES = {
                 "switchover": 3,
             },
             "hosts stand still and go on, clocks run faster and slower, hosts boot anew",
+            doors=True,
+        ),
+        Profile(
+            "still",
+            {
+                **STILLNESS, "cut": 2, "isolate": 3, "agent_kill": 1, "guard_kill": 1,
+                "host_crash": 1, "switchover": 3,
+            },
+            "guards, agents and whole machines stand still, behind every fence and behind none",
+            strays=True,
         ),
         Profile(
             "engines",
             {
                 **ENGINES, "engine_unfit": 2, "engine_local": 2, "engine_shared": 2,
-                "host_crash": 2, "switchover": 4,
+                "engine_unfenced": 2, "host_crash": 2, "switchover": 4,
             },
             "recoveries are long, promotions hang, rewinds fail, the log comes late",
         ),
@@ -146,6 +164,14 @@ PROFILES = {
                 "host_crash": 2, "isolate": 2,
             },
             "operators switch over, fail over, approve, pause and resume",
+        ),
+        Profile(
+            "force",
+            {
+                "forced": 8, "maintenance": 3, "host_crash": 2, "isolate": 2, "agent_kill": 2,
+                "controller_crash": 2, "cut_one_way": 2, "pause": 1, "resume": 1,
+            },
+            "primaries that stand alone are lost, and moved by force", swarm=False,
         ),
         Profile(
             "maintenance",

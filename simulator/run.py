@@ -90,6 +90,8 @@ def run_script(script: Script, keep_story: bool = False) -> Result:
 def _live(world: World, seed: int, profile: Profile, seconds: int) -> Result:
     begun_s = time.perf_counter()
     broken = rule = excused = ""
+    for host in world.hosts:
+        host.strays_allowed = profile.strays
     excuses = Excuses(world.setting.services)
     world.watch.add(excuses)
     if profile.must_not_fence:

@@ -11,8 +11,11 @@ from simulator.parts.network import Weather
 
 TIGHT = LeaseTerms(1000, 200, 200, 500, 1500)
 """Shorter than any shipped profile: what comes just in time there is late here."""
-LEASES = {"tight": TIGHT, "fast": PROFILES["fast"], "standard": PROFILES["standard"]}
+WATCHED = LeaseTerms(12_000, 1500, 500, 3000, 5000)
+"""Long enough for a watchdog, and shorter than the patient one."""
+SHORT = {"tight": TIGHT, "fast": PROFILES["fast"], "standard": PROFILES["standard"]}
 """Those that are shipped, but for the patient one: it is too slow for a world."""
+LEASES = {**SHORT, "watched": WATCHED}
 WEATHERS = {
     "calm": Weather(1, 30),
     "rough": Weather(1, 60, loss=0.02, doubled=0.05, late=0.02, late_most_ms=3000),
@@ -33,6 +36,8 @@ class ServiceSetting(Struct, frozen=True):
     backup_loss: BackupLoss = BackupLoss.ALONE
     tier: str = "rendah"
     disk_filling: DiskFilling = DiskFilling.ALARM
+    local_clients: bool = False
+    """Whether clients write over the Unix socket of the host, too: no door stops them."""
 
     @property
     def rate_bytes_s(self) -> int:
@@ -71,6 +76,14 @@ class Setting(Struct, frozen=True):
     """Whether what goes over the broker keeps its order, but for what is late or doubled."""
     rates_ppm: tuple[int, ...] = ()
     """How much too fast each clock runs: the hub's, then the sites'. Missing ones are right."""
+
+    fences: tuple[tuple[str, ...], ...] = ()
+    """What stands outside of the guards at each site, of `simulator.parts.fence.LAYERS`."""
+
+    def layers(self, site: str) -> tuple[str, ...]:
+        """The ones of a site's host."""
+        place = self.sites.index(site)
+        return self.fences[place] if place < len(self.fences) else ()
 
     def rate_ppm(self, place: int) -> int:
         """Of the hub (0) or a site (from 1 on, in the order of `sites`)."""

@@ -175,7 +175,9 @@ def _fewer_sites(scenario: Scenario, _: Played) -> Iterator[Scenario]:
             left = tuple(site for site in setting.sites if site != gone)
             rates = dict(zip((HUB, *setting.sites), setting.rates_ppm, strict=False))
             clocks = tuple(rates.get(place, 0) for place in (HUB, *left)) if rates else ()
-            yield _without(scenario, gone, replace(setting, sites=left, rates_ppm=clocks))
+            fences = tuple(map(setting.layers, left)) if setting.fences else ()
+            smaller = replace(setting, sites=left, rates_ppm=clocks, fences=fences)
+            yield _without(scenario, gone, smaller)
 
 
 def _without(scenario: Scenario, name: str, setting: Setting) -> Scenario:
@@ -186,7 +188,7 @@ def _without(scenario: Scenario, name: str, setting: Setting) -> Scenario:
 
 def _plainer(scenario: Scenario, _: Played) -> Iterator[Scenario]:
     setting = scenario.setting
-    plain = {"rates_ppm": (), "weather": "calm", "ordered": True}
+    plain = {"rates_ppm": (), "weather": "calm", "ordered": True, "fences": ()}
     settings = [replace(setting, **{name: value}) for name, value in plain.items()]
     for place, ppm in enumerate(setting.rates_ppm):
         if ppm:
@@ -207,6 +209,7 @@ def _plainer_service(service: ServiceSetting) -> list[ServiceSetting]:
         replace(service, lease=usual.lease),
         replace(service, protection=usual.protection, backup_loss=usual.backup_loss),
         replace(service, backup_loss=usual.backup_loss),
+        replace(service, local_clients=usual.local_clients),
         replace(service, loss_bound_bytes=usual.loss_bound_bytes),
         replace(service, write_bytes=usual.write_bytes, write_every_ms=usual.write_every_ms),
     ]

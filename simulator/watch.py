@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agents.core.events import Event as AgentEvent
 from agents.core.model import Replica
 from controller.core.actions import Answer
@@ -9,6 +11,9 @@ from controller.core.events import Event as ControllerEvent
 from controller.core.model import Record, ServiceSpec, State, Transition
 from protocol.messages import Granted
 from simulator.strike import Strike
+
+Excused = Callable[[str, str], bool]
+"""Whether a service's copy at an agent writes where no promise is made (`Host.excused`)."""
 
 
 class Broken(Exception):
@@ -59,6 +64,12 @@ class Watch:
 
     def writes_no_more(self, now_ms: int, service: str, agent: str) -> None:
         """An engine is not writable any more."""
+
+    def goes_astray(self, now_ms: int, service: str, agent: str) -> None:
+        """An engine takes writes where no promise is made that it does not."""
+
+    def astray_no_more(self, now_ms: int, service: str, agent: str, lost_bytes: int) -> None:
+        """It takes none, or is counted again; it had acknowledged what another copy lacks."""
 
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         """A guard ends a writable engine."""
@@ -124,6 +135,14 @@ class All(Watch):
     def writes_no_more(self, now_ms: int, service: str, agent: str) -> None:
         for checker in self._checkers:
             checker.writes_no_more(now_ms, service, agent)
+
+    def goes_astray(self, now_ms: int, service: str, agent: str) -> None:
+        for checker in self._checkers:
+            checker.goes_astray(now_ms, service, agent)
+
+    def astray_no_more(self, now_ms: int, service: str, agent: str, lost_bytes: int) -> None:
+        for checker in self._checkers:
+            checker.astray_no_more(now_ms, service, agent, lost_bytes)
 
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         for checker in self._checkers:

@@ -10,9 +10,11 @@ from simulator.checkers.audit import WholeAudit
 from simulator.checkers.disks import DisksHeeded
 from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
+from simulator.checkers.forced import ForcedByTwo
 from simulator.checkers.holds import HeldWithReason
 from simulator.checkers.illness import NobodyPromotedForIllness
 from simulator.checkers.integrity import HoldKept
+from simulator.checkers.layers import WholeFence
 from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
@@ -26,7 +28,7 @@ from simulator.faults.catalogue import VERBS
 from simulator.kernel import Kernel
 from simulator.parts.agent import Wires
 from simulator.parts.controller import Controller
-from simulator.parts.engine import Changed, Engine
+from simulator.parts.engine import Changed, Engine, Writes
 from simulator.parts.host import Host
 from simulator.parts.network import HUB, Network
 from simulator.parts.service import Service
@@ -123,17 +125,26 @@ class World:
         VERBS[strike.verb].act(self, strike)
 
     def _make_service(self, setting: ServiceSetting) -> Service:
-        return Service(
+        service = Service(
             self.kernel, self.network, setting.spec, self._changed(setting),
             setting.write_every_ms, setting.write_bytes,
         )  # fmt: skip
+        for engine in service.engines.values():
+            engine.local_clients = setting.local_clients
+        return service
 
     def _changed(self, service: ServiceSetting) -> Changed:
-        def changed(engine: Engine, writable: bool) -> None:
+        def changed(engine: Engine, was: Writes) -> None:
             now_ms, name = self.kernel.now_ms, service.name
-            if not writable:
+            if was is Writes.YES:
                 self.kernel.tell(engine.site, f"{name}: the engine is writable no more")
                 self.watch.writes_no_more(now_ms, name, engine.site)
+            elif was is Writes.ASTRAY:
+                self._astray_no_more(engine, name)
+            if engine.writes is Writes.ASTRAY:
+                self.kernel.tell(engine.site, f"{name}: it takes writes, and nothing binds it")
+                self.watch.goes_astray(now_ms, name, engine.site)
+            if engine.writes is not Writes.YES:
                 return
             epoch = self.host(engine.site).read(service.spec.uid).reign_epoch
             lost = engine.history.lose(engine.timeline, engine.position)
@@ -146,13 +157,28 @@ class World:
 
         return changed
 
+    def _astray_no_more(self, engine: Engine, name: str) -> None:
+        """What it acknowledged since another was promoted is lost at once, and not once more."""
+        others = [other for other in self.service(name).engines.values() if other is not engine]
+        rightful = next((other for other in others if other.writes is Writes.YES), None)
+        lost = engine.history.lose(rightful.timeline, rightful.position) if rightful else 0
+        self.kernel.tell(engine.site, f"{name}: and no more; {lost} acknowledged bytes are lost")
+        self.watch.astray_no_more(self.kernel.now_ms, name, engine.site, lost)
+
+    def _excused(self, service: str, agent: str) -> bool:
+        engine = self.service(service).engines[agent]
+        excused = self.host(agent).excused(engine)
+        if excused and not engine.astray:
+            self.watch.goes_astray(self.kernel.now_ms, service, agent)
+        return excused
+
     def _make_watches(self) -> list[Watch]:
         return [
-            OneWriter(), OneReign(), LiveLease(), NothingLost(),
+            OneWriter(self._excused), OneReign(), LiveLease(self._excused), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(), NobodyPromotedForIllness(),
-            LeaveGiven(self.setting.services),
+            PauseKept(), HoldKept(), NobodyPromotedForIllness(), WholeFence(),
+            LeaveGiven(self.setting.services), ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip
 
@@ -161,7 +187,7 @@ class World:
         rate_ppm = self.setting.rate_ppm(self.places.index(site))
         host = Host(
             self.kernel, self.network, self._wires, self.watch, site, rate_ppm, services,
-            self.setting.ordered,
+            self.setting.ordered, self.setting.layers(site),
         )  # fmt: skip
         self._wires.hosts[site] = host
         return host

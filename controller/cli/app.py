@@ -16,6 +16,7 @@ from controller.cli import absence, holding, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
+from controller.cli.forcing import force, kind_of, refuse_loose
 from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.options import (
@@ -24,6 +25,7 @@ from controller.cli.options import (
     Form,
     Interval,
     Limit,
+    LossBytes,
     LossSeconds,
     NoWait,
     Patience,
@@ -148,6 +150,14 @@ def switchover(
 @app.command()
 def failover(
     service: Service,
+    forced: Annotated[bool, typer.Option("--force", help="The primary stood alone.")] = False,
+    epoch: Annotated[int | None, typer.Option(min=0, help="Force: the epoch.")] = None,
+    proof: Annotated[
+        str, typer.Option(help="Force: how one knows that the host is off and stays off.")
+    ] = "",
+    give_up: Annotated[bool, typer.Option("--give-up", help="Force: take it back.")] = False,
+    loss_bytes: LossBytes = None,
+    loss_seconds: LossSeconds = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
@@ -158,20 +168,27 @@ def failover(
     controller: Where = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
-    """Move a service whose primary is silent. It may lose data, within the bound."""
+    """Move a service whose primary is silent. It may lose data, within the bound.
+
+    With --force also one that stood alone, whose host is off: one person asks for it, then
+    another one states the proof.
+    """
     with answers(output):
-        wish = Wish("failover", service, asker(by), reason)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
-        raise typer.Exit(move(Client(controller, token_file), wish, manner))
+        kind = kind_of(proof, give_up) if forced else "failover"
+        loss_ms = milliseconds(loss_seconds)
+        wish = Wish(kind, service, asker(by), reason, epoch, loss_bytes, loss_ms, proof)
+        if not forced:
+            refuse_loose(wish, give_up)
+        go = force if forced else move
+        raise typer.Exit(go(Client(controller, token_file), wish, manner))
 
 
 @app.command("approve")
 def accept(
     service: Service,
     epoch: Annotated[int, typer.Option(min=0, help="The epoch that `explain` shows.")],
-    loss_bytes: Annotated[
-        int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")
-    ] = None,
+    loss_bytes: LossBytes = None,
     loss_seconds: LossSeconds = None,
     dry_run: DryRun = False,
     no_wait: NoWait = False,

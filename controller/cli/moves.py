@@ -16,7 +16,7 @@ from controller.cli.figures import at_most, duration, estimate, size
 from controller.cli.follow import Course, Ending, follow, last_number
 from controller.cli.history_view import print_lines
 from controller.cli.output import Output, data_console, note_console, print_json, say
-from controller.cli.steps import steps
+from controller.cli.steps import PLANS, steps
 from controller.cli.wire import Accepted, read
 from controller.core.explain import PROMOTION_GUESS_MS, Explanation
 from controller.core.model import HeldFor
@@ -41,6 +41,7 @@ class Wish:
     epoch: int | None = None
     loss_bytes: int | None = None
     loss_ms: int | None = None
+    proof: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,21 +64,21 @@ def move(client: Client, wish: Wish, manner: Manner) -> Exit:
             Exit.USAGE,
         )
     service = read(client.explain(wish.service), Explanation, "explanation")
-    trial = _body(wish, service.epoch, dry_run=True)
+    trial = body_of(wish, service.epoch, dry_run=True)
     if manner.dry_run:
         table = manner.output is Output.TABLE
         _preview(data_console() if table else note_console(), wish.kind, service)
         answer = read(client.ask(wish.kind, wish.service, trial), Accepted, "answer")
-        _tell_dry_run(wish, service, answer, manner.output)
+        tell_dry_run(wish, service, answer, manner.output)
         return Exit.OK
     client.ask(wish.kind, wish.service, trial)
     _preview(note_console(), wish.kind, service)
-    reason = wish.reason or (_ask_reason() if wish.kind == "failover" else "")
+    reason = wish.reason or (ask_reason() if wish.kind == "failover" else "")
     if not manner.yes:
         question = f"{wish.kind} of {wish.service} from {service.primary} to {service.backup}?"
         if not typer.confirm(question, err=True):
             raise CommandFailed("nothing was done")
-    return _carry_out(client, wish, _body(wish, service.epoch, reason=reason), manner)
+    return carry_out(client, wish, body_of(wish, service.epoch, reason=reason), manner)
 
 
 def approve(client: Client, wish: Wish, manner: Manner) -> Exit:
@@ -89,17 +90,17 @@ def approve(client: Client, wish: Wish, manner: Manner) -> Exit:
     if service.held_for == HeldFor.LOSS and None in (wish.loss_bytes, wish.loss_ms):
         raise CommandFailed(
             f"{wish.service} is held for a loss: name the one that you accept with --loss-bytes "
-            f"and --loss-seconds; it is estimated at {_loss_now(service)} now",
+            f"and --loss-seconds; it is estimated at {loss_now(service)} now",
             Exit.USAGE,
         )
     _show_accepted(note_console(), wish, service)
-    reason = wish.reason or _ask_reason()
-    body = _body(wish, wish.epoch, reason=reason, dry_run=manner.dry_run)
+    reason = wish.reason or ask_reason()
+    body = body_of(wish, wish.epoch, reason=reason, dry_run=manner.dry_run)
     if manner.dry_run:
         answer = read(client.ask("approve", wish.service, body), Accepted, "answer")
-        _tell_dry_run(wish, service, answer, manner.output)
+        tell_dry_run(wish, service, answer, manner.output)
         return Exit.OK
-    return _carry_out(client, wish, body, manner)
+    return carry_out(client, wish, body, manner)
 
 
 def failover_outage_ms(service: Explanation) -> int:
@@ -139,20 +140,21 @@ def _show_accepted(console: Console, wish: Wish, service: Explanation) -> None:
             f"  you accept, for epoch {wish.epoch} alone: a loss of up to {wish.loss_bytes} bytes "
             f"({size(wish.loss_bytes)}) of what {service.primary} committed{at_most(wish.loss_ms)}"
         )
-        lines.append(f"  estimated loss now: {_loss_now(service)}")
+        lines.append(f"  estimated loss now: {loss_now(service)}")
     else:
         lines.append(f"  you accept, for epoch {wish.epoch}: what the agents know counts")
     for line in lines:
         console.print(line, soft_wrap=True)
 
 
-def _loss_now(service: Explanation) -> str:
+def loss_now(service: Explanation) -> str:
     """What an approval must name at least."""
     exact = "" if service.loss_bytes is None else f"{service.loss_bytes} bytes, "
     return f"{exact}{size(service.loss_bytes)}{at_most(service.loss_ms)}"
 
 
-def _ask_reason() -> str:
+def ask_reason() -> str:
+    """Why, for the history, from whoever sits at the terminal. Raises CommandFailed."""
     if not sys.stdin.isatty():
         raise CommandFailed(
             "it needs a reason, for the history: give --reason TEXT; nothing was done", Exit.USAGE
@@ -160,19 +162,24 @@ def _ask_reason() -> str:
     return str(typer.prompt("Why (for the history)", err=True))
 
 
-def _body(wish: Wish, epoch: int | None, reason: str = "", dry_run: bool = False) -> dict[str, Any]:
+def body_of(
+    wish: Wish, epoch: int | None, reason: str = "", dry_run: bool = False
+) -> dict[str, Any]:
     """The epoch that was shown goes along: if the service moved meanwhile, nothing is done."""
     body: dict[str, Any] = {"by": wish.by, "reason": reason or wish.reason, "epoch": epoch}
     if wish.loss_bytes is not None:
         body["loss_bytes"] = wish.loss_bytes
     if wish.loss_ms is not None:
         body["loss_ms"] = wish.loss_ms
+    if wish.proof:
+        body["proof"] = wish.proof
     if dry_run:
         body["dry_run"] = True
     return body
 
 
-def _carry_out(client: Client, wish: Wish, body: dict[str, Any], manner: Manner) -> Exit:
+def carry_out(client: Client, wish: Wish, body: dict[str, Any], manner: Manner) -> Exit:
+    """Ask for it, and watch the operation until it ends. Raises CommandFailed."""
     operation = ""
     try:
         after = last_number(client, wish.service)
@@ -245,7 +252,8 @@ def _interrupted(wish: Wish, operation: str) -> str:
     )
 
 
-def _tell_dry_run(wish: Wish, service: Explanation, answer: Accepted, output: Output) -> None:
+def tell_dry_run(wish: Wish, service: Explanation, answer: Accepted, output: Output) -> None:
+    """What the controller would do."""
     if output is Output.TABLE:
         data_console().print(
             f"dry run: the controller would accept it: {answer.text}", soft_wrap=True
@@ -258,7 +266,7 @@ def _tell_dry_run(wish: Wish, service: Explanation, answer: Accepted, output: Ou
             "kind": wish.kind,
             "dry_run": True,
             "text": answer.text,
-            "steps": list(steps(wish.kind, service)) if wish.kind != "approve" else [],
+            "steps": list(steps(wish.kind, service)) if wish.kind in PLANS else [],
             "predicted_outage_ms": failover_outage_ms(service)
             if failover
             else service.predicted_switchover_ms,

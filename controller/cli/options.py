@@ -23,6 +23,7 @@ TokenFile = Annotated[
 ]
 Form = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
 By = Annotated[str | None, typer.Option(help="Who asks; the user of this session if left out.")]
+LossBytes = Annotated[int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")]
 LossSeconds = Annotated[
     float | None,
     typer.Option("--loss-seconds", min=0, max=1e9, help="The same loss as a time of commits."),

@@ -148,6 +148,12 @@ def waiting_line(service: Explanation) -> str:
 
 def approval_line(approval: ApprovalView) -> str:
     """`a loss of 2.10 MiB of 3.1 s at most is accepted by siti for epoch 4; good for 9 min`."""
+    if approval.loss_bytes < 0:
+        why = f" ({approval.reason})" if approval.reason else ""
+        left = duration(approval.left_ms)
+        return (
+            f"{approval.by} asks to move it by force{why}; somebody else must prove within {left}"
+        )
     people = " and ".join(filter(None, (approval.by, approval.second)))
     left = duration(approval.left_ms)
     rest = (

@@ -46,7 +46,8 @@ UNKNOWN_ADVICE = (
 )
 UNHEARD_ADVICE = (
     "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
-    "whether it writes."
+    "whether it writes. Only if its host is off for good: `saling failover {service} --force "
+    "--epoch {epoch} --reason TEXT`, which takes two people and loses {estimated_loss}."
 )
 DEAD_ADVICE = (
     "The agent {primary} is heard, but its engine proves no commit ({primary_doing}): mend it "
@@ -73,6 +74,11 @@ ON_HOLD_ADVICE = (
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
     "--loss-bytes {loss_bytes} --loss-seconds {loss_seconds} --reason TEXT`{more_people}.",
+    "forced": "{approved_by} asks to move it by force; that is good for {approval_left}. Make sure "
+    "now that the host of {primary} is off and stays off, for no lease ends what it writes. "
+    "{force_waits}Then somebody else says so: `saling failover {service} --force --epoch {epoch} "
+    "--proof TEXT --loss-bytes {loss_bytes} --loss-seconds {loss_seconds}`, with more than that "
+    "where it grows still; or takes it back with `--give-up`.",
     "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
     "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
     "{service} --epoch {epoch} --reason TEXT`.",

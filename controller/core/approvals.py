@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from controller.core.maintenance import span
 from controller.core.model import Approval
-from controller.core.view import APPROVAL_GOOD_FOR_MS, View
+from controller.core.view import View
 
 
 def covers(view: View, loss_bytes: int, loss_ms: int) -> bool:
@@ -60,10 +60,11 @@ def facts(view: View) -> dict[str, str]:
     return {
         "approved_by": noted.by if noted else "nobody",
         "approval_left": span(view.approval_left_ms),
-        "approval_lasts": span(APPROVAL_GOOD_FOR_MS),
+        "approval_lasts": span(view.approval_lasts_ms),
         "approval_over": _over(view),
         "approval_figures": figures(view),
         "tier": view.spec.tier,
+        "force_waits": _force_waits(view),
         "loss_time": seconds(view.loss_ms),
         "asked_loss": _asked_loss(request.loss_bytes, request.loss_ms) if request else "no loss",
     }
@@ -93,8 +94,20 @@ def _asked_loss(loss_bytes: int, loss_ms: int) -> str:
     return f"{max(0, loss_bytes)} bytes{time}"
 
 
+def _force_waits(view: View) -> str:
+    """Which promise has not run out yet."""
+    backup = view.backup_now
+    if backup is None or not backup.stopped:
+        return f"{view.record.backup} has not said yet that it grants no more. "
+    left_ms = max(view.own_promise_left_ms, backup.promise_left_ms)
+    if not left_ms:
+        return "Every lease that was granted has run out. "
+    who = "the controller" if view.own_promise_left_ms == left_ms else view.record.backup
+    return f"A lease that {who} granted runs for {seconds(left_ms)} still. "
+
+
 def _over(view: View) -> str:
     """Why a noted approval is good no more."""
     if view.service.approved_ms < 0:
         return "the controller was started anew"
-    return f"its {span(APPROVAL_GOOD_FOR_MS)} are over"
+    return f"its {span(view.approval_lasts_ms)} are over"

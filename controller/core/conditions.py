@@ -37,7 +37,8 @@ class Condition:
         return (self.yes if self.test(view) else self.no).format(**facts(view))
 
 
-def _asked(kind: Kind) -> Condition:
+def asked(kind: Kind) -> Condition:
+    """An operator asks for this."""
     return Condition(
         f"asked_for_{kind.value}",
         lambda v: v.request is not None and v.request.kind is kind,
@@ -351,11 +352,11 @@ protection_changed = Condition(
     "the configuration asks for another protection",
     "the protection is that of the configuration",
 )
-asked_switchover = _asked(Kind.SWITCHOVER)
-asked_failover = _asked(Kind.FAILOVER)
-asked_approve = _asked(Kind.APPROVE)
-asked_pause = _asked(Kind.PAUSE)
-asked_resume = _asked(Kind.RESUME)
+asked_switchover = asked(Kind.SWITCHOVER)
+asked_failover = asked(Kind.FAILOVER)
+asked_approve = asked(Kind.APPROVE)
+asked_pause = asked(Kind.PAUSE)
+asked_resume = asked(Kind.RESUME)
 
 
 def held_for(reason: HeldFor) -> Condition:

@@ -60,6 +60,18 @@ def note_approval(view: View) -> dict[str, Any]:
     return {"approval": _approval(view)}
 
 
+def begin_force(view: View) -> dict[str, Any]:
+    """Nobody is granted a lease from now on; who asks for it is the first of two people."""
+    said = _approval(view)
+    return {
+        **hold(HeldFor.FORCED)(view),
+        # What will be lost is not known yet, for the old primary may write until it is off.
+        "approval": replace(said, loss_bytes=-1, loss_ms=-1) if said else None,
+        "operation": view.record.operation or _operation(view, Kind.FAILOVER),
+        "last_word": None,
+    }
+
+
 def end_approval(_view: View) -> dict[str, Any]:
     return {"approval": None}
 

@@ -44,6 +44,9 @@ class Kind(StrEnum):
     RESUME = "resume"
     BEGIN_MAINTENANCE = "maintenance-begin"
     END_MAINTENANCE = "maintenance-end"
+    FORCE = "force"
+    PROVE = "force-proof"
+    END_FORCE = "force-end"
     HOLD = "hold"
     RELEASE = "release"
 
@@ -67,6 +70,8 @@ class Requested(Struct, frozen=True, tag="requested"):
     for_ms: int = 0
     """Begin a maintenance, hold: for how long."""
     dry_run: bool = False
+    proof: str = ""
+    """Prove: how it is known that the old primary's host is off, looked at after the force."""
     scope: str = ""
     """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
 

@@ -30,6 +30,8 @@ def facts(view: View) -> dict[str, str]:
         "revision": str(record.revision),
         "paused": record.paused or "not paused",
         "request": _request(view),
+        "asked_by": view.request.by if view.request else "nobody",
+        "proof": view.request.proof if view.request else "",
         "operation": record.operation.id if record.operation else "none",
         "system_identifier": primary.system_identifier if primary else "",
         "backup_doing": _doing(view),

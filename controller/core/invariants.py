@@ -35,6 +35,7 @@ def check_change(old: Record, new: Record) -> None:
     if new.maintenance is not None:
         of_backup = new.phase is Phase.ALONE and new.maintenance.agent == new.backup
         _demand(of_backup, old, new, "only a backup whose primary stands alone is in maintenance")
+    _check_force(old, new)
     if new.blocks:
         waits = new.phase not in (*NO_WAY_BACK, Phase.ALONE)
         _demand(waits, old, new, "a service that blocks does not stand alone")
@@ -48,10 +49,28 @@ def check_change(old: Record, new: Record) -> None:
         _demand(leased, old, new, "only a primary that wants a lease becomes PROTECTED")
 
 
+def _check_force(old: Record, new: Record) -> None:
+    """A primary that is held for a force may be writing without a lease all the time."""
+    was, is_forced = (r.held_for is HeldFor.FORCED for r in (old, new))
+    if is_forced and not was:
+        alone = old.phase in (Phase.ALONE, Phase.ARMING) or old.held_for is HeldFor.ILLNESS
+        _demand(alone, old, new, "only a primary without a lease is failed over by force")
+    if is_forced:
+        asked = new.phase is Phase.HELD and new.approval is not None
+        _demand(asked, old, new, "a force is held, and somebody asked for it")
+        _demand(not new.blocks, old, new, "nobody is forced whose commits wait for the backup")
+    if was:
+        leads = new.phase in (Phase.HELD, Phase.ALONE, Phase.PROMOTING)
+        _demand(leads, old, new, "from a force only a promotion or the way back to ALONE leads")
+
+
 def _may_promote(old: Record) -> bool:
-    """In DRAINING leases are granted, but the primary gave its own back before."""
-    held_for_loss = old.phase is Phase.HELD and old.held_for is HeldFor.LOSS
-    return held_for_loss or old.phase in (Phase.COUNTDOWN, Phase.DRAINING)
+    """In DRAINING leases are granted, but the primary gave its own back before. Held for a force,
+    the primary has none: its host is off, as two people say."""
+    if old.phase is Phase.HELD:
+        forced = old.held_for is HeldFor.FORCED and old.approval is not None
+        return forced or old.held_for is HeldFor.LOSS
+    return old.phase in (Phase.COUNTDOWN, Phase.DRAINING)
 
 
 def _demand(holds: bool, old: Record, new: Record, rule: str) -> None:

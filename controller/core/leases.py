@@ -49,6 +49,8 @@ def hear_proof(service: ServiceState, agent: str, ask: Ask, now_ms: int) -> Serv
     if believable(service, ask.revision):
         heard = max(service.heard_revision, ask.revision)
         service = replace(service, heard_revision=heard)
+    if agent == record.primary:
+        service = replace(service, primary_heard_ms=now_ms)
     if not ask.proven or agent != record.primary or ask.epoch != record.epoch:
         return service
     return replace(

@@ -14,8 +14,17 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core.model import LastWord, Mark, Phase, Protection, ServiceState, Word
-from protocol.messages import ReplicaReport, Role
+from controller.core.model import (
+    HeldFor,
+    LastWord,
+    Mark,
+    Phase,
+    Protection,
+    Record,
+    ServiceState,
+    Word,
+)
+from protocol.messages import Mode, ReplicaReport, Role
 
 MARK_EVERY_MS = 200
 MARKS_A_SPAN = 8
@@ -38,10 +47,11 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
         return service.record.last_word
     position, rate, heard_ms = max(words)
     stored = service.record.last_word
-    silent = service.record.phase in SILENT_PHASES
+    no_deadline = _no_deadline(service.record)
+    silent = service.record.phase in SILENT_PHASES and not no_deadline
     if silent and stored and stored.position_bytes >= position:
         return stored
-    end_ms = _promises_end_ms(service)
+    end_ms = now_ms if no_deadline else _promises_end_ms(service)
     exposed_ms = max(0, (end_ms if silent else min(end_ms, now_ms)) - heard_ms)
     caught_up_ms = service.caught_up_ms
     behind_ms = max(0, heard_ms - caught_up_ms) if caught_up_ms >= 0 else -1
@@ -59,10 +69,15 @@ def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
 
 def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
     """The loss if the backup took over now; None when it cannot be known."""
-    if service.record.protection is Protection.SYNC and not _has_forgotten(service):
+    record = service.record
+    waited = record.blocks or not _no_deadline(record)
+    if record.protection is Protection.SYNC and waited and not _has_forgotten(service):
         return 0
-    backup = service.reports.get(service.record.backup)
+    backup = service.reports.get(record.backup)
     if word is None or backup is None or not backup.report.position_bytes:
+        return None
+    if not waited and service.caught_up_ms < 0:
+        # A copy that was not seen to follow in this reign may hold another history.
         return None
     end = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
     return max(0, max(end, proven_bytes(service)) - backup.report.position_bytes)
@@ -91,7 +106,9 @@ def estimate_ms(service: ServiceState, word: LastWord | None) -> int | None:
     lost_bytes = estimate_bytes(service, word)
     if lost_bytes == 0:
         return 0
-    forgotten = service.record.protection is Protection.SYNC
+    record = service.record
+    waited = record.blocks or not _no_deadline(record)
+    forgotten = record.protection is Protection.SYNC and waited
     if lost_bytes is None or word is None or word.behind_ms < 0 or forgotten:
         # When a backup had what it has no more says nothing about what it has.
         return None
@@ -102,7 +119,8 @@ def marked(service: ServiceState) -> ServiceState:
     """Note where the primary stands, and which of its former positions the backup has reached."""
     words = [w for w in (_own_word(service), _reported_word(service)) if w]
     backup = service.reports.get(service.record.backup)
-    if not words or backup is None or backup.report.role is not Role.STANDBY:
+    follows = backup is not None and backup.report.role is Role.STANDBY
+    if not words or backup is None or not follows or not backup.report.streaming:
         return service
     position, _rate, heard_ms = max(words)
     reached_bytes, marks = backup.report.position_bytes, service.marks
@@ -182,6 +200,12 @@ def _backup_word(service: ServiceState) -> tuple[int, int, int] | None:
     report: ReplicaReport = seen.report
     heard_ms = seen.at_ms - report.primary_position_age_ms
     return report.primary_position_bytes, report.primary_rate_bytes_s, heard_ms
+
+
+def _no_deadline(record: Record) -> bool:
+    """Whether the primary may be writing, and may lose what it writes, for as long as it likes:
+    it stands alone, and its commits wait for nobody."""
+    return record.mode is Mode.ALONE or record.held_for is HeldFor.FORCED
 
 
 def _promises_end_ms(service: ServiceState) -> int:

@@ -32,6 +32,8 @@ class HeldFor(StrEnum):
     """An agent knows a later revision than the store: the store is an older copy."""
     ADOPTION = "adoption"
     """Both replicas must take the revision with which a restored store was accepted."""
+    FORCED = "forced"
+    """One person asks to move it by force; another one must say that the old host is off."""
 
 
 class Protection(StrEnum):
@@ -276,6 +278,8 @@ class ServiceState(Struct, frozen=True):
     """When the record's approval was given; -1 when another life of the controller took it."""
     marks: tuple[Mark, ...] = ()
     """Some positions of the primary that the backup has not reached yet, the oldest first."""
+    primary_heard_ms: int = -1
+    """When the primary's agent last said anything at all; -1 when it never did."""
     caught_up_ms: int = -1
     """The backup has all that was committed before this; -1 when not known."""
     heard_positions: tuple[Word, ...] = ()

@@ -10,8 +10,10 @@ promise has run out or the primary has promised under this very revision not to 
 DRAINING, once the primary has promised the same and stopped. Waiting for the rest of a fenced
 primary's log only delays that. ALONE, ARMING and HELD for illness, in which the primary
 writes without a lease, have no row to COUNTDOWN. The only way from them to PROTECTED is a
-primary that acknowledged, under the present revision, that it wants a lease again. COUNTDOWN
-and DRAINING give no right without a lease, so they may lead back to PROTECTED directly.
+primary that acknowledged, under the present revision, that it wants a lease again. By force
+they lead to HELD, and from there on to PROMOTING on a person's word alone, that the host is off
+(`force_rows.py`). COUNTDOWN and DRAINING give no right without a lease, so they may lead back to
+PROTECTED directly.
 
 A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
 begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
@@ -56,6 +58,7 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
+from controller.core.force_rows import FORCE_ROWS
 from controller.core.hold_rows import HOLD_ROWS
 from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
@@ -301,12 +304,14 @@ TABLE: tuple[Row, ...] = (
     ),
     *(
         Row(
-            "approval_ended", phase, phase, (a.approval_ended,),
+            "approval_ended", phase, phase, (not_held_for(HeldFor.FORCED), a.approval_ended),
             "the approval by {approved_by} ended unused, for {approval_over}",
             end_approval, aside=True,
         )
         for phase in (P.HELD, P.COUNTDOWN)
     ),
+    # A failover by force: one person asks, another one proves that the old host is off.
+    *FORCE_ROWS,
     # What changes no phase.
     *(
         Row(

@@ -6,12 +6,19 @@ from controller.core import maintenance_conditions
 from controller.core.actions import Answer
 from controller.core.conditions import primary_proves
 from controller.core.events import Kind, Requested
+from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, State
 from controller.core.phases import TABLE
 from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import ReplicaReport
 
+FORCE = (
+    "only if its host is off for good, and stays off: `saling failover {service} --force --epoch "
+    "{epoch} --reason TEXT`, then the same with `--proof TEXT` by somebody else; it loses "
+    "{estimated_loss} of {loss_time} at most, and what {primary} commits until it is off"
+)
+FORCES = (Kind.FORCE, Kind.PROVE, Kind.END_FORCE)
 MOVES = (Kind.SWITCHOVER, Kind.FAILOVER)
 
 
@@ -31,6 +38,11 @@ def refuse(state: State, view: View, event: Requested, rows: list[Row]) -> Answe
             f"way: {record.because}"
         )
         return Answer(event.id, False, text, conflict=True)
+    if event.kind is Kind.FORCE and record.held_for is HeldFor.FORCED:
+        text = f"the force was asked for already: {record.because}"
+        return Answer(event.id, False, text, conflict=True)
+    if event.kind is not Kind.FORCE and event.kind in FORCES:
+        rows = [row for row in rows if record.held_for is HeldFor.FORCED]
     if rows:
         unmet = min((row.unmet(view) for row in rows), key=len)
         text = f"{event.kind.value} of {record.service} is refused"
@@ -40,12 +52,21 @@ def refuse(state: State, view: View, event: Requested, rows: list[Row]) -> Answe
         f"{event.kind.value} is possible in {' and '.join(phases)}; {record.service} is in "
         f"{record.phase.value}: {record.because}"
     )
-    return Answer(event.id, False, text, (*_deaf(state, view), *_missing(view, phases[0])))
+    return Answer(
+        event.id, False, text, (*_deaf(state, view), *_missing(view, event.kind, phases[0]))
+    )
 
 
-def _missing(view: View, phase: str) -> tuple[str, ...]:
+def _missing(view: View, kind: Kind, phase: str) -> tuple[str, ...]:
     """What leads to the phase in which it is possible."""
     record = view.record
+    if kind is Kind.FORCE:
+        return (
+            f"only a primary that stands alone is moved by force; else `saling failover "
+            f"{record.service}`, for its lease ends",
+        )
+    if kind in FORCES:
+        return (f"ask for it first: `saling failover {record.service} --force --reason TEXT`",)
     if _stands_alone(view) and not primary_proves(view):
         # Only it has what was committed since it stood alone; no phase helps without it.
         heard = f"is heard, but commits nothing: mend its engine ({doing(view.primary)})"
@@ -53,6 +74,7 @@ def _missing(view: View, phase: str) -> tuple[str, ...]:
         return (
             f"{record.primary} stood alone, so that nobody else has all that was committed, and "
             f"it {lost if view.primary is None else heard}",
+            FORCE.format(**facts(view)),
         )
     missing = [f"{record.service} must be in {phase}"]
     if record.maintenance is not None:

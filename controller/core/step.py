@@ -161,6 +161,7 @@ def _take_report(
         backup_promise_end_ms=promise_end_ms,
         reports={**service.reports, agent: Seen(report, now_ms, primary_bytes)},
         heard_positions=heard,
+        primary_heard_ms=now_ms if agent == known.primary else service.primary_heard_ms,
         heard_revision=max(service.heard_revision, _known_revision(known, agent, report)),
     )
 
@@ -313,7 +314,7 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
     ends_reign = new.phase is Phase.PROMOTING
     serves = old.phase is Phase.PROMOTING and new.phase is Phase.ROUTING
     known_outage = serves and view.service.reign_proven_ms >= 0
-    loss_bytes = view.loss_bytes if ends_reign and old.phase is Phase.COUNTDOWN else None
+    loss_bytes = 0 if old.phase is Phase.DRAINING else view.loss_bytes
     operation: Operation | None = new.operation or old.operation
     return Transition(
         service=new.service,
@@ -329,7 +330,7 @@ def _transition(view: View, row: Row, new: Record) -> Transition:
         operation=operation,
         outcome=row.outcome if operation else "",
         outage_ms=view.now_ms - view.service.reign_proven_ms if known_outage else -1,
-        loss_bytes=loss_bytes if loss_bytes is not None else (0 if ends_reign else -1),
+        loss_bytes=loss_bytes if ends_reign and loss_bytes is not None else -1,
         by=view.request.by if view.request else "",
         reason=view.request.reason if view.request else "",
     )

@@ -8,6 +8,7 @@ from controller.core import loss
 from controller.core.disks import is_full
 from controller.core.events import Requested
 from controller.core.model import (
+    HeldFor,
     LastWord,
     Protection,
     Record,
@@ -19,6 +20,7 @@ from protocol.messages import ReplicaReport, Role
 from protocol.windows import silence_ms
 
 APPROVAL_GOOD_FOR_MS = 10 * 60 * 1000
+FORCE_GOOD_FOR_MS = 60 * 60 * 1000
 TIERS_OF_TWO = ("strategis",)
 """Where it takes two different people to accept a loss."""
 FOLLOW_CLOSELY_BYTES = 1024 * 1024
@@ -122,7 +124,13 @@ class View:
         took is good no more, for its age is not known."""
         if self.record.approval is None or self.service.approved_ms < 0:
             return 0
-        return max(0, self.service.approved_ms + APPROVAL_GOOD_FOR_MS - self.now_ms)
+        return max(0, self.service.approved_ms + self.approval_lasts_ms - self.now_ms)
+
+    @property
+    def approval_lasts_ms(self) -> int:
+        """How long what one person asked for may wait. Switching a host off may take a way."""
+        forced = self.record.held_for is HeldFor.FORCED
+        return FORCE_GOOD_FOR_MS if forced else APPROVAL_GOOD_FOR_MS
 
     @property
     def two_people(self) -> bool:

@@ -35,7 +35,11 @@ Time = Annotated[int, Meta(ge=FOR_LEAST_MS, le=FOR_MOST_MS)]
 Natural = Annotated[int, Meta(ge=0, le=2**62)]
 
 
-NEED_REASON = (Kind.FAILOVER, Kind.APPROVE, Kind.BEGIN_MAINTENANCE, Kind.HOLD)
+NEED_REASON = (
+    Kind.FAILOVER, Kind.APPROVE, Kind.BEGIN_MAINTENANCE, Kind.FORCE, Kind.HOLD
+)  # fmt: skip
+NEED_EPOCH = (Kind.APPROVE, Kind.FORCE, Kind.PROVE)
+MAY_LOSE = (Kind.APPROVE, Kind.PROVE)
 HOLDS = (Kind.HOLD, Kind.RELEASE)
 ALL, SITE, SERVICE = "all", "site:", "service:"
 
@@ -58,6 +62,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     scope: Annotated[str, Meta(max_length=80, pattern=LINE)] = ""
     """Hold and release of more than one service: `all`, `site:NAME` or `service:NAME`."""
     dry_run: bool = False
+    proof: Reason = ""
+    """Force-proof: how it is known that the old primary's host is off and stays off."""
 
 
 async def read_wish(request: web.Request, kind: Kind) -> Wish:
@@ -83,7 +89,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             f"the body is not understood: {error}",
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, dry_run",
+            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run",
         ) from None
     _check_wish(wish, kind)
     return wish
@@ -94,15 +100,24 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
         raise Problem(
             422, f"{kind.value} without a reason", "body: reason", "say why, for the history"
         )
-    if kind is Kind.APPROVE and wish.epoch is None:
+    if kind is Kind.PROVE and not wish.proof.strip():
         raise Problem(
             422,
-            "an approval that names no epoch",
+            "a force without a proof",
+            "body: proof",
+            "say how it is known that the host is off and stays off, looked at after the force",
+        )
+    if kind is not Kind.PROVE and wish.proof:
+        raise Problem(422, f"{kind.value} takes no proof", "body: proof", "leave it out")
+    if kind in NEED_EPOCH and wish.epoch is None:
+        raise Problem(
+            422,
+            f"{kind.value} that names no epoch",
             "body: epoch",
             "give the epoch that `explain` shows",
         )
     names_loss = wish.loss_bytes is not None or wish.loss_ms is not None
-    if kind is not Kind.APPROVE and names_loss:
+    if kind not in MAY_LOSE and names_loss:
         raise Problem(
             422,
             f"{kind.value} takes neither loss_bytes nor loss_ms",

@@ -30,7 +30,7 @@ ANSWER_TIMEOUT_S = 15.0
 FINAL = (200, 409, 412)
 """Answers that are kept; after any other nothing was done, and it may be asked again."""
 
-JUDGED_BY_EPOCH = (Kind.APPROVE,)
+JUDGED_BY_EPOCH = intake.NEED_EPOCH
 """What is refused by the rules where it names another epoch."""
 
 log = structlog.get_logger("api")
@@ -229,6 +229,7 @@ class _Work:
             for_ms=wish.for_ms or 0,
             scope=wish.scope or (holds.ONE_SERVICE if self.kind is Kind.HOLD else ""),
             dry_run=wish.dry_run,
+            proof=wish.proof,
         )
         # That an approval names another epoch is for the rules to refuse, as unsafe.
         epoch = None if self.kind in JUDGED_BY_EPOCH else wish.epoch

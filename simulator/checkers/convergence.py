@@ -26,8 +26,9 @@ def unwell(service: Service, record: Record, declared: ServiceSpec) -> str:
         return f"{service.name} blocks: {record.blocks}, waits: {record.wait}, not as declared"
     if record.phase is Phase.PROTECTED and writers == [record.primary]:
         backup = service.engines[record.backup]
+        serves = service.engines[record.primary].serves
         far = lag_bytes(service, record) > near_bytes(declared)
-        if backup.role is Role.STANDBY and backup.streams and not far:
+        if backup.role is Role.STANDBY and backup.streams and serves and not far:
             return ""
     return f"{service.name} is {record.phase.value} ({record.because}); {', '.join(roles)}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from controller.core.model import HeldFor, Phase, Record
 from protocol.messages import Granted
-from simulator.watch import Broken, Watch
+from simulator.watch import Broken, Excused, Watch
 
 LEASED = (Phase.PROTECTED, Phase.DRAINING, Phase.COUNTDOWN)
 ROUNDING_MS = 2
@@ -18,7 +18,8 @@ ROUNDING_MS = 2
 class LiveLease(Watch):
     """Keeps the omniscient ledger of promises."""
 
-    def __init__(self) -> None:
+    def __init__(self, excused: Excused) -> None:
+        self._excused = excused
         self._ends: dict[tuple[str, str, int], int] = {}
         self._records: dict[str, Record] = {}
         self._writers: dict[str, dict[str, int]] = {}
@@ -48,11 +49,11 @@ class LiveLease(Watch):
         record = self._records.get(service)
         if record is None:
             return
-        for agent, epoch in self._writers.get(service, {}).items():
+        for agent, epoch in list(self._writers.get(service, {}).items()):
             if _right_without_lease(record, agent):
                 continue
             end_ms = self._ends.get((service, agent, epoch), 0)
-            if end_ms + ROUNDING_MS < now_ms:
+            if end_ms + ROUNDING_MS < now_ms and not self._excused(service, agent):
                 raise Broken(
                     "I5",
                     f"{service}: {agent} is writable in {record.phase.value} (revision "

@@ -3,7 +3,7 @@ when the backup had taken the whole log of its fenced primary."""
 
 from __future__ import annotations
 
-from controller.core.model import Phase, Protection, Record, ServiceSpec
+from controller.core.model import HeldFor, Phase, Protection, Record, ServiceSpec, Transition
 from simulator.setting import ServiceSetting
 from simulator.watch import Broken, Watch
 
@@ -25,6 +25,11 @@ class LossBounded(Watch):
         self._taken: dict[str, int] = {}
         self._whole: set[tuple[str, int]] = set()
         """The reigns that began with the whole log of the one before."""
+        self._astray: set[str] = set()
+        """Services of which a copy went astray since the last promotion: it writes without end."""
+
+    def goes_astray(self, now_ms: int, service: str, agent: str) -> None:
+        self._astray.add(service)
 
     def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         self._bounds_bytes[spec.name] = spec.loss_bound_bytes
@@ -44,8 +49,18 @@ class LossBounded(Watch):
         self._accepted_bytes[new.service] = max(self._bounds_bytes[new.service], approved)
         self._times_ms[new.service] = old.approval.loss_ms if old.approval and approved else -1
 
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        """By force, at least what was estimated is accepted; what nobody knows, is all of it."""
+        if old.held_for is HeldFor.FORCED and new.phase is Phase.PROMOTING:
+            bound = self._bounds_bytes[new.service]
+            known = change.loss_bytes if change.loss_bytes >= 0 else 2**62
+            self._accepted_bytes[new.service] = max(bound, known)
+            self._times_ms[new.service] = -1
+
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
-        if not lost_bytes or service not in self._accepted_bytes:
+        astray = service in self._astray
+        self._astray.discard(service)
+        if astray or not lost_bytes or service not in self._accepted_bytes:
             return
         if (service, epoch) in self._whole:
             text = f"{service}: lost {lost_bytes} bytes, though it had the whole log"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from agents.core.events import Event as AgentEvent
 from agents.core.model import Replica
-from controller.core.model import Phase, Protection, Record
+from controller.core.model import HeldFor, Phase, Protection, Record
 from protocol.windows import silence_ms
 from simulator.checkers.loss_bound import approved_bytes
 from simulator.checkers.pauses import BY_ITSELF
@@ -25,6 +25,9 @@ class NothingLost(Watch):
         self._sync: set[str] = set()
         """Services in whose record sync mode is in force."""
         self._planned: dict[str, bool] = {}
+        self._forced: set[str] = set()
+        """Services whose last primary stood alone, with commits that waited for nobody, and was
+        replaced by force."""
         self._approved_bytes: dict[str, int] = {}
         self._given_up_ms: dict[str, int] = {}
         """When a drain was given up of late."""
@@ -43,6 +46,9 @@ class NothingLost(Watch):
             hasty = new.service in self._hasty
             self._planned[new.service] = old.phase is Phase.DRAINING or hasty
             self._approved_bytes[new.service] = approved_bytes(old)
+            self._forced.discard(new.service)
+        if new.phase is Phase.PROMOTING and old.held_for is HeldFor.FORCED:
+            self._forced.add(new.service)
         if new.phase is Phase.DRAINING:
             self._hands_over.discard((new.service, new.primary))
         if new.phase in (Phase.PROTECTED, Phase.HELD):
@@ -65,10 +71,17 @@ class NothingLost(Watch):
         if replica.handover:
             self._hands_over.add((replica.service, replica.agent))
 
+    def astray_no_more(self, now_ms: int, service: str, agent: str, lost_bytes: int) -> None:
+        if lost_bytes and service in self._sync:
+            text = f"sync {service}: {lost_bytes} bytes that {agent} took are lost"
+            raise Broken("I3", text, service)
+
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         if not lost_bytes:
             return
-        if service in self._sync and lost_bytes > self._approved_bytes.get(service, 0):
+        accepted_bytes = self._approved_bytes.get(service, 0)
+        bound = service in self._sync and service not in self._forced
+        if bound and lost_bytes > accepted_bytes:
             text = f"sync {service}: {agent} lacks {lost_bytes} acknowledged bytes"
             raise Broken("I3", text, service)
         if self._planned.get(service):

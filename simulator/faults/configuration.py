@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from controller.core.model import BackupLoss, Protection
 from simulator.faults.base import Draw, Takes, Verb
-from simulator.setting import LEASES
+from simulator.setting import LEASES, SHORT
 from simulator.strike import Strike
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def draw_lease(fate: Fate) -> list[Strike]:
     """Other times, with a fence at least as long: `saling-agent doctor` measures what it needs."""
     service = fate.service()
     needed_ms = service.spec.terms.fence_budget_ms
-    fit = [name for name, terms in LEASES.items() if terms.fence_budget_ms >= needed_ms]
+    fit = [name for name, terms in SHORT.items() if terms.fence_budget_ms >= needed_ms]
     down_ms = fate.between(20, 2000)
     return [fate.strike("configure-lease", service.name, fate.choice(fit), for_ms=down_ms)]
 

@@ -80,6 +80,12 @@ def make_unfit(world: World, strike: Strike) -> None:
     world.service(name).engines[site].unfit_until_ms = strike.until_ms
 
 
+def unfence(world: World, strike: Strike) -> None:
+    """A layer of the fence that its host requires does not hold."""
+    site, name = strike.on
+    world.service(name).engines[site].unfenced_until_ms = strike.until_ms
+
+
 def cancel_waits(world: World, strike: Strike) -> None:
     """Sessions that wait for the backup are cancelled; what they wrote stays at the primary."""
     site, name = strike.on
@@ -117,6 +123,7 @@ def put_back(world: World, strike: Strike) -> None:
 VERBS = (
     Verb("cancel-waits", cancel_waits, (Takes.SITE, Takes.SERVICE)),
     Verb("put-back", put_back, (Takes.SITE, Takes.SERVICE), (Takes.NUMBER,), must_end=True),
+    Verb("unfence", unfence, (Takes.SITE, Takes.SERVICE)),
     Verb("unfit", make_unfit, (Takes.SITE, Takes.SERVICE)),
     Verb("crash-engine", crash_engine, (Takes.SITE, Takes.SERVICE)),
     Verb("hang-engine", hang_engine, (Takes.SITE, Takes.SERVICE)),
@@ -176,6 +183,7 @@ DRAWS: dict[str, Draw] = {
     "recovery_slow": _draw_copy("slow-recovery"),
     "promotion_hang": _draw_copy("hang-promotion"),
     "engine_unfit": _draw_copy("unfit"),
+    "engine_unfenced": _draw_copy("unfence"),
     "rewind_fails": _draw_copy("fail-rewinds"),
     "engine_shared": draw_fail_commits_everywhere,
     "waits_cancelled": _draw_copy("cancel-waits"),

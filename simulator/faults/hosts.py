@@ -39,9 +39,20 @@ def kill_agent_after(world: World, strike: Strike) -> None:
 
 def pause_agent(world: World, strike: Strike) -> None:
     """The agent stands still, and then goes on as if nothing had been."""
-    process = world.host(strike.on[0]).process
-    if process:
-        process.paused_until_ms = strike.until_ms
+    world.host(strike.on[0]).pause_agent(strike.until_ms)
+
+
+def pause_guard(world: World, strike: Strike) -> None:
+    """The guard stands still, and keeps no deadline; its engine and the agent go on."""
+    site, service = strike.on
+    world.host(site).pause_guards(strike.until_ms, [world.service(service)])
+
+
+def pause_guards_and_agent(world: World, strike: Strike) -> None:
+    """Who fences stands still, all of them; the engines go on."""
+    host = world.host(strike.on[0])
+    host.pause_agent(strike.until_ms)
+    host.pause_guards(strike.until_ms, host.services)
 
 
 def kill_guard(world: World, strike: Strike) -> None:
@@ -51,8 +62,19 @@ def kill_guard(world: World, strike: Strike) -> None:
 
 
 def freeze_host(world: World, strike: Strike) -> None:
-    """Agent, guards and engines stand still; the boot clock goes on, as in a suspend."""
+    """Agent, guards and engines stand still; the kernel goes on, and all clocks."""
     world.host(strike.on[0]).freeze(strike.until_ms)
+
+
+def suspend_host(world: World, strike: Strike) -> None:
+    """The kernel stands still as well; the boot clock goes on, and the monotonic one does not."""
+    world.host(strike.on[0]).suspend(strike.until_ms)
+
+
+def pause_machine(world: World, strike: Strike) -> None:
+    """A virtual machine is paused, and its clocks with it. Wall time is put right so long after."""
+    site, *late_ms = strike.on
+    world.host(site).pause_machine(strike.until_ms, int(late_ms[0]) if late_ms else -1)
 
 
 def change_clock(world: World, strike: Strike) -> None:
@@ -68,6 +90,10 @@ VERBS = (
     Verb("kill-agent-after-writes", kill_agent_after, (Takes.SITE, Takes.NUMBER)),
     Verb("pause-agent", pause_agent, (Takes.SITE,), must_end=True),
     Verb("freeze-host", freeze_host, (Takes.SITE,), must_end=True),
+    Verb("suspend-host", suspend_host, (Takes.SITE,), must_end=True),
+    Verb("pause-machine", pause_machine, (Takes.SITE,), (Takes.NUMBER,), must_end=True),
+    Verb("pause-guard", pause_guard, (Takes.SITE, Takes.SERVICE), must_end=True),
+    Verb("pause-guards-and-agent", pause_guards_and_agent, (Takes.SITE,), must_end=True),
     Verb("change-clock", change_clock, (Takes.PLACE, Takes.NUMBER)),
     Verb("kill-guard", kill_guard, (Takes.SITE, Takes.SERVICE)),
 )
@@ -103,6 +129,21 @@ def draw_freeze_host(fate: Fate) -> list[Strike]:
     return [fate.strike("freeze-host", fate.site(), for_ms=fate.duration_ms())]
 
 
+def draw_pause_guard(fate: Fate) -> list[Strike]:
+    """Of one service."""
+    return [fate.strike("pause-guard", *fate.copy(), for_ms=fate.duration_ms())]
+
+
+def _draw_stillness(verb: str) -> Draw:
+    return lambda fate: [fate.strike(verb, fate.site(), for_ms=fate.duration_ms())]
+
+
+def draw_pause_machine(fate: Fate) -> list[Strike]:
+    """Wall time is put right soon after it, or not at all."""
+    late_ms = fate.choice(((), ("5",), ("300",)))
+    return [fate.strike("pause-machine", fate.site(), *late_ms, for_ms=fate.duration_ms())]
+
+
 def draw_change_clock(fate: Fate) -> list[Strike]:
     """Any place, as far as clocks may go, or right."""
     rate_ppm = fate.choice((-RATE_MOST_PPM, 0, RATE_MOST_PPM))
@@ -116,5 +157,9 @@ DRAWS: dict[str, Draw] = {
     "agent_pause": draw_pause_agent,
     "guard_kill": draw_kill_guard,
     "host_freeze": draw_freeze_host,
+    "guard_pause": draw_pause_guard,
+    "guards_and_agent_pause": _draw_stillness("pause-guards-and-agent"),
+    "host_suspend": _draw_stillness("suspend-host"),
+    "machine_pause": draw_pause_machine,
     "clock_change": draw_change_clock,
 }

@@ -45,19 +45,50 @@ def _as_shown(world: World, name: str) -> tuple[int, int, int]:
     return view.record.epoch, *unknown
 
 
+def prove_off(by: str) -> Callable[[World, Strike], None]:
+    """Somebody looks at the host of the primary at this very moment. Only when it is off he says
+    so; else he asks without a proof, for he wants it done."""
+
+    def prove(world: World, strike: Strike) -> None:
+        name = strike.on[0]
+        record = world.controller.store.records[world.service(name).uid]
+        proof = "no power, looked at now" if is_off(world, record.primary) else ""
+        epoch, lost_bytes, lost_ms = _as_shown(world, name)
+        world.request(
+            lambda id_: Requested(
+                id_, Kind.PROVE, record.service_uid, by, "a test", epoch=epoch,
+                loss_bytes=max(0, lost_bytes), loss_ms=max(0, lost_ms), proof=proof,
+            )
+        )  # fmt: skip
+
+    return prove
+
+
+def is_off(world: World, site: str) -> bool:
+    """Whether a host has no power now."""
+    return not world.host(site).up
+
+
 def ask_again(world: World, _strike: Strike) -> None:
     """The last request of anybody comes once more, under the same name."""
     world.request_again()
 
 
-SECOND = "another operator"
+FIRST, SECOND = "an operator", "another operator"
+PROVE_ALONE = "force-proof-alone"
+"""The one who asked for the force proves it himself."""
 FIGURES = (Takes.NUMBER, Takes.NUMBER)
 VERBS = (
-    *(Verb(kind.value, _ask(kind), (Takes.SERVICE,), FIGURES) for kind in Kind),
+    *(
+        Verb(kind.value, _ask(kind), (Takes.SERVICE,), FIGURES)
+        for kind in Kind if kind is not Kind.PROVE
+    ),
     *(Verb(f"try-{kind.value}", _ask(kind, True), (Takes.SERVICE,), FIGURES) for kind in Kind),
     Verb("approve-too", _ask(Kind.APPROVE, by=SECOND), (Takes.SERVICE,), FIGURES),
+    Verb(Kind.PROVE.value, prove_off(SECOND), (Takes.SERVICE,)),
+    Verb(PROVE_ALONE, prove_off(FIRST), (Takes.SERVICE,)),
     Verb("ask-again", ask_again),
-)
+)  # fmt: skip
 
 
 def _draw(kind: Kind) -> Draw:
@@ -99,6 +130,32 @@ def draw_maintenance(fate: Fate) -> list[Strike]:
         ended = Kind.END_MAINTENANCE.value
         strikes.append(fate.strike(ended, service.name, after_ms=fate.duration_ms()))
     return strikes
+
+
+def draw_force(fate: Fate) -> list[Strike]:
+    """A primary that stands alone, for its backup is in maintenance, is lost: its host is off or
+    only unheard; it is moved by force, or somebody tries, or it is back before."""
+    service = fate.service()
+    record = fate.record(service)
+    if record is None or not fate.may_strike(record.primary):
+        return []
+    announced = Kind.BEGIN_MAINTENANCE.value
+    lost_ms = fate.between(500, 3000)
+    asked_ms = lost_ms + fate.between(1500, 8000)
+    lost = fate.choice(("crash-host", "crash-host", "isolate"))
+    lasts_ms = fate.choice((3_000, 12_000, 30_000)) + BOOT_MS
+    proof = fate.choice((Kind.PROVE.value, Kind.PROVE.value, PROVE_ALONE, Kind.END_FORCE.value))
+    strikes = [
+        fate.strike(announced, service.name, for_ms=40_000),
+        fate.strike(lost, record.primary, for_ms=lasts_ms, after_ms=lost_ms),
+        fate.strike(Kind.FORCE.value, service.name, after_ms=asked_ms),
+    ]
+    proved_ms = asked_ms + fate.between(50, 4000)
+    return [
+        *strikes,
+        fate.strike(proof, service.name, after_ms=proved_ms),
+        fate.strike(Kind.PROVE.value, service.name, after_ms=proved_ms + fate.between(500, 4000)),
+    ]
 
 
 def draw_alarm(fate: Fate) -> list[Strike]:
@@ -143,5 +200,6 @@ DRAWS: dict[str, Draw] = {
     **{kind.value: _draw(kind) for kind in Kind},
     Kind.APPROVE.value: draw_approve,
     "maintenance": draw_maintenance,
+    "forced": draw_force,
     "alarm": draw_alarm,
 }

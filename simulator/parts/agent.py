@@ -23,7 +23,7 @@ from protocol.messages import (
 )
 from protocol.windows import grantor_window_ms
 from simulator.parts.network import HUB, Deliver
-from simulator.parts.runner import Runner
+from simulator.parts.runner import LOOK_EVERY_MS, Runner
 from simulator.parts.service import Service
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Process:
         self.paused_until_ms = 0
         self.crashes_at_persist = 0
         """Not 0: the process dies right after this many more writes to disk."""
+        self._knows_guards = False
         self._sequence = 0
         self._intake = Intake(CLUSTER)
         self._replies: dict[str, tuple[str, Deliver]] = {}
@@ -104,11 +105,20 @@ class Process:
         self.kernel.after(self.kernel.between(50, 3000), self.host.start_agent)
         return True
 
+    def attends(self) -> bool:
+        """Whether it is there to end a guard that stands still."""
+        return self.awake and self._knows_guards
+
+    def miss_guard(self, service: Service) -> None:
+        """A guard answers no more: it is noticed when the next looks at it get no answer."""
+        self.later(self.kernel.between(1, LOOK_EVERY_MS), self.runners[service.uid].look_at_guard)
+
     def lost_guard(self, service: Service) -> None:
         """The connection to a guard broke."""
         self.later(self.kernel.between(1, 100), self.runners[service.uid].guard_died)
 
     def _know_guards(self) -> None:
+        self._knows_guards = True
         for runner in self.runners.values():
             runner.know_guard()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 
 from agents.core.model import JobKind
@@ -32,7 +33,18 @@ DURATIONS_MS = {
 }
 JOB_FAILS = 0.02
 
-Changed = Callable[["Engine", bool], None]
+
+class Writes(Enum):
+    """Whether a client's write could be acknowledged."""
+
+    NO = "no"
+    YES = "yes"
+    ASTRAY = "astray"
+    """Yes, though no promise is made that it could not (docs/safety.md, What remains)."""
+
+
+Changed = Callable[["Engine", Writes], None]
+"""Told what was the case before."""
 
 
 class Engine:
@@ -68,6 +80,12 @@ class Engine:
         self.confirmed_ms = -STREAM_QUIET_MS
         self.frozen = False
         """Its host stands still."""
+        self.local_clients = False
+        """Whether clients write over the Unix socket of its host, besides those over TCP."""
+        self.shut_out = False
+        """The kernel stops all that comes over TCP."""
+        self.astray = False
+        """It writes on after its lease, where nothing on its host could hinder it."""
         self.room = Room(kernel)
         self.hung_until_ms = 0
         self.unkillable_until_ms = 0
@@ -79,6 +97,8 @@ class Engine:
         """Jobs of that kind end no sooner."""
         self.rewind_fails_until_ms = 0
         self.unfit_until_ms = 0
+        self.unfenced_until_ms = 0
+        """A layer of the fence that its host requires does not hold."""
         self.local_illness_until_ms = 0
         self.shared_illness_until_ms = 0
         self.cancelled_waits = 0
@@ -102,8 +122,19 @@ class Engine:
 
     def doom(self) -> None:
         """A kill is pending: nothing is committed any more, though its processes are there."""
-        was, self.doomed = self.may_commit, True
+        was, self.doomed = self.writes, True
         self._tell_change(was)
+
+    @property
+    def serves(self) -> bool:
+        """Whether a client could be told that its write is committed."""
+        return self.may_commit and (self.local_clients or not self.shut_out)
+
+    @property
+    def writes(self) -> Writes:
+        if not self.serves:
+            return Writes.NO
+        return Writes.ASTRAY if self.astray else Writes.YES
 
     @property
     def well(self) -> bool:
@@ -123,8 +154,15 @@ class Engine:
         """End every illness."""
         self.hung_until_ms = self.local_illness_until_ms = self.shared_illness_until_ms = 0
         self.rewind_fails_until_ms = self.unfit_until_ms = self.unkillable_until_ms = 0
+        self.unfenced_until_ms = 0
         self.room.heal()
         self.stuck_until_ms.clear()
+
+    @property
+    def fence_lacks(self) -> str:
+        """As its guard says."""
+        lacks = self._kernel.now_ms < self.unfenced_until_ms
+        return "nftables: a right is missing; give it" if lacks else ""
 
     @property
     def unfit(self) -> str:
@@ -134,7 +172,17 @@ class Engine:
 
     def freeze(self, frozen: bool) -> None:
         """Its host stands still, or goes on."""
-        was, self.frozen = self.may_commit, frozen
+        was, self.frozen = self.writes, frozen
+        self._tell_change(was)
+
+    def shut_out_clients(self, shut: bool) -> None:
+        """The kernel stops what comes over TCP, or lets it pass."""
+        was, self.shut_out = self.writes, shut
+        self._tell_change(was)
+
+    def go_astray(self, astray: bool) -> None:
+        """From now on it writes where no promise is made, or where one is made again."""
+        was, self.astray = self.writes, astray
         self._tell_change(was)
 
     @property
@@ -262,7 +310,7 @@ class Engine:
     def set_sync(self, sync_with: str) -> None:
         """Commits wait for that backup; when they wait no more, all that waited are done."""
         self.sync_with = sync_with
-        if not sync_with:
+        if not sync_with and self.serves:
             self.history.acknowledge(self.timeline, self.position)
 
     def cancel_waits(self) -> None:
@@ -283,19 +331,21 @@ class Engine:
 
     def write(self, size: int) -> None:
         """A client commits, if the engine takes it."""
-        if not self.may_commit or self.closing or not self.well:
+        if not self.serves or self.closing or not self.well:
             return
         self.position += size
         if not self.sync_with:
             self.history.acknowledge(self.timeline, self.position)
 
     def _become(self, role: Role) -> None:
-        was, self.role = self.may_commit, role
+        was, self.role = self.writes, role
+        if role is not Role.PRIMARY:
+            self.astray = False
         self._tell_change(was)
 
-    def _tell_change(self, could: bool) -> None:
-        if could is not self.may_commit:
-            self._changed(self, self.may_commit)
+    def _tell_change(self, was: Writes) -> None:
+        if was is not self.writes:
+            self._changed(self, was)
 
     def receive(self, run: int, source: Engine, source_run: int, target: int) -> None:
         """Log of the upstream arrived, up to a position."""
@@ -311,5 +361,5 @@ class Engine:
         if run != self.run or not self.may_commit or not self._network.open(site, self.site):
             return
         self.confirmed, self.confirmed_ms = max(self.confirmed, position), self._kernel.now_ms
-        if self.sync_with:
+        if self.sync_with and self.serves:
             self.history.acknowledge(self.timeline, min(self.confirmed, self.position))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 
 import msgspec
 
@@ -11,12 +12,16 @@ from protocol.messages import CONTROLLER
 from simulator.kernel import Kernel
 from simulator.parts.agent import Process, Wires
 from simulator.parts.clock import Clock
-from simulator.parts.guard import Guard
+from simulator.parts.engine import Engine
+from simulator.parts.fence import Outer
+from simulator.parts.guard import REACTS_MOST_MS, Guard
 from simulator.parts.network import Deliver, Network
 from simulator.parts.service import Service
 from simulator.watch import Watch
 
 OLD_WRITES_MOST = 60
+RESET_MS = 3000
+"""From a reset until the host is up again."""
 
 
 class Host:
@@ -32,6 +37,7 @@ class Host:
         rate_ppm: int,
         services: list[Service],
         ordered: bool,
+        layers: tuple[str, ...] = (),
     ) -> None:
         self.kernel = kernel
         self.network = network
@@ -48,6 +54,15 @@ class Host:
         self._lives = 0
         self.clock = Clock(rate_ppm, 0, 0)
         self.guards: dict[str, Guard] = {}
+        self.outer = Outer(kernel, layers, self._reset)
+        self.strays_allowed = True
+        self._loose_until_ms: dict[Engine, int] = {}
+        """Until when no promise is made that an engine's writes end with its lease."""
+        self._stopped_clock_ms: int | None = None
+        """What the clock showed when it stood still, with the whole machine."""
+        self._wall_late_ms = -1
+        """How long after that the wall time is put right; negative: never."""
+        self._still_since_ms = 0
         self.up = False
         self.process: Process | None = None
         self.frozen_until_ms = 0
@@ -82,6 +97,8 @@ class Host:
             if guard and guard.alive:
                 guard.die()
         self._freeze_engines(False)
+        self.outer.end()
+        self._loose_until_ms, self._stopped_clock_ms = {}, None
         self.frozen_until_ms = 0
         self.up = False
 
@@ -117,27 +134,132 @@ class Host:
         self.process = None
         for guard in self.guards.values():
             guard.exited = None
+        self._loosen_still_ones()
+
+    def pause_agent(self, until_ms: int) -> None:
+        """The agent stands still; guards and engines go on."""
+        if self.process:
+            self.process.paused_until_ms = max(self.process.paused_until_ms, until_ms)
+            self._loosen_still_ones()
+
+    def pause_guards(self, until_ms: int, services: list[Service]) -> None:
+        """Guards stand still; the agent, if it can, and the engines go on."""
+        for service in services:
+            guard = self.guards.get(service.uid)
+            if guard and guard.alive:
+                guard.stand_still(until_ms)
+                if self.process:
+                    self.process.miss_guard(service)
+        if self.process is None or not self.process.attends():
+            self._loosen_still_ones()
 
     def freeze(self, until_ms: int) -> None:
-        """All of it stands still, but for the boot clock: a suspend."""
+        """All that runs on its kernel stands still; the kernel and its clocks go on."""
         if not self.up:
             return
         self.frozen_until_ms = max(self.frozen_until_ms, until_ms)
         if self.process:
             self.process.paused_until_ms = max(self.process.paused_until_ms, until_ms)
+        for guard in self._living_guards():
+            guard.stand_still(until_ms)
+        self._loosen_still_ones()
         self._freeze_engines(True)
         self.kernel.first_at(self.frozen_until_ms, self._thaw)
 
+    def suspend(self, until_ms: int) -> None:
+        """The kernel stands still as well. The boot clock goes on, which shows it afterwards."""
+        if not self.up:
+            return
+        self.outer.stand_still()
+        for guard in self._living_guards():
+            guard.slept()
+        self.freeze(until_ms)
+
+    def pause_machine(self, until_ms: int, wall_late_ms: int) -> None:
+        """The boot clock stands still, too; only wall time may show it, when it is put right."""
+        if not self.up:
+            return
+        self.outer.stand_still()
+        if self._stopped_clock_ms is None:
+            self._stopped_clock_ms, self._still_since_ms = self.now_ms(), self.kernel.now_ms
+        self._wall_late_ms = wall_late_ms
+        self.freeze(until_ms)
+
     def _thaw(self) -> None:
-        """It goes on, the guards first."""
+        """It goes on; a guard that must act does so some moments later than its engine."""
         if not self.frozen_until_ms or self.kernel.now_ms < self.frozen_until_ms:
             return
         self.frozen_until_ms = 0
         self.kernel.tell(self.site, "the host goes on")
-        for service in self.services:
-            if service.uid in self.guards:
-                self.guards[service.uid].thaw()
+        over = [guard for guard in self._living_guards() if guard.is_over()]
+        self.outer.go_on()
+        if self._stopped_clock_ms is not None:
+            self._clock_goes_on(self._stopped_clock_ms)
+        for guard in over:
+            self.excused(guard.engine)
+        for guard in self._living_guards():
+            guard.die_of_the_strike()
         self._freeze_engines(False)
+
+    def _clock_goes_on(self, stopped_ms: int) -> None:
+        """From where it stood, so that all leases of before seem to last longer than they do."""
+        now_ms, paused_ms = self.kernel.now_ms, self.kernel.now_ms - self._still_since_ms
+        self._stopped_clock_ms = None
+        self.clock.restart(stopped_ms, now_ms)
+        for service in self.services:
+            guard = self.guards.get(service.uid)
+            if guard is None or not guard.alive:
+                continue
+            guard.clock_changed()
+            seen_ms = service.spec.terms.ttl_ms
+            if self._wall_late_ms >= 0:
+                seen_ms = min(seen_ms, self._wall_late_ms + REACTS_MOST_MS)
+                jump = partial(guard.jump, paused_ms)
+                self.kernel.after(self._wall_late_ms + self.kernel.between(1, REACTS_MOST_MS), jump)
+            self._loosen(guard, now_ms + seen_ms)
+
+    def _living_guards(self) -> list[Guard]:
+        return [guard for guard in self.guards.values() if guard.alive]
+
+    def _loosen_still_ones(self) -> None:
+        """Of a guard that stands still nobody takes care: what stands outside must hold."""
+        for guard in self._living_guards():
+            loose = self.kernel.now_ms <= self._loose_until_ms.get(guard.engine, -1)
+            if guard.still and (loose or not self.outer.holds(guard.engine)):
+                self._loosen(guard, guard.still_until_ms)
+
+    def _loosen(self, guard: Guard, until_ms: int) -> None:
+        """Nothing binds its engine until then, and until it is killed after that."""
+        until_ms += guard.budget_ms
+        self._loose_until_ms[guard.engine] = max(
+            until_ms, self._loose_until_ms.get(guard.engine, 0)
+        )
+
+    def excused(self, engine: Engine) -> bool:
+        """Whether its writes are of those of which no promise is made, now or until now.
+
+        It is known to be astray from then on, until a promise is made again.
+        """
+        loose = self.kernel.now_ms <= self._loose_until_ms.get(engine, -1)
+        if engine.astray or not (loose and self.strays_allowed):
+            return engine.astray
+        if engine.writable:
+            engine.go_astray(True)
+            self.kernel.at(self._loose_until_ms[engine] + 1, partial(self._bind, engine))
+        return True
+
+    def _bind(self, engine: Engine) -> None:
+        until_ms = self._loose_until_ms.get(engine, -1)
+        if self.kernel.now_ms <= until_ms:
+            self.kernel.at(until_ms + 1, partial(self._bind, engine))
+        elif engine.astray:
+            engine.go_astray(False)
+
+    def _reset(self) -> None:
+        """A watchdog was not petted: the host starts anew."""
+        self.kernel.tell(self.site, "the watchdog resets the host")
+        self.crash()
+        self.kernel.after(RESET_MS, self.boot)
 
     def _freeze_engines(self, frozen: bool) -> None:
         for service in self.services:
@@ -156,6 +278,19 @@ class Host:
         if guard is None or not guard.alive:
             return
         self.kernel.tell(self.site, f"{service.name}: the guard is killed")
+        self._lose_guard(service, guard)
+
+    def end_still_guard(self, service: Service) -> None:
+        """The agent ends a guard that does not answer, and with it its engine."""
+        guard = self.guards.get(service.uid)
+        if guard is None or not guard.alive:
+            return
+        self.kernel.tell(self.site, f"{service.name}: the guard stands still: its agent ends it")
+        if guard.engine.writable:
+            self.watch.fenced(self.kernel.now_ms, service.name, self.site, "its guard stood still")
+        self._lose_guard(service, guard)
+
+    def _lose_guard(self, service: Service, guard: Guard) -> None:
         guard.die()
         if self.process:
             self.process.lost_guard(service)
@@ -172,7 +307,9 @@ class Host:
                 kernel.tell(site, f"{name}: the guard ends a writable engine: {reason}")
                 watch.fenced(kernel.now_ms, name, site, reason)
 
-            guard = Guard(self.kernel, self.clock, engine, budget_ms, fenced)
+            door, watchdog = self.outer.door(engine), self.outer.watchdog(engine)
+            guard = Guard(self.kernel, self.clock, engine, budget_ms, fenced, door, watchdog)
+            guard.went_on = partial(self.outer.looked_at, engine)
             self.guards[service.uid] = guard
         return guard
 
@@ -225,5 +362,7 @@ class Host:
         if self.frozen_until_ms:
             self.frozen_until_ms = self.kernel.now_ms
             self._thaw()
+        for guard in self._living_guards():
+            guard.wake()
         self.boot()
         self.start_agent()

@@ -23,6 +23,7 @@ from agents.core.observation import Observation, Probe
 from agents.core.reporting import report
 from agents.core.step import begin, step
 from protocol.messages import ReplicaReport, Role
+from simulator.parts.guard import Guard
 from simulator.parts.jobs import Jobs
 from simulator.parts.service import Service
 from simulator.watch import Broken
@@ -34,6 +35,11 @@ OBSERVE_EVERY_MS = 200
 QUEUE_MOST = 512
 ONCE = (ev.JobEnded, ev.EngineExited, ev.GuardState, ev.Probed)
 DISK_RETRY_MS = 200
+CLOSE_MS, EXTEND_MS, BIND_MS = 150, 300, 1000
+"""How long a guard that stands still is waited for: at a fence, a renewal, a first lease."""
+LOOK_EVERY_MS, LOOK_MS, SILENT_LOOKS = 500, 500, 5
+"""Each as in `agents/keeper.py`: a guard that gives no answer to so many looks is ended."""
+GUARDED = (act.ClosePermit, act.PermitLease, act.PermitAlone)
 COPIES = (JobKind.SEED, JobKind.REJOIN)
 COPY_TELLS_MS = 170
 """A copy that takes longer says how far it is."""
@@ -61,6 +67,10 @@ class Runner:
         """When the engine last changed as far as is known: what was seen before is stale."""
         self._disk_failed = False
         self._untold: list[ev.Event] = []
+        self._silent_looks = 0
+        self._looks = False
+        self._asked = False
+        """A guard took no permit: once it answers again the rules hear what is in force."""
         self._later(self._kernel.between(1, OBSERVE_EVERY_MS), self._observe)
 
     def feed(self, event: ev.Event) -> None:
@@ -72,12 +82,39 @@ class Runner:
     def know_guard(self) -> None:
         """Tell what the guard says, starting a new one where none lives."""
         guard = self._host.living_guard(self.service)
+        self._hear_fences()
+        if guard.still:
+            self.look_at_guard()
+            return
         guard.exited = lambda reason: self._later(1, lambda: self._exited(reason))
         self.feed(
             ev.GuardState(
                 guard.permit, guard.deadline_ms, guard.engine.role is not Role.DOWN, guard.may_write
             )
         )
+
+    def look_at_guard(self) -> None:
+        """Look until it answers, or until it is ended, for it keeps no deadline."""
+        if not self._looks:
+            self._looks, self._silent_looks = True, 0
+            self._look_again()
+
+    def _look_again(self) -> None:
+        guard = self._host.guards.get(self.service.uid)
+        if guard is None or not guard.alive or not guard.still:
+            self._looks = False
+            if self._asked or not self.replica.guard_known:
+                self._asked = False
+                self.know_guard()
+            return
+        if self._silent_looks == SILENT_LOOKS:
+            self._looks = False
+            self._host.end_still_guard(self.service)
+            return
+        self._silent_looks += 1
+        # A new life has nothing else to do, and looks at once again; so does who asked for more.
+        pause_ms = LOOK_EVERY_MS if self.replica.guard_known and not self._asked else 0
+        self._later(LOOK_MS + pause_ms, self._look_again)
 
     def guard_died(self) -> None:
         """The guard is gone and its engine with it; a new one is started."""
@@ -157,22 +194,56 @@ class Runner:
         for index, action in enumerate(actions):
             guard = self._host.living_guard(self.service)
             rest = actions[index + 1 :]
+            if guard.still and isinstance(action, GUARDED):
+                self._wait_for_guard(guard, action, rest)
+                return
             match action:
                 case act.ClosePermit():
                     self._close(rest)
                     return
                 case act.PermitLease():
-                    if not guard.lease(action.end_ms):
+                    if not guard.lease(action.end_ms, action.asked_ms):
                         self._queue.appendleft(ev.GuardState(Permit.CLOSED, 0, False, False))
                         self._close(rest)
                         return
                 case act.EndEngine():
-                    guard.end_engine()
+                    if not guard.still:
+                        guard.end_engine()
                 case act.PermitAlone():
                     guard.alone()
                 case _:
                     self._speak(action)
         self.settled = self.replica
+
+    def _wait_for_guard(self, guard: Guard, action: Action, rest: list[Action]) -> None:
+        """Nothing else is done meanwhile. A fence that is not answered ends the guard."""
+        alone = guard.permit is Permit.ALONE
+        left_ms = guard.deadline_ms - self._host.now_ms() if guard.permit is Permit.LEASED else 0
+        patience_ms = {
+            act.ClosePermit: CLOSE_MS,
+            act.PermitLease: BIND_MS + CLOSE_MS if alone else EXTEND_MS,
+            act.PermitAlone: BIND_MS,
+        }[type(action)]
+        if not isinstance(action, act.ClosePermit) and left_ms > 0:
+            patience_ms = min(patience_ms, left_ms)
+        fence = isinstance(action, act.ClosePermit) or (
+            isinstance(action, act.PermitLease) and alone
+        )
+        self._busy = True
+
+        def go_on() -> None:
+            self._busy = False
+            answers = not guard.still
+            if not answers and fence:
+                self._host.end_still_guard(self.service)
+            elif not answers:
+                self._asked = True
+                self.look_at_guard()
+            self._act([action, *rest] if answers or fence else rest)
+            self._turn()
+
+        answer_ms = guard.still_until_ms - self._kernel.now_ms
+        self._later(min(patience_ms, answer_ms), go_on)
 
     def _close(self, rest: list[Action]) -> None:
         """Nothing else happens before the guard says that no writable engine is left."""
@@ -254,8 +325,15 @@ class Runner:
         return rest_of_log.refusal(asked, self._host.site, revision)
 
     def _observe(self) -> None:
+        self._hear_fences()
         self._look()
         self._later(OBSERVE_EVERY_MS, self._observe)
+
+    def _hear_fences(self) -> None:
+        """As the shell does: at each look at the guard, and before the guard's own word."""
+        lacks = self._engine.fence_lacks
+        if lacks != self.replica.fence_lacks:
+            self.feed(ev.FencesTold("process", lacks, 0))
 
     def _look(self) -> None:
         seen, begun_ms = self._engine.observe(), self._kernel.now_ms

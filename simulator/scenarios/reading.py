@@ -15,6 +15,7 @@ from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM
+from simulator.parts.fence import LAYERS
 from simulator.parts.network import HUB
 from simulator.scenarios.expecting import read_expectation
 from simulator.scenarios.script import REQUESTS, Expectation, Scenario
@@ -40,6 +41,7 @@ class Draft:
     weather: str = "calm"
     ordered: bool = True
     clocks: dict[str, int] = field(default_factory=dict)
+    fences: dict[str, tuple[str, ...]] = field(default_factory=dict)
     strikes: list[Strike] = field(default_factory=list)
     heals_ms: list[int] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
@@ -116,12 +118,15 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", MOVES)
+    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", "local", MOVES)
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
     if word in TIERS:
         return replace(service, tier=word)
+    if word == "local":
+        words.need("clients")
+        return replace(service, local_clients=True)
     if word == "block":
         return replace(service, protection=Protection.SYNC, backup_loss=BackupLoss.BLOCK)
     if word == MOVES:
@@ -154,6 +159,14 @@ def _clock(draft: Draft, words: Words) -> None:
         most = f"write 0 to {RATE_MOST_PPM}: the rules are made for clocks that are no worse"
         raise words.error(str(ppm), "is out of range", most)
     draft.clocks[place] = ppm if way == "fast" else -ppm
+
+
+def _fence(draft: Draft, words: Words) -> None:
+    site = words.one_of(draft.sites, "a site")
+    layers: tuple[str, ...] = ()
+    while words or not layers:
+        layers = (*layers, words.one_of(LAYERS, "a layer outside of the guard"))
+    draft.fences[site] = layers
 
 
 def _at(draft: Draft, words: Words) -> None:
@@ -232,9 +245,9 @@ def _finish(draft: Draft) -> Scenario:
             "expects; move the end"
         )
     rates = tuple(draft.clocks.get(place, 0) for place in draft.places) if draft.clocks else ()
-    setting = Setting(
-        draft.sites, tuple(draft.services.values()), draft.weather, draft.ordered, rates
-    )
+    fences = tuple(draft.fences.get(site, ()) for site in draft.sites) if draft.fences else ()
+    services = tuple(draft.services.values())
+    setting = Setting(draft.sites, services, draft.weather, draft.ordered, rates, fences)
     return Scenario(
         name=draft.file,
         story="\n".join(draft.story),
@@ -254,6 +267,7 @@ COMMANDS: dict[str, Callable[[Draft, Words], None]] = {
     "weather": _weather,
     "messages": _messages,
     "clock": _clock,
+    "fence": _fence,
     "at": _at,
     "expect": _expect,
 }

@@ -13,6 +13,7 @@ from simulator.strike import Strike
 REQUESTS = (
     *(verb for kind in Kind for verb in (kind.value, f"try-{kind.value}")),
     "approve-too",
+    "force-proof-alone",
 )
 """The verbs that are an operator's wish, not a fault. Each gets an answer."""
 

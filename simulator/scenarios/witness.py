@@ -97,6 +97,17 @@ class Witness(Watch):
         self._writers[service].remove(agent)
         self._look(now_ms)
 
+    def goes_astray(self, now_ms: int, service: str, agent: str) -> None:
+        self._pass_time(now_ms)
+        self.tell(now_ms, agent, f"{service} takes writes, and nothing binds it to a lease")
+
+    def astray_no_more(self, now_ms: int, service: str, agent: str, lost_bytes: int) -> None:
+        self._pass_time(now_ms)
+        lost = f"{lost_bytes} bytes that it acknowledged are lost"
+        self.tell(now_ms, agent, f"{service} takes no more of those writes; {lost}")
+        self._lost_bytes[service] = self._lost_bytes.get(service, 0) + lost_bytes
+        self._look(now_ms)
+
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         self.tell(now_ms, agent, f"{service} is fenced: {reason}")
         for expectation in self._open:

@@ -28,12 +28,15 @@ def _world(setting: Setting) -> list[str]:
         ppm = setting.rate_ppm(number)
         if ppm:
             clocks.append(f"clock {place} {'fast' if ppm > 0 else 'slow'} by {abs(ppm)} ppm")
+    layers = {site: setting.layers(site) for site in setting.sites}
+    fences = [f"fence {site} {' '.join(which)}" for site, which in layers.items() if which]
     return [
         f"sites {' '.join(setting.sites)}",
         *map(_service, setting.services),
         f"weather {setting.weather}",
         *([] if setting.ordered else ["messages unordered"]),
         *clocks,
+        *fences,
     ]
 
 
@@ -44,6 +47,7 @@ def _service(service: ServiceSetting) -> str:
         f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
         f"{service.lease}, {_protection(service)}, bound {service.loss_bound_bytes}B, "
         f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}"
+        f"{', local clients' if service.local_clients else ''}"
     )
 
 

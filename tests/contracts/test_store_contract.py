@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from config.leases import PROFILES
 from controller.core.model import Phase, Record, Transition
-from controller.stores.base import LeaderReplaced, Store
+from controller.stores.base import LeaderReplaced, Store, StoreFailed
 from controller.stores.sqlite import SqliteStore
+from lab.small_disk import SmallDisk
 
 Opener = Callable[[], Store]
 
@@ -186,3 +187,35 @@ def test_closing_twice_is_harmless(opener: Opener) -> None:
     store = opener()
     store.close()
     store.close()
+
+
+def last_kept(store: Store, term: int) -> int:
+    """The revision after which the store was full: what it had set aside may be enough for some."""
+    known = 1
+    try:
+        while swap(store, record(term, revision=known + 1), known, term):
+            known += 1
+    except StoreFailed as error:
+        assert "full" in str(error)
+    return known
+
+
+@pytest.mark.parametrize("kind", sorted(STORES))
+def test_on_a_disk_that_is_really_full_a_change_is_refused_whole_and_works_with_room_again(
+    kind: str, small_disk: SmallDisk
+) -> None:
+    store = STORES[kind](small_disk.path)
+    term = store.begin_term()
+    store.insert(record(term))
+    small_disk.fill()
+    known = last_kept(store, term)
+    assert store.read("paspor", term) == record(term, revision=known)
+    assert len(store.history("paspor", 10_000)) == known - 1
+    with pytest.raises(StoreFailed):
+        store.begin_term()
+    small_disk.make_room()
+    assert swap(store, record(term, revision=known + 1), known, term)
+    store.close()
+    again = STORES[kind](small_disk.path)
+    assert again.read("paspor", term) == record(term, revision=known + 1)
+    again.close()

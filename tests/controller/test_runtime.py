@@ -18,6 +18,7 @@ from controller.inbox import Conflict, RulesFailed
 from controller.journal import EventLine, SnapshotLine, files, numbered
 from controller.stores.base import StoreFailed
 from controller.stores.sqlite import SqliteStore
+from lab.small_disk import NoDisk, SmallDisk, why_not
 from protocol.messages import Grant, Mode, Order, Role
 from tests.controller.cluster import Cluster
 from tests.controller.desk import SYSTEM, WAIT_S, A, B, Desk
@@ -206,3 +207,28 @@ async def test_the_journal_replays_to_the_same_records(turning: Desk) -> None:
     assert replayed == turning.store.records().records
     assert replayed["paspor"].primary == B
     assert msgspec.json.encode(state) == msgspec.json.encode(turning.state)
+
+
+async def test_a_controller_whose_stores_disk_is_really_full_orders_nothing_that_it_cannot_keep(
+    cluster: Cluster,
+) -> None:
+    if why_not():
+        pytest.skip(why_not())
+    place = cluster.topology.store.path.parent
+    try:
+        disk = SmallDisk(place, 4 * 2**20).__enter__()
+    except NoDisk as why:
+        pytest.skip(f"no file system can be mounted here: {why}")
+    desk = Desk(cluster)
+    try:
+        disk.fill()
+        desk.report(A, mode=Mode.ALONE)
+        error = await fails(desk)
+        assert isinstance(error, StoreFailed)
+        assert "is full" in str(error)
+        assert (desk.events, desk.said) == ([], [])
+        assert desk.store.read("paspor", 1) == desk.record()
+    finally:
+        desk.journal.close()
+        await desk.worker.close()
+        disk.__exit__()

@@ -20,10 +20,12 @@ class Night:
         lease: str = "fast",
         protection: Protection = Protection.ASYNC,
         loss_bound_bytes: int = 16 * 1024 * 1024,
+        layers: tuple[str, ...] = (),
         tier: str = "rendah",
         backup_loss: BackupLoss = BackupLoss.ALONE,
         write_bytes: int = 500,
         moves: bool = False,
+        rates_ppm: tuple[int, ...] = (),
     ) -> None:
         service = ServiceSetting(
             "s1",
@@ -37,7 +39,10 @@ class Night:
             backup_loss=backup_loss,
             disk_filling=DiskFilling.SWITCHOVER if moves else DiskFilling.ALARM,
         )
-        self._setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+        sites, fences = ("alpha", "bravo"), (layers, layers)
+        self._setting = Setting(
+            sites, (service,), ordered=False, rates_ppm=rates_ppm, fences=fences
+        )
         self._strikes = strikes
 
     def live(self, seed: int, profile: str, seconds: int) -> Result:

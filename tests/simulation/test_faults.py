@@ -5,33 +5,97 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from controller.core.model import Protection
 from simulator.kernel import Kernel
 from simulator.parts.corruption import Corruption
-from simulator.parts.guard import Guard
+from simulator.parts.engine import Engine
+from simulator.parts.fence import NFTABLES, WATCHDOG
 from simulator.parts.network import HUB, Network
 from simulator.run import Result, Script, run_script
 from simulator.setting import WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike
 
-SETTING = Setting(("alpha", "bravo"), (ServiceSetting("s1", "alpha", "bravo"),))
+SERVICE = ServiceSetting("s1", "alpha", "bravo")
+SETTING = Setting(("alpha", "bravo"), (SERVICE,))
+DOORED = replace(SETTING, fences=((NFTABLES,), (NFTABLES,)))
+FREEZE = Strike(12_000, "freeze-host", ("alpha",), 12_000)
+ASTRAY = "it takes writes, and nothing binds it"
 
 
-def live(*strikes: Strike, seconds: int = 26) -> Result:
+def live(
+    *strikes: Strike, seconds: int = 26, setting: Setting = SETTING, profile: str = "everything"
+) -> Result:
     """Two sites and one service, primary at alpha, as fate does not touch it."""
-    return run_script(Script(1, "everything", seconds, SETTING, strikes), keep_story=True)
+    return run_script(Script(1, profile, seconds, setting, strikes), keep_story=True)
 
 
-def test_a_primary_that_stood_still_too_long_is_fenced_before_it_serves_anybody() -> None:
-    told = live(Strike(12_000, "freeze-host", ("alpha",), 12_000))
+def test_a_primary_that_stood_still_too_long_serves_nobody_behind_the_door_of_the_kernel() -> None:
+    told = live(FREEZE, setting=DOORED)
     assert not told.broken
     assert "bravo becomes primary" in told.story
-    assert "24.000 s  alpha              s1: the guard ends a writable engine" in told.story
+    assert "the guard ends a writable engine: deadline" in told.story
+    assert ASTRAY not in told.story
 
 
-def test_a_thaw_without_the_guard_would_make_two_writers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Guard, "thaw", lambda _guard: None)
-    assert live(Strike(12_000, "freeze-host", ("alpha",), 12_000)).rule == "I1"
+def test_without_a_door_it_does_for_a_moment_which_a_profile_must_allow() -> None:
+    assert live(FREEZE).rule == "I1"
+    told = live(FREEZE, profile="still")
+    assert not told.broken
+    assert ASTRAY in told.story
+
+
+def test_clients_on_the_unix_socket_pass_by_the_door() -> None:
+    setting = replace(DOORED, services=(replace(SERVICE, local_clients=True),))
+    assert ASTRAY in live(FREEZE, setting=setting, profile="still").story
+
+
+def test_what_nothing_binds_loses_nothing_in_sync_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = replace(SETTING, services=(replace(SERVICE, protection=Protection.SYNC),))
+    told = live(FREEZE, setting=setting, profile="still")
+    assert not told.broken
+    assert ASTRAY in told.story
+
+    def write(engine: Engine, size: int) -> None:
+        if engine.serves and engine.well and not engine.closing:
+            engine.position += size
+            if engine.astray:
+                engine.history.acknowledge(engine.timeline, engine.position)
+
+    monkeypatch.setattr(Engine, "write", write)
+    assert live(FREEZE, setting=setting, profile="still").rule == "I3"
+
+
+def test_guards_and_agent_that_stand_still_leave_the_end_to_the_door_or_the_watchdog() -> None:
+    nobody = Strike(12_000, "pause-guards-and-agent", ("alpha",), 18_000)
+    assert live(nobody).rule == "I5"
+    told = live(nobody, setting=DOORED)
+    assert not told.broken
+    assert "bravo becomes primary" in told.story
+    services = (replace(SERVICE, lease="watched", local_clients=True),)
+    watched = replace(SETTING, services=services, fences=((WATCHDOG,), ()))
+    told = live(nobody, setting=watched)
+    assert not told.broken
+    assert "16.900 s  alpha              the watchdog resets the host" in told.story
+
+
+def test_an_agent_ends_a_guard_that_stands_still() -> None:
+    told = live(Strike(12_000, "pause-guard", ("alpha", "s1"), 12_000))
+    assert not told.broken
+    assert "the guard stands still: its agent ends it" in told.story
+
+
+def test_a_suspend_ends_the_lease_and_a_pause_of_the_machine_may_not() -> None:
+    told = live(Strike(12_000, "suspend-host", ("alpha",), 300), setting=DOORED)
+    assert not told.broken
+    assert "the guard ends a writable engine: deadline" in told.story
+    paused = live(Strike(12_000, "pause-machine", ("alpha",), 300), setting=DOORED)
+    assert not paused.broken
+    assert "the guard ends" not in paused.story
+    seen = live(Strike(12_000, "pause-machine", ("alpha", "5"), 1_400), setting=DOORED)
+    assert not seen.broken
+    assert "the guard ends a writable engine: deadline" in seen.story
 
 
 def test_a_short_stillness_moves_nothing() -> None:

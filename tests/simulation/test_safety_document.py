@@ -37,7 +37,9 @@ def test_every_mutant_stands_with_the_promises_that_catch_it(text: str) -> None:
         names = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", entry)
         promises = set(
             re.findall(
-                r"\b(I\d+|takeover|pause|hold|illness|approval|distance|disk)\b(?=[.,])", entry
+                r"\b(I\d+|takeover|pause|hold|illness|approval|forced|distance|disk|layers)"
+                r"\b(?=[.,])",
+                entry,
             )
         )
         assert promises == {p for name in names for p in MUTANTS[name].caught_as}, names

@@ -26,6 +26,7 @@ from controller.core.row import Row
 from controller.core.view import APPROVAL_GOOD_FOR_MS
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.blocking import BLOCK_SITUATIONS
+from tests.controller.core.forcing import FORCE_SITUATIONS
 from tests.controller.core.given import (
     DISK_SITUATIONS,
     NOW,
@@ -39,7 +40,6 @@ from tests.controller.core.holding import HOLD_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
-ASKED_LESS = Approval("siti", 1, 10)
 
 
 def behind(phase: Phase) -> Given:
@@ -55,11 +55,6 @@ def fenced(given: Given, since_ms: int = NOW, **backup: Any) -> Given:
     """The engine is dead, its agent has promised not to write, and every grantor has stopped."""
     told = primary_report(role=Role.DOWN, writable=False, fenced=True)
     return given.stopped(**backup).primary(told).seen(fenced_since_ms=since_ms)
-
-
-def strategic(given: Given) -> Given:
-    """It takes two people to accept its loss."""
-    return given.seen(spec=replace(given.spec, tier="strategis"))
 
 
 def restored_and_asked(phase: Phase, kind: Kind, **changes: Any) -> Given:
@@ -163,15 +158,6 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         .stopped()
         .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
     ),
-    ("loss_approved_by_one", P.HELD): lambda: (
-        strategic(Given(P.HELD, held_for=HeldFor.LOSS, last_word=LastWord(10**9, 0, 0)))
-        .stopped()
-        .asked(Kind.APPROVE, epoch=1, loss_bytes=10**9)
-    ),
-    ("approval_ended", P.HELD): lambda: Given(
-        P.HELD, held_for=HeldFor.LOSS, approval=ASKED_LESS
-    ).silent(),
-    ("approval_ended", P.COUNTDOWN): lambda: Given(P.COUNTDOWN, approval=ASKED_LESS).silent(),
     **{
         ("paused", phase): partial(restored_and_asked, phase, Kind.PAUSE)
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
@@ -181,6 +167,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
     **HOLD_SITUATIONS,
+    **FORCE_SITUATIONS,
 }
 
 
@@ -210,7 +197,10 @@ def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> N
     rows = [r for r in TABLE if r.target is P.PROMOTING is not r.source]
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
-    assert all({"held_for_loss", "fence_certain"} <= names for names in from_hold)
+    by_force = {"held_for_forced", "proof_stated", "another_person", "promises_over"}
+    assert all(
+        {"held_for_loss", "fence_certain"} <= names or by_force <= names for names in from_hold
+    )
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:

@@ -62,8 +62,9 @@ def test_a_move_while_another_is_under_way_is_a_conflict_that_names_it(kind: Kin
 def test_a_failover_from_a_lost_primary_that_stood_alone_asks_for_its_site_alone() -> None:
     given = Given(P.ALONE, maintenance=AWAY).silent(for_ms=60_000)
     answer, _ = asking(given, Kind.FAILOVER)
-    assert len(answer.unmet) == 1
+    assert len(answer.unmet) == 2
     assert "bring its site back" in answer.unmet[0]
+    assert "only if its host is off for good" in answer.unmet[1]
     assert "PROTECTED" not in answer.unmet[0]
 
 
@@ -72,7 +73,7 @@ def test_a_failover_from_a_dead_engine_that_stood_alone_asks_to_mend_it() -> Non
     given = Given(P.ALONE, maintenance=AWAY).primary(dead)
     given.seen(proven_ms=NOW - 60_000)
     answer, _ = asking(given, Kind.FAILOVER)
-    assert len(answer.unmet) == 1
+    assert len(answer.unmet) == 2
     assert "mend its engine (no space)" in answer.unmet[0]
     advice = explain(given.service, NOW).advice
     assert "no space" in advice

@@ -17,6 +17,7 @@ from controller.core import (
     conditions,
     disk_conditions,
     explain,
+    force_conditions,
     hold_conditions,
     phases,
     refusal,
@@ -100,7 +101,8 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     """Ask something else where this condition is asked, in the table and beyond."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    for module in (conditions, approval_conditions, disk_conditions, hold_conditions):
+    asked = (conditions, approval_conditions, disk_conditions, force_conditions, hold_conditions)
+    for module in asked:
         if hasattr(module, condition.name):
             patch.setattr(module, condition.name, mutant)
 

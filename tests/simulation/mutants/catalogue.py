@@ -6,8 +6,10 @@ from tests.simulation.mutants import (
     blocking,
     disks,
     fences,
+    forced,
     history,
     holds,
+    layers,
     leases,
     losses,
     membership,
@@ -20,8 +22,8 @@ from tests.simulation.mutants import (
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
-    leases, fences, promotion, membership, restarts, losses, blocking, switchovers, records,
-    operators, history, holds, disks,
+    leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
+    records, operators, history, forced, holds, disks,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

@@ -9,6 +9,7 @@ from agents.core import engine, permission
 from agents.core import step as agent_step
 from agents.core.model import JobKind, Replica
 from agents.core.observation import Disk
+from controller.core import conditions, detector, view
 from protocol.messages import Assignment, Goal, Role
 from simulator.parts.engine import Engine
 from simulator.parts.guard import Guard
@@ -33,7 +34,7 @@ def no_fence_budget(patch: Patch) -> None:
 
 def guard_keeps_no_deadline(patch: Patch) -> None:
     """The fence hangs on the agent alone, which may be paused or dead."""
-    patch.setattr(Guard, "_keep_deadline", lambda _guard, thawing=False: None)
+    patch.setattr(Guard, "_keep_deadline", lambda _guard: None)
 
 
 def fence_ends_a_process_group_only(patch: Patch) -> None:
@@ -103,6 +104,27 @@ def processes_of_a_stuck_engine_are_spared(patch: Patch) -> None:
     patch.setattr(Engine, "doom", lambda _engine: None)
 
 
+def unfenced_copy_becomes_primary(patch: Patch) -> None:
+    """A copy takes the primary role though a layer of the fence that it requires is missing."""
+    patch.setattr(permission, "fence_missing", lambda _replica: "")
+
+
+def unfenced_backup_is_counted_on(patch: Patch) -> None:
+    """The controller promotes a backup that says that it cannot be a primary."""
+    for reader in (conditions, detector, view):
+        patch.setattr(reader, "cannot_take_over", lambda told: told.cannot_promise)
+
+
+UNFENCED_PRIMARY = Night(
+    Strike(9_000, "crash-host", ("bravo",), 30_000),
+    Strike(18_000, "unfence", ("alpha", "s1"), 20_000),
+    Strike(20_000, "crash-host", ("alpha",), 3_000),
+)
+"""It stands alone, and its host boots anew without a layer."""
+UNFENCED_BACKUP = Night(
+    Strike(9_000, "unfence", ("bravo", "s1"), 30_000),
+    Strike(20_500, "crash-host", ("alpha",), 10_000),
+)
 HANGS_IN_THE_KERNEL = Night(Strike(9_000, "stick-engine", ("alpha", "s1"), 10_000))
 
 MUTANTS = (
@@ -111,6 +133,8 @@ MUTANTS = (
     Mutant(fence_ends_a_process_group_only, "4", WRITERS),
     Mutant(fence_is_told_before_it_is_over, "4, 6", WRITERS),
     Mutant(processes_of_a_stuck_engine_are_spared, "4", WRITERS, night=HANGS_IN_THE_KERNEL),
+    Mutant(unfenced_copy_becomes_primary, "4", ("layers",), night=UNFENCED_PRIMARY, seconds=40),
+    Mutant(unfenced_backup_is_counted_on, "4", ("layers",), night=UNFENCED_BACKUP, seconds=40),
     Mutant(engine_starts_writable, "5", WRITERS),
     Mutant(guard_lets_a_dead_primary_start, "5", WRITERS, "crashes"),
 )

@@ -17,6 +17,7 @@ from protocol.messages import Ask, Granted, Right
 from protocol.windows import grantor_window_ms
 from simulator.parts import agent as agent_shell
 from simulator.parts import controller as controller_shell
+from simulator.parts.network import HUB
 from simulator.strike import Strike
 from tests.simulation.mutants.base import FENCED, WRITERS, Mutant, Patch
 from tests.simulation.night import Night
@@ -25,6 +26,16 @@ from tests.simulation.night import Night
 def rho_is_forgotten(patch: Patch) -> None:
     """Holder and grantors count a lease alike, as if no clock ran fast or slow."""
     patch.setattr(holder, "holder_window_ms", lambda ttl_ms: ttl_ms)
+    _grantors_count(patch, lambda ttl_ms: ttl_ms)
+
+
+def holder_forgets_rho(patch: Patch) -> None:
+    """The holder alone counts as if no clock ran slow."""
+    patch.setattr(holder, "holder_window_ms", lambda ttl_ms: ttl_ms)
+
+
+def grantors_forget_rho(patch: Patch) -> None:
+    """The grantors alone count as if no clock ran fast."""
     _grantors_count(patch, lambda ttl_ms: ttl_ms)
 
 
@@ -134,8 +145,18 @@ OLD_GRANTS = Night(
 )
 """A new life of an agent is asked nothing and told nothing, but what was told to the one before."""
 
+CLOCKS_APART = Night(
+    Strike(8_000, "cut", ("alpha", HUB), 20_000),
+    Strike(10_500, "cut", ("alpha", "bravo"), 20_000),
+    lease="standard",
+    rates_ppm=(10_000, -10_000, 10_000),
+)
+"""The holder's clock is as slow as it may be, those of its grantors as fast, and it loses both."""
+
 MUTANTS = (
     Mutant(rho_is_forgotten, "2", WRITERS, "corner"),
+    Mutant(holder_forgets_rho, "2", WRITERS, seconds=14, night=CLOCKS_APART),
+    Mutant(grantors_forget_rho, "2", WRITERS, seconds=14, night=CLOCKS_APART),
     Mutant(grantors_count_short, "2", WRITERS),
     Mutant(holder_counts_long, "2", WRITERS),
     Mutant(holder_counts_from_the_answer, "2", WRITERS, night=LATE_GRANT),

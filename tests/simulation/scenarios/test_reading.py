@@ -16,7 +16,9 @@ WORLD = """\
 # What must be different.
 seed 7
 sites jabodetabek batam
-service app at jabodetabek backed by batam, standard, sync, bound 64kB, writes 500B every 20ms
+service app at jabodetabek backed by batam, standard, sync, bound 64kB, writes 500B every 20ms\
+, local clients
+fence batam nftables watchdog
 clock batam slow by 4000 ppm
 messages unordered
 weather rough
@@ -30,6 +32,8 @@ def test_world_and_story_are_as_they_are_written() -> None:
     assert scenario.story == "What happened.\nWhat must be different."
     assert (service.lease, service.protection) == ("standard", Protection.SYNC)
     assert (service.loss_bound_bytes, service.write_bytes) == (64_000, 500)
+    assert service.local_clients
+    assert scenario.setting.fences == ((), ("nftables", "watchdog"))
     assert scenario.setting.rates_ppm == (0, 0, -4000)
     assert (scenario.setting.weather, scenario.setting.ordered) == ("rough", False)
 
@@ -75,6 +79,7 @@ def test_an_answer_is_that_of_the_request_above_it() -> None:
         ("expect refused", "'refused' answers nothing; ask for something above it: switchover"),
         ("expect app stays HELD by 4s", "'by' does not belong here; write 'until'"),
         ("clock batam fast by 19000 ppm", "'19000' is out of range; write 0 to 10000"),
+        ("fence batam moat", "'moat' is not a layer outside of the guard; there are nftables, w"),
         ("sites surabaya", "'sites' stands here for the second time; name all sites in one line"),
         ("service app at batam backed by jabodetabek", "'app' is the name of something else"),
         ("expect app HELD because loss by 9s", "'loss' is not in quotes; write words in quotes"),
@@ -84,12 +89,12 @@ def test_error_names_file_line_word_and_mend(line: str, wrong: str) -> None:
     """As an editor can find it."""
     with pytest.raises(ScenarioError) as error:
         read(f"{WORLD}{line}\n", "a.txt")
-    assert str(error.value).startswith(f"a.txt:9: {wrong}")
+    assert str(error.value).startswith(f"a.txt:10: {wrong}")
 
 
 def test_time_goes_forward_and_nothing_comes_after_the_end() -> None:
     """What is read from top to bottom happens in this order."""
-    with pytest.raises(ScenarioError, match=r"a.txt:10: '3s' comes after 4s; write what happens"):
+    with pytest.raises(ScenarioError, match=r"a.txt:11: '3s' comes after 4s; write what happens"):
         read(f"{WORLD}at 4s heal\nat 3s heal\n", "a.txt")
     with pytest.raises(ScenarioError, match="comes after the end"):
         read(f"{WORLD}at 4s end\nat 5s heal\n", "a.txt")
