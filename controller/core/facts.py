@@ -39,7 +39,7 @@ def facts(view: View) -> dict[str, str]:
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "backup_loss": view.spec.backup_loss.value,
         "unfit": view.unfit or "nothing",
-        **disks.facts(view),
+        **disks.facts(view.primary, view.backup),
         "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
         **maintenance.facts(view),
