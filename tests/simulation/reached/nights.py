@@ -288,7 +288,38 @@ HOLDS = (
     Night(Strike(9_000, "release", ("s1",)), Strike(9_500, "crash-controller", (), 500)),
 )
 
+_MOVED = Strike(9_000, "switchover", ("s1",))
+
+VETOES = (
+    Night(Strike(8_000, "veto", ("bravo",), 8_000), Strike(12_000, "release-veto", ("bravo",))),
+    Night(Strike(8_000, "veto", ("alpha",), 12_000), _MOVED),
+    *(
+        Night(_MOVED, Strike(at_ms, "veto", ("bravo",), 9_000))
+        for at_ms in (9_005, 9_020, 9_040, 9_060)
+    ),
+    *(Night(_MOVED, Strike(at_ms, "veto", ("alpha",), 9_000)) for at_ms in (9_000, 9_005, 9_200)),
+    *(
+        Night(*_BACKUP_BACK, Strike(at_ms, "veto", ("bravo",), 3_000))
+        for at_ms in range(12_600, 13_800, 120)
+    ),
+    Night(*_LATE_LOG, Strike(17_000, "veto", ("bravo",), 3_000), protection=Protection.SYNC),
+    *(
+        Night(
+            Strike(8_900, "hang-engine", ("alpha", "s1"), 8_000),
+            Strike(9_000, "cut-one-way", ("hub", "bravo"), 8_000),
+            Strike(at_ms, "veto", ("bravo",), 6_000),
+            lease="standard",
+            protection=protection,
+            backup_loss=BackupLoss.BLOCK,
+        )
+        for at_ms in (12_300, 12_800)
+        for protection in Protection
+    ),
+    *(Night(*_GONE, Strike(at_ms, "veto", ("bravo",), 6_000)) for at_ms in (10_300, 11_100)),
+    Night(*_LOSS, Strike(16_000, "veto", ("alpha",), 12_000), loss_bound_bytes=20_000),
+)
+
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
-    *DATA_FILLS, *WAITS,
+    *VETOES, *DATA_FILLS, *WAITS,
 )  # fmt: skip
