@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from controller.core.model import BackupLoss, Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
@@ -239,6 +241,30 @@ DATA_FILLS = (
 )
 
 
+_BLOCKS: dict[str, Any] = {"protection": Protection.SYNC, "backup_loss": BackupLoss.BLOCK}
+
+WAITS = (
+    Night(
+        Strike(9_000, "cut", ("alpha", "bravo"), 20_000),
+        Strike(10_000, "fail-commits-everywhere", ("s1",), 5_000),
+        Strike(17_000, "configure-backup-loss", ("s1", "alone"), 60),
+        **_BLOCKS,
+    ),
+    Night(
+        Strike(8_000, "put-back", ("bravo", "s1"), 3_000),
+        Strike(10_900, "slow-log", ("alpha", "bravo", "4000"), 6_000),
+        Strike(12_000, "crash-host", ("alpha",), 12_000),
+        **_BLOCKS,
+    ),
+    Night(
+        Strike(8_900, "hang-engine", ("alpha", "s1"), 1_800),
+        Strike(9_500, "cut-one-way", ("hub", "bravo"), 8_000),
+        **_BLOCKS,
+    ),
+)
+"""Commits wait: through an illness; until an older backup has the log; in a countdown given up."""
+
+
 def _held(begin_ms: int, step_ms: int, count: int, for_ms: int) -> tuple[Strike, ...]:
     """Placed and released again and again, so as to meet a phase that is soon over."""
     times = [begin_ms + step_ms * n for n in range(count)]
@@ -295,5 +321,5 @@ VETOES = (
 
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
-    *VETOES, *DATA_FILLS,
+    *VETOES, *DATA_FILLS, *WAITS,
 )  # fmt: skip
