@@ -13,7 +13,7 @@ from config.leases import PROFILES
 from config.problems import Loc, Severity
 from config.reader import Document
 from config.sketch import AgentSketch, ReplicaSketch, ServiceSketch, Sketch
-from config.topology import Service, SiteState, Topology
+from config.topology import OperatorRole, Service, SiteState, Tier, Topology
 from protocol.messages import CONTROLLER
 
 Found = tuple[Loc, str | None]
@@ -242,6 +242,7 @@ def check_replica(document: Document, sketch: Sketch, replica: ReplicaSketch) ->
 
 def weaknesses(document: Document, topology: Topology) -> None:
     """Notes as warnings what is allowed and weakens the protection."""
+    warn_of_people(document, topology)
     for index, service in enumerate(topology.services):
         loc: Loc = ("services", index)
         warn_of_places(document, topology, service, loc)
@@ -295,6 +296,22 @@ def warn_of_places(document: Document, topology: Topology, service: Service, loc
                 "put the controller into a failure domain of its own",
                 Severity.WARNING,
             )
+
+
+def warn_of_people(document: Document, topology: Topology) -> None:
+    """What takes two people must be able to tell them apart."""
+    strategic = [s.name for s in topology.services if s.tier is Tier.STRATEGIS]
+    may = [o for o in topology.controller.operators if o.role is OperatorRole.OPERATOR]
+    if not strategic or len(may) >= 2:
+        return
+    document.add(
+        ("controller", "operators"),
+        f"{len(may)} with the role operator",
+        f"losing data of {', '.join(strategic)} (tier strategis) takes two different people, and "
+        + ("there is one" if may else "who is who is only what each says of himself"),
+        "declare two operators or more, each with a token_file of his own",
+        Severity.WARNING,
+    )
 
 
 def warn_of_loss_bound(document: Document, topology: Topology, service: Service, loc: Loc) -> None:

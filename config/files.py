@@ -30,6 +30,9 @@ def check_files(topology: Topology, base: Path, file: Path) -> tuple[Problem, ..
         (("controller", "signing_key"), controller.signing_key, True),
         (("controller", "api_token_file"), controller.api_token_file, True),
     ]
+    for index, operator in enumerate(controller.operators):
+        loc = ("controller", "operators", index, "token_file")
+        named.append((loc, operator.token_file, True))
     if isinstance(topology.brokers, tuple):
         named += broker_files(topology.brokers)
     return check(named, base, file)

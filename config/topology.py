@@ -87,6 +87,24 @@ class Cluster(Declared):
     uid: UidText
 
 
+class OperatorRole(StrEnum):
+    """What somebody with a token of his own may do."""
+
+    VIEWER = "viewer"
+    """Look."""
+    ALARM = "alarm"
+    """Look, and place the holds that an alarm asks for: for Alertmanager."""
+    OPERATOR = "operator"
+
+
+class Operator(Declared):
+    """Somebody with a token of his own: what he asks for stands under his name."""
+
+    name: Title
+    token_file: FilePath
+    role: OperatorRole = OperatorRole.OPERATOR
+
+
 class Controller(Declared):
     """The central daemon: where it stands, where it listens, its keys."""
 
@@ -96,16 +114,32 @@ class Controller(Declared):
     signing_key: FilePath
     public_key: PublicKey
     api_token_file: FilePath | None = None
+    """One token for all: who asks is what he says of himself."""
+    operators: tuple[Operator, ...] = ()
     report_interval_ms: DurationMs = quantity("report_interval", 500, "500ms")
 
     @model_validator(mode="after")
     def is_guarded(self) -> Self:
         """An API that others can reach asks for a token."""
-        if not is_loopback(self.listen) and self.api_token_file is None:
+        if not is_loopback(self.listen) and self.api_token_file is None and not self.operators:
             raise Refused(
-                f"listens on {self.listen}, beyond this machine, without api_token_file",
-                "give api_token_file, or listen on 127.0.0.1",
+                f"listens on {self.listen}, beyond this machine, without operators or "
+                "api_token_file",
+                "give operators a token each, or one api_token_file, or listen on 127.0.0.1",
                 key="api_token_file",
+            )
+        if self.operators and self.api_token_file is not None:
+            raise Refused(
+                "stands beside operators: with the token of all anybody could claim any name",
+                "leave api_token_file out, and give each a token of his own under operators",
+                key="api_token_file",
+            )
+        names = [" ".join(one.name.split()).casefold() for one in self.operators]
+        if len(set(names)) < len(names):
+            raise Refused(
+                "has one name twice, but two people must be told apart",
+                "give each operator a name of his own",
+                key="operators",
             )
         if not 100 <= self.report_interval_ms <= 60_000:
             raise Refused(

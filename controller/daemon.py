@@ -148,7 +148,7 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
             if keeper is not None:
                 tasks.append(group.create_task(keeper.run(), name="embedded broker"))
             tasks.append(group.create_task(link.run(), name="link"))
-            app = create_app(runtime, saling_version, metrics.render, secrets.api_token)
+            app = create_app(runtime, saling_version, metrics.render, *secrets.of_the_api)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
                 log.info("stopping")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from config.brokers import Broker
 from config.files import check_files
-from config.topology import Topology
+from config.topology import Operator, Topology
 from config.values import split_address
+from controller.web.callers import Caller
 from protocol.sealing import Signer
 from protocol.session import BrokerLogin, tls_context
 
@@ -25,6 +26,12 @@ class Secrets(NamedTuple):
     api_token: str | None
     brokers: tuple[BrokerLogin, ...]
     """Empty where the controller starts its own broker."""
+    callers: tuple[Caller, ...] = ()
+
+    @property
+    def of_the_api(self) -> tuple[str | None, tuple[Caller, ...]]:
+        """Who may ask the API: with the token of all, or each with his own."""
+        return self.api_token, self.callers
 
 
 def load_secrets(topology: Topology, file: Path) -> Secrets:
@@ -39,7 +46,21 @@ def load_secrets(topology: Topology, file: Path) -> Secrets:
         signer=_signer(controller.signing_key, controller.public_key),
         api_token=None if token_file is None else _word(token_file),
         brokers=tuple(_login(broker) for broker in outside),
+        callers=_callers(controller.operators),
     )
+
+
+def _callers(operators: tuple[Operator, ...]) -> tuple[Caller, ...]:
+    callers = tuple(Caller(one.name, one.role, _word(one.token_file)) for one in operators)
+    tokens: dict[str, str] = {}
+    for caller in callers:
+        first = tokens.setdefault(caller.token, caller.name)
+        if first != caller.name:
+            raise SecretsUnusable(
+                f"error: controller.operators: {first} and {caller.name} have the same token, so "
+                "that nobody can tell them apart\n  mend: give each a token of his own"
+            )
+    return callers
 
 
 def _signer(path: Path, public_key: str) -> Signer:

@@ -35,7 +35,6 @@ from controller.cli.options import (
     TokenFile,
     Where,
     Yes,
-    asker,
     milliseconds,
 )
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
@@ -134,7 +133,7 @@ def switchover(
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
-    by: By = None,
+    by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -142,7 +141,7 @@ def switchover(
 ) -> None:
     """Move a healthy service to its backup. Nothing is lost."""
     with answers(output):
-        wish = Wish("switchover", service, asker(by), reason)
+        wish = Wish("switchover", service, by, reason)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 
@@ -162,7 +161,7 @@ def failover(
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
-    by: By = None,
+    by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -177,7 +176,7 @@ def failover(
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         kind = kind_of(proof, give_up) if forced else "failover"
         loss_ms = milliseconds(loss_seconds)
-        wish = Wish(kind, service, asker(by), reason, epoch, loss_bytes, loss_ms, proof)
+        wish = Wish(kind, service, by, reason, epoch, loss_bytes, loss_ms, proof)
         if not forced:
             refuse_loose(wish, give_up)
         go = force if forced else move
@@ -193,7 +192,7 @@ def accept(
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
-    by: By = None,
+    by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -202,7 +201,7 @@ def accept(
     """Release a held service: accept the named loss, or what the agents know."""
     with answers(output):
         loss_ms = milliseconds(loss_seconds)
-        wish = Wish("approve", service, asker(by), reason, epoch, loss_bytes, loss_ms)
+        wish = Wish("approve", service, by, reason, epoch, loss_bytes, loss_ms)
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(approve(Client(controller, token_file), wish, manner))
 
@@ -211,21 +210,21 @@ def accept(
 def pause(
     reason: Annotated[str, typer.Option(help="Why, for the history.")],
     service: Perhaps = None,
-    by: By = None,
+    by: By = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
     """Turn automatic failover off, for one service or for all."""
     with answers(output):
-        body = {"by": asker(by), "reason": reason}
+        body = {"by": by, "reason": reason}
         views.ask_simply(Client(controller, token_file), "pause", service, body, output)
 
 
 @app.command()
 def resume(
     service: Perhaps = None,
-    by: By = None,
+    by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -233,7 +232,7 @@ def resume(
 ) -> None:
     """Turn automatic failover on again, for one service or for all."""
     with answers(output):
-        body = {"by": asker(by), "reason": reason}
+        body = {"by": by, "reason": reason}
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
 
@@ -260,14 +259,14 @@ def begin_maintenance(
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
-    by: By = None,
+    by: By = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
     """Announce it, and wait until the backup may be stopped. Refused where a primary stands."""
     with answers(output):
-        plan = absence.Plan(place, service, asker(by), reason, absence.read_time(lasts))
+        plan = absence.Plan(place, service, by, reason, absence.read_time(lasts))
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(absence.begin(Client(controller, token_file), plan, manner))
 
@@ -276,7 +275,7 @@ def begin_maintenance(
 def end_maintenance(
     place: Place = None,
     service: Only = None,
-    by: By = None,
+    by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -284,7 +283,7 @@ def end_maintenance(
 ) -> None:
     """End it before its time; the pair is armed again once the backup follows."""
     with answers(output):
-        plan = absence.Plan(place, service, asker(by), reason)
+        plan = absence.Plan(place, service, by, reason)
         raise typer.Exit(absence.end(Client(controller, token_file), plan, output))
 
 

@@ -7,6 +7,8 @@ done once however often it arrives.
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import http.client
 import re
 import ssl
@@ -111,6 +113,16 @@ def read_token(file: Path | None) -> str:
     return token
 
 
+def session_user() -> str:
+    """The user of this session. Raises CommandFailed."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise CommandFailed(
+            "this session's user has no name: say who asks with --by NAME", Exit.USAGE
+        ) from None
+
+
 class Client:
     """Questions and requests to one controller. All calls raise CommandFailed."""
 
@@ -118,6 +130,7 @@ class Client:
         self.place = parse_place(url)
         self._token = read_token(token_file)
         self._attempts = attempts
+        self._name = ""
 
     def state(self) -> Any:
         """Everything at once."""
@@ -144,8 +157,16 @@ class Client:
         """Ask for a change, of all services when none is named. It is done once."""
         path = f"/{kind}" if service is None else f"/services/{_segment(service)}/{kind}"
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
-        raw = msgspec.json.encode(body)
+        raw = msgspec.json.encode({**body, "by": body.get("by") or self._asker()})
         return self._persist(lambda: self._post(path, raw, headers))
+
+    def _asker(self) -> str:
+        """Who asks where nobody was named: whom the token names, else this session's user."""
+        if self._token and not self._name:
+            with contextlib.suppress(CommandFailed):
+                self._name = str(self._get("/me").get("name", ""))
+        self._name = self._name or session_user()
+        return self._name
 
     def _get(self, path: str) -> Any:
         return self._persist(lambda: self._exchange("GET", path, None, {}, TIMEOUT_S))

@@ -10,7 +10,7 @@ from controller.cli import views
 from controller.cli.absence import read_time
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.options import By, DryRun, Form, Perhaps, Reason, TokenFile, Where, asker
+from controller.cli.options import By, DryRun, Form, Perhaps, Reason, TokenFile, Where
 from controller.cli.output import Output, answers
 
 Site = Annotated[str | None, typer.Option("--site", help="All services with a copy in this site.")]
@@ -24,14 +24,14 @@ def hold(
     site: Site = None,
     everything: Everything = False,
     dry_run: DryRun = False,
-    by: By = None,
+    by: By = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
     """Let nobody take over, by itself or by hand: the data may be damaged (ransomware)."""
     with answers(output):
-        body = {"by": asker(by), "reason": reason, "for_ms": read_time(lasts)}
+        body = {"by": by, "reason": reason, "for_ms": read_time(lasts)}
         if dry_run:
             body["dry_run"] = True
         place = scope(service, site, everything)
@@ -42,7 +42,7 @@ def release(
     service: Perhaps = None,
     site: Site = None,
     everything: Everything = False,
-    by: By = None,
+    by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
@@ -50,7 +50,7 @@ def release(
 ) -> None:
     """End an integrity hold. A failover that waited for it goes on at once."""
     with answers(output):
-        body = {"by": asker(by), "reason": reason}
+        body = {"by": by, "reason": reason}
         place = scope(service, site, everything)
         ask(Client(controller, token_file), "release", place, service, body, output)
 

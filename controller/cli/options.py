@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from controller.cli.exits import CommandFailed, Exit
 from controller.cli.output import Output
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Name of the service.")]
@@ -22,7 +20,7 @@ TokenFile = Annotated[
     typer.Option("--token-file", envvar="SALING_TOKEN_FILE", help="File with the API's token."),
 ]
 Form = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-By = Annotated[str | None, typer.Option(help="Who asks; the user of this session if left out.")]
+By = Annotated[str, typer.Option(help="Who asks, if neither the token nor this session says.")]
 LossBytes = Annotated[int | None, typer.Option(min=0, help="The loss that is accepted, in bytes.")]
 LossSeconds = Annotated[
     float | None,
@@ -39,18 +37,6 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many changes, the
 Interval = Annotated[
     float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")
 ]
-
-
-def asker(by: str | None) -> str:
-    """Who asks: the one that is named, or the user of this session. Raises CommandFailed."""
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise CommandFailed(
-            "this session's user has no name: say who asks with --by NAME", Exit.USAGE
-        ) from None
 
 
 def milliseconds(duration_s: float | None) -> int | None:

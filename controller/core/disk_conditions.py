@@ -27,7 +27,7 @@ backup_has_room = Condition(
 )
 drain_is_rested = Condition(
     "drain_is_rested",
-    disks.is_rested,
+    lambda v: disks.is_rested(v.service, v.now_ms),
     "no move was given up lately",
     "a move was given up less than 5 min ago: the next one by itself waits so long",
 )

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from controller.core.model import ServiceState
 from protocol.messages import ReplicaReport
-
-if TYPE_CHECKING:
-    from controller.core.view import View
 
 PROMOTION_NEEDS_BYTES = 256 * 1024 * 1024
 """What a promotion may write before anybody has written anything: a checkpoint, the first files
@@ -31,19 +27,19 @@ def has_room_for(primary: ReplicaReport | None, backup: ReplicaReport | None) ->
     return backup.disk_free_bytes >= max(1, ROOMIER * primary.disk_free_bytes)
 
 
-def is_rested(view: View) -> bool:
+def is_rested(service: ServiceState, now_ms: int) -> bool:
     """Whether no move was given up lately, as far as this life of the controller knows."""
-    since_ms = view.service.drain_given_up_ms
-    return since_ms < 0 or view.now_ms - since_ms >= PAUSE_AFTER_DRAIN_MS
+    since_ms = service.drain_given_up_ms
+    return since_ms < 0 or now_ms - since_ms >= PAUSE_AFTER_DRAIN_MS
 
 
-def facts(view: View) -> dict[str, str]:
+def facts(primary: ReplicaReport | None, backup: ReplicaReport | None) -> dict[str, str]:
     """The figures that sentences about disks may name."""
     return {
-        "primary_disk": _low(view.primary),
-        "backup_disk": _low(view.backup),
-        "primary_free": _free(view.primary),
-        "backup_free": _free(view.backup),
+        "primary_disk": _low(primary),
+        "backup_disk": _low(backup),
+        "primary_free": _free(primary),
+        "backup_free": _free(backup),
     }
 
 

@@ -8,21 +8,19 @@ no success is JSON: {"error", "where", "mend"}, or for a refusal by a safety rul
 from __future__ import annotations
 
 import asyncio
-import hmac
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
 
+from config.topology import OperatorRole
 from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
+from controller.web.callers import CALLER, Caller, Handler, authorize
 from controller.web.desk import Desk, Problem
 from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MENDS = {
     404: "the paths are listed in docs/http-api.md",
@@ -34,12 +32,17 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(
-    desk: Desk, version: str, render_metrics: Callable[[], bytes], token: str | None
+    desk: Desk,
+    version: str,
+    render_metrics: Callable[[], bytes],
+    token: str | None,
+    callers: tuple[Caller, ...] = (),
 ) -> web.Application:
-    """The application. With a token, everything under /api asks for it as a bearer."""
+    """The application. With a token, everything under /api asks for it as a bearer; or for one of
+    those that the operators have."""
     app = web.Application(
         client_max_size=intake.BODY_AT_MOST_BYTES,
-        middlewares=[_tell_problems, _authorize(token)],
+        middlewares=[_tell_problems, authorize(token, callers)],
     )
     orders = Orders(desk)
     reading = _Reading(desk, version, render_metrics)
@@ -51,6 +54,7 @@ def create_app(
             web.get("/metrics", reading.metrics),
             web.get("/api/v1/state", reading.state),
             web.get("/api/v1/history", reading.history),
+            web.get("/api/v1/me", reading.me),
             web.get("/api/v1/services/{name}/explain", reading.explain),
             web.get("/api/v1/what-if", reading.what_if),
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
@@ -93,6 +97,12 @@ class _Reading:
     async def state(self, _request: web.Request) -> web.Response:
         """Everything at once."""
         return _json(views.state_view(self._desk.status, self._version))
+
+    async def me(self, request: web.Request) -> web.Response:
+        """Whom the token names; nobody where it is everybody's."""
+        caller = request.get(CALLER)
+        role = caller.role if caller else OperatorRole.OPERATOR
+        return _json({"name": caller.name if caller else "", "role": role.value})
 
     async def explain(self, request: web.Request) -> web.Response:
         """One service; its revision is the ETag."""
@@ -140,26 +150,6 @@ async def _tell_problems(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         mend = MENDS.get(error.status, "see docs/http-api.md")
         return _problem(Problem(error.status, error.reason, "request", mend))
-
-
-def _authorize(token: str | None) -> Any:
-    wanted = None if token is None else f"Bearer {token}".encode()
-
-    @web.middleware
-    async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode(errors="replace")
-        if wanted is None or not request.path.startswith("/api/"):
-            return await handler(request)
-        if not hmac.compare_digest(given, wanted):
-            raise Problem(
-                401,
-                "no valid token",
-                "header Authorization",
-                "send `Authorization: Bearer <token>` with the token of api_token_file",
-            )
-        return await handler(request)
-
-    return authorize
 
 
 def _problem(problem: Problem) -> web.Response:

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from controller.core.events import Kind
 from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS
 from controller.core.model import HeldFor, ServiceState
 from controller.status import Status
+from controller.web.callers import who
 from controller.web.desk import Problem
 
 BODY_AT_MOST_BYTES = 64 * 1024
@@ -47,7 +49,8 @@ ALL, SITE, SERVICE = "all", "site:", "service:"
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of every POST."""
 
-    by: Person
+    by: Person = ""
+    """Who asks; left out where the token says it."""
     reason: Reason = ""
     epoch: Natural | None = None
     """Only while the service is in this epoch."""
@@ -91,6 +94,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
             "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run",
         ) from None
+    wish = replace(wish, by=who(request, wish.by))
     _check_wish(wish, kind)
     return wish
 

@@ -26,6 +26,7 @@ from protocol.messages import ReplicaReport, Role
 from simulator.parts.guard import Guard
 from simulator.parts.jobs import Jobs
 from simulator.parts.service import Service
+from simulator.parts.veto import TEXT
 from simulator.watch import Broken
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Runner:
         self.replica = begin(
             name, service.name, service.uid, process.life, durable, process.host.now_ms()
         )
+        if process.host.veto_left_ms:
+            self.replica = replace(self.replica, veto=TEXT, veto_end_ms=process.veto.end_ms)
         self.settled = self.replica
         """The replica after the last step whose actions are all done: what may be reported."""
         self._queue: deque[ev.Event] = deque()

@@ -43,7 +43,7 @@ TOPOLOGY: dict[str, Any] = {
         {
             "name": name,
             "engine": "postgresql",
-            "tier": "strategis",
+            "tier": "tinggi",
             "replicas": [
                 {"site": "barat", "priority": 1, "address": f"127.0.0.1:{port}"},
                 {"site": "timur", "priority": 2, "address": f"127.0.0.2:{port}"},

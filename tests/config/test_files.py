@@ -73,7 +73,11 @@ def test_keys_of_the_controller_are_looked_at_too(tmp_path: Path, topology: Spoi
     """Its signing key and its brokers' passwords."""
     broker = {"url": "mqtts://b:8883", "username": "u", "password_file": "p"}
     file = tmp_path / "topology.yaml"
-    file.write_text(yaml.safe_dump(topology({"brokers": [broker]})), encoding="utf-8")
+    operators = [{"name": "siti", "token_file": "t"}]
+    changes = {"brokers": [broker], "controller.operators": operators}
+    file.write_text(yaml.safe_dump(topology(changes)), encoding="utf-8")
     paths = [problem.path for problem in validate(file, files=True).errors]
-    assert paths == ["controller.signing_key", "brokers[0].password_file"]
+    assert paths == [
+        "controller.signing_key", "controller.operators[0].token_file", "brokers[0].password_file"
+    ]  # fmt: skip
     assert validate(file).problems == ()

@@ -31,6 +31,10 @@ THREE = [
     for rank, (site, agent) in enumerate((("barat", "b"), ("timur", "t"), ("timur", "u")), 1)
 ]
 OWN_LISTEN = {"controller.listen": "10.0.0.5:8700"}
+SITI = {"name": "siti", "token_file": "/etc/saling/tokens/siti"}
+BUDI = {"name": "budi", "token_file": "/etc/saling/tokens/budi"}
+LOOKS = {"name": "dashboard", "token_file": "/etc/saling/tokens/dashboard", "role": "viewer"}
+BOTH = {"controller.operators": [SITI, BUDI], "controller.api_token_file": "/etc/saling/token"}
 
 
 def test_the_small_topology_is_clean(judge: Judge, topology: Spoil) -> None:
@@ -112,6 +116,17 @@ def test_the_small_topology_is_clean(judge: Judge, topology: Spoil) -> None:
         ),
         # controller and store
         (OWN_LISTEN, "controller.api_token_file", "beyond this machine"),
+        (BOTH, "controller.api_token_file", "anybody could claim any name"),
+        (
+            {"controller.operators": [SITI, {**BUDI, "name": " Siti "}]},
+            "controller.operators",
+            "one name twice",
+        ),
+        (
+            {"controller.operators": [{**SITI, "role": "admin"}]},
+            "controller.operators[0].role",
+            "not one of the choices",
+        ),
         ({"controller.report_interval": "10ms"}, "controller.report_interval", "outside"),
         ({"controller.public_key": "abc"}, "controller.public_key", "base64"),
         ({"controller.signing_key": None}, "controller.signing_key", "blank"),
@@ -219,6 +234,12 @@ def test_words_that_yaml_misreads_are_named_once(judge: Judge, topology: Spoil, 
         ({"controller.failure_domain": "barat"}, "services[0].replicas[0].site", "nobody"),
         ({"services.0.peak_rate": "3MiB/s"}, "services[0].loss_bound", "22020096 bytes"),
         ({"brokers": [{"url": "mqtt://b.example:1883"}]}, "brokers[0].url", "unencrypted"),
+        ({"services.0.tier": "strategis"}, "controller.operators", "what each says of himself"),
+        (
+            {"services.0.tier": "strategis", "controller.operators": [SITI, LOOKS]},
+            "controller.operators",
+            "there is one",
+        ),
     ],
 )
 def test_what_weakens_the_protection_is_a_warning(
@@ -346,3 +367,9 @@ def test_the_error_holds_every_problem(tmp_path: Path) -> None:
         load_topology(file)
     assert len(caught.value.problems) > 5
     assert str(caught.value).count("mend:") == len(caught.value.problems)
+
+
+def test_two_people_with_a_token_each_are_told_apart(judge: Judge, topology: Spoil) -> None:
+    """Then nothing is to be warned of, and the API may listen beyond this machine."""
+    changes = {**OWN_LISTEN, "services.0.tier": "strategis", "controller.operators": [SITI, BUDI]}
+    assert judge(topology(changes)).problems == ()

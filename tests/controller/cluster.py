@@ -85,7 +85,7 @@ def service(name: str, first: str, second: str, port: int) -> dict[str, object]:
     return {
         "name": name,
         "engine": "postgresql",
-        "tier": "strategis",
+        "tier": "tinggi",
         "lease_profile": "fast",
         "replicas": [
             {"site": first, "priority": 1, "address": f"127.0.0.1:{port}"},

@@ -21,7 +21,7 @@ def test_the_preferred_replica_is_the_first_primary(cluster: Cluster) -> None:
     assert first.engine_address == "127.0.0.1:40001"
     assert first.agent_address == topology.agent("jabodetabek-1").address
     assert first.public_key == topology.agent("jabodetabek-1").public_key
-    assert paspor.tier == "strategis"
+    assert paspor.tier == "tinggi"
     assert paspor.report_interval_ms == 500
 
 
