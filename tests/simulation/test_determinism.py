@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import pytest
 
 from simulator.run import Result, run
 
