@@ -1,13 +1,15 @@
-"""The command `saling-agent`: runs the agent, examines its host, adopts, or stops everything.
+"""The command `saling-agent`: runs the agent, examines its host, adopts, holds its role, or stops
+everything.
 
 Exit status: 0 ended as told, 1 failed, 2 the configuration or the host does not allow to start,
-3 (doctor) only warnings, 4 (adopt, stop) refused by a safety rule. Logs go to the standard error.
+3 (doctor) only warnings, 4 (adopt, hold, stop) refused by a safety rule. Logs go to stderr.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import getpass
 import logging
 import os
 import signal
@@ -19,13 +21,16 @@ from typing import Annotated
 import structlog
 import typer
 
-from agents.adoption.command import Asked
+from agents.adoption.command import Asked as AdoptionAsked
 from agents.adoption.command import adopt as adopt_server
 from agents.assembly import StartError, assemble
 from agents.doctor import Output, examine, show
 from agents.durable import DurableError, lock_directory, prepare_directory
 from agents.runtime import Agent
 from agents.stopping import PrimaryHere, StopError, stop_host
+from agents.veto_command import VetoError, VetoRefused, as_json, as_line, new_id, read_time, shown
+from agents.veto_command import ask as ask_veto
+from agents.veto_file import Asked
 from config.agent import AgentConfig
 from config.files import check_agent_files
 from config.loader import Loaded, load_agent
@@ -43,6 +48,7 @@ application = typer.Typer(
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="The agent's configuration file.")
 ]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who asks; this user if left out.")]
 
 
 @application.callback(invoke_without_command=True)
@@ -103,7 +109,7 @@ def adopt(
     """Bring a running PostgreSQL under Saling's control: no reseed, one short restart."""
     loaded = _load(config or context.obj)
     as_json = output is Output.JSON
-    asked = Asked(service, topology, superuser, dry_run, prepare, yes, as_json)
+    asked = AdoptionAsked(service, topology, superuser, dry_run, prepare, yes, as_json)
     raise typer.Exit(adopt_server(loaded.value, asked))
 
 
@@ -126,6 +132,42 @@ def stop(
     except StopError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@application.command()
+def hold(
+    context: typer.Context,
+    config: ConfigOption = None,
+    lasts: Annotated[
+        str | None, typer.Option("--for", help="For how long, such as 90m or 2h.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown in the centre.")] = "",
+    by: ByOption = None,
+    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+) -> None:
+    """Forbid any change of this host's role for a time; without --for, show what is in force."""
+    loaded = _load(config or context.obj)
+    if lasts is None:
+        _show_hold(loaded.value, output)
+        return
+    try:
+        for_ms = read_time(lasts)
+        if not reason.strip():
+            raise ValueError("--reason: say why; it is shown in the centre")
+        asked = Asked(new_id(), _asker(by), _line(reason, 500), for_ms)
+    except ValueError as fault:
+        typer.echo(f"error: {fault}", err=True)
+        raise typer.Exit(2) from None
+    _ask_hold(loaded.value, asked)
+    _show_hold(loaded.value, output)
+
+
+@application.command()
+def release(context: typer.Context, config: ConfigOption = None, by: ByOption = None) -> None:
+    """End what `saling-agent hold` began; nothing in force is no error."""
+    loaded = _load(config or context.obj)
+    _ask_hold(loaded.value, Asked(new_id(), _asker(by)))
+    typer.echo("no hold is in force on this host", err=True)
 
 
 def main() -> None:
@@ -153,6 +195,34 @@ def set_up_logs(log_format: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _ask_hold(config: AgentConfig, asked: Asked) -> None:
+    try:
+        ask_veto(config, asked)
+    except VetoRefused as refusal:
+        typer.echo(f"refused: {refusal}; nothing was done", err=True)
+        raise typer.Exit(4) from None
+    except VetoError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _show_hold(config: AgentConfig, output: Output) -> None:
+    try:
+        told = shown(config)
+    except VetoError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(as_json(told) if output is Output.JSON else as_line(told))
+
+
+def _asker(by: str | None) -> str:
+    return _line(by if by is not None else getpass.getuser(), 100)
+
+
+def _line(text: str, at_most: int) -> str:
+    return " ".join(text.split())[:at_most]
 
 
 def _load(file: Path | None) -> Loaded[AgentConfig]:

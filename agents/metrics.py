@@ -262,6 +262,11 @@ _GAUGES: tuple[tuple[str, str, Callable[[Replica, int], float]], ...] = (
         lambda replica, _: float(replica.observation.streaming),
     ),
     (
+        "saling_host_hold_left_seconds",
+        "How long an operator of this host still forbids any change of its role",
+        lambda replica, now_ms: max(0, replica.veto_end_ms - now_ms) / 1000,
+    ),
+    (
         "saling_durable_ok",
         "0 while the state directory cannot be written",
         lambda replica, _: float(replica.disk_ok),

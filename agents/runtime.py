@@ -42,6 +42,8 @@ from agents.stranded import Stranded
 from agents.sync_watch import SyncWatch
 from agents.turns import Turns
 from agents.upkeep import Fitness, Upkeep
+from agents.veto_file import Veto
+from agents.veto_keeper import VetoKeeper
 from agents.voice import Voice, is_controller
 from agents.watch import SlotKeeper, Watch
 from agents.worker import Worker
@@ -79,6 +81,8 @@ class Parts(Struct, frozen=True):
     metrics: Metrics
     server_tls: ssl.SSLContext
     client_tls: ssl.SSLContext
+    veto: Veto | None = None
+    """What an operator of this host forbade in an earlier life."""
 
 
 class Unit:
@@ -239,6 +243,10 @@ class Agent:
         parts, turns = self._parts, Turns()
         disk_watch = StateDisk(parts.config.state_directory, parts.metrics)
         group.create_task(disk_watch.run(), name="state disk")
+        vetoes = VetoKeeper(
+            parts.config.state_directory, parts.veto, parts.life, self._workers, self.report_soon
+        )
+        group.create_task(vetoes.run(), name="hold")
         for name, local in parts.locals.items():
             fresh = Fresh()
             worker = Worker(
@@ -339,6 +347,9 @@ class Agent:
         unit.worker.mailbox.put(event)
         return True
 
+    def _workers(self) -> list[Worker]:
+        return [unit.worker for unit in self._units.values()]
+
     def _replicas(self) -> list[Replica]:
         return [unit.worker.replica for unit in self._units.values()]
 
@@ -346,7 +357,12 @@ class Agent:
 def begin_replica(parts: Parts, name: str, local: Local) -> Replica:
     """A replica at the start of this life, with what the file says."""
     uid = local.kept.service_uid or local.uid
-    return begin(parts.config.agent, name, uid, parts.life, local.kept.durable, now_ms())
+    at_ms = now_ms()
+    replica = begin(parts.config.agent, name, uid, parts.life, local.kept.durable, at_ms)
+    veto = parts.veto
+    if veto is None:
+        return replica
+    return replace(replica, veto=veto.text, veto_end_ms=at_ms + veto.left_ms)
 
 
 def declared_by(config: AgentConfig) -> Callable[[str], str]:

@@ -21,6 +21,24 @@ def quarantines(service: Explanation) -> tuple[Quarantined, ...]:
     return tuple(Quarantined(agent, text) for agent, text in told if text)
 
 
+class Vetoed(Struct, frozen=True):
+    """What an operator of one copy's host forbids."""
+
+    agent: str
+    text: str
+    left_ms: int
+
+
+def vetoes(service: Explanation) -> tuple[Vetoed, ...]:
+    """By the copies that have been heard since their veto can have ended."""
+    heard = ((copy, copy.report) for copy in service.copies if copy.report)
+    return tuple(
+        Vetoed(copy.agent, told.veto, told.veto_left_ms - copy.heard_ago_ms)
+        for copy, told in heard
+        if told.veto and copy.heard_ago_ms < told.veto_left_ms
+    )
+
+
 def unfenced(service: Explanation) -> str:
     """Which copies, as last reported, lack a layer of the fence that they require; the mend."""
     told = ((copy.agent, copy.report) for copy in service.copies if copy.report)

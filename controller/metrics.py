@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.copies import unfenced, unfit_backup
+from controller.copies import unfenced, unfit_backup, vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import BackupLoss, HeldFor, Phase, Protection, Transition
 from controller.link import Counts
@@ -94,6 +94,7 @@ class _StateCollector(Collector):
         yield from _disks(explained)
         yield from _places(status)
         yield from _absences(status, explained)
+        yield _vetoes(status, explained)
         yield from _messages(counts)
         yield from _machinery(status)
 
@@ -334,6 +335,17 @@ def _absences(status: Status, explained: list[Explanation]) -> Iterator[Metric]:
         "1 while the absence of all agents of the site is announced and not overdue.",
         "site",
         [(site, float(bool(ids) and ids <= away)) for site, ids in agents.items()],
+    )
+
+
+def _vetoes(status: Status, explained: list[Explanation]) -> Metric:
+    """Unlike a maintenance, a veto silences nothing."""
+    who = {veto.agent for service in explained for veto in vetoes(service)}
+    return _family(
+        "saling_agent_veto",
+        "1 while an operator of the agent's host forbids any change of its role.",
+        "agent",
+        [(agent.id, float(agent.id in who)) for agent in status.topology.agents],
     )
 
 

@@ -42,6 +42,7 @@ ENGINES = {
 }  # fmt: skip
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 HOLDS = {"hold": 8, "release": 5, "alarm": 8}
+VETOES = {"veto": 16, "release_veto": 3}
 
 
 class Profile(Struct, frozen=True):
@@ -188,6 +189,15 @@ PROFILES = {
                 "controller_pause": 2, "engine_shared": 1,
             },
             "operators and alarms put services on hold, and every fault anywhere", swarm=False,
+        ),
+        Profile(
+            "vetoes",
+            {
+                **HUB_FAULTS, **HOST_FAULTS, **NET_FAULTS, **OPERATORS, **VETOES,
+                "host_freeze": 2, "hold": 1,
+            },
+            "operators of hosts forbid that their role changes, and every fault anywhere",
+            swarm=False,
         ),
         Profile(
             "hub", HUB_FAULTS, "the controller and the broker alone fail",

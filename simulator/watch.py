@@ -74,6 +74,9 @@ class Watch:
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         """A guard ends a writable engine."""
 
+    def vetoed(self, now_ms: int, site: str, until_ms: int) -> None:
+        """A host has taken a veto, kept until then at least; until 0 when it was released."""
+
     def took_log(self, now_ms: int, service: str, revision: int) -> None:
         """A backup has all of its fenced primary's log, under a revision."""
 
@@ -147,6 +150,10 @@ class All(Watch):
     def fenced(self, now_ms: int, service: str, agent: str, reason: str) -> None:
         for checker in self._checkers:
             checker.fenced(now_ms, service, agent, reason)
+
+    def vetoed(self, now_ms: int, site: str, until_ms: int) -> None:
+        for checker in self._checkers:
+            checker.vetoed(now_ms, site, until_ms)
 
     def took_log(self, now_ms: int, service: str, revision: int) -> None:
         for checker in self._checkers:

@@ -21,6 +21,7 @@ from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.waits import NothingAtOneSiteOnly
 from simulator.checkers.writers import OneWriter
@@ -177,7 +178,7 @@ class World:
             OneWriter(self._excused), OneReign(), LiveLease(self._excused), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(), NobodyPromotedForIllness(), WholeFence(),
+            PauseKept(), HoldKept(), VetoKept(), NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip

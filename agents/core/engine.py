@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from agents.core import veto
 from agents.core.actions import Action, BeginJob
 from agents.core.model import NEVER_MS, Job, JobKind, Replica
 from agents.core.observation import Disk, Observation
@@ -39,7 +40,9 @@ def next_job(replica: Replica, now_ms: int) -> tuple[Replica, list[Action]]:
     if problem:
         return replace(replica, problem=problem), []
     wish = _WISHES[assignment.goal](replica, assignment, now_ms)
-    return _begin(replica, assignment, wish, now_ms) if wish else (replica, [])
+    if wish is None or veto.forbids(replica, wish[0], assignment):
+        return replica, []
+    return _begin(replica, assignment, wish, now_ms)
 
 
 def end_job(
@@ -287,7 +290,8 @@ def settle_drain(replica: Replica, now_ms: int) -> Replica:
     if decided == assignment.revision or (replica.job and replica.job.kind is JobKind.DRAIN):
         return replica
     if replica.drain_begun_ms < 0:
-        return _resume(replica) if _stands_still(replica) else replica
+        # Under a veto nothing is drained: the move was ordered before the centre knew of it.
+        return _resume(replica) if replica.veto or _stands_still(replica) else replica
     if replica.drained_bytes and replica.partner_received_bytes >= replica.drained_bytes:
         released = replace(durable, released_revision=assignment.revision, diverged=False)
         return replace(replica, durable=released, leases=(), questions=())

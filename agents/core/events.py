@@ -63,6 +63,20 @@ class GuardState(Struct, frozen=True, tag="guard_state"):
     writable: bool
 
 
+class VetoAsked(Struct, frozen=True, tag="veto_asked"):
+    """An operator of this host forbids any change of its role until then."""
+
+    id: str
+    """By which the shell finds whether it was taken."""
+    text: str
+    """Who, and why."""
+    end_ms: int
+
+
+class VetoEnded(Struct, frozen=True, tag="veto_ended"):
+    """The veto was released, or another replica of this host could not take it."""
+
+
 class FencesTold(Struct, frozen=True, tag="fences_told"):
     """How the layers of the fence stand, by the guard's word."""
 
@@ -110,6 +124,8 @@ Event = (
     | EngineExited
     | GuardState
     | FencesTold
+    | VetoAsked
+    | VetoEnded
     | JobEnded
     | JobTold
     | PersistFailed

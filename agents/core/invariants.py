@@ -26,6 +26,9 @@ def check(before: Replica, after: Replica) -> None:
     if promised:
         _demand(after.permit is Permit.CLOSED, after, "who promised to be fenced is fenced")
         _demand(not after.leases, after, "who promised to be fenced holds no lease")
+    if before.veto and after.veto:
+        reign_grew = new.reign_epoch > old.reign_epoch
+        _demand(not reign_grew, after, "under a veto no new reign begins")
     if not after.fresh:
         _demand(after.permit is Permit.CLOSED, after, "no permit without an Order of this start")
 

@@ -180,6 +180,13 @@ class Replica(Struct, frozen=True):
     sync_set_ms: int = 0
     sync_from_bytes: int = 0
     """From here on every acknowledged write waited for that copy; 0 while not known."""
+    veto: str = ""
+    """Who of this host forbids any change of its role, and why; empty when nobody does."""
+    veto_end_ms: int = 0
+    veto_asked: str = ""
+    """The last veto that was asked for, taken or not ..."""
+    veto_refusal: str = ""
+    """... and why not."""
     said: tuple[object, ...] = ()
     """What the last report said that the controller must know at once."""
     fences: str = ""

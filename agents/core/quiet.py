@@ -22,6 +22,7 @@ def quiet_until_ms(replica: Replica, now_ms: int) -> int:
 
 def _moments(replica: Replica) -> list[int]:
     moments = [replica.retry_after_ms, replica.rejoin_after_ms, replica.promise_end_ms]
+    moments.append(replica.veto_end_ms)
     moments += [lease.end_ms for lease in replica.leases]
     assignment = replica.durable.assignment
     if assignment is None:

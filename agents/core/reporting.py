@@ -50,6 +50,8 @@ def report(replica: Replica, now_ms: int) -> ReplicaReport:
         primary=assignment.primary if assignment else "",
         fences=replica.fences,
         fence_missing=fence_missing(replica),
+        veto=replica.veto,
+        veto_left_ms=max(0, replica.veto_end_ms - now_ms),
         start_nonce=replica.start_nonce,
     )
 
@@ -80,6 +82,7 @@ def urgent(replica: Replica, now_ms: int) -> tuple[object, ...]:
         _log_taken(replica),
         hears_illness(replica, now_ms),
         not replica.disk_ok,
+        replica.veto,
         bool(fence_missing(replica)),
         replica.start_nonce,
     )

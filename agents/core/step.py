@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from agents.core import engine, grantor, holder, orders
+from agents.core import engine, grantor, holder, orders, veto
 from agents.core.actions import (
     Action,
     ClosePermit,
@@ -34,6 +34,8 @@ from agents.core.events import (
     PersistWorks,
     Probed,
     Tick,
+    VetoAsked,
+    VetoEnded,
 )
 from agents.core.invariants import check
 from agents.core.model import Durable, Lease, Permit, Replica
@@ -69,6 +71,7 @@ def step(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Act
         # The last step left nothing to do, and no moment that the rules ask for has come since.
         return replica, []
     before = replica
+    replica = veto.expire(replica, now_ms)
     replica, answers = _hear(replica, event, now_ms)
     heard = replica
     actions: list[Action] = []
@@ -105,8 +108,8 @@ def _hear(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Ac
             return holder.take_probe(replica, event.probe, now_ms)
         case EngineExited():
             return _engine_exited(replica, event, now_ms)
-        case GuardState() | FencesTold():
-            return _know_guard(replica, event), []
+        case GuardState() | FencesTold() | VetoAsked() | VetoEnded():
+            return _be_told(replica, event), []
         case JobEnded():
             return _job_ended(replica, event, now_ms), []
         case JobTold():
@@ -132,6 +135,12 @@ def _engine_exited(
     """The news of a fence may be late: what was permitted since is taken away again."""
     replica = engine.engine_exited(replica, event.reason, now_ms)
     return (_close(replica, now_ms), [ClosePermit()]) if event.fenced else (replica, [])
+
+
+def _be_told(replica: Replica, event: GuardState | FencesTold | VetoAsked | VetoEnded) -> Replica:
+    if isinstance(event, VetoAsked | VetoEnded):
+        return veto.take(replica, event)
+    return _know_guard(replica, event)
 
 
 def _know_guard(replica: Replica, event: GuardState | FencesTold) -> Replica:

@@ -9,7 +9,7 @@ from rich.text import Text
 from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.wire import AgentView, SiteView, StateView
-from controller.copies import quarantines
+from controller.copies import quarantines, vetoes
 from controller.core.explain import ApprovalView, Explanation, HoldView, MaintenanceView
 from controller.core.holds import where
 from controller.core.maintenance import left
@@ -113,6 +113,7 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
             parts.append(_below(hold_line(service.hold), "bold yellow"))
         if service.approval:
             parts.append(_below(approval_line(service.approval), "yellow"))
+        parts += [_below(text, "bold yellow") for text in _veto_lines(service)]
         if service.paused:
             parts.append(_below(f"automatic failover is PAUSED {service.paused}", "yellow"))
         if silent(service):
@@ -161,6 +162,15 @@ def approval_line(approval: ApprovalView) -> str:
     )
     lost = size(approval.loss_bytes) + at_most(approval.loss_ms)
     return f"a loss of {lost} is accepted by {people} for epoch {approval.epoch}; {rest}"
+
+
+def _veto_lines(service: Explanation) -> list[str]:
+    """`batam-1 keeps its role (1 h left), by an operator of its host: siti: a new disk`."""
+    return [
+        f"{veto.agent} keeps its role ({left(veto.left_ms)}), by an operator of its host: "
+        f"{veto.text}; `saling-agent release` there ends that"
+        for veto in vetoes(service)
+    ]
 
 
 def _quarantine_lines(service: Explanation) -> list[str]:

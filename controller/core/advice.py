@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.core import approvals, maintenance
+from controller.core import veto_conditions as v
 from controller.core.conditions import primary_proves
 from controller.core.disk_conditions import primary_disk_low
 from controller.core.facts import facts
@@ -58,6 +59,10 @@ WAITING_ADVICE = (
     "without it, so that what is committed stands only at {primary}: `saling maintenance begin "
     "--service {service} --for TIME --reason TEXT`, or `backup_loss: alone` in the configuration."
 )
+VETO_ADVICE = (
+    "{backup} follows, and may not take over before an operator of its host allows it: "
+    "`saling-agent release` there."
+)
 MAINTENANCE_ADVICE = (
     "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
     "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
@@ -106,6 +111,9 @@ def advice(view: View) -> str:
     stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
     if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
         text = ON_HOLD_ADVICE
+    served = record.phase in (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
+    if served and v.backup_vetoes(view):
+        text = VETO_ADVICE
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS

@@ -11,6 +11,7 @@ from msgspec import Struct
 from config.timeliness import late_renewals, slow_fence
 from controller.core import block, holds, maintenance
 from controller.core import hold_conditions as h
+from controller.core import veto_conditions as v
 from controller.core.advice import advice
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
@@ -208,7 +209,7 @@ def _warnings(view: View) -> tuple[str, ...]:
 def protected(service: ServiceState, now_ms: int) -> bool:
     """Whether the backup may take over. What the record says counts while both are heard."""
     view = View(service, now_ms)
-    heard = primary_proves(view) and view.backup is not None
+    heard = primary_proves(view) and view.backup is not None and v.backup_willing(view)
     return view.record.phase is Phase.PROTECTED and heard and view.record.wait is None
 
 
@@ -238,7 +239,9 @@ def _hold(view: View) -> HoldView | None:
 
 
 def _readiness(view: View) -> str:
-    return h.on_hold.sentence(view) if view.record.hold else ""
+    """Alarms go on meanwhile: unlike a maintenance, neither a hold nor a veto silences any."""
+    why = (h.on_hold, v.primary_vetoes, v.backup_vetoes)
+    return "; ".join(condition.sentence(view) for condition in why if condition(view))
 
 
 def _approval(view: View) -> ApprovalView | None:

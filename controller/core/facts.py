@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.core import approvals, disks, holds, maintenance
 from controller.core.view import View, cannot_take_over
+from protocol.messages import ReplicaReport
 from protocol.windows import silence_ms
 
 
@@ -39,6 +40,8 @@ def facts(view: View) -> dict[str, str]:
         "primary_problem": (primary.problem if primary else "it is not heard") or "no problem",
         "backup_loss": view.spec.backup_loss.value,
         "unfit": view.unfit or "nothing",
+        "primary_veto": _veto(primary),
+        "backup_veto": _veto(backup),
         **disks.facts(view.primary, view.backup),
         "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
@@ -63,6 +66,13 @@ def estimated(count: int | None) -> str:
 def _request(view: View) -> str:
     request = view.request
     return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
+
+
+def _veto(told: ReplicaReport | None) -> str:
+    """`siti: a new disk; 1 h 20 min left`."""
+    if told is None or not told.veto:
+        return "nobody"
+    return f"{told.veto}; {maintenance.left(told.veto_left_ms)}"
 
 
 def _hears(view: View) -> str:

@@ -17,7 +17,6 @@ PROTECTED directly.
 
 A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
 begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
-
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
@@ -25,6 +24,7 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 `backup_loss: block` takes away the ways to ALONE; what it adds leads to where other rows lead, and
 one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
 
+A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 """
@@ -36,6 +36,7 @@ from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
+from controller.core import veto_conditions as v
 from controller.core.block_rows import BLOCK_ROWS
 from controller.core.conditions import held_for, not_held_for
 from controller.core.disk_rows import DISK_ROWS
@@ -63,6 +64,7 @@ from controller.core.hold_rows import HOLD_ROWS
 from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.row import DONE, GIVEN_UP, Row
+from controller.core.veto_rows import VETO_ROWS
 from controller.core.view import View
 
 P = Phase
@@ -93,14 +95,16 @@ TABLE: tuple[Row, ...] = (
         "switchover", P.PROTECTED, P.DRAINING,
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
-            c.backup_fit, h.not_on_hold,
+            c.backup_fit, h.not_on_hold, v.backup_willing, v.primary_willing,
         ),
         "an operator moves the service from {primary} to {backup}; {primary} stops in order",
         begin_switchover,
     ),
     Row(
         "primary_gave_up", P.PROTECTED, P.COUNTDOWN,
-        (c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold),
+        (
+            c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold, v.backup_willing,
+        ),
         "{primary} says that its engine is dead and not soon back; leases are extended no more",
         begin_failover,
     ),
@@ -108,7 +112,7 @@ TABLE: tuple[Row, ...] = (
         "primary_silent", P.PROTECTED, P.COUNTDOWN,
         (
             c.primary_silent, c.primary_had_time, c.backup_hears_nothing, c.backup_stands,
-            c.not_paused, h.not_on_hold,
+            c.not_paused, h.not_on_hold, v.backup_willing,
         ),
         "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
         "leases are extended no more",
@@ -118,7 +122,7 @@ TABLE: tuple[Row, ...] = (
         "failover_asked", P.PROTECTED, P.COUNTDOWN,
         (
             c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands,
-            h.not_on_hold,
+            h.not_on_hold, v.backup_willing,
         ),
         "an operator asks for a failover from {primary}, silent for {silence}; leases are "
         "extended no more",
@@ -134,7 +138,7 @@ TABLE: tuple[Row, ...] = (
     *DISK_ROWS,
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
-        "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands),
+        "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands, v.backup_willing),
         "{primary} stopped in order, {backup} has its whole log: {backup} becomes primary",
         promote,
     ),
@@ -182,7 +186,10 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
-        (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold),
+        (
+            c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold,
+            v.backup_willing,
+        ),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
         promote,
@@ -214,7 +221,7 @@ TABLE: tuple[Row, ...] = (
         "backup_ready", P.ALONE, P.ARMING,
         (
             m.not_announced, c.primary_acknowledged_alone, c.primary_proves, c.backup_stands,
-            c.backup_follows, c.backup_fit,
+            c.backup_follows, c.backup_fit, v.backup_willing,
         ),
         "{backup} follows {primary} closely; {primary} is asked to take a lease from it",
         rearm,
@@ -222,7 +229,7 @@ TABLE: tuple[Row, ...] = (
     # ARMING: the primary writes without a lease until it holds one of the new backup.
     Row(
         "armed", P.ARMING, P.PROTECTED,
-        (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit),
+        (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit, v.backup_willing),
         "{primary} writes under a lease and {backup} may take over",
         bind,
     ),
@@ -277,7 +284,7 @@ TABLE: tuple[Row, ...] = (
         "log_arrived", P.HELD, P.PROMOTING,
         (
             held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused,
-            h.not_on_hold,
+            h.not_on_hold, v.backup_willing,
         ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
@@ -343,6 +350,7 @@ TABLE: tuple[Row, ...] = (
         )
         for phase in SETTLED
     ),
+    *VETO_ROWS,
     *BLOCK_ROWS,
     *HOLD_ROWS,
 )  # fmt: skip

@@ -31,7 +31,7 @@ class ForcedByTwo(Watch):
     def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
         if new.held_for is HeldFor.FORCED and old.held_for is not HeldFor.FORCED:
             self._asked[new.service] = change.by
-        if change.by and new.phase is Phase.PROMOTING:
+        if change.by and new.phase is Phase.PROMOTING is not old.phase:
             self._judge(now_ms, change, old)
 
     def _judge(self, now_ms: int, change: Transition, old: Record) -> None:

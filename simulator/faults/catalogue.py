@@ -11,10 +11,11 @@ from simulator.faults import (
     network,
     operators,
     store,
+    vetoes,
 )
 from simulator.faults.base import Draw, Verb
 
-AREAS = (network, hub, store, hosts, engines, disks, operators, configuration)
+AREAS = (network, hub, store, hosts, engines, disks, operators, configuration, vetoes)
 
 VERBS: dict[str, Verb] = {verb.name: verb for area in AREAS for verb in area.VERBS}
 DRAWS: dict[str, Draw] = {kind: draw for area in AREAS for kind, draw in area.DRAWS.items()}

@@ -25,6 +25,7 @@ from protocol.windows import grantor_window_ms
 from simulator.parts.network import HUB, Deliver
 from simulator.parts.runner import LOOK_EVERY_MS, Runner
 from simulator.parts.service import Service
+from simulator.parts.veto import VetoKeeper
 
 if TYPE_CHECKING:
     from simulator.parts.host import Host
@@ -67,10 +68,12 @@ class Process:
         self._replies: dict[str, tuple[str, Deliver]] = {}
         self._questions = 0
         self.runners: dict[str, Runner] = {}
+        self.veto: VetoKeeper
 
     def start(self) -> None:
         """Load what is durable, and begin."""
         kernel = self.kernel
+        self.veto = VetoKeeper(self)
         for service in self.host.services:
             self.runners[service.uid] = Runner(self, service, self.host.read(service.uid))
         guard_ms = kernel.between(1, 30) if kernel.chance(0.8) else kernel.between(30, 1500)

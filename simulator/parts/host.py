@@ -69,6 +69,8 @@ class Host:
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
         self.look_slow_until_ms = 0
+        self.veto_left_ms = 0
+        """What the disk says is left of a veto of this host's operator."""
 
     def now_ms(self) -> int:
         """What the host's clock shows."""
@@ -366,3 +368,5 @@ class Host:
             guard.wake()
         self.boot()
         self.start_agent()
+        if self.process and self.veto_left_ms:
+            self.process.veto.release()

@@ -26,6 +26,7 @@ from protocol.messages import ReplicaReport, Role
 from simulator.parts.guard import Guard
 from simulator.parts.jobs import Jobs
 from simulator.parts.service import Service
+from simulator.parts.veto import TEXT
 from simulator.watch import Broken
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ CLOSE_MS, EXTEND_MS, BIND_MS = 150, 300, 1000
 """How long a guard that stands still is waited for: at a fence, a renewal, a first lease."""
 LOOK_EVERY_MS, LOOK_MS, SILENT_LOOKS = 500, 500, 5
 """Each as in `agents/keeper.py`: a guard that gives no answer to so many looks is ended."""
+REFUSED_MS = 10
+"""Until the rules hear what is in force instead of a lease that the guard did not take."""
 GUARDED = (act.ClosePermit, act.PermitLease, act.PermitAlone)
 COPIES = (JobKind.SEED, JobKind.REJOIN)
 COPY_TELLS_MS = 170
@@ -57,6 +60,8 @@ class Runner:
         self.replica = begin(
             name, service.name, service.uid, process.life, durable, process.host.now_ms()
         )
+        if process.host.veto_left_ms:
+            self.replica = replace(self.replica, veto=TEXT, veto_end_ms=process.veto.end_ms)
         self.settled = self.replica
         """The replica after the last step whose actions are all done: what may be reported."""
         self._queue: deque[ev.Event] = deque()
@@ -202,7 +207,12 @@ class Runner:
                     self._close(rest)
                     return
                 case act.PermitLease():
-                    if not guard.lease(action.end_ms, action.asked_ms):
+                    if guard.lease(action.end_ms, action.asked_ms):
+                        continue
+                    if action.end_ms > self._host.now_ms():
+                        # Shortened by a jump of wall time, of which the rules know nothing.
+                        self._later(REFUSED_MS, self.know_guard)
+                    else:
                         self._queue.appendleft(ev.GuardState(Permit.CLOSED, 0, False, False))
                         self._close(rest)
                         return

@@ -73,6 +73,7 @@ def lines(metrics: Metrics) -> list[str]:
         'saling_service_protected{service="paspor"} 0.0',
         'saling_service_maintenance{service="paspor"} 0.0',
         'saling_service_hold{service="paspor"} 0.0',
+        'saling_agent_veto{agent="batam-1"} 0.0',
         'saling_service_readiness_raised{service="paspor"} 0.0',
         'saling_service_maintenance_overdue{service="paspor"} 0.0',
         'saling_agent_maintenance{agent="batam-1"} 0.0',

@@ -33,6 +33,7 @@ def test_the_urgent_facts_are_those_that_a_report_would_say() -> None:
             told.log_taken,
             bool(told.primary_illness),
             told.cannot_promise,
+            told.veto,
             bool(told.fence_missing),
             told.start_nonce,
         )

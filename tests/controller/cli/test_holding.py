@@ -81,3 +81,17 @@ def test_explain_says_that_readiness_is_raised_and_why(stub: Stub, saling: Salin
     )
     run = saling("explain", "paspor")
     assert "Readiness: raised, for an integrity hold is on (siti: files are encrypted)" in run.out
+
+
+def test_status_shows_the_veto_of_a_host_until_it_can_have_ended(
+    stub: Stub, saling: Saling
+) -> None:
+    one = given.service()
+    one["copies"][0]["report"] |= {"veto": "siti: a new disk", "veto_left_ms": HOUR_MS}
+    stub.state = given.state(one)
+    run = saling("status")
+    assert run.code == 0, "its primary is protected all the same"
+    assert "jabodetabek-1 keeps its role (59 min left), by an operator of its host: siti" in run.out
+    one["copies"][0]["heard_ago_ms"] = HOUR_MS + 1
+    stub.state = given.state(one)
+    assert "keeps its role" not in saling("status").out

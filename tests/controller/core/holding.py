@@ -1,15 +1,18 @@
-"""For every row of an integrity hold a situation in which it is the first that fires."""
+"""For every row of a hold or a veto a situation in which it is the first that fires."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
 
 from controller.core.events import Kind
 from controller.core.hold_rows import WAITING
-from controller.core.model import Hold, Phase
+from controller.core.model import Hold, Phase, Protection
 from protocol.messages import Mode, Role
-from tests.controller.core.given import NOW, Given, primary_report
+from tests.controller.core.given import NOW, Given, backup_report, primary_report
 
 HOUR_MS = 3_600_000
 
@@ -35,4 +38,28 @@ HOLD_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     },
     **{("hold_over", phase): partial(on_hold, phase, 4 * HOUR_MS) for phase in WAITING},
     **{("hold_counted", phase): partial(on_hold, phase, HOUR_MS) for phase in WAITING},
+}
+
+
+def unwilling(phase: Phase, **changes: Any) -> Given:
+    """A service whose backup's operator forbids to change its role."""
+    given = Given(phase, **changes)
+    told = backup_report(veto="siti: a new disk", veto_left_ms=HOUR_MS)
+    if phase is Phase.COUNTDOWN:
+        standing = primary_report(role=Role.STANDBY, writable=False, fenced=True)
+        stopped = {"primary_heard": False, "stopped": True, "promise_left_ms": 0}
+        return given.stopped().primary(standing).backup(replace(told, **stopped))
+    if phase is Phase.ARMING:
+        given.primary(primary_report(mode=Mode.ALONE))
+    return given.backup(told)
+
+
+VETO_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
+    ("backup_vetoes", Phase.PROTECTED): partial(unwilling, Phase.PROTECTED),
+    ("backup_vetoes_in_arming", Phase.ARMING): partial(unwilling, Phase.ARMING),
+    ("backup_vetoes_in_countdown", Phase.COUNTDOWN): partial(unwilling, Phase.COUNTDOWN),
+    ("backup_vetoes_in_block", Phase.COUNTDOWN): partial(
+        unwilling, Phase.COUNTDOWN, blocks=True, protection=Protection.SYNC
+    ),
+    ("backup_vetoes_in_drain", Phase.DRAINING): partial(unwilling, Phase.DRAINING),
 }

@@ -36,7 +36,7 @@ from tests.controller.core.given import (
     backup_report,
     primary_report,
 )
-from tests.controller.core.holding import HOLD_SITUATIONS
+from tests.controller.core.holding import HOLD_SITUATIONS, VETO_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -167,6 +167,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         for phase in (P.PROTECTED, P.ALONE, P.HELD)
     },
     **HOLD_SITUATIONS,
+    **VETO_SITUATIONS,
     **FORCE_SITUATIONS,
 }
 

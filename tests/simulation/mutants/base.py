@@ -21,6 +21,7 @@ from controller.core import (
     hold_conditions,
     phases,
     refusal,
+    veto_conditions,
 )
 from controller.core import step as controller_step
 from controller.core.conditions import Condition
@@ -101,7 +102,10 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     """Ask something else where this condition is asked, in the table and beyond."""
     mutant = replace(condition, test=test)
     change_rows(patch, lambda row: _with(row, mutant))
-    asked = (conditions, approval_conditions, disk_conditions, force_conditions, hold_conditions)
+    asked = (
+        conditions, approval_conditions, disk_conditions, force_conditions, hold_conditions,
+        veto_conditions,
+    )  # fmt: skip
     for module in asked:
         if hasattr(module, condition.name):
             patch.setattr(module, condition.name, mutant)

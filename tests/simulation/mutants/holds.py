@@ -1,19 +1,23 @@
-"""Integrity holds: nobody is moved under one, and it ends by its time or by a person."""
+"""Integrity holds and local vetoes: nobody is moved under one, and it ends as it was asked to."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core import hold_conditions, phases
+from agents.core import engine, veto
+from agents.core.model import Replica
+from controller.core import hold_conditions, phases, veto_conditions
 from controller.core import step as controller_step
 from controller.core.effects import place_hold
 from controller.core.model import Phase, Record, ServiceSpec, ServiceState
 from controller.core.row import Row
+from simulator.parts.agent import Process
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (
     Mutant,
     Patch,
     allow_any_change,
+    allow_any_step,
     always,
     ask_instead,
     set_rows,
@@ -67,6 +71,42 @@ def hold_ends_after_a_quarter(patch: Patch) -> None:
     ask_instead(patch, hold_conditions.time_is_over, hold_conditions.quarter_is_over.test)
 
 
+def veto_is_ignored(patch: Patch) -> None:
+    """Neither the centre nor the host heeds a veto."""
+    _centre_ignores_vetoes(patch)
+    patch.setattr(veto, "forbids", lambda _replica, _kind, _assignment: False)
+    allow_any_step(patch)
+
+
+def veto_ends_with_the_agent(patch: Patch) -> None:
+    """An agent that is started anew knows of no veto."""
+    start = Process.start
+
+    def forgetful(process: Process) -> None:
+        process.host.veto_left_ms = 0
+        start(process)
+
+    patch.setattr(Process, "start", forgetful)
+
+
+def veto_holds_up_no_drain(patch: Patch) -> None:
+    """A primary whose host vetoes is drained and moved all the same."""
+    _centre_ignores_vetoes(patch)
+    patch.setattr(veto, "forbids", lambda _replica, _kind, _assignment: False)
+    settle = engine.settle_drain
+
+    def blind(replica: Replica, now_ms: int) -> Replica:
+        return replace(settle(replace(replica, veto=""), now_ms), veto=replica.veto)
+
+    patch.setattr(engine, "settle_drain", blind)
+
+
+def _centre_ignores_vetoes(patch: Patch) -> None:
+    for condition in (veto_conditions.backup_willing, veto_conditions.primary_willing):
+        always(patch, condition)
+    ask_instead(patch, veto_conditions.backup_vetoes, lambda _view: False)
+
+
 _LOST = Strike(9_000, "isolate", ("alpha",), 12_000)
 """COUNTDOWN from about 10 s to about 11 s, then bravo is promoted."""
 _HOLD = Strike(8_000, "hold", ("s1",), 30_000)
@@ -93,5 +133,22 @@ MUTANTS = (
     Mutant(
         hold_ends_after_a_quarter, "holds", ("hold",), "holds", seconds=25,
         night=Night(Strike(8_000, "hold", ("s1",), 20_000)),
+    ),
+    Mutant(
+        veto_is_ignored, "vetoes", ("veto",), "vetoes", seconds=20,
+        night=Night(Strike(8_000, "veto", ("bravo",), 30_000), _LOST),
+    ),
+    Mutant(
+        veto_ends_with_the_agent, "vetoes", ("veto",), "vetoes", seconds=25,
+        night=Night(
+            Strike(8_000, "veto", ("bravo",), 40_000), Strike(9_000, "kill-agent", ("bravo",), 500),
+            Strike(16_000, "isolate", ("alpha",), 12_000),
+        ),
+    ),
+    Mutant(
+        veto_holds_up_no_drain, "vetoes", ("veto",), "vetoes", seconds=20,
+        night=Night(
+            Strike(8_000, "veto", ("alpha",), 30_000), Strike(9_000, "switchover", ("s1",))
+        ),
     ),
 )  # fmt: skip

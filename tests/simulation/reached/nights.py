@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from controller.core.model import Protection
+from typing import Any
+
+from controller.core.model import BackupLoss, Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
 
@@ -239,6 +241,30 @@ DATA_FILLS = (
 )
 
 
+_BLOCKS: dict[str, Any] = {"protection": Protection.SYNC, "backup_loss": BackupLoss.BLOCK}
+
+WAITS = (
+    Night(
+        Strike(9_000, "cut", ("alpha", "bravo"), 20_000),
+        Strike(10_000, "fail-commits-everywhere", ("s1",), 5_000),
+        Strike(17_000, "configure-backup-loss", ("s1", "alone"), 60),
+        **_BLOCKS,
+    ),
+    Night(
+        Strike(8_000, "put-back", ("bravo", "s1"), 3_000),
+        Strike(10_900, "slow-log", ("alpha", "bravo", "4000"), 6_000),
+        Strike(12_000, "crash-host", ("alpha",), 12_000),
+        **_BLOCKS,
+    ),
+    Night(
+        Strike(8_900, "hang-engine", ("alpha", "s1"), 1_800),
+        Strike(9_500, "cut-one-way", ("hub", "bravo"), 8_000),
+        **_BLOCKS,
+    ),
+)
+"""Commits wait: through an illness; until an older backup has the log; in a countdown given up."""
+
+
 def _held(begin_ms: int, step_ms: int, count: int, for_ms: int) -> tuple[Strike, ...]:
     """Placed and released again and again, so as to meet a phase that is soon over."""
     times = [begin_ms + step_ms * n for n in range(count)]
@@ -312,7 +338,38 @@ FORCED = (
     ),
 )  # fmt: skip
 
+_MOVED = Strike(9_000, "switchover", ("s1",))
+
+VETOES = (
+    Night(Strike(8_000, "veto", ("bravo",), 8_000), Strike(12_000, "release-veto", ("bravo",))),
+    Night(Strike(8_000, "veto", ("alpha",), 12_000), _MOVED),
+    *(
+        Night(_MOVED, Strike(at_ms, "veto", ("bravo",), 9_000))
+        for at_ms in (9_005, 9_020, 9_040, 9_060)
+    ),
+    *(Night(_MOVED, Strike(at_ms, "veto", ("alpha",), 9_000)) for at_ms in (9_000, 9_005, 9_200)),
+    *(
+        Night(*_BACKUP_BACK, Strike(at_ms, "veto", ("bravo",), 3_000))
+        for at_ms in range(12_600, 13_800, 120)
+    ),
+    Night(*_LATE_LOG, Strike(17_000, "veto", ("bravo",), 3_000), protection=Protection.SYNC),
+    *(
+        Night(
+            Strike(8_900, "hang-engine", ("alpha", "s1"), 8_000),
+            Strike(9_000, "cut-one-way", ("hub", "bravo"), 8_000),
+            Strike(at_ms, "veto", ("bravo",), 6_000),
+            lease="standard",
+            protection=protection,
+            backup_loss=BackupLoss.BLOCK,
+        )
+        for at_ms in (12_300, 12_800)
+        for protection in Protection
+    ),
+    *(Night(*_GONE, Strike(at_ms, "veto", ("bravo",), 6_000)) for at_ms in (10_300, 11_100)),
+    Night(*_LOSS, Strike(16_000, "veto", ("alpha",), 12_000), loss_bound_bytes=20_000),
+)
+
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
-    *DATA_FILLS, *APPROVALS, *FORCED,
+    *VETOES, *DATA_FILLS, *WAITS, *APPROVALS, *FORCED,
 )  # fmt: skip
