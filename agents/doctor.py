@@ -210,7 +210,11 @@ def _clock() -> Iterator[Finding]:
     except (OSError, AttributeError):
         yield fail("clock", "CLOCK_BOOTTIME cannot be read", "run on Linux")
         return
-    yield ok("clock", "CLOCK_BOOTTIME can be read; wall time decides nothing, NTP is not needed")
+    yield ok(
+        "clock",
+        "CLOCK_BOOTTIME can be read; NTP is not needed, and if it steps wall time, a lease "
+        "may end early: let it slew",
+    )
 
 
 def _namespaces() -> Iterator[Finding]:

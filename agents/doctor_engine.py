@@ -13,8 +13,9 @@ import asyncpg
 
 from agents.engines.base import EngineError
 from agents.engines.pg_roles import LACKING, VERIFIERS, fits, read_passwords
-from agents.engines.pg_session import connect
-from agents.engines.pg_settings import PostgresConfig
+from agents.engines.pg_session import Session, connect
+from agents.engines.pg_settings import PostgresConfig, read_back
+from agents.engines.pg_waits import Weakness, look_for_weakness
 from agents.findings import Finding, fail, ok, warn
 from config.enginesettings import AT_START, CHANGED_RUNNING, WITHIN_BOUNDS
 
@@ -71,8 +72,10 @@ async def _asked(what: str, config: PostgresConfig, connection: Any) -> list[Fin
     owned = [*AT_START, *CHANGED_RUNNING, *WITHIN_BOUNDS]
     overridden = [row["name"] for row in await connection.fetch(OVERRIDDEN, owned)]
     unread = await connection.fetch(UNREAD_RULES)
+    weakness = await weakness_of(config) if _waits(config) and not state["standby"] else None
     return [
         *findings,
+        *(sync_findings(what, weakness) if weakness else ()),
         *setting_findings(what, config, state, overridden),
         *rule_findings(what, unread),
     ]
@@ -110,6 +113,32 @@ def setting_findings(
         text = f"its rules are those of {state['hba_file']}, not Saling's own"
         findings.append(warn(what, text, "restart the engine under this version of the agent"))
     return findings
+
+
+def _waits(config: PostgresConfig) -> bool:
+    """Whether commits shall wait for a backup, as the agent last wrote it down."""
+    return bool(read_back(config).sync)
+
+
+async def weakness_of(config: PostgresConfig) -> Weakness:
+    """What a primary in sync mode has that weakens it. Errors as `Session.row`."""
+    session = Session(config)
+    try:
+        return await look_for_weakness(session, config)
+    finally:
+        session.cut()
+
+
+def sync_findings(what: str, found: Weakness) -> list[Finding]:
+    """What lets commits through that no backup has."""
+    findings = []
+    for text in found.weakened:
+        wrong, _, mend = text.rpartition(": ")
+        findings.append(warn(what, f"sync mode is weakened: {wrong}", mend))
+    if found.unseen:
+        mend = "docs/runbooks/sync-service.md says what they mean"
+        findings.append(warn(what, found.unseen, mend))
+    return findings or [ok(what, "no setting weakens sync mode")]
 
 
 def rule_findings(what: str, unread: list[Any]) -> list[Finding]:

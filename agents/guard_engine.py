@@ -141,6 +141,17 @@ def _same_file(path: Path, wanted: os.stat_result) -> bool:
         return False
 
 
+def descendants(pid: int) -> list[int]:
+    """All that come from a process; none where the kernel does not say."""
+    found, left = list[int](), [pid]
+    while left:
+        for children in Path(f"/proc/{left.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                born = [int(text) for text in children.read_text().split()]
+                found, left = found + born, left + born
+    return found
+
+
 class Command:
     """What to run. Checked before anything is started."""
 
@@ -296,7 +307,16 @@ class Engine:
             # Process 1 ends its namespace only when it ends itself: while it hangs in the kernel
             # the others would write on.
             self._each_ms = self.ending_ms() + (EACH_AGAIN_MS if self._isolated else 0)
+            self._kill_each()
+
+    def _kill_each(self) -> None:
+        """Those of a namespace descend from its process 1: to find them takes no look at others."""
+        below = descendants(self.pid) if self._isolated else []
+        if not below:
             self._lock.kill_holders()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
         if self.pidfd >= 0:

@@ -40,6 +40,8 @@ CLOSE_MS, EXTEND_MS, BIND_MS = 150, 300, 1000
 """How long a guard that stands still is waited for: at a fence, a renewal, a first lease."""
 LOOK_EVERY_MS, LOOK_MS, SILENT_LOOKS = 500, 500, 5
 """Each as in `agents/keeper.py`: a guard that gives no answer to so many looks is ended."""
+REFUSED_MS = 10
+"""Until the rules hear what is in force instead of a lease that the guard did not take."""
 GUARDED = (act.ClosePermit, act.PermitLease, act.PermitAlone)
 COPIES = (JobKind.SEED, JobKind.REJOIN)
 COPY_TELLS_MS = 170
@@ -205,7 +207,12 @@ class Runner:
                     self._close(rest)
                     return
                 case act.PermitLease():
-                    if not guard.lease(action.end_ms, action.asked_ms):
+                    if guard.lease(action.end_ms, action.asked_ms):
+                        continue
+                    if action.end_ms > self._host.now_ms():
+                        # Shortened by a jump of wall time, of which the rules know nothing.
+                        self._later(REFUSED_MS, self.know_guard)
+                    else:
                         self._queue.appendleft(ev.GuardState(Permit.CLOSED, 0, False, False))
                         self._close(rest)
                         return

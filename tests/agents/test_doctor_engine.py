@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agents.doctor_engine import role_findings, rule_findings, running_findings, setting_findings
+from agents.doctor_engine import (
+    role_findings,
+    rule_findings,
+    running_findings,
+    setting_findings,
+    sync_findings,
+)
 from agents.engines.pg_settings import PostgresConfig
+from agents.engines.pg_waits import Weakness
 from agents.findings import Level
 
 SAFE = {"hints": True, "safe": True, "hba_file": "/run/pg_hba.conf", "standby": False}
@@ -64,3 +71,12 @@ def test_alter_system_of_an_owned_setting_is_named_with_its_reset(config: Postgr
 def test_a_rule_that_cannot_be_read_is_named_with_its_line() -> None:
     (found,) = rule_findings("orders", [{"line_number": 9, "error": "invalid"}])
     assert "line 9: invalid" in found.found
+
+
+def test_what_weakens_sync_mode_is_named_with_the_statement_that_mends_it() -> None:
+    text = "role report has synchronous_commit = off: ALTER ROLE report RESET synchronous_commit"
+    weakened, unseen = sync_findings("orders", Weakness((text,), "waits are not counted", None))
+    assert (weakened.level, unseen.level) == (Level.WARN, Level.WARN)
+    assert weakened.found == "sync mode is weakened: role report has synchronous_commit = off"
+    assert weakened.mend == "ALTER ROLE report RESET synchronous_commit"
+    assert [f.level for f in sync_findings("orders", Weakness((), "", None))] == [Level.OK]

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from agents.doctor_engine import running_findings
 from tests.contracts.conftest import MakeSite, Site, until
 
 pytestmark = pytest.mark.postgres
@@ -124,3 +125,21 @@ async def test_a_global_setting_that_waits_for_nobody_is_found(
     assert (await site.engine.weakness()).weakened == (
         "synchronous_commit is local for all: set it to on",
     )
+
+
+async def test_the_doctor_names_what_weakens_a_running_sync_primary(
+    make_site: MakeSite, template: Path
+) -> None:
+    site = make_site("a")
+    await site.start_as_primary(template)
+    await site.sql("CREATE ROLE report")
+    await site.sql("ALTER ROLE report SET synchronous_commit = local")
+    told = [f.found for f in await running_findings("orders", site.config)]
+    assert not any("sync mode" in text for text in told)
+    await site.engine.set_sync("b")
+
+    async def is_named() -> bool:
+        found = await running_findings("orders", site.config)
+        return any("sync mode is weakened: role report has" in f.found for f in found)
+
+    await until(is_named, "the doctor names it")

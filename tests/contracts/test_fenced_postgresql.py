@@ -21,7 +21,13 @@ LATE_AT_MOST_MS = 50
 """The kernel's tick, and the time in which a commit that was told in time reaches this test."""
 
 
-GONE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 class Client:
@@ -85,6 +91,7 @@ async def test_no_client_over_tcp_is_told_of_a_commit_after_the_end_though_the_g
     assert heard_ms > 0
     os.kill(pid, signal.SIGCONT)
     await beside
+    await guard.wait_engine_gone(20_000)
     assert site.processes() == []
     assert (await guard.status()).last_fence is not None
     tcp.end()
