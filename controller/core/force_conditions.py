@@ -13,7 +13,8 @@ asked_end = asked(Kind.END_FORCE)
 
 
 def _heard_since(view: View) -> bool:
-    return view.service.primary_heard_ms > view.service.entered_ms
+    """Since the force was asked for: the phase may be HELD for longer, for an illness."""
+    return view.service.primary_heard_ms > view.service.approved_ms
 
 
 def _backup_hears(view: View) -> bool:

@@ -60,6 +60,6 @@ FORCE_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("primary_heard_in_force", P.HELD): lambda: forced().seen(primary_heard_ms=NOW - 5),
     ("backup_hears_in_force", P.HELD): lambda: forced().stopped(primary_heard=True),
     ("force_given_up", P.HELD): lambda: forced().asked(Kind.END_FORCE),
-    ("force_ran_out", P.HELD): lambda: forced().seen(approved_ms=-1),
+    ("force_ran_out", P.HELD): lambda: forced().seen(approved_ms=-1, primary_heard_ms=-1),
     ("force_proved", P.HELD): proved,
 }

@@ -159,6 +159,15 @@ def test_any_sign_of_life_ends_it_and_nothing_was_moved(event: Event) -> None:
     assert now.operation is None
 
 
+def test_what_was_heard_in_an_illness_before_the_force_does_not_end_it() -> None:
+    """The phase is HELD before and after: only what came since the force counts."""
+    ill = lost().seen(record=record(P.HELD, held_for=HeldFor.ILLNESS))
+    state, answer = ask(ill.seen(primary_heard_ms=NOW - 5000).state(), Kind.FORCE)
+    assert answer.accepted
+    assert record_of(state).held_for is HeldFor.FORCED
+    assert prove(stopped(state))[1].accepted
+
+
 def test_it_is_given_up_by_an_operator() -> None:
     state, answer = ask(asked_for(), Kind.END_FORCE)
     assert answer.accepted

@@ -288,16 +288,75 @@ HOLDS = (
     Night(Strike(9_000, "release", ("s1",)), Strike(9_500, "crash-controller", (), 500)),
 )
 
+APPROVALS = (
+    Night(
+        *_LOSS, Strike(16_000, "approve", ("s1",)), Strike(16_500, "approve", ("s1",)),
+        Strike(17_000, "crash-controller", (), 200), Strike(17_800, "approve", ("s1",)),
+        Strike(18_300, "approve-too", ("s1", "1", "10")), Strike(18_600, "approve-too", ("s1",)),
+        loss_bound_bytes=20_000, tier="strategis",
+    ),
+    Night(
+        *_LOSS, Strike(15_900, "cut-one-way", ("bravo", "hub"), 1_500),
+        Strike(16_000, "approve", ("s1",)), Strike(16_300, "crash-controller", (), 100),
+        Strike(18_500, "approve", ("s1",)), loss_bound_bytes=20_000,
+    ),
+)  # fmt: skip
+
+_STANDS_ALONE = (Strike(6_500, "maintenance-begin", ("s1",), 100_000),)
+_OFF = (*_STANDS_ALONE, Strike(9_000, "crash-host", ("alpha",), 60_000))
+_FORCE = (*_OFF, Strike(12_500, "force", ("s1",)))
+
+FORCED = (
+    Night(
+        *_FORCE, Strike(12_600, "force", ("s1",)), Strike(12_700, "force-proof", ("s1",)),
+        Strike(13_500, "force-proof-alone", ("s1",)), Strike(15_000, "force-proof", ("s1",)),
+        Strike(15_100, "force-proof", ("s1",)), Strike(15_200, "force", ("s1",)),
+    ),
+    Night(*_FORCE, Strike(14_000, "force-end", ("s1",)), Strike(14_100, "force-end", ("s1",))),
+    Night(*_FORCE, Strike(13_500, "crash-controller", (), 100)),
+    Night(*_OFF, Strike(11_000, "crash-controller", (), 100), Strike(14_500, "force", ("s1",)),
+          Strike(16_000, "force-proof", ("s1",))),
+    Night(
+        *_STANDS_ALONE, Strike(9_000, "cut", ("alpha", "hub"), 20_000),
+        Strike(9_000, "cut", ("alpha", "bravo"), 4_600), Strike(12_500, "force", ("s1",)),
+        Strike(13_400, "force-proof", ("s1",)),
+    ),
+    Night(
+        *_LATE_LOG, Strike(16_500, "crash-host", ("alpha",), 20_000),
+        Strike(19_500, "force", ("s1",)), Strike(21_500, "force-proof", ("s1",)),
+        protection=Protection.SYNC,
+    ),
+    Night(
+        Strike(5_500, "force", ("s1",)),
+        Strike(8_000, "fail-commits-everywhere", ("s1",), 30_000),
+        Strike(11_000, "crash-host", ("alpha",), 30_000), Strike(14_500, "force", ("s1",)),
+        Strike(16_500, "force-proof", ("s1",)),
+    ),
+    Night(
+        *_STANDS_ALONE, Strike(9_000, "crash-host", ("alpha",), 6_000),
+        Strike(12_500, "force", ("s1",)),
+    ),
+)  # fmt: skip
+
 _MOVED = Strike(9_000, "switchover", ("s1",))
 
 VETOES = (
     Night(Strike(8_000, "veto", ("bravo",), 8_000), Strike(12_000, "release-veto", ("bravo",))),
     Night(Strike(8_000, "veto", ("alpha",), 12_000), _MOVED),
+    Night(
+        Strike(8_000, "veto", ("bravo",), 20_000),
+        Strike(8_000, "veto", ("alpha",), 20_000),
+        Strike(10_000, "crash-host", ("alpha",), 1_000),
+    ),
+    *(Night(Strike(at_ms, "veto", ("alpha",), 500)) for at_ms in (1, 20, 60)),
     *(
         Night(_MOVED, Strike(at_ms, "veto", ("bravo",), 9_000))
         for at_ms in (9_005, 9_020, 9_040, 9_060)
     ),
-    *(Night(_MOVED, Strike(at_ms, "veto", ("alpha",), 9_000)) for at_ms in (9_000, 9_005, 9_200)),
+    *(
+        Night(_MOVED, Strike(at_ms, "veto", ("alpha",), 9_000))
+        for at_ms in (9_000, 9_005, 9_210, 9_220)
+    ),
     *(
         Night(*_BACKUP_BACK, Strike(at_ms, "veto", ("bravo",), 3_000))
         for at_ms in range(12_600, 13_800, 120)
@@ -321,5 +380,5 @@ VETOES = (
 
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
-    *VETOES, *DATA_FILLS, *WAITS,
+    *VETOES, *DATA_FILLS, *WAITS, *APPROVALS, *FORCED,
 )  # fmt: skip

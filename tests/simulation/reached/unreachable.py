@@ -51,7 +51,9 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("agents/core/step.py", ("_hear: case PersistFailed() | PersistWorks():",), MATCH),
     Unreachable("controller/core/step.py", ("step: case Requested():",), MATCH),
     Unreachable(
-        "controller/core/effects.py", ("approve: return {}", "begin_maintenance: return {}"), TYPES
+        "controller/core/effects.py",
+        ("_approval: return None", "begin_maintenance: return {}"),
+        TYPES,
     ),
     Unreachable("agents/core/holder.py", ("say_handover: return replica, []",), TYPES),
     Unreachable("agents/core/permission.py", ("is_own_copy: return False",), FOREIGN),
