@@ -15,7 +15,7 @@ One JSON object a line. Request: `{"id": 1, "request": "lease", "deadline_ms": 1
     start            argv, env, log, as_primary: run the engine in the data directory
     lease            deadline_ms (CLOCK_BOOTTIME): writable until then; only ever extended. end_ms:
                      when the lease is over; asked_ms: when it was asked for; ttl_ms: its length.
-                     Answered when all layers are armed; refused when a required one is missing
+                     Answered when all required layers are armed; refused when one is missing
     alone            writable without a deadline
     close            no longer writable; ends an engine that may be writing, then answers
     allow_promotion  the running standby may become writable; from now on the deadline binds it
@@ -50,7 +50,7 @@ if not __package__:  # Run by its path: -I leaves the directory of the package u
 
 from agents.fences.base import ARMED, CLOSED, OPEN
 from agents.fences.process import Process, be_hard_to_delay
-from agents.guard_clocks import Clocks, read_clocks
+from agents.guard_clocks import Clocks, Slip, read_clocks
 from agents.guard_engine import (
     SIGNALS,
     START_LIMIT_MS,
@@ -147,24 +147,26 @@ class Guard:
         return min(max(left_ns / 1e9, 0), POLL_MS / 1000)
 
     def _keep_deadline(self) -> None:
-        self._heed_clocks()
+        slip = self._heed_clocks()
         if self._permission == "leased" and boottime_ms() >= self._deadline_ms:
             self._permission = "closed"
             if self._engine and self._engine.writable:
                 self._engine.strike("deadline")
         if self._engine and self._engine.dying:
             self._engine.strike(self._engine.dying)
+        if any(slip):
+            self._tell({"event": "clocks", **slip._asdict()})  # Last: its disk may hang.
 
-    def _heed_clocks(self) -> None:
+    def _heed_clocks(self) -> Slip:
         """A time in which nobody ran, and of which the lease's own clock may not know."""
-        if not any(slip := self._clocks.turn()):
-            return
-        self._tell({"event": "clocks", **slip._asdict()})
-        self._waiting.refuse_leases("the clocks jumped meanwhile: ask again")
+        slip = self._clocks.turn()
+        if any(slip):
+            self._waiting.refuse_leases("the clocks jumped meanwhile: ask again")
         if slip.suspended_ms:
             self._deadline_ms = min(self._deadline_ms, boottime_ms())
         self._deadline_ms -= slip.jump_ms
         self._end_ms -= slip.jump_ms
+        return slip
 
     def _settle_fences(self) -> None:
         """The layers outside follow what is in force, and leases that waited for them begin."""
@@ -185,13 +187,10 @@ class Guard:
         if self._permission == "alone":
             return Wish(OPEN, alone=True)
         before = self._fences.wished.state
-        if engine is None and before == ARMED:
-            # What an engine that died under it may still send is let out no more.
-            return Wish(CLOSED)
-        if engine is None and before in (BEGUN, CLOSED) and not self._lock.free():
-            # Without namespaces, processes of an engine may outlive it, and its guard.
-            return Wish(CLOSED)
-        return Wish(OPEN)
+        # What an engine that died under a lease may still send is let out no more; and without
+        # namespaces, processes of an engine may outlive it, and its guard.
+        left = before == ARMED or (before in (BEGUN, CLOSED) and not self._lock.free())
+        return Wish(CLOSED if engine is None and left else OPEN)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -324,7 +323,7 @@ class Guard:
         return Pending(self._fences.wish(first), None, lambda: {"layers": self._fences.told()})
 
     def _lease(self, request: dict[str, Any]) -> Pending:
-        """Answered when every layer outside the guard is armed; refused when it does not hold."""
+        """Answered when every required layer is armed; refused when one does not hold."""
         if len(self._waiting) >= WAITING_LIMIT:
             raise Refusal("busy", f"{WAITING_LIMIT} leases wait for their fences already")
         wish = lease_wish(request, self._wish(), self._clocks, boottime_ms())

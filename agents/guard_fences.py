@@ -1,8 +1,9 @@
 """Drives the layers of the fence for the guard: what is wished, and how each layer took it.
 
 In a thread, for the kernel takes rules one after the other and a watchdog's driver may dawdle:
-the guard's loop keeps the deadline meanwhile, and answers `lease` only when every layer has
-been armed. The newest wish counts; one that was overtaken is never carried out.
+the guard's loop keeps the deadline meanwhile, and answers `lease` only when every required layer
+has been armed; for one that is not required no primary shall lose its lease. The newest wish
+counts; one that was overtaken is never carried out.
 Standard library only, as all of the guard.
 """
 
@@ -29,6 +30,9 @@ STACK_BYTES = 512 * 1024
 BEGUN = "begun"
 """No layer stands so: it is wished when a guard is told its layers for the first time."""
 REQUIRED, IF_PRESENT, OFF = "required", "if_present", "off"
+
+
+Act = Callable[[Layer, "Wish"], None]
 
 
 class Wish(NamedTuple):
@@ -72,6 +76,11 @@ class Pending:
         self.connection: Connection | None = None
         self._finish = finish
 
+    def is_over(self, fences: Fences) -> bool:
+        """A lease needs the required layers alone; who asks how all stand waits for all."""
+        ask = fences.needed_done if self.wish else fences.done
+        return ask(self.number)
+
     def settle(self) -> None:
         try:
             self._say({"ok": True, **self._finish()})
@@ -95,6 +104,8 @@ class Fences:
         self._removed: list[Layer] = []
         self._wish, self._number, self._done = Wish(OPEN), 0, 0
         self._standing: tuple[Standing, ...] = (_standing(self._process, None),)
+        self._needed: tuple[Standing, ...] = self._standing
+        self._needed_done = 0
         self._changed = threading.Condition()
         self._told, self._telling = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ending = False
@@ -131,6 +142,7 @@ class Fences:
             if self._thread is None:
                 _apply(self._process.layer, wish)
                 self._standing, self._done = (_standing(self._process, None),), self._number
+                self._needed, self._needed_done = self._standing, self._number
             self._changed.notify()
             return self._number
 
@@ -139,8 +151,12 @@ class Fences:
         return self._wish
 
     def done(self, number: int) -> bool:
-        """Whether this wish, or one after it, is carried out."""
+        """Whether this wish, or one after it, is carried out by all layers."""
         return self._done >= number
+
+    def needed_done(self, number: int) -> bool:
+        """Whether it is by those that are required."""
+        return self._needed_done >= number
 
     def told(self) -> list[dict[str, Any]]:
         """How each layer stands, as it goes over the guard's socket."""
@@ -148,9 +164,7 @@ class Fences:
 
     def need(self, ttl_ms: int) -> None:
         """Refuses, unless all that is required holds for a lease of this length."""
-        for standing in self._standing:
-            if not standing.required:
-                continue
+        for standing in self._needed:
             if standing.state == MISSING:
                 text = f"the fence {standing.name} is required and missing: {standing.why}"
                 raise Refusal("refused", f"{text}; {standing.mend}")
@@ -192,15 +206,29 @@ class Fences:
             ticks = (ticks + 1) % RETRY_TICKS
             anew = number != self._done or (failed and ticks == 0)
             act = _apply if anew else _tick
-            standing = tuple(_tried(stacked, act, wish) for stacked in stack)
+            standing = self._carry_out(stack, act, wish, number)
             if not anew:
                 standing = tuple(map(_kept_missing, standing, self._standing))
             failed = any(one.state == MISSING for one in standing)
             self._remove(removed)
             self._standing, self._done = standing, number
             if anew:
-                with contextlib.suppress(BlockingIOError):
-                    os.write(self._telling, b".")
+                self._tell_loop()
+
+    def _carry_out(
+        self, stack: tuple[Stacked, ...], act: Act, wish: Wish, number: int
+    ) -> tuple[Standing, ...]:
+        """What is required comes first, and is told: a lease waits for nothing else."""
+        stands = {s.layer.name: _tried(s, act, wish) for s in stack if s.required}
+        if act is _apply:
+            self._needed, self._needed_done = tuple(stands.values()), number
+            self._tell_loop()
+        stands |= {s.layer.name: _tried(s, act, wish) for s in stack if not s.required}
+        return tuple(stands[stacked.layer.name] for stacked in stack)
+
+    def _tell_loop(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._telling, b".")
 
     def _remove(self, layers: list[Layer]) -> None:
         for layer in layers:
@@ -224,7 +252,7 @@ class Waiting:
 
     def settle(self, fences: Fences) -> None:
         """Answer those whose wish was carried out."""
-        over = [pending for pending in self._pending if fences.done(pending.number)]
+        over = [p for p in self._pending if p.is_over(fences)]
         self._pending = [pending for pending in self._pending if pending not in over]
         for pending in over:
             pending.settle()
@@ -268,7 +296,7 @@ def layers_of(request: dict[str, Any]) -> list[Stacked]:
 
 def lease_wish(request: dict[str, Any], in_force: Wish, clocks: Clocks, now_ms: int) -> Wish:
     """What a request `lease` asks for: never less than what is in force. Raises Refusal."""
-    missed_ms = clocks.jumped_since_ms(whole_number(request, "asked_ms", 0))
+    missed_ms = clocks.jumped_since_ms(whole_number(request, "asked_ms", now_ms))
     deadline_ms = whole_number(request, "deadline_ms") - missed_ms
     end_ms = max(deadline_ms, whole_number(request, "end_ms", deadline_ms) - missed_ms)
     if not now_ms < deadline_ms <= now_ms + LEASE_LIMIT_MS:
@@ -297,7 +325,7 @@ def _tick(layer: Layer, _: Wish) -> None:
     layer.tick()
 
 
-def _tried(stacked: Stacked, act: Callable[[Layer, Wish], None], wish: Wish) -> Standing:
+def _tried(stacked: Stacked, act: Act, wish: Wish) -> Standing:
     try:
         act(stacked.layer, wish)
     except FenceError as error:

@@ -150,14 +150,9 @@ class Keeper:
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
-        lease = {
-            "end_ms": permit.lease_end_ms,
-            "asked_ms": permit.asked_ms,
-            "ttl_ms": permit.ttl_ms,
-        }
-        taken = await self._extend(
-            self._guard.lease(permit.end_ms, self._extend_limit_ms(), **lease)
-        )
+        more = {"end_ms": permit.lease_end_ms, "asked_ms": permit.asked_ms, "ttl_ms": permit.ttl_ms}
+        asked = self._guard.lease(permit.end_ms, self._extend_limit_ms(), **more)
+        taken = await self._extend(asked)
         if taken:
             self._permit_end_ms = permit.end_ms
             self._metrics.renewed(self._service, now_ms())
@@ -215,6 +210,8 @@ class Keeper:
         except (GuardBusy, GuardRefused) as error:
             log.warning("the guard extended nothing", service=self._service, error=str(error))
             self.look_again()
+            # The rules ask again as soon as they hear what is in force.
+            await asyncio.sleep(CLOSE_PAUSE_S)
             return False
         return True
 

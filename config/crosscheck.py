@@ -302,13 +302,17 @@ def warn_of_people(document: Document, topology: Topology) -> None:
     """What takes two people must be able to tell them apart."""
     strategic = [s.name for s in topology.services if s.tier is Tier.STRATEGIS]
     may = [o for o in topology.controller.operators if o.role is OperatorRole.OPERATOR]
-    if not strategic or len(may) >= 2:
+    declared = topology.controller.operators
+    if len(may) >= 2 or not (strategic or declared):
         return
+    what = "a failover by force"
+    if strategic:
+        what += f", and losing data of {', '.join(strategic)} (tier strategis),"
     document.add(
         ("controller", "operators"),
         f"{len(may)} with the role operator",
-        f"losing data of {', '.join(strategic)} (tier strategis) takes two different people, and "
-        + ("there is one" if may else "who is who is only what each says of himself"),
+        f"{what} takes two different people, and "
+        + (f"there is {len(may)}" if declared else "who is who is only what each says of himself"),
         "declare two operators or more, each with a token_file of his own",
         Severity.WARNING,
     )

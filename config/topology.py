@@ -134,7 +134,8 @@ class Controller(Declared):
                 "leave api_token_file out, and give each a token of his own under operators",
                 key="api_token_file",
             )
-        names = [" ".join(one.name.split()).casefold() for one in self.operators]
+        # As the rules tell people apart: `controller.core.approvals.same_person`.
+        names = ["".join(one.name.split()).casefold() for one in self.operators]
         if len(set(names)) < len(names):
             raise Refused(
                 "has one name twice, but two people must be told apart",

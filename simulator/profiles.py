@@ -197,7 +197,7 @@ PROFILES = {
                 "host_freeze": 2, "hold": 1,
             },
             "operators of hosts forbid that their role changes, and every fault anywhere",
-            swarm=False,
+            swarm=False, doors=True,
         ),
         Profile(
             "hub", HUB_FAULTS, "the controller and the broker alone fail",

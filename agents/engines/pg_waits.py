@@ -68,6 +68,7 @@ class WaitWatch:
         self._session = session
         self._count = LogCount(config.log)
         self._log: Path | None = None
+        self._reading: asyncio.Future[None] | None = None
 
     async def weakness(self) -> Waits:
         """Looked at twice where something is found: names may just be changing. EngineBusy."""
@@ -82,8 +83,14 @@ class WaitWatch:
         return Waits(found.weakened, found.unseen)
 
     async def cancelled(self) -> int:
-        """How many commits stopped waiting since this life began."""
-        await asyncio.to_thread(self._count.read, self._log)
+        """How many commits stopped waiting since this life began.
+
+        On a disk that hangs the one thread that reads stays behind, and no other is begun.
+        """
+        if self._reading is None or self._reading.done():
+            read = asyncio.to_thread(self._count.read, self._log)
+            self._reading = asyncio.ensure_future(read)
+        await asyncio.shield(self._reading)
         return self._count.count
 
     def close(self) -> None:

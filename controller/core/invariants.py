@@ -41,6 +41,9 @@ def check_change(old: Record, new: Record) -> None:
         _demand(waits, old, new, "a service that blocks does not stand alone")
     if new.wait is not None:
         _demand(new.blocks, old, new, "only a service that blocks waits for its backup")
+    if new.phase in LEASED_PHASES and old.phase in LEASED_PHASES:
+        kept = new.backup_had_bytes >= old.backup_had_bytes
+        _demand(kept, old, new, "what a sync backup had is not forgotten while it may take over")
     if old.hold is not None:
         begins = new.phase in (Phase.DRAINING, Phase.COUNTDOWN) and new.phase is not old.phase
         _demand(not (promotes or begins), old, new, "under an integrity hold nobody is moved")

@@ -85,8 +85,28 @@ def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
 
 def proven_bytes(service: ServiceState) -> int:
     """How much of the log the sync backup is known to have had in this epoch."""
-    wait = service.record.wait
-    return max(service.backup_proven_bytes, wait.had_bytes if wait else 0)
+    record = service.record
+    waited_bytes = record.wait.had_bytes if record.wait else 0
+    return max(service.backup_proven_bytes, record.backup_had_bytes, waited_bytes)
+
+
+def had_bytes(service: ServiceState, old: Record, new: Record) -> int:
+    """What the record keeps of that, so that a controller that restarts does not take an older
+    copy for a whole one. When a pair becomes PROTECTED its backup has all that was acknowledged."""
+    same_reign = (new.epoch, new.primary) == (old.epoch, old.primary)
+    if new.protection is not Protection.SYNC or new.mode is not Mode.LEASED or not same_reign:
+        return 0
+    armed = old.phase is Phase.ARMING and new.phase is Phase.PROTECTED
+    return max(proven_bytes(service), streamed_bytes(service) if armed else 0)
+
+
+def streamed_bytes(service: ServiceState) -> int:
+    """How far a backup is that streams this epoch's log; 0 when it does not."""
+    seen = service.reports.get(service.record.backup)
+    told = seen.report if seen else None
+    if told is None or told.role is not Role.STANDBY or not told.streaming:
+        return 0
+    return told.position_bytes if told.epoch == service.record.epoch else 0
 
 
 def _has_forgotten(service: ServiceState) -> bool:

@@ -17,6 +17,7 @@ PROTECTED directly.
 
 A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
 begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
+
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
 ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced on the way either.
@@ -25,6 +26,7 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
 
 A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
+
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 """

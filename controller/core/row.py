@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from controller.core import loss
 from controller.core.conditions import Condition
 from controller.core.effects import Effect, nothing_else
 from controller.core.facts import facts
@@ -51,4 +52,6 @@ class Row:
         changes = {"revision": view.record.revision + 1, "term": term, "phase": self.target}
         if not self.aside:
             changes["because"] = self.sentence(view)
-        return replace(view.record, **(changes | self.effect(view)))
+        new = replace(view.record, **(changes | self.effect(view)))
+        had_bytes = loss.had_bytes(view.service, view.record, new)
+        return replace(new, backup_had_bytes=had_bytes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.core.model import JobKind
-from controller.core.model import Phase
+from controller.core.loss import proven_bytes
+from controller.core.model import Phase, Protection
 from protocol.messages import Role
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.faults.hosts import BOOT_MS
@@ -13,9 +14,10 @@ from simulator.strike import Strike
 
 if TYPE_CHECKING:
     from simulator.fate import Fate
+    from simulator.parts.service import Service
     from simulator.world import World
 
-AT_REST = (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
+AT_REST = (Phase.PROTECTED, Phase.ALONE)
 
 
 def crash_engine(world: World, strike: Strike) -> None:
@@ -92,12 +94,22 @@ def cancel_waits(world: World, strike: Strike) -> None:
     world.service(name).engines[site].cancel_waits()
 
 
+def _was_seen_beyond(world: World, service: Service, position: int) -> bool:
+    """Whether the controller heard that the backup has more: else no rule could know it."""
+    state = world.controller.state
+    if state is None:
+        return False
+    known = state.services[service.uid]
+    return known.record.protection is Protection.ASYNC or proven_bytes(known) > position
+
+
 def put_back(world: World, strike: Strike) -> None:
     """A host crashes at the end, and its volume comes back as it was at the beginning; soon, or
     after so many ms.
 
-    Only while the copy is a standby of a primary that serves: what a primary's own volume forgets,
-    or one that is put back within a takeover, no rule brings back.
+    Only while the copy is a standby of a primary that serves, and to less than it was heard to
+    have: what a primary's own volume forgets, or one that is put back within a takeover, no rule
+    brings back.
     """
     site, name, *away_ms = strike.on
     boot_ms = int(away_ms[0]) if away_ms else BOOT_MS
@@ -109,6 +121,8 @@ def put_back(world: World, strike: Strike) -> None:
         record = world.controller.store.records.get(service.uid)
         host = world.host(site)
         if record is None or record.primary == site or record.phase not in AT_REST:
+            return
+        if record.phase is Phase.PROTECTED and not _was_seen_beyond(world, service, position):
             return
         older = copy.history.follows(timeline, position, copy.timeline, copy.position)
         if copy.role is not Role.STANDBY or not host.up or not position or not older:

@@ -184,6 +184,14 @@ def test_one_that_is_used_where_it_can_be_refuses_nothing(bench: Bench) -> None:
     assert bench.ask("lease", deadline_ms=boottime_ms() + 2000)["ok"]
 
 
+def test_no_lease_waits_for_a_layer_that_is_not_required(bench: Bench) -> None:
+    """Else a kernel that is busy with others' rules would end a healthy primary."""
+    bench.put_up(required=False)
+    bench.door.slow_s = 2.0
+    said = bench.ask("lease", deadline_ms=boottime_ms() + 60_000)
+    assert (said["ok"], bench.door.armed_until) == (True, [])
+
+
 def test_the_door_follows_what_is_in_force(bench: Bench) -> None:
     bench.put_up()
     bench.ask("lease", deadline_ms=boottime_ms() + 60_000)
@@ -232,6 +240,25 @@ def test_a_jump_of_wall_time_makes_the_deadline_earlier_and_a_step_back_does_not
     assert bench.door.armed_until[-1] == shortened_ms
     bench.ahead_ms -= 9000
     assert bench.status()["deadline_ms"] == shortened_ms
+
+
+def test_a_jump_is_told_after_the_deadline_was_cut(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To tell may take a while, on a disk that hangs."""
+    bench.ask("lease", deadline_ms=boottime_ms() + 4000)
+    seen: list[str] = []
+    monkeypatch.setattr(bench.guard, "_tell", lambda _event: seen.append(bench.guard._permission))
+    bench.ahead_ms += 5000
+    bench.status()
+    assert seen == ["closed"]
+
+
+def test_a_lease_of_an_agent_that_names_no_question_outlives_an_old_jump(bench: Bench) -> None:
+    bench.ahead_ms += 100_000
+    bench.status()
+    deadline_ms = boottime_ms() + 60_000
+    assert bench.ask("lease", deadline_ms=deadline_ms)["deadline_ms"] == deadline_ms
 
 
 def test_a_jump_longer_than_what_is_left_fences(bench: Bench) -> None:

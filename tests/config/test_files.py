@@ -80,4 +80,4 @@ def test_keys_of_the_controller_are_looked_at_too(tmp_path: Path, topology: Spoi
     assert paths == [
         "controller.signing_key", "controller.operators[0].token_file", "brokers[0].password_file"
     ]  # fmt: skip
-    assert validate(file).problems == ()
+    assert validate(file).errors == ()

@@ -11,7 +11,7 @@ from simulator.__main__ import main
 from simulator.scenarios.playing import play
 from simulator.scenarios.reading import read
 
-SEED, PROFILE, SECONDS = "6", "corner", "5"
+SEED, PROFILE, SECONDS = "10", "corner", "5"
 
 
 def half_as_long_again(ttl_ms: int) -> int:

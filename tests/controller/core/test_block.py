@@ -180,3 +180,38 @@ def test_a_countdown_goes_on_while_the_backup_of_a_service_that_blocks_stands() 
     """It has all that was acknowledged; that it does not stream is the primary's illness."""
     given = sync(P.COUNTDOWN).stopped().primary(primary_report(writable=False))
     assert fires(given.seen(ailing_since_ms=NOW - 60_000)) == "fence_certain"
+
+
+@pytest.mark.parametrize("policy", list(BackupLoss))
+def test_what_the_backup_had_outlives_a_restart_in_a_countdown_and_in_a_hold(
+    policy: BackupLoss,
+) -> None:
+    given = sync(P.PROTECTED, policy).silent().seen(backup_proven_bytes=7000, entered_ms=NOW - 9000)
+    counted = step(given.state(), Tick(), NOW)[0].services[UID].record
+    assert (counted.phase, counted.backup_had_bytes) == (P.COUNTDOWN, 7000)
+    stopped = sync(P.COUNTDOWN, policy, backup_had_bytes=7000).stopped()
+    held = step(stopped.state(), Tick(), NOW)[0].services[UID].record
+    assert (held.phase, held.backup_had_bytes) == (P.HELD, 7000)
+    assert fires(sync(P.HELD, policy, held_for=HeldFor.LOSS, backup_had_bytes=7000).stopped()) == ""
+
+
+def test_an_older_copy_than_the_pair_was_armed_with_is_found_out_after_a_restart() -> None:
+    record = step(sync(P.ARMING, blocks=False).state(), Tick(), NOW)[0].services[UID].record
+    assert (record.phase, record.backup_had_bytes) == (P.PROTECTED, 5000)
+
+
+@pytest.mark.parametrize("phase", [P.PROTECTED, P.COUNTDOWN])
+def test_what_the_backup_had_ends_with_the_reign_and_where_the_primary_stands_alone(
+    phase: Phase,
+) -> None:
+    given = sync(phase, BackupLoss.ALONE, backup_had_bytes=5000)
+    lost = given.backup(backup_report(), 9000) if phase is P.PROTECTED else given.stopped()
+    record = step(lost.state(), Tick(), NOW)[0].services[UID].record
+    assert record.phase in (P.ALONE, P.PROMOTING)
+    assert record.backup_had_bytes == 0
+
+
+def test_what_the_backup_had_is_not_forgotten_while_it_may_take_over() -> None:
+    old = sync(P.PROTECTED, backup_had_bytes=5000).service.record
+    with pytest.raises(InvariantBroken, match="is not forgotten"):
+        check_change(old, replace(old, phase=P.COUNTDOWN, backup_had_bytes=4999, revision=11))

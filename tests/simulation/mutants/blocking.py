@@ -41,8 +41,14 @@ def sync_may_lose_up_to_the_bound(patch: Patch) -> None:
     patch.setattr(View, "bound_bytes", property(lambda view: view.spec.loss_bound_bytes))
 
 
+def record_keeps_no_position(patch: Patch) -> None:
+    """What the backup had is in memory alone, and a controller that restarts knows it no more."""
+    patch.setattr(loss, "had_bytes", lambda _service, _old, _new: 0)
+
+
 def position_is_forgotten(patch: Patch) -> None:
-    """What the lost backup had is not stored, and a controller that restarts knows it no more."""
+    """Nor is it stored when commits begin to wait."""
+    record_keeps_no_position(patch)
 
     def without(row: Row) -> Row:
         if row.name != "commits_wait":
@@ -69,6 +75,14 @@ PUT_BACK = Night(
 )
 """A backup comes back on an older disk, and before it follows again the primary is lost."""
 
+PUT_BACK_AND_RESTARTED = Night(
+    Strike(8_000, "put-back", ("bravo", "s1"), 3_000),
+    Strike(11_150, "crash-host", ("alpha",), 10_000),
+    Strike(12_700, "crash-controller", (), 50),
+    protection=Protection.SYNC,
+)
+"""The same, and the controller is restarted in the countdown."""
+
 PUT_BACK_LATER = Night(
     Strike(8_000, "put-back", ("bravo", "s1", "7000"), 3_000),
     Strike(16_000, "crash-controller", (), 50),
@@ -91,6 +105,7 @@ MUTANTS = (
     Mutant(block_is_relaxed_in_a_hold, "12", ("I3",), night=ILL_AND_CUT),
     Mutant(older_backup_is_believed, "12", ("I3",), night=PUT_BACK),
     Mutant(sync_may_lose_up_to_the_bound, "12", ("approval", "I3"), night=PUT_BACK),
+    Mutant(record_keeps_no_position, "12", ("I3",), seconds=20, night=PUT_BACK_AND_RESTARTED),
     Mutant(position_is_forgotten, "12", ("I3",), seconds=20, night=PUT_BACK_LATER),
     Mutant(cancelled_wait_is_acknowledged, "12", ("I3",), "sync"),
 )

@@ -343,11 +343,20 @@ _MOVED = Strike(9_000, "switchover", ("s1",))
 VETOES = (
     Night(Strike(8_000, "veto", ("bravo",), 8_000), Strike(12_000, "release-veto", ("bravo",))),
     Night(Strike(8_000, "veto", ("alpha",), 12_000), _MOVED),
+    Night(
+        Strike(8_000, "veto", ("bravo",), 20_000),
+        Strike(8_000, "veto", ("alpha",), 20_000),
+        Strike(10_000, "crash-host", ("alpha",), 1_000),
+    ),
+    *(Night(Strike(at_ms, "veto", ("alpha",), 500)) for at_ms in (1, 20, 60)),
     *(
         Night(_MOVED, Strike(at_ms, "veto", ("bravo",), 9_000))
         for at_ms in (9_005, 9_020, 9_040, 9_060)
     ),
-    *(Night(_MOVED, Strike(at_ms, "veto", ("alpha",), 9_000)) for at_ms in (9_000, 9_005, 9_200)),
+    *(
+        Night(_MOVED, Strike(at_ms, "veto", ("alpha",), 9_000))
+        for at_ms in (9_000, 9_005, 9_210, 9_220)
+    ),
     *(
         Night(*_BACKUP_BACK, Strike(at_ms, "veto", ("bravo",), 3_000))
         for at_ms in range(12_600, 13_800, 120)
