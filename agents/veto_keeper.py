@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from agents import veto_file as files
-from agents.core.events import VetoAsked, VetoEnded
+from agents.core.events import Event, VetoAsked, VetoEnded, VetoPutBack
 from agents.guard_client import now_ms
 from agents.veto_file import ANSWER, ASKED, IN_FORCE, Answer, Asked, Veto
 from agents.worker import Worker
@@ -75,8 +75,7 @@ class VetoKeeper:
         self._asked += 1
         name, end_ms = f"{self._life}.{self._asked}", now_ms() + asked.for_ms
         veto = Veto(asked.by, asked.reason, asked.for_ms, asked.for_ms)
-        for worker in self._workers():
-            worker.mailbox.put(VetoAsked(name, veto.text, end_ms))
+        self._tell(VetoAsked(name, veto.text, end_ms))
         problem = await self._decided(name) or await self._written(veto)
         if problem:
             self._back()
@@ -107,9 +106,9 @@ class VetoKeeper:
         return ""
 
     def _back(self) -> None:
-        """As it was before: none, or the one that is in force, which no replica has given up."""
-        if self._veto is None:
-            self._end_all()
+        """As it was before: none, or the one in force, which some replicas have exchanged."""
+        old = self._veto
+        self._tell(VetoPutBack(old.text, self._end_ms) if old else VetoEnded())
 
     async def _release(self) -> str:
         try:
@@ -117,18 +116,18 @@ class VetoKeeper:
         except OSError as error:
             return f"its file cannot be removed ({error.strerror or error}): it goes on"
         self._veto = None
-        self._end_all()
+        self._tell(VetoEnded())
         return ""
 
-    def _end_all(self) -> None:
+    def _tell(self, event: Event) -> None:
         for worker in self._workers():
-            worker.mailbox.put(VetoEnded())
+            worker.mailbox.put(event)
 
     async def _count(self) -> None:
         """Its time goes by; what no replica should know any more is ended again."""
         if self._veto is None:
             if any(worker.settled.veto for worker in self._workers()):
-                self._end_all()
+                self._tell(VetoEnded())
             return
         left_ms = self._end_ms - now_ms()
         if left_ms <= 0:

@@ -77,6 +77,16 @@ class VetoEnded(Struct, frozen=True, tag="veto_ended"):
     """The veto was released, or another replica of this host could not take it."""
 
 
+class VetoPutBack(Struct, frozen=True, tag="veto_put_back"):
+    """Another veto was not taken by all: the one in force goes on as it was, without a check."""
+
+    text: str
+    end_ms: int
+
+
+VetoEvent = VetoAsked | VetoEnded | VetoPutBack
+
+
 class FencesTold(Struct, frozen=True, tag="fences_told"):
     """How the layers of the fence stand, by the guard's word."""
 
@@ -126,6 +136,7 @@ Event = (
     | FencesTold
     | VetoAsked
     | VetoEnded
+    | VetoPutBack
     | JobEnded
     | JobTold
     | PersistFailed

@@ -36,6 +36,8 @@ from agents.core.events import (
     Tick,
     VetoAsked,
     VetoEnded,
+    VetoEvent,
+    VetoPutBack,
 )
 from agents.core.invariants import check
 from agents.core.model import Durable, Lease, Permit, Replica
@@ -108,7 +110,7 @@ def _hear(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Ac
             return holder.take_probe(replica, event.probe, now_ms)
         case EngineExited():
             return _engine_exited(replica, event, now_ms)
-        case GuardState() | FencesTold() | VetoAsked() | VetoEnded():
+        case GuardState() | FencesTold() | VetoAsked() | VetoEnded() | VetoPutBack():
             return _be_told(replica, event), []
         case JobEnded():
             return _job_ended(replica, event, now_ms), []
@@ -137,8 +139,8 @@ def _engine_exited(
     return (_close(replica, now_ms), [ClosePermit()]) if event.fenced else (replica, [])
 
 
-def _be_told(replica: Replica, event: GuardState | FencesTold | VetoAsked | VetoEnded) -> Replica:
-    if isinstance(event, VetoAsked | VetoEnded):
+def _be_told(replica: Replica, event: GuardState | FencesTold | VetoEvent) -> Replica:
+    if isinstance(event, VetoEvent):
         return veto.take(replica, event)
     return _know_guard(replica, event)
 

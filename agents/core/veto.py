@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from agents.core.events import VetoAsked, VetoEnded
+from agents.core.events import VetoEnded, VetoEvent, VetoPutBack
 from agents.core.model import Durable, JobKind, Replica
 from protocol.messages import Assignment, Goal
 
@@ -17,10 +17,12 @@ CHANGES = (JobKind.CREATE, JobKind.SEED, JobKind.REJOIN, JobKind.PROMOTE, JobKin
 """The jobs that make a copy another thing than it was."""
 
 
-def take(replica: Replica, event: VetoAsked | VetoEnded) -> Replica:
-    """The replica with the veto, with the reason why not, or without it."""
+def take(replica: Replica, event: VetoEvent) -> Replica:
+    """The replica with the veto, with the reason why not, with the former one, or without any."""
     if isinstance(event, VetoEnded):
         return replace(replica, veto="", veto_end_ms=0)
+    if isinstance(event, VetoPutBack):
+        return replace(replica, veto=event.text, veto_end_ms=event.end_ms)
     refusal = why_not(replica.durable, replica.job.kind if replica.job else None)
     replica = replace(replica, veto_asked=event.id, veto_refusal=refusal)
     if refusal:

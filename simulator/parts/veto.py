@@ -55,8 +55,8 @@ class VetoKeeper:
         refusals = [one.veto_refusal for one in replicas if one.veto_refusal]
         if refusals or any(one.veto_asked != name or not one.veto for one in replicas):
             kernel.tell(host.site, f"the veto is not taken: {'; '.join(refusals) or 'no answer'}")
-            if not host.veto_left_ms:
-                self._feed(ev.VetoEnded())
+            old = host.veto_left_ms > 0
+            self._feed(ev.VetoPutBack(TEXT, self.end_ms) if old else ev.VetoEnded())
             return
         self.end_ms = end_ms
         if not host.veto_left_ms:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from agents import veto_file as files
@@ -135,6 +136,34 @@ async def test_what_cannot_be_written_is_not_taken(
         answer = await answered(tmp_path, until)
         assert (answer.accepted, "No space left" in answer.text) == (False, True)
         assert one.settled.veto == ""
+
+
+COUNTED_DOWN = given.order(Goal.BACKUP, countdown=True)
+
+
+@pytest.mark.parametrize("refused_by", ["a replica", "the disk"])
+async def test_one_that_is_refused_leaves_the_one_in_force_as_it_was(
+    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch, refused_by: str
+) -> None:
+    one, other = Replica(), Replica()
+    write = files.write
+
+    def full(directory: Path, name: str, content: Veto | Asked | Answer) -> None:
+        if name == IN_FORCE:
+            raise OSError(28, "No space left on device")
+        write(directory, name, content)
+
+    async with keeping(tmp_path, one, other):
+        assert (await answered(tmp_path, until, for_ms=2 * HOUR_MS)).accepted
+        end_ms = one.settled.veto_end_ms
+        if refused_by == "the disk":
+            monkeypatch.setattr(files, "write", full)
+        else:
+            durable = replace(other.settled.durable, assignment=COUNTED_DOWN)
+            other.settled = replace(other.settled, durable=durable)
+        assert not (await answered(tmp_path, until, for_ms=60_000, id="y")).accepted
+        assert (one.settled.veto, other.settled.veto) == ("siti: a new disk",) * 2
+        assert (one.settled.veto_end_ms, other.settled.veto_end_ms) == (end_ms, end_ms)
 
 
 async def test_its_time_is_written_down_and_ends_it(

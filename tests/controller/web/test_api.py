@@ -366,3 +366,16 @@ async def test_the_log_says_who_asked_what_of_which_service_and_why(client: Clie
         ("pause", "paspor", "siti", "a new rack"),
         ("resume", "all", "siti", ""),
     ]
+
+
+@pytest.mark.parametrize("kind", ["approve", "force", "force-proof"])
+async def test_a_wrong_epoch_is_refused_by_the_rules_where_data_may_be_lost(
+    client: Client, turning: Desk, kind: str
+) -> None:
+    await turning.protect()
+    proof = {"proof": "no power"} if kind == "force-proof" else {}
+    status, answer = await post(
+        client, f"services/paspor/{kind}", BY | {"reason": "x", "epoch": 7, **proof}
+    )
+    assert status == 412
+    assert answer["unmet"]
