@@ -268,7 +268,7 @@ WAITS = (
     ),
     Night(
         Strike(8_000, "crash-host", ("bravo",), 5_000),
-        Strike(12_000, "fill-data", ("bravo", "s1", "100"), 8_000),
+        Strike(12_000, "fill-disk", ("bravo",), 8_000),
         **_BLOCKS,
     ),
 )
