@@ -12,6 +12,7 @@ from controller.core.conditions import Condition
 from controller.core.effects import (
     Effect,
     count_hold,
+    end_hold,
     lift_hold,
     place_hold,
     place_hold_on_drain,
@@ -65,7 +66,7 @@ HOLD_ROWS: tuple[Row, ...] = (
         for phase in Phase if phase is not P.DRAINING
     ),
     *(
-        _here("hold_over", phase, (h.on_hold, h.time_is_over), _end(OVER, phase), lift_hold)
+        _here("hold_over", phase, (h.on_hold, h.time_is_over), _end(OVER, phase), end_hold)
         for phase in WAITING
     ),
     *(

@@ -193,6 +193,8 @@ class Record(Struct, frozen=True):
     """Only where it blocks, and while the backup is lost."""
     hold: Hold | None = None
     """In any phase but DRAINING."""
+    hold_ran_out: bool = False
+    """The last hold ended by its time, not by a person, and none was placed since."""
     backup_had_bytes: int = 0
     """How much of this epoch's log a sync backup had, at the least, when this was written: with
     less it takes over nothing by itself. 0 where nobody is leased and nobody may take over."""

@@ -2,8 +2,9 @@
 
 It takes what Alertmanager's webhook sends (version 4). A notification that comes again, which
 Alertmanager does for as long as an alert fires, is known by the alert's fingerprint and start,
-and changes nothing: not even where somebody has released the hold since. A resolved alert
-releases nothing either: whether data are sound again, a person decides.
+and changes nothing: not even where somebody has released the hold since. Where the hold ended
+by its time instead, it is placed again. A resolved alert releases nothing either: whether data
+are sound again, a person decides.
 """
 
 from __future__ import annotations
@@ -89,6 +90,11 @@ def hear(raw: bytes, status: Status) -> Heard:
     asking = [a for a in told.alerts if LABEL in a.labels and a.status == "firing"]
     rest = [a for a in told.alerts if a not in asking]
     return Heard(tuple(_alarm(a, status) for a in asking), tuple(_other(a) for a in rest))
+
+
+def ran_out(alarm: Alarm) -> tuple[ServiceState, ...]:
+    """The services whose hold ended by its time, so that nobody has said that they are sound."""
+    return tuple(s for s in alarm.services if s.record.hold is None and s.record.hold_ran_out)
 
 
 def _alarm(alert: Alert, status: Status) -> Alarm:

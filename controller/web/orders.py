@@ -2,13 +2,16 @@
 
 A request is noted in the store under its Idempotency-Key before it begins, and its answer
 when it has ended. One that was begun by an earlier life of the controller, and whose end
-is unknown, is never done a second time.
+is unknown, is never done a second time; only an alarm's hold is, for it is the same when it is
+placed twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -79,7 +82,7 @@ class Orders:
     async def alarmed(self, request: web.Request) -> web.Response:
         """POST /api/v1/alertmanager"""
         heard = alarms.hear(await intake.read_body(request), self._desk.status)
-        tasks = [self._begin(a.key, a.key, self._work_of(a)) for a in heard.alarms]
+        tasks = [self._begin(a.key, a.key, partial(self._hear, a)) for a in heard.alarms]
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             replies = [await asyncio.shield(task) for task in tasks]
         answers = [
@@ -91,9 +94,25 @@ class Orders:
         status = worst if worst >= 500 else 200
         return _response(_reply(status, {"alerts": [*answers, *heard.others]}))
 
-    def _work_of(self, alarm: Alarm) -> _Work:
+    async def _hear(self, alarm: Alarm) -> Reply:
+        """Place the hold, once; again where it ended by its time, or perhaps never began.
+
+        Alertmanager does not send again what was answered with 409.
+        """
+        before = await self._desk.claim(alarm.key, alarm.key)
+        if before is not None and before.digest != alarm.key:
+            raise _other_body()
+        if before is None or not before.answer:
+            reply = await self._do(alarm.key, self._work_of(alarm, alarm.services))
+            await self._settle(alarm.key, reply)
+            return reply
+        if ran_out := alarms.ran_out(alarm):
+            return await self._do(alarm.key, self._work_of(alarm, ran_out))
+        return msgspec.json.decode(before.answer, type=Reply)
+
+    def _work_of(self, alarm: Alarm, services: tuple[ServiceState, ...]) -> _Work:
         wish = Wish(by=alarm.by, reason=alarm.reason, for_ms=alarm.for_ms, scope=alarm.scope)
-        return _Work(self._desk, Kind.HOLD, list(alarm.services), wish, None, single=False)
+        return _Work(self._desk, Kind.HOLD, list(services), wish, None, single=False)
 
     async def close(self, _app: web.Application) -> None:
         """Give up what is still under way."""
@@ -117,7 +136,8 @@ class Orders:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return _response(await work.do())
         key = intake.read_key(request)
-        task = self._begin(key, intake.digest(request.path, wish, revision), work)
+        digest = intake.digest(request.path, wish, revision)
+        task = self._begin(key, digest, partial(self._do_once, key, digest, work))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return _response(await asyncio.shield(task))
@@ -129,14 +149,16 @@ class Orders:
                 "send it again with the same Idempotency-Key to learn what became of it",
             ) from None
 
-    def _begin(self, key: str, digest: str, work: _Work) -> asyncio.Task[Reply]:
+    def _begin(
+        self, key: str, digest: str, do: Callable[[], Coroutine[Any, Any, Reply]]
+    ) -> asyncio.Task[Reply]:
         """The task that does this; the one that does it already, if there is one."""
         found = self._under_way.get(key)
         if found is not None:
             if found[0] != digest:
                 raise _other_body()
             return found[1]
-        task = asyncio.create_task(self._do_once(key, digest, work), name=f"request {key}")
+        task = asyncio.create_task(do(), name=f"request {key}")
         self._under_way[key] = (digest, task)
         task.add_done_callback(lambda done: self._ended(key, done))
         return task
@@ -159,6 +181,11 @@ class Orders:
                 "header Idempotency-Key",
                 "look at the history; if it is still wanted, send it with a new key",
             )
+        reply = await self._do(key, work)
+        await self._settle(key, reply)
+        return reply
+
+    async def _do(self, key: str, work: _Work) -> Reply:
         reply = await work.do()
         log.info(
             "answered an operator",
@@ -169,9 +196,11 @@ class Orders:
             reason=work.wish.reason,
             status=reply.status,
         )
+        return reply
+
+    async def _settle(self, key: str, reply: Reply) -> None:
         kept = msgspec.json.encode(reply) if reply.status in FINAL else b""
         await self._desk.settle(key, kept)
-        return reply
 
 
 class _Work:

@@ -38,10 +38,10 @@ def on_hold(phase: Phase, **changes: Any) -> Given:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_it_can_be_placed_in_every_phase_and_moves_nothing_but_a_drain(phase: Phase) -> None:
-    state, actions = ask(Given(phase), Kind.HOLD, **ASKED)
+    state, actions = ask(Given(phase, hold_ran_out=True), Kind.HOLD, **ASKED)
     record = state.services[UID].record
     assert answer(actions).accepted
-    assert record.hold == HOLD
+    assert (record.hold, record.hold_ran_out) == (HOLD, False)
     swap = next(action for action in actions if isinstance(action, Swap))
     assert swap.transition.to_phase == (P.PROTECTED if phase is P.DRAINING else phase)
     assert (swap.transition.by, swap.transition.reason) == ("siti", "files are encrypted")
@@ -172,7 +172,8 @@ def test_a_release_ends_it(phase: Phase) -> None:
     state, actions = ask(on_hold(phase), Kind.RELEASE, reason="a false alarm")
     assert answer(actions).accepted
     assert "was released by siti: a false alarm" in answer(actions).text
-    assert state.services[UID].record.hold is None
+    record = state.services[UID].record
+    assert (record.hold, record.hold_ran_out) == (None, False)
 
 
 def test_a_release_of_what_is_not_on_hold_is_no_error_and_changes_nothing() -> None:
@@ -193,7 +194,8 @@ def test_a_release_lets_the_failover_that_waited_for_it_go_on() -> None:
 def test_it_ends_by_itself_with_a_line_in_the_history() -> None:
     given = on_hold(P.PROTECTED).seen(hold_ms=NOW - 4 * HOUR_MS)
     state, actions = step(given.state(), Tick(), NOW)
-    assert state.services[UID].record.hold is None
+    record = state.services[UID].record
+    assert (record.hold, record.hold_ran_out) == (None, True)
     (swap,) = [action for action in actions if isinstance(action, Swap)]
     assert swap.transition.because == (
         "the 4 h of the integrity hold (siti: files are encrypted) are over: it ended by itself"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.model import Hold
+from controller.web.alarms import hear
 from controller.web.app import create_app
 from controller.web.intake import BODY_AT_MOST_BYTES
 from protocol.messages import Mode
@@ -182,6 +184,36 @@ async def test_a_repeated_notification_does_not_undo_what_a_person_released(
     # An alert that ended and fires anew is another one.
     await post(client, "alertmanager", notification(alert(startsAt="2026-11-30T05:00:00Z")))
     assert turning.record().hold is not None
+
+
+async def test_a_repeated_notification_renews_what_ended_by_its_time_and_no_more(
+    client: Client, turning: Desk
+) -> None:
+    await post(client, "alertmanager", notification())
+    turning.now_ms += 4 * HOUR_MS
+    turning.healthy(Mode.LEASED)
+    await turning.until(lambda: turning.record().hold is None)
+    status, answer = await post(client, "alertmanager", notification())
+    assert (status, answer["alerts"][0]["answer"]["accepted"]) == (200, True)
+    hold = turning.record().hold
+    assert hold is not None
+    assert (hold.by, hold.for_ms) == ("alertmanager: FilesEncrypted", 4 * HOUR_MS)
+    await post(client, "release", {"by": "siti", "scope": "all"})
+    await post(client, "alertmanager", notification())
+    assert turning.record().hold is None
+
+
+async def test_an_alarm_that_a_life_of_the_controller_left_undone_is_done_by_the_next(
+    client: Client, turning: Desk
+) -> None:
+    (alarm,) = hear(json.dumps(notification()).encode(), turning.runtime.status).alarms
+    await turning.runtime.claim(alarm.key, alarm.key)
+    status, answer = await post(client, "alertmanager", notification())
+    assert (status, answer["alerts"][0]["answer"]["accepted"]) == (200, True)
+    assert turning.record().hold is not None
+    revision = turning.record().revision
+    await post(client, "alertmanager", notification())
+    assert turning.record().revision == revision
 
 
 async def test_a_resolved_alert_releases_nothing_and_says_so(client: Client, turning: Desk) -> None:

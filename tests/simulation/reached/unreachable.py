@@ -52,7 +52,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("controller/core/step.py", ("step: case Requested():",), MATCH),
     Unreachable(
         "controller/core/effects.py",
-        ("_approval: return None", "begin_maintenance: return {}"),
+        ("_approval: return None", "begin_maintenance: return {}", "place_hold: return {}"),
         TYPES,
     ),
     Unreachable("agents/core/holder.py", ("say_handover: return replica, []",), TYPES),
