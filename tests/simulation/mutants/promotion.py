@@ -229,7 +229,7 @@ MUTANTS = (
     Mutant(stopped_backup_grants_on, "6", WRITERS, seconds=25, night=LOST_BACKUP),
     Mutant(controller_grants_in_countdown, "6", WRITERS, seconds=25, night=BOTH_BLINK),
     Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "mail"),
-    Mutant(stale_reports_count, "0, 6", WRITERS, "crashes", seconds=25),
+    Mutant(stale_reports_count, "0, 6", WRITERS, "corner", seconds=25),
     Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), seconds=35, night=FENCED_BEFORE),
     Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS),
     Mutant(way_back_after_the_swap, "6", ("I2",)),
