@@ -37,20 +37,9 @@ def check_agent(document: Document, config: AgentConfig) -> None:
     directories += [(("services", i, "data_directory"), str(s.data_directory)) for i, s in services]
     unique(document, "directory", [(loc, os.path.normpath(path)) for loc, path in directories])
     sockets = [(("services", i, "socket_directory"), str(s.socket_directory)) for i, s in services]
-    check_watchdogs(document, config)
-    check_devices(document)
+    check_host(document, config)
     unique(document, "socket directory", [(loc, os.path.normpath(path)) for loc, path in sockets])
     for index, service in services:
-        floor_bytes = service.disk_floor_bytes
-        if floor_bytes is not None and floor_bytes < FULL_DISK_BYTES:
-            document.add(
-                ("services", index, "disk_floor"),
-                f"{floor_bytes} bytes",
-                "with less than 256 MiB free a disk is full, and a copy on it is not promoted by "
-                "itself; below a smaller floor nobody hears of it before it may fail",
-                "give 256MiB or more, several times what is written in the time that you need",
-                Severity.WARNING,
-            )
         if os.path.normpath(service.data_directory) == "/":
             document.add(
                 ("services", index, "data_directory"),
@@ -85,6 +74,13 @@ def check_agent(document: Document, config: AgentConfig) -> None:
             )
 
 
+def check_host(document: Document, config: AgentConfig) -> None:
+    """The disks and devices of the host."""
+    check_watchdogs(document, config)
+    check_devices(document)
+    check_floors(document, config)
+
+
 def check_watchdogs(document: Document, config: AgentConfig) -> None:
     """A watchdog is petted by one guard: two services cannot share a device."""
     first: dict[str, str] = {}
@@ -101,6 +97,21 @@ def check_watchdogs(document: Document, config: AgentConfig) -> None:
                 'give each service a device of its own, or all but one `watchdog: "off"`',
             )
         first.setdefault(device, service.name)
+
+
+def check_floors(document: Document, config: AgentConfig) -> None:
+    """The centre calls full only what its agent calls low."""
+    for index, service in enumerate(config.services):
+        floor_bytes = service.disk_floor_bytes
+        if floor_bytes is not None and floor_bytes < FULL_DISK_BYTES:
+            document.add(
+                ("services", index, "disk_floor"),
+                f"{floor_bytes} bytes",
+                "a promotion may write 256 MiB at once: a disk is full with less, and with this "
+                "floor it is not told of then, so its copy is promoted all the same",
+                "give 256MiB or more, several times what is written in the time that you need",
+                Severity.WARNING,
+            )
 
 
 def check_devices(document: Document) -> None:

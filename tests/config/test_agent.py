@@ -103,7 +103,7 @@ def test_mistakes_in_an_agent_file_are_named(
 @pytest.mark.parametrize(
     ("changes", "path", "message"),
     [
-        ({"services.0.disk_floor": "255MiB"}, "services[0].disk_floor", "a disk is full"),
+        ({"services.0.disk_floor": "255MiB"}, "services[0].disk_floor", "promoted all the same"),
         (
             {"services.0.fences": {"watchdog_device": "/dev/watchdog1"}},
             "services[0].fences.watchdog_device",
