@@ -147,10 +147,12 @@ def hold(
 ) -> None:
     """Forbid any change of this host's role for a time; without --for, show what is in force."""
     loaded = _load(config or context.obj)
-    if lasts is None:
+    if lasts is None and not reason and by is None:
         _show_hold(loaded.value, output)
         return
     try:
+        if lasts is None:
+            raise ValueError("--for: say for how long, such as 90m or 2h; nothing was done")
         for_ms = read_time(lasts)
         if not reason.strip():
             raise ValueError("--reason: say why; it is shown in the centre")
@@ -163,11 +165,17 @@ def hold(
 
 
 @application.command()
-def release(context: typer.Context, config: ConfigOption = None, by: ByOption = None) -> None:
+def release(
+    context: typer.Context,
+    config: ConfigOption = None,
+    by: ByOption = None,
+    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+) -> None:
     """End what `saling-agent hold` began; nothing in force is no error."""
     loaded = _load(config or context.obj)
-    _ask_hold(loaded.value, Asked(new_id(), _asker(by)))
-    typer.echo("no hold is in force on this host", err=True)
+    ended = _ask_hold(loaded.value, Asked(new_id(), _asker(by)))
+    _show_hold(loaded.value, output)
+    typer.echo("a hold was ended" if ended else "there was none to end", err=True)
 
 
 def main() -> None:
@@ -197,9 +205,9 @@ def set_up_logs(log_format: str) -> None:
     )
 
 
-def _ask_hold(config: AgentConfig, asked: Asked) -> None:
+def _ask_hold(config: AgentConfig, asked: Asked) -> bool:
     try:
-        ask_veto(config, asked)
+        return ask_veto(config, asked)
     except VetoRefused as refusal:
         typer.echo(f"refused: {refusal}; nothing was done", err=True)
         raise typer.Exit(4) from None

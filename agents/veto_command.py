@@ -1,14 +1,18 @@
 """The commands `saling-agent hold` and `saling-agent release`.
 
 They ask the running agent, which alone knows what is under way. Where no agent runs they write
-the veto themselves, under the agent's lock, judged by what is durable.
+the veto themselves, under the agent's lock, judged by what is durable. One asks at a time.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -21,14 +25,16 @@ from agents.durable import (
     prepare_directory,
     running_agent,
 )
-from agents.veto_file import ASKED, IN_FORCE, Asked, Veto
+from agents.veto_file import ASKED, ASKING, IN_FORCE, Asked, Veto
 from config.agent import AgentConfig
 from config.problems import Refused
 from config.values import parse_duration
 
 ANSWER_S = 8.0
+TURN_S = 10.0
+"""For so long a command waits for another: longer than one waits for its answer."""
 LOOK_S = 0.05
-FOR_LEAST_MS = 1000
+FOR_LEAST_MS = 60_000
 FOR_MOST_MS = 30 * 24 * 60 * 60 * 1000
 
 
@@ -47,19 +53,26 @@ def read_time(text: str) -> int:
     except Refused as fault:
         raise ValueError(f"--for {text[:40]!a}: {fault.message}; {fault.mend}") from None
     if not FOR_LEAST_MS <= for_ms <= FOR_MOST_MS:
-        raise ValueError(f"--for {text[:40]!a}: give a second to 30 days, such as 90m or 2h")
+        raise ValueError(f"--for {text[:40]!a}: give a minute to 30 days, such as 90m or 2h")
     return for_ms
 
 
-def ask(config: AgentConfig, asked: Asked) -> None:
-    """Place or release it; it is done when this returns. Raises VetoRefused, VetoError."""
+def ask(config: AgentConfig, asked: Asked) -> bool:
+    """Place or release it; it is done when this returns. Raises VetoRefused, VetoError.
+
+    Whether one was in force before, also one whose file was damaged.
+    """
     directory = config.state_directory
     try:
-        if running_agent(directory) is None:
-            _alone(config, asked)
-            return
-        files.write(directory, ASKED, asked)
-        _wait(config, asked)
+        prepare_directory(directory)
+        with _my_turn(directory):
+            was_in_force = (directory / IN_FORCE).exists()
+            if running_agent(directory) is None:
+                _alone(config, asked)
+            else:
+                files.write(directory, ASKED, asked)
+                _wait(config, asked)
+            return was_in_force
     except (OSError, DurableError) as error:
         raise VetoError(str(error)) from None
 
@@ -94,27 +107,57 @@ def as_line(told: dict[str, object]) -> str:
     return f"{told['agent']} keeps its role, {left} left, by {kept['by']}: {kept['reason']}"
 
 
+@contextmanager
+def _my_turn(directory: Path) -> Iterator[None]:
+    """There is one file for a request: a second command would write over the first one's."""
+    descriptor = os.open(directory / ASKING, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        files.give_to_owner(directory, descriptor)
+        end_s = time.monotonic() + TURN_S
+        while not _locked(descriptor):
+            if time.monotonic() >= end_s:
+                raise VetoError("another `saling-agent hold` or `release` is asking: try again")
+            time.sleep(LOOK_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _wait(config: AgentConfig, asked: Asked) -> None:
+    """The agent takes the request away after its answer: until then it is nobody else's turn."""
     directory = config.state_directory
     end_s = time.monotonic() + ANSWER_S
-    while time.monotonic() < end_s:
-        answer = files.read_answer(directory)
-        if answer is not None and answer.id == asked.id:
-            if not answer.accepted:
-                raise VetoRefused(answer.text)
-            return
+    while time.monotonic() < end_s and (directory / ASKED).exists():
         time.sleep(LOOK_S)
-    files.forget(directory, ASKED)
+    _take_back(directory, asked)
+    answer = files.read_answer(directory)
+    if answer is not None and answer.id == asked.id:
+        if not answer.accepted:
+            raise VetoRefused(answer.text)
+        return
     raise VetoError(
         f"the agent {config.agent} has not answered within {ANSWER_S:g} s: see its log, and "
         "`saling-agent hold` for what is in force"
     )
 
 
+def _take_back(directory: Path, asked: Asked) -> None:
+    left = files.read_asked(directory)
+    if left is not None and left.id == asked.id:
+        files.forget(directory, ASKED)
+
+
 def _alone(config: AgentConfig, asked: Asked) -> None:
     """No agent runs, and none is started meanwhile."""
     directory = config.state_directory
-    prepare_directory(directory)
     lock = lock_directory(directory)
     try:
         if not asked.for_ms:

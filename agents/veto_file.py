@@ -19,6 +19,8 @@ from msgspec import Struct
 from agents.durable import DurableError, write_flushed
 
 IN_FORCE, ASKED, ANSWER = "hold.json", "hold.asked.json", "hold.answer.json"
+ASKING = "hold.lock"
+"""Locked by the one command that asks; the agent does not look at it."""
 
 
 class Veto(Struct, frozen=True):
@@ -89,14 +91,23 @@ def read_answer(directory: Path) -> Answer | None:
 def write(directory: Path, name: str, content: Veto | Asked | Answer) -> None:
     """On disk when it returns, and the directory's owner's. Raises OSError."""
     path = directory / name
-    fresh = path.with_suffix(".new")
-    write_flushed(fresh, msgspec.json.encode(content))
-    if os.geteuid() == 0:
-        # Root may run the command of an agent that is not root's.
-        owner = directory.stat()
-        os.chown(fresh, owner.st_uid, owner.st_gid)
-    fresh.replace(path)
+    fresh = path.with_suffix(f".{os.getpid()}.new")
+    try:
+        write_flushed(fresh, msgspec.json.encode(content))
+        give_to_owner(directory, fresh)
+        fresh.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
     _flush(directory)
+
+
+def give_to_owner(directory: Path, file: Path | int) -> None:
+    """Root may run the command of an agent that is not root's. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def forget(directory: Path, name: str) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Iterable
 
 from config.agent import AgentConfig
 from config.enginesettings import refusal
-from config.problems import Loc, path_text
+from config.problems import Loc, Severity, path_text
 from config.reader import Document
-from config.sketch import entries
+from config.sketch import entries, text
 from protocol.messages import CONTROLLER
 
 SOCKET_PATH_AT_MOST_BYTES = 107
 """A longer path of a unix socket does not fit the kernel's structure."""
+
+FULL_DISK_BYTES = 256 * 1024 * 1024
+"""What counts as full in the centre, if the agent calls the disk low: a test holds it to
+PROMOTION_NEEDS_BYTES of controller/core/disks.py, which may not be imported here."""
 
 SOCKET_NAME = "/.s.PGSQL.65535"
 
@@ -33,7 +37,7 @@ def check_agent(document: Document, config: AgentConfig) -> None:
     directories += [(("services", i, "data_directory"), str(s.data_directory)) for i, s in services]
     unique(document, "directory", [(loc, os.path.normpath(path)) for loc, path in directories])
     sockets = [(("services", i, "socket_directory"), str(s.socket_directory)) for i, s in services]
-    check_watchdogs(document, config)
+    check_host(document, config)
     unique(document, "socket directory", [(loc, os.path.normpath(path)) for loc, path in sockets])
     for index, service in services:
         if os.path.normpath(service.data_directory) == "/":
@@ -70,6 +74,13 @@ def check_agent(document: Document, config: AgentConfig) -> None:
             )
 
 
+def check_host(document: Document, config: AgentConfig) -> None:
+    """The disks and devices of the host."""
+    check_watchdogs(document, config)
+    check_devices(document)
+    check_floors(document, config)
+
+
 def check_watchdogs(document: Document, config: AgentConfig) -> None:
     """A watchdog is petted by one guard: two services cannot share a device."""
     first: dict[str, str] = {}
@@ -86,6 +97,43 @@ def check_watchdogs(document: Document, config: AgentConfig) -> None:
                 'give each service a device of its own, or all but one `watchdog: "off"`',
             )
         first.setdefault(device, service.name)
+
+
+def check_floors(document: Document, config: AgentConfig) -> None:
+    """The centre calls full only what its agent calls low."""
+    for index, service in enumerate(config.services):
+        floor_bytes = service.disk_floor_bytes
+        if floor_bytes is not None and floor_bytes < FULL_DISK_BYTES:
+            document.add(
+                ("services", index, "disk_floor"),
+                f"{floor_bytes} bytes",
+                "a promotion may write 256 MiB at once: a disk is full with less, and with this "
+                "floor it is not told of then, so its copy is promoted all the same",
+                "give 256MiB or more, several times what is written in the time that you need",
+                Severity.WARNING,
+            )
+
+
+def check_devices(document: Document) -> None:
+    """A watchdog is a device of the host, so its path starts at the root, not at the file."""
+    for index, service in entries(document.data, "services"):
+        fences = service.get("fences") if isinstance(service, dict) else None
+        device = text(fences, "watchdog_device")
+        loc: Loc = ("services", index, "fences", "watchdog_device")
+        if device is None or not isinstance(fences, dict):
+            continue
+        if not device.startswith("/"):
+            document.add(
+                loc, device, "this is no path from the root", "name it as /dev/watchdog or such"
+            )
+        elif fences.get("watchdog", "off") == "off":
+            document.add(
+                loc,
+                device,
+                "the watchdog is off, so this device resets nothing",
+                "add `watchdog: required`, or leave watchdog_device out",
+                Severity.WARNING,
+            )
 
 
 def check_settings(document: Document) -> None:

@@ -6,13 +6,14 @@ malformed. `weaknesses` works on the valid topology and only warns.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from config.leases import PROFILES
 from config.problems import Loc, Severity
 from config.reader import Document
-from config.sketch import AgentSketch, ReplicaSketch, ServiceSketch, Sketch
+from config.sketch import AgentSketch, ReplicaSketch, ServiceSketch, Sketch, entries, text
 from config.topology import OperatorRole, Service, SiteState, Tier, Topology
 from protocol.messages import CONTROLLER
 
@@ -23,6 +24,7 @@ Found = tuple[Loc, str | None]
 def check_entries(document: Document, sketch: Sketch) -> None:
     """Notes in the document every error between entries."""
     check_uniqueness(document, sketch)
+    check_token_files(document)
     check_profiles(document, sketch)
     check_pairs(document, sketch)
     for agent in sketch.agents:
@@ -69,6 +71,17 @@ def check_uniqueness(document: Document, sketch: Sketch) -> None:
                 "this is the controller's own name",
                 "give the agent another id",
             )
+
+
+def check_token_files(document: Document) -> None:
+    """Two people with one token file have one token: nobody could tell them apart."""
+    base = document.file.absolute().parent
+    found: list[Found] = []
+    for index, operator in entries(document.data.get("controller"), "operators"):
+        file = text(operator, "token_file")
+        path = None if file is None else os.path.normpath(base / file)
+        found.append((("controller", "operators", index, "token_file"), path))
+    unique(document, "token file", found, "give each operator a token of his own")
 
 
 def duplicates(services: tuple[ServiceSketch, ...]) -> list[ServiceSketch]:

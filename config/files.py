@@ -35,7 +35,26 @@ def check_files(topology: Topology, base: Path, file: Path) -> tuple[Problem, ..
         named.append((loc, operator.token_file, True))
     if isinstance(topology.brokers, tuple):
         named += broker_files(topology.brokers)
-    return check(named, base, file)
+    return (*check(named, base, file), *same_tokens(topology, base, file))
+
+
+def same_tokens(topology: Topology, base: Path, file: Path) -> tuple[Problem, ...]:
+    """Operators whose files hold one token; what cannot be read is no finding of this."""
+    first: dict[bytes, str] = {}
+    found = []
+    for index, operator in enumerate(topology.controller.operators):
+        try:
+            token = (base / operator.token_file).read_bytes().strip()
+        except OSError:
+            continue
+        if token and first.setdefault(token, operator.name) != operator.name:
+            loc: Loc = ("controller", "operators", index, "token_file")
+            message = f"{first[token]} and {operator.name} have the same token, so that nobody "
+            message += "can tell them apart"
+            mend = "give each a token of his own"
+            value = shown((), str(operator.token_file))
+            found.append(Problem(file, path_text(loc), value, message, mend, Severity.ERROR))
+    return tuple(found)
 
 
 def check_agent_files(config: AgentConfig, base: Path, file: Path) -> tuple[Problem, ...]:

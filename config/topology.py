@@ -136,9 +136,10 @@ class Controller(Declared):
             )
         # As the rules tell people apart: `controller.core.approvals.same_person`.
         names = ["".join(one.name.split()).casefold() for one in self.operators]
-        if len(set(names)) < len(names):
+        twice = [self.operators[i].name for i, name in enumerate(names) if names.count(name) > 1]
+        if twice:
             raise Refused(
-                "has one name twice, but two people must be told apart",
+                f"has one name twice ({', '.join(twice)}), but two people must be told apart",
                 "give each operator a name of his own",
                 key="operators",
             )

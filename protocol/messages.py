@@ -221,6 +221,8 @@ class Assignment(Struct, frozen=True, omit_defaults=True):
     """The service has no data anywhere yet: this replica makes it."""
     start_nonce: Nonce = ""
     """Echo of the Report's, given only by an Order built from a later read of the store."""
+    moving: bool = False
+    """Backup: its primary is being drained towards it by plan."""
 
 
 class Order(Struct, frozen=True, tag="order"):

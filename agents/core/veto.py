@@ -44,15 +44,21 @@ def why_not(durable: Durable, job: JobKind | None) -> str:
     if assignment is None:
         return ""
     if assignment.goal is Goal.BACKUP:
-        counted = (
-            "a failover to this host is being counted down: `saling hold "
-            f"{assignment.service}` in the centre stops it"
-        )
-        return counted if assignment.countdown else ""
+        return _why_not_backup(assignment)
     if assignment.goal is Goal.DRAIN and durable.resumed_revision != assignment.revision:
         return "a move from this host is under way: wait until it has ended"
     if durable.reign_epoch < assignment.epoch:
         return "this host is ordered to be the primary, and there is no way back: wait for it"
+    return ""
+
+
+def _why_not_backup(assignment: Assignment) -> str:
+    """What the centre swaps may hang on what this backup says under the Order that it has."""
+    hold = f"`saling hold {assignment.service}` in the centre"
+    if assignment.countdown:
+        return f"a failover to this host is being counted down: {hold} stops it"
+    if assignment.moving:
+        return f"a move to this host is under way: {hold} calls it off, else wait until it ended"
     return ""
 
 

@@ -88,6 +88,7 @@ def assignment_for(service: ServiceState, agent: str, term: int) -> Assignment |
         sync=is_primary and _sync(record, order),
         create=is_primary and not known_id,
         start_nonce=service.echoes.get(agent, ""),
+        moving=order.goal is Goal.DRAIN and not is_primary,
     )
 
 

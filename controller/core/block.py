@@ -7,9 +7,10 @@ takeover, an announced maintenance, or a configuration that says otherwise.
 
 from __future__ import annotations
 
-from controller.core.conditions import Condition, backup_stands
+from controller.core.conditions import Condition, backup_follows, backup_stands
 from controller.core.model import BackupLoss, Phase, Protection
-from controller.core.view import View
+from controller.core.view import View, cannot_take_over
+from protocol.messages import Role
 
 
 def is_wanted(view: View) -> bool:
@@ -36,6 +37,7 @@ def warnings(view: View) -> tuple[str, ...]:
     primary, weak = view.primary, weakened(view)
     if view.record.protection is not Protection.SYNC or primary is None:
         return ()
+    unable = could_not_take_over(view) if view.record.blocks else ""
     cancelled = (
         f"{primary.cancelled_waits} commits stopped waiting for the backup since the agent of "
         f"{view.record.primary} began: their clients got a warning, or no answer, and they may "
@@ -44,7 +46,27 @@ def warnings(view: View) -> tuple[str, ...]:
     return (
         f"commits at {view.record.primary} need not wait for the backup: {weak}" if weak else "",
         cancelled if primary.cancelled_waits else "",
+        f"{view.record.backup} could not take over: {unable}; commits go on, for it gets them all"
+        if unable
+        else "",
     )
+
+
+def could_not_take_over(view: View) -> str:
+    """Why a backup that gets every commit could not take over; empty when it could."""
+    return cannot_take_over(view.backup) if view.backup and _streams(view) else ""
+
+
+def _streams(view: View) -> bool:
+    backup = view.backup
+    return backup is not None and backup.role is Role.STANDBY and backup.streaming
+
+
+def _is_back(view: View) -> bool:
+    """One that could not take over gets every commit all the same."""
+    if could_not_take_over(view):
+        return view.backup_now is not None and view.is_copy(view.backup_now)
+    return backup_stands(view) and backup_follows(view)
 
 
 def _has_changed(view: View) -> bool:
@@ -65,6 +87,13 @@ must_wait = Condition(
     may_stand_alone.no,
     may_stand_alone.yes,
 )
+may_be_forced = Condition(
+    "may_be_forced",
+    may_stand_alone.test,
+    may_stand_alone.yes,
+    may_stand_alone.no + "; `backup_loss: alone` in the controller's file, and a restart of the "
+    "controller, end that",
+)
 is_waiting = Condition(
     "is_waiting",
     lambda v: v.record.wait is not None,
@@ -73,6 +102,18 @@ is_waiting = Condition(
 )
 not_waiting = Condition(
     "not_waiting", lambda v: v.record.wait is None, is_waiting.no, is_waiting.yes
+)
+backup_streams_not = Condition(
+    "backup_streams_not",
+    lambda v: not _streams(v),
+    "{backup} does not stream",
+    "{backup} streams, so that no commit waits for it",
+)
+backup_is_back = Condition(
+    "backup_is_back",
+    _is_back,
+    "{backup} follows",
+    "{backup} does not follow ({backup_doing})",
 )
 backup_is_sync = Condition(
     "backup_is_sync",

@@ -21,7 +21,7 @@ BLOCK_ROWS: tuple[Row, ...] = (
     *(
         Row(
             "commits_wait", phase, phase,
-            (c.backup_lost, c.primary_proves, b.must_wait, b.not_waiting),
+            (c.backup_lost, b.backup_streams_not, c.primary_proves, b.must_wait, b.not_waiting),
             "{backup} is lost ({backup_doing}); commits of {service} wait until it is back, as "
             "`backup_loss: block` says. To go on without it: `saling maintenance begin --service "
             "{service} --for TIME --reason TEXT`",
@@ -31,15 +31,15 @@ BLOCK_ROWS: tuple[Row, ...] = (
     ),
     Row(
         "commits_go_on", P.PROTECTED, P.PROTECTED,
-        (b.is_waiting, c.backup_stands, c.backup_follows, b.backup_is_sync, b.backup_has_all),
+        (b.is_waiting, b.backup_is_back, b.backup_is_sync, b.backup_has_all),
         "{backup} is back and has all that was acknowledged; commits of {service} go on",
         end_wait,
     ),
     Row(
         "backup_away_in_countdown", P.COUNTDOWN, P.PROTECTED,
         (c.backup_lost, c.primary_present, b.must_wait, b.backup_does_not_stand),
-        "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, commits of "
-        "{service} wait for {backup}",
+        "{backup} is lost ({backup_doing}) and {primary} is heard; nothing was moved, and no "
+        "commit of {service} goes on without {backup}",
         release, GIVEN_UP,
     ),
     Row(
@@ -60,9 +60,11 @@ BLOCK_ROWS: tuple[Row, ...] = (
     ),
     *(
         Row(
-            "new_backup_loss", phase, phase, (b.backup_loss_changed,),
+            "new_backup_loss", phase, phase, (*also, b.backup_loss_changed),
             "the configuration says `backup_loss: {backup_loss}`", take_backup_loss, aside=True,
         )
-        for phase in (P.PROTECTED, P.ARMING)
+        for phase, also in (
+            (P.PROTECTED, ()), (P.ARMING, ()), (P.HELD, (held_for(HeldFor.ILLNESS),))
+        )
     ),
 )  # fmt: skip

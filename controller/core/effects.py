@@ -218,7 +218,7 @@ def place_hold(view: View) -> dict[str, Any]:
     if request is None:
         return {}
     scope = request.scope or holds.ONE_SERVICE
-    placed = Hold(request.by, request.reason, scope, holds.asked_ms(view))
+    placed = Hold(request.by, holds.asked_reason(view), scope, holds.asked_ms(view))
     return {"hold": placed, "hold_ran_out": False}
 
 

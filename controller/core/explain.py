@@ -217,7 +217,8 @@ def protected(service: ServiceState, now_ms: int) -> bool:
     """Whether the backup may take over. What the record says counts while both are heard."""
     view = View(service, now_ms)
     heard = primary_proves(view) and view.backup is not None and v.backup_willing(view)
-    return view.record.phase is Phase.PROTECTED and heard and view.record.wait is None
+    able = heard and view.record.wait is None and not block.could_not_take_over(view)
+    return view.record.phase is Phase.PROTECTED and able
 
 
 def _maintenance(view: View) -> MaintenanceView | None:

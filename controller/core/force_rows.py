@@ -22,7 +22,7 @@ P = Phase
 
 FORCE_NEEDS = (
     f.asked_force, f.names_epoch, c.primary_unheard, c.primary_silent, c.backup_stands,
-    c.backup_hears_nothing, h.not_on_hold, v.backup_willing, b.may_stand_alone,
+    c.backup_hears_nothing, h.not_on_hold, v.backup_willing, b.may_be_forced,
 )  # fmt: skip
 FORCED = (
     "held: {request} asks to move it by force; make sure now that the host of {primary} is off and "

@@ -21,7 +21,10 @@ from controller.core.model import Phase
 from controller.core.row import GIVEN_UP, Row
 
 P = Phase
-PLACED = "an integrity hold of {hold_asked_for} on {hold_asked_on} was placed by {request}; "
+PLACED = (
+    "an integrity hold of {hold_asked_for} on {hold_asked_on} was placed by "
+    "{request}{hold_before}; "
+)
 NOT_MOVED = PLACED + "{service} is not moved, by itself or by anybody, until it ends"
 PLACED_IN = {
     P.DRAINING: PLACED + "the move is called off, {primary} serves on",

@@ -7,12 +7,15 @@ controller's own clock, and written down at every quarter.
 
 from __future__ import annotations
 
+from controller.core.events import Requested
 from controller.core.maintenance import QUARTERS, left, span
-from controller.core.model import ServiceState
+from controller.core.model import Hold, ServiceState
 from controller.core.view import View
 
 ONE_SERVICE = "service"
 """The scope of a hold that was placed on this service alone."""
+REASON_AT_MOST = 500
+WITH = " (with the hold of "
 
 
 def spent_ms(service: ServiceState, now_ms: int) -> int:
@@ -47,18 +50,40 @@ def asked_ms(view: View) -> int:
     return max(asked, left_ms(view.service, view.now_ms))
 
 
+def asked_reason(view: View) -> str:
+    """Why a hold is placed that is asked for now: it also stands for the one that it replaces."""
+    asked, hold = view.request, view.record.hold
+    reason = asked.reason if asked else ""
+    if asked is None or hold is None:
+        return reason
+    both = f"{reason}{WITH}{_told(hold)})"[:REASON_AT_MOST]
+    return hold.reason if _is_again(asked, hold) else both
+
+
 def facts(view: View) -> dict[str, str]:
     """The words that sentences may use."""
-    hold = view.record.hold
+    hold, asked = view.record.hold, view.request
+    is_further = hold is not None and asked is not None and not _is_again(asked, hold)
     return {
         "hold_asked_for": span(asked_ms(view)),
         "hold_asked_on": where(view.request.scope if view.request else ""),
-        "hold_by": f"{hold.by}: {hold.reason or 'no reason given'}" if hold else "nobody",
+        "hold_before": f", and stands for that of {_told(hold)}" if hold and is_further else "",
+        "hold_by": _told(hold) if hold else "nobody",
         "hold_on": where(hold.scope) if hold else "nothing",
         "hold_for": span(hold.for_ms) if hold else "no time",
         "hold_left": left(left_ms(view.service, view.now_ms)) if hold else "none is on",
         "hold_spent": span(spent_ms(view.service, view.now_ms)),
     }
+
+
+def _is_again(asked: Requested, hold: Hold) -> bool:
+    """Whether the same person asks for the same hold once more."""
+    reasons = (hold.reason, hold.reason.partition(WITH)[0])
+    return asked.by == hold.by and asked.reason in reasons
+
+
+def _told(hold: Hold) -> str:
+    return f"{hold.by}: {hold.reason or 'no reason given'}"
 
 
 def where(scope: str) -> str:

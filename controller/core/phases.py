@@ -331,12 +331,12 @@ TABLE: tuple[Row, ...] = (
     ),
     *(
         Row(
-            "new_protection", phase, P.ALONE, (c.protection_changed,),
+            "new_protection", phase, P.ALONE, (c.protection_changed, *also),
             "the configuration asks for another protection; {primary} stands alone until the "
             "pair is armed with it",
             take_protection,
         )
-        for phase in (P.PROTECTED, P.ALONE)
+        for phase, also in ((P.PROTECTED, (c.primary_proves,)), (P.ALONE, ()))
     ),
     *(
         Row(

@@ -39,7 +39,8 @@ VETO_ROWS: tuple[Row, ...] = (
         "backup_vetoes_in_block", P.COUNTDOWN, P.PROTECTED,
         (v.backup_vetoes, c.primary_present, b.must_wait),
         "an operator of {backup}'s host forbids any change of its role ({backup_veto}) and "
-        "{primary} is heard; nothing was moved, commits of {service} wait for {backup}",
+        "{primary} is heard; nothing was moved, and no commit of {service} goes on "
+        "without {backup}",
         release, GIVEN_UP,
     ),
     Row(

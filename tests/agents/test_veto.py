@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,15 +15,23 @@ import pytest
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
+from agents import veto_command, veto_keeper
 from agents import veto_file as files
-from agents import veto_keeper
 from agents.core.events import Event, GuardState, VetoAsked
 from agents.core.model import Durable, Permit
 from agents.core.step import begin, step
 from agents.daemon import application
-from agents.durable import DurableError, DurableFile, begin_life
+from agents.durable import (
+    LOCK_FILE,
+    DurableError,
+    DurableFile,
+    begin_life,
+    lock_directory,
+    prepare_directory,
+)
 from agents.guard_client import now_ms
-from agents.veto_file import ANSWER, ASKED, IN_FORCE, Answer, Asked, Veto
+from agents.veto_command import VetoError, ask
+from agents.veto_file import ANSWER, ASKED, ASKING, IN_FORCE, Answer, Asked, Veto
 from agents.veto_keeper import VetoKeeper
 from config.loader import load_agent
 from protocol.messages import Goal, Right
@@ -206,8 +215,9 @@ def test_without_a_running_agent_the_command_writes_it_itself(
     assert f"{HOME} keeps its role, 2 h 0 min left, by siti: a new disk" in said
     code, said, _ = command("hold", "--config", file, "--output", "json")
     assert json.loads(said)["hold"]["left_ms"] == 2 * HOUR_MS
-    code, _, _ = command("release", "--config", file)
-    assert code == 0
+    assert "a hold was ended" in command("release", "--config", file)[2]
+    code, said, told = command("release", "--config", file, "--output", "json")
+    assert (code, json.loads(said)["hold"], told) == (0, None, "there was none to end\n")
     assert "null" in command("hold", "--config", file, "--output", "json")[1]
 
 
@@ -227,13 +237,64 @@ def test_what_is_durable_is_judged_without_an_agent_and_refused_with_4(
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--for", "2h"), ("--for", "soon", "--reason", "x"), ("--for", "9999d")]
+    "wrong",
+    [
+        ("--for", "2h"),
+        ("--for", "soon", "--reason", "x"),
+        ("--for", "9999d", "--reason", "x"),
+        ("--for", "59s", "--reason", "x"),
+        ("--reason", "x"),
+    ],
 )
 def test_what_is_asked_wrongly_ends_with_2(
     configure: Callable[..., Path], wrong: tuple[str, ...]
 ) -> None:
     file = str(configure(HOME, "127.0.0.1:1", services=[]))
     assert command("hold", "--config", file, *wrong)[0] == 2
+
+
+async def test_commands_at_once_are_answered_one_after_the_other(
+    configure: Callable[..., Path],
+) -> None:
+    config = load_agent(configure(HOME, "127.0.0.1:1", services=[])).value
+    directory = config.state_directory
+    prepare_directory(directory)
+    lock = lock_directory(directory)
+    try:
+        async with keeping(directory, Replica()):
+            asked = [Asked(f"{n}", "siti", f"disk {n}", HOUR_MS) for n in range(5)]
+            await asyncio.gather(*(asyncio.to_thread(ask, config, one) for one in asked))
+    finally:
+        os.close(lock)
+    assert {file.name for file in directory.iterdir()} - {LOCK_FILE} == {
+        IN_FORCE, ANSWER, ASKING
+    }  # fmt: skip
+
+
+def test_one_that_waits_in_vain_says_so_and_leaves_the_others_request(
+    configure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_agent(configure(HOME, "127.0.0.1:1", services=[])).value
+    directory = config.state_directory
+    prepare_directory(directory)
+    lock = lock_directory(directory)
+    others = Asked("other", "budi", "heat", HOUR_MS)
+    monkeypatch.setattr(veto_command, "TURN_S", 0.0)
+    monkeypatch.setattr(veto_command, "ANSWER_S", 0.0)
+    monkeypatch.setattr(veto_command, "LOOK_S", 0.0)
+    try:
+        with veto_command._my_turn(directory):
+            files.write(directory, ASKED, others)
+            with pytest.raises(VetoError, match="is asking: try again"):
+                ask(config, Asked("mine"))
+            with pytest.raises(VetoError, match="has not answered"):
+                veto_command._wait(config, Asked("mine"))
+            assert files.read_asked(directory) == others
+        with pytest.raises(VetoError, match="has not answered"):
+            ask(config, Asked("mine"))
+        assert files.read_asked(directory) is None
+    finally:
+        os.close(lock)
 
 
 @pytest.mark.postgres

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from config.agentcheck import FULL_DISK_BYTES
 from config.loader import load_agent, load_topology
 from config.problems import ConfigError, Problem
 from config.validate import Report
+from controller.core.disks import PROMOTION_NEEDS_BYTES
 
 Judge = Callable[[dict[str, Any] | str], Report]
 Spoil = Callable[..., dict[str, Any]]
@@ -73,6 +75,11 @@ def test_the_small_agent_file_is_clean(judge: Judge, agent: Spoil) -> None:
         ({"services.0.replication_user": "x; drop"}, "services[0].replication_user", "choices"),
         ({"version": 7}, "version", "newer Saling"),
         ({"services.0.fences": {"nftables": False}}, "services[0].fences.nftables", "choices"),
+        (
+            {"services.0.fences": {"watchdog": "required", "watchdog_device": "dev/watchdog"}},
+            "services[0].fences.watchdog_device",
+            "no path from the root",
+        ),
         ({"services.0.fences": {"nfables": "off"}}, "services[0].fences.nfables", "unknown"),
         (
             {
@@ -91,6 +98,32 @@ def test_mistakes_in_an_agent_file_are_named(
     report = judge(agent(changes))
     assert report.exit_code == 2
     assert message in said(report, path).message
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        ({"services.0.disk_floor": "255MiB"}, "services[0].disk_floor", "promoted all the same"),
+        (
+            {"services.0.fences": {"watchdog_device": "/dev/watchdog1"}},
+            "services[0].fences.watchdog_device",
+            "the watchdog is off",
+        ),
+    ],
+)
+def test_what_helps_nobody_in_an_agent_file_is_warned_of(
+    judge: Judge, agent: Spoil, said: Said, changes: dict[str, Any], path: str, message: str
+) -> None:
+    report = judge(agent(changes))
+    assert report.errors == ()
+    assert message in said(report, path).message
+
+
+def test_a_floor_is_warned_of_where_the_centre_calls_a_disk_full(
+    judge: Judge, agent: Spoil
+) -> None:
+    assert FULL_DISK_BYTES == PROMOTION_NEEDS_BYTES
+    assert judge(agent({"services.0.disk_floor": "256MiB"})).problems == ()
 
 
 def test_agent_files_come_out_with_defaults_and_absolute_paths(

@@ -81,3 +81,18 @@ def test_keys_of_the_controller_are_looked_at_too(tmp_path: Path, topology: Spoi
         "controller.signing_key", "controller.operators[0].token_file", "brokers[0].password_file"
     ]  # fmt: skip
     assert validate(file).errors == ()
+
+
+def test_one_token_in_two_files_is_an_error_and_not_shown(tmp_path: Path, topology: Spoil) -> None:
+    """The controller would not start with them."""
+    file = tmp_path / "topology.yaml"
+    for name, content in (("c.key", "x"), ("siti", "hunter2"), ("budi", "hunter2\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        (tmp_path / name).chmod(0o600)
+    operators = [{"name": name, "token_file": name} for name in ("siti", "budi")]
+    file.write_text(yaml.safe_dump(topology({"controller.operators": operators})))
+    assert validate(file).errors == ()
+    (problem,) = validate(file, files=True).errors
+    assert problem.path == "controller.operators[1].token_file"
+    assert "siti and budi have the same token" in problem.message
+    assert "hunter2" not in problem.render()

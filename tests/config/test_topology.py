@@ -120,7 +120,12 @@ def test_the_small_topology_is_clean(judge: Judge, topology: Spoil) -> None:
         (
             {"controller.operators": [SITI, {**BUDI, "name": " Si ti "}]},
             "controller.operators",
-            "one name twice",
+            "one name twice (siti,  Si ti )",
+        ),
+        (
+            {"controller.operators": [SITI, {**BUDI, "token_file": "/etc/saling/./tokens/siti"}]},
+            "controller.operators[1].token_file",
+            "duplicate token file",
         ),
         (
             {"controller.operators": [{**SITI, "role": "admin"}]},

@@ -114,6 +114,7 @@ ORDER = Order(
             sync=True,
             create=True,
             start_nonce="3-9f.0",
+            moving=True,
         ),
     ),
 )
@@ -172,7 +173,7 @@ ADDED = {
         "veto",
         "veto_left_ms",
     ),
-    "Assignment": ("take_log",),
+    "Assignment": ("take_log", "moving"),
     "LeaseTerms": ("log_budget_ms",),
 }
 """What came after the first record of version 1, by message: it has a default."""

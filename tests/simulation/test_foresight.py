@@ -9,7 +9,7 @@ import pytest
 from simulator.parts.engine import Engine
 from tests.simulation.foreseeing import PRELUDES, foresee_and_live, wrong
 
-WELL, TROUBLED = range(18, 30), range(300, 324)
+WELL, TROUBLED = range(11, 23), range(300, 324)
 ENGINE_MOST_MS = 800
 """Within what `what_if` takes a promotion to need; how slow an engine may be it cannot know."""
 

@@ -98,6 +98,26 @@ def test_a_backup_that_is_counted_upon_in_a_countdown_does_not_take_it() -> None
     assert "`saling hold paspor` in the centre stops it" in veto(actor)
 
 
+def test_a_backup_that_is_being_moved_to_does_not_take_it_and_does_once_that_is_called_off() -> (
+    None
+):
+    """The swap hangs on what it says under that revision, and has no way back."""
+    actor = backup()
+    actor.order(order(Goal.BACKUP, revision=13, moving=True))
+    assert "a move to this host is under way" in veto(actor)
+    assert actor.report().veto == ""
+    actor.order(order(Goal.BACKUP, revision=14))
+    assert veto(actor) == ""
+
+
+def test_one_that_was_taken_before_a_move_to_this_host_is_told_under_its_revision() -> None:
+    actor = backup()
+    assert veto(actor) == ""
+    actor.order(order(Goal.BACKUP, revision=13, moving=True))
+    told = actor.report()
+    assert (told.revision, told.veto) == (13, TEXT)
+
+
 def test_a_primary_that_is_counted_down_may_take_it_for_it_has_no_say() -> None:
     actor = Actor().leased()
     actor.order(order(Goal.PRIMARY, revision=13, countdown=True))

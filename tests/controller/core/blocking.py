@@ -23,7 +23,9 @@ def bound(phase: Phase, **changes: Any) -> Given:
 
 
 def bound_no_more(phase: Phase) -> Given:
-    given = bound(phase).primary(primary_report(mode=Mode.NONE))
+    reason = HeldFor.ILLNESS if phase is P.HELD else HeldFor.NOTHING
+    told = primary_report(mode=Mode.NONE, illness="shared" if reason else "")
+    given = bound(phase, held_for=reason).primary(told)
     return given.seen(spec=replace(given.service.spec, backup_loss=BackupLoss.ALONE))
 
 
@@ -40,6 +42,6 @@ BLOCK_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_caught_up", P.HELD): lambda: bound(P.HELD, held_for=HeldFor.LOSS).stopped(),
     **{
         ("new_backup_loss", phase): partial(bound_no_more, phase)
-        for phase in (P.PROTECTED, P.ARMING)
+        for phase in (P.PROTECTED, P.ARMING, P.HELD)
     },
 }

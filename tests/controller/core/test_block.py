@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.actions import SendOrder, Swap
+from controller.core.actions import Answer, SendOrder, Swap
 from controller.core.assignments import assignment_for
 from controller.core.detector import watched
-from controller.core.events import Kind, Tick
+from controller.core.events import Kind, Requested, Tick
 from controller.core.explain import explain
 from controller.core.invariants import InvariantBroken, check_change
 from controller.core.loss import proven_bytes
@@ -20,6 +20,7 @@ from tests.controller.core.given import (
     NOW,
     UID,
     A,
+    B,
     Given,
     backup_report,
     primary_report,
@@ -81,7 +82,7 @@ def test_no_row_but_a_takeover_a_maintenance_or_the_configuration_leaves_a_block
         if given is None or row.source in (P.PROMOTING, P.ROUTING):
             continue
         # A force begins only where the primary may stand alone; the invariants hold it to that.
-        if any(c.name in ("may_stand_alone", "held_for_forced") for c in row.when):
+        if any(c.name in ("may_stand_alone", "may_be_forced", "held_for_forced") for c in row.when):
             continue
         changes = row.effect(given.asked(Kind.BEGIN_MAINTENANCE).view())
         if changes.get("blocks") is False:
@@ -215,3 +216,46 @@ def test_what_the_backup_had_is_not_forgotten_while_it_may_take_over() -> None:
     old = sync(P.PROTECTED, backup_had_bytes=5000).service.record
     with pytest.raises(InvariantBroken, match="is not forgotten"):
         check_change(old, replace(old, phase=P.COUNTDOWN, backup_had_bytes=4999, revision=11))
+
+
+def test_an_illness_whose_site_is_lost_can_be_forced_once_the_configuration_unbinds_it() -> None:
+    given = (
+        sync(P.HELD, held_for=HeldFor.ILLNESS).stopped(stopped=False).seen(entered_ms=NOW - 9000)
+    )
+    asked = Requested("r1", Kind.FORCE, UID, "siti", epoch=1)
+    refused = step(given.state(), asked, NOW)[1][0]
+    assert isinstance(refused, Answer)
+    assert "`backup_loss: alone` in the controller's file" in " ".join(refused.unmet)
+    spec = replace(given.service.spec, backup_loss=BackupLoss.ALONE)
+    unbound, _ = step(given.seen(spec=spec).state(), Tick(), NOW)
+    assert not unbound.services[UID].record.blocks
+    heard = unbound.services[UID].reports[B]
+    told = replace(heard.report, revision=unbound.services[UID].record.revision)
+    service = replace(unbound.services[UID], reports={B: replace(heard, report=told)})
+    forced, _ = step(replace(unbound, services={UID: service}), asked, NOW)
+    assert forced.services[UID].record.held_for is HeldFor.FORCED
+
+
+@pytest.mark.parametrize(
+    "unable", [{"cannot_promise": True}, {"fence_missing": "nftables"}], ids=["state", "fence"]
+)
+def test_no_commit_is_said_to_wait_for_a_backup_that_streams_and_could_not_take_over(
+    unable: dict[str, object],
+) -> None:
+    given = sync(P.PROTECTED).backup(backup_report(**unable)).seen(ailing_since_ms=NOW - 60_000)
+    assert fires(given) == ""
+    told = explain(given.service, NOW)
+    assert told.commits_wait_ms == -1
+    assert not told.protected
+    assert any("could not take over: " in text for text in told.warnings)
+    away = sync(P.PROTECTED).backup(backup_report(streaming=False, **unable))
+    assert fires(away.seen(ailing_since_ms=NOW - 60_000)) == "commits_wait"
+    back = sync(P.PROTECTED, wait=Wait(5000)).primary(primary_report(sync_active=True))
+    assert fires(back.backup(backup_report(**unable))) == "commits_go_on"
+
+
+def test_another_protection_takes_no_failover_from_a_primary_that_is_dead() -> None:
+    given = Given(P.PROTECTED).silent().seen(proven_once=False, entered_ms=NOW - 9000)
+    asks_more = given.seen(spec=replace(given.spec, protection=Protection.SYNC))
+    assert fires(asks_more) == "primary_silent"
+    assert fires(asks_more.backup(backup_report(primary_heard=True))) == ""

@@ -206,8 +206,15 @@ def test_a_further_hold_never_ends_before_the_first() -> None:
     given = on_hold(P.PROTECTED)
     state, actions = ask(given, Kind.HOLD, reason="an alarm", for_ms=HOUR_MS, scope="all")
     left_ms = 4 * HOUR_MS - 60_000
-    assert state.services[UID].record.hold == Hold("siti", "an alarm", "all", left_ms)
+    both = "an alarm (with the hold of siti: files are encrypted)"
+    assert state.services[UID].record.hold == Hold("siti", both, "all", left_ms)
     assert "an integrity hold of 3 h 59 min on all services was placed" in answer(actions).text
+    assert "and stands for that of siti: files are encrypted; paspor" in answer(actions).text
+    again = Given(P.PROTECTED, hold=Hold("siti", both, "service", 4 * HOUR_MS))
+    state, _ = ask(again, Kind.HOLD, reason="an alarm", for_ms=HOUR_MS, scope="all")
+    hold = state.services[UID].record.hold
+    assert hold is not None
+    assert hold.reason == both
 
 
 def test_a_controller_that_restarts_forgets_a_quarter_of_the_time_at_most() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
+from controller.core import conditions
 from controller.core.actions import Answer, SendOrder, Swap
 from controller.core.assignments import assignment_for
 from controller.core.events import Kind, Requested, Tick
@@ -57,6 +59,22 @@ def test_it_is_not_armed_while_the_veto_lasts_and_is_afterwards() -> None:
     row = first_row(given.view())
     assert row is not None
     assert row.name == "backup_ready"
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_backup_is_told_that_it_is_being_moved_to_while_that_is_under_way(phase: Phase) -> None:
+    service = Given(phase, held_for=HeldFor.LOSS).service
+    told = {agent: assignment_for(service, agent, 1) for agent in (A, B)}
+    moving = {agent: made is not None and made.moving for agent, made in told.items()}
+    assert moving == {A: False, B: phase is P.DRAINING}
+
+
+def test_a_move_waits_for_a_backup_that_has_taken_its_order() -> None:
+    """Under it no veto is taken any more, so what it says then is the last word."""
+    (drained,) = [row for row in TABLE if (row.source, row.target) == (P.DRAINING, P.PROMOTING)]
+    assert "backup_stands" in {condition.name for condition in drained.when}
+    given = Given(P.DRAINING).backup(backup_report(revision=9))
+    assert not conditions.backup_stands(given.view())
 
 
 def test_a_countdown_does_not_end_in_a_promotion_onto_it() -> None:

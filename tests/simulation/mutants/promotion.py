@@ -220,6 +220,13 @@ BOTH_BLINK = Night(
 )
 """A primary is heard again in the middle of a COUNTDOWN, with its lease still live."""
 
+OLD_ORDERS = Night(
+    Strike(9_000, "replay", ("hub", "alpha", "3"), 50),
+    Strike(9_001, "replay", ("hub", "alpha", "3"), 50),
+    Strike(9_040, "isolate", ("alpha",), 20_000),
+)
+"""A few old messages of the controller come again, and then nobody is heard any more."""
+
 MUTANTS = (
     Mutant(nobody_waits, "6", WRITERS),
     Mutant(backup_is_not_waited_for, "1, 6", WRITERS, "corner"),
@@ -228,7 +235,7 @@ MUTANTS = (
     Mutant(stop_is_forgotten, "6", WRITERS, seconds=25, night=LOST_STOP),
     Mutant(stopped_backup_grants_on, "6", WRITERS, seconds=25, night=LOST_BACKUP),
     Mutant(controller_grants_in_countdown, "6", WRITERS, seconds=25, night=BOTH_BLINK),
-    Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network"),
+    Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network", seconds=25, night=OLD_ORDERS),
     Mutant(stale_reports_count, "0, 6", WRITERS, "crashes", seconds=25),
     Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), seconds=35, night=FENCED_BEFORE),
     Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS),

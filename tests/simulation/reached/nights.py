@@ -261,8 +261,19 @@ WAITS = (
         Strike(9_500, "cut-one-way", ("hub", "bravo"), 8_000),
         **_BLOCKS,
     ),
+    Night(
+        Strike(9_000, "fail-commits-everywhere", ("s1",), 8_000),
+        Strike(13_000, "configure-backup-loss", ("s1", "alone"), 60),
+        **_BLOCKS,
+    ),
+    Night(
+        Strike(8_000, "crash-host", ("bravo",), 5_000),
+        Strike(12_000, "fill-disk", ("bravo",), 8_000),
+        **_BLOCKS,
+    ),
 )
-"""Commits wait: through an illness; until an older backup has the log; in a countdown given up."""
+"""Commits wait: through an illness; until an older backup has the log; in a countdown given up; no
+more for the configuration, in an illness; no more for a backup that could not take over."""
 
 
 def _held(begin_ms: int, step_ms: int, count: int, for_ms: int) -> tuple[Strike, ...]:
