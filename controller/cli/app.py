@@ -152,8 +152,8 @@ def failover(
     forced: Annotated[bool, typer.Option("--force", help="The primary stood alone.")] = False,
     epoch: Annotated[int | None, typer.Option(min=0, help="Force: the epoch.")] = None,
     proof: Annotated[
-        str, typer.Option(help="Force: how one knows that the host is off and stays off.")
-    ] = "",
+        str | None, typer.Option(help="Force: how one knows that the host is off and stays off.")
+    ] = None,
     give_up: Annotated[bool, typer.Option("--give-up", help="Force: take it back.")] = False,
     loss_bytes: LossBytes = None,
     loss_seconds: LossSeconds = None,

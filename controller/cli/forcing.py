@@ -10,6 +10,7 @@ from rich.console import Console
 
 from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
+from controller.cli.figures import size
 from controller.cli.moves import (
     Manner,
     Wish,
@@ -27,8 +28,10 @@ from controller.core.explain import Explanation
 ASK, PROVE, GIVE_UP = Kind.FORCE.value, Kind.PROVE.value, Kind.END_FORCE.value
 
 
-def kind_of(proof: str, give_up: bool) -> str:
+def kind_of(proof: str | None, give_up: bool) -> str:
     """Which of the three is asked for. Raises CommandFailed."""
+    if proof is not None and not proof.strip():
+        raise CommandFailed("--proof is empty: say how it is known", Exit.USAGE)
     if proof and give_up:
         raise CommandFailed("give --proof or --give-up, not both", Exit.USAGE)
     return PROVE if proof else GIVE_UP if give_up else ASK
@@ -37,7 +40,7 @@ def kind_of(proof: str, give_up: bool) -> str:
 def refuse_loose(wish: Wish, give_up: bool) -> None:
     """Raise CommandFailed where an option of a force is given without it."""
     figures = (wish.epoch, wish.loss_bytes, wish.loss_ms)
-    if wish.proof or give_up or any(figure is not None for figure in figures):
+    if wish.proof is not None or give_up or any(figure is not None for figure in figures):
         raise CommandFailed(
             "--epoch, --proof, --give-up, --loss-bytes and --loss-seconds belong to --force: give "
             "it too, or leave them out; nothing was done",
@@ -92,7 +95,8 @@ def _preview(console: Console, wish: Wish, service: Explanation) -> None:
             f"  then: the host of {primary} is made sure to be off, by its power switch, not by "
             "what was seen before",
             f"  then somebody else: saling failover {name} --force --epoch {wish.epoch} --proof "
-            "TEXT --loss-bytes N --loss-seconds N",
+            f"TEXT, with --loss-bytes N --loss-seconds N where {size(service.loss_bound_bytes)} "
+            "are exceeded",
         ]
     if wish.kind == PROVE:
         lines += [

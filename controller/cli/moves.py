@@ -41,7 +41,7 @@ class Wish:
     epoch: int | None = None
     loss_bytes: int | None = None
     loss_ms: int | None = None
-    proof: str = ""
+    proof: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE
 QUARANTINED = "*"
 """Behind the phase of a service of which a copy keeps what waits for a human; told below it."""
 GAP = "  "
+LONGEST_REASON = 120
+LONGEST_SENTENCE = 500
+"""In characters: `explain` has the whole of it."""
 SHORTEST_NAME = 8
 WATCHED_STATES = ("active",)
 """Only in these states of a site is it a fault that nobody is heard there."""
@@ -104,13 +107,15 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
     parts: list[RenderableType] = [Text(_line(HEADS, widths), style="underline")]
     for service, row in zip(ranked, rows, strict=True):
         parts.append(_row(service, _line(row, widths)))
-        parts.append(_below(service.because, "dim" if well(service) else ""))
+        because = _clipped(_brief(service.because, service.hold), LONGEST_SENTENCE)
+        parts.append(_below(because, "dim" if well(service) else ""))
         if service.maintenance:
             parts.append(_below(maintenance_line(service.phase, service.maintenance), "yellow"))
         if service.commits_wait_ms >= 0:
             parts.append(_below(waiting_line(service), "bold red"))
         if service.hold:
-            parts.append(_below(hold_line(service.hold), "bold yellow"))
+            told = _brief(hold_line(service.hold), service.hold)
+            parts.append(_below(told, "bold yellow"))
         if service.approval:
             parts.append(_below(approval_line(service.approval), "yellow"))
         parts += [_below(text, "bold yellow") for text in _veto_lines(service)]
@@ -123,7 +128,7 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
         parts += [_below(text, "yellow") for text in service.warnings]
         parts += [_below(text, "yellow") for text in _quarantine_lines(service)]
         if not service.protected:
-            parts.append(_below(f"> {service.advice}", "bold"))
+            parts.append(_below(f"> {_brief(service.advice, service.hold)}", "bold"))
     return parts
 
 
@@ -306,6 +311,15 @@ def _row(service: Explanation, line: str) -> Text:
     text = Text(line, style="" if well(service) else "bold")
     text.highlight_words([service.phase], phase_style(service.phase))
     return text
+
+
+def _brief(text: str, hold: HoldView | None) -> str:
+    """An alert may have placed the hold, with a reason that floods the screen."""
+    return text.replace(hold.reason, _clipped(hold.reason, LONGEST_REASON)) if hold else text
+
+
+def _clipped(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _below(text: str, style: str) -> RenderableType:

@@ -48,7 +48,7 @@ class Answer(Struct, frozen=True, tag="answer"):
     accepted: bool
     text: str
     unmet: tuple[str, ...] = ()
-    """What would have to be true for it, a sentence each."""
+    """What would have to be true for it, a sentence each; of a conflict: what leads on."""
     operation_id: str = ""
     conflict: bool = False
     """Not accepted because another operation of the service is under way."""

@@ -8,7 +8,7 @@ from controller.core.conditions import primary_proves
 from controller.core.disk_conditions import primary_disk_low
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase
-from controller.core.refusal import doing
+from controller.core.refusal import doing, force_refused
 from controller.core.view import View, cannot_take_over
 
 ADVICE = {
@@ -54,6 +54,11 @@ DEAD_ADVICE = (
     "The agent {primary} is heard, but its engine proves no commit ({primary_doing}): mend it "
     "there. Nobody else has all that was committed, so nobody else may take over."
 )
+FORSAKEN_ADVICE = (
+    "{primary} is not heard, and nobody may take over: bring its site back. It is not known "
+    "whether it writes. A force would be refused ({force_refused}): where that cannot be mended "
+    "without {primary}, only its site or a restore from a backup helps."
+)
 WAITING_ADVICE = (
     "Commits wait for {backup}: see to it ({backup_doing}), and they go on by themselves. To go on "
     "without it, so that what is committed stands only at {primary}: `saling maintenance begin "
@@ -82,13 +87,20 @@ HELD_ADVICE = {
     "forced": "{approved_by} asks to move it by force; that is good for {approval_left}. Make sure "
     "now that the host of {primary} is off and stays off, for no lease ends what it writes. "
     "{force_waits}Then somebody else says so: `saling failover {service} --force --epoch {epoch} "
-    "--proof TEXT --loss-bytes {loss_bytes} --loss-seconds {loss_seconds}`, with more than that "
-    "where it grows still; or takes it back with `--give-up`.",
+    "--proof TEXT{force_figures}; or takes it back with `--give-up`.",
     "illness": "Mend the cause at {primary} ({illness}); it goes on by itself.",
     "restored": "Bring back the newer store, or accept what the agents know: `saling approve "
     "{service} --epoch {epoch} --reason TEXT`.",
     "adoption": "Both agents must be heard; it goes on by itself.",
 }
+
+WITHIN_BOUND = (
+    "` (the loss of {loss} is within the bound of {bound}, and need not be named as long as it is)"
+)
+BEYOND_BOUND = (
+    " --loss-bytes {loss_bytes} --loss-seconds {loss_seconds}`, with more than that where it grows "
+    "still"
+)
 
 
 def advice(view: View) -> str:
@@ -118,12 +130,15 @@ def advice(view: View) -> str:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
     if (record.phase in (Phase.ALONE, Phase.ARMING) or ill) and view.primary is None:
-        text = UNHEARD_ADVICE
+        text = FORSAKEN_ADVICE if force_refused(view) else UNHEARD_ADVICE
     elif record.phase in (Phase.ALONE, Phase.ARMING) and not primary_proves(view):
         text = DEAD_ADVICE
     loss = view.loss_bytes
+    figures = WITHIN_BOUND if approvals.within_bound(view) else BEYOND_BOUND
+    text = text.replace("{force_figures}", figures)
     return text.format(
         **facts(view),
+        force_refused=force_refused(view),
         loss_bytes=0 if loss is None else loss,
         loss_seconds=approvals.whole_seconds(view.loss_ms),
         more_people=_more_people(view),

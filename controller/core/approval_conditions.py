@@ -27,7 +27,8 @@ first_of_two = Condition(
     "first_of_two",
     lambda v: v.two_people and a.first_person(v) is None,
     "it takes two people to accept a loss of tier {tier}, and nobody did yet",
-    "{approved_by} accepted the loss already: somebody else must say the same",
+    "tier {tier} asks for one person alone, or one accepted the loss already: then somebody else "
+    "must say the same",
 )
 approval_ended = Condition(
     "approval_ended",

@@ -19,6 +19,11 @@ def covers(view: View, loss_bytes: int, loss_ms: int) -> bool:
     return enough and (lost_ms is None or loss_ms >= lost_ms)
 
 
+def within_bound(view: View) -> bool:
+    """Whether what would be lost now is known, and no more than may be without leave."""
+    return view.loss_bytes is not None and view.loss_bytes <= view.bound_bytes
+
+
 def fits(view: View) -> bool:
     """Whether what an operator accepts is this loss, of this epoch."""
     request = view.request

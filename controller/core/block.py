@@ -125,7 +125,7 @@ backup_has_all = Condition(
     "backup_has_all",
     lambda v: v.record.protection is Protection.SYNC and v.loss_bytes == 0,
     "{backup} has all that it ever had, and so all that was acknowledged",
-    "{backup} has less than it had: {estimated_loss} are missing",
+    "{backup} is not known to have all that was acknowledged: a takeover loses {estimated_loss}",
 )
 backup_does_not_stand = Condition(
     "backup_does_not_stand",

@@ -15,12 +15,19 @@ from controller.core import veto_conditions as v
 from controller.core.advice import advice
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
-from controller.core.model import Phase, ServiceState
+from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.phases import ROWS_FROM
 from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import ReplicaReport
 from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
+
+PREMISES = (
+    "on_hold",
+    "is_waiting",
+    *(f"{no}held_for_{reason.value}" for no in ("", "not_") for reason in HeldFor),
+)
+"""Conditions without which a row, and what its sentences take for given, is not about this case."""
 
 PROMOTION_GUESS_MS = 1000
 """What an engine's promotion and the way of one Order are taken to need, for a prediction."""
@@ -176,7 +183,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         + PROMOTION_GUESS_MS,
         predicted_switchover_ms=PROMOTION_GUESS_MS,
         copies=tuple(_copy(service, agent.agent, agent.site, now_ms) for agent in spec.replicas),
-        ways=tuple(_way(row, view) for row in ROWS_FROM[record.phase]),
+        ways=tuple(_way(row, view) for row in ROWS_FROM[record.phase] if _concerns(row, view)),
         advice=advice(view),
         warnings=_warnings(view),
         maintenance=_maintenance(view),
@@ -266,6 +273,11 @@ def _copy(service: ServiceState, agent: str, site: str, now_ms: int) -> CopyView
     if seen is None:
         return CopyView(agent, site, -1, None)
     return CopyView(agent, site, now_ms - seen.at_ms, seen.report)
+
+
+def _concerns(row: Row, view: View) -> bool:
+    """Whether the row is about how it stands: not about a hold that is not on, say."""
+    return all(x(view) for x in row.when if x.name in PREMISES)
 
 
 def _way(row: Row, view: View) -> Way:

@@ -24,6 +24,7 @@ def facts(view: View) -> dict[str, str]:
         "loss": megabytes(view.loss_bytes),
         "estimated_loss": estimated(view.loss_bytes),
         "accepted_loss": megabytes(view.accepted_loss_bytes),
+        "bound": megabytes(view.bound_bytes),
         "lag": megabytes(view.lag_bytes),
         "unheard": f"{view.unheard_ms(record.backup) / 1000:.1f} s",
         "illness": (primary.illness if primary else "") or "none",

@@ -35,7 +35,7 @@ time_is_over = Condition(
     "hold_time_over",
     h.time_is_over,
     "the time of the integrity hold is over",
-    "the time of the integrity hold is not over ({hold_left})",
+    "no integrity hold's time is over ({hold_left})",
 )
 quarter_is_over = Condition(
     "hold_quarter_over",

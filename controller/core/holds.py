@@ -71,7 +71,7 @@ def facts(view: View) -> dict[str, str]:
         "hold_by": _told(hold) if hold else "nobody",
         "hold_on": where(hold.scope) if hold else "nothing",
         "hold_for": span(hold.for_ms) if hold else "no time",
-        "hold_left": left(left_ms(view.service, view.now_ms)),
+        "hold_left": left(left_ms(view.service, view.now_ms)) if hold else "none is on",
         "hold_spent": span(spent_ms(view.service, view.now_ms)),
     }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from controller.core import maintenance_conditions
+from controller.core import approvals, maintenance_conditions
 from controller.core.actions import Answer
-from controller.core.conditions import primary_proves
+from controller.core.block import may_stand_alone
+from controller.core.conditions import backup_stands, primary_proves
 from controller.core.events import Kind, Requested
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, State
@@ -18,8 +19,26 @@ FORCE = (
     "{epoch} --reason TEXT`, then the same with `--proof TEXT` by somebody else; it loses "
     "{estimated_loss} of {loss_time} at most, and what {primary} commits until it is off"
 )
+NO_FORCE = (
+    "a force would be refused ({}): where that cannot be mended without the old site, only that "
+    "site or a restore from a backup helps"
+)
 FORCES = (Kind.FORCE, Kind.PROVE, Kind.END_FORCE)
 MOVES = (Kind.SWITCHOVER, Kind.FAILOVER)
+FORCE_WAY_ON = (
+    "as somebody else state the proof, `saling failover {service} --force --epoch {epoch} --proof "
+    "TEXT`, or take it back, `saling failover {service} --force --give-up`"
+)
+APPROVAL = (
+    "`saling approve {service} --epoch {epoch} --loss-bytes {loss_bytes} --loss-seconds "
+    "{loss_seconds} --reason TEXT`"
+)
+INSTEAD = {
+    HeldFor.LOSS: f"here: {APPROVAL}",
+    HeldFor.RESTORED: "here: `saling approve {service} --epoch {epoch} --reason TEXT`",
+    HeldFor.ADOPTION: "here both agents must be heard",
+}
+"""What helps a held service that no force helps."""
 
 
 def rows_for(kind: Kind) -> tuple[Row, ...]:
@@ -31,18 +50,19 @@ def rows_for(kind: Kind) -> tuple[Row, ...]:
 def refuse(state: State, view: View, event: Requested, rows: list[Row]) -> Answer:
     """The answer when none of the rows that serve the request holds; `rows` of this phase."""
     record = view.record
-    if event.kind in MOVES and record.operation is not None:
+    if event.kind in MOVES and record.operation is not None and not _held_for_loss(view):
         under_way = record.operation
         text = (
             f"{under_way.kind} {under_way.id} of {record.service}, by {under_way.by}, is under "
             f"way: {record.because}"
         )
-        return Answer(event.id, False, text, conflict=True)
+        return Answer(event.id, False, text, _way_on(view), conflict=True)
     if event.kind is Kind.FORCE and record.held_for is HeldFor.FORCED:
         text = f"the force was asked for already: {record.because}"
-        return Answer(event.id, False, text, conflict=True)
-    if event.kind is not Kind.FORCE and event.kind in FORCES:
-        rows = [row for row in rows if record.held_for is HeldFor.FORCED]
+        return Answer(event.id, False, text, _way_on(view), conflict=True)
+    if event.kind in FORCES and record.phase is Phase.HELD:
+        needs = HeldFor.ILLNESS if event.kind is Kind.FORCE else HeldFor.FORCED
+        rows = [row for row in rows if record.held_for is needs]
     if rows:
         unmet = min((row.unmet(view) for row in rows), key=len)
         text = f"{event.kind.value} of {record.service} is refused"
@@ -61,25 +81,55 @@ def _missing(view: View, kind: Kind, phase: str) -> tuple[str, ...]:
     """What leads to the phase in which it is possible."""
     record = view.record
     if kind is Kind.FORCE:
+        other = "else `saling failover {service}`, for its lease ends"
         return (
-            f"only a primary that stands alone is moved by force; else `saling failover "
-            f"{record.service}`, for its lease ends",
+            "only a primary that stands alone is moved by force; "
+            + _filled(INSTEAD.get(record.held_for, other), view),
         )
-    if kind in FORCES:
-        return (f"ask for it first: `saling failover {record.service} --force --reason TEXT`",)
+    if kind is Kind.PROVE:
+        first = (
+            "ask for it first: `saling failover {service} --force --epoch {epoch} --reason TEXT`"
+        )
+        return (_filled(first, view),)
+    if kind is Kind.END_FORCE:
+        return ("no force is asked for",)
+    if kind in MOVES and _held_for_loss(view):
+        return (_filled("somebody must accept the loss: " + APPROVAL, view),)
     if _stands_alone(view) and not primary_proves(view):
         # Only it has what was committed since it stood alone; no phase helps without it.
         heard = f"is heard, but commits nothing: mend its engine ({doing(view.primary)})"
         lost = "is not heard: bring its site back"
-        return (
+        alone = (
             f"{record.primary} stood alone, so that nobody else has all that was committed, and "
-            f"it {lost if view.primary is None else heard}",
-            FORCE.format(**facts(view)),
+            f"it {lost if view.primary is None else heard}"
         )
+        refused = force_refused(view)
+        return alone, NO_FORCE.format(refused) if refused else _filled(FORCE, view)
     missing = [f"{record.service} must be in {phase}"]
     if record.maintenance is not None:
         missing.append(maintenance_conditions.not_announced.sentence(view))
     return tuple(missing)
+
+
+def force_refused(view: View) -> str:
+    """What keeps a force from helping, and does not pass by itself; empty when nothing does."""
+    needs = (backup_stands, may_stand_alone)
+    return "; ".join(need.sentence(view) for need in needs if not need(view))
+
+
+def _way_on(view: View) -> tuple[str, ...]:
+    """What leads on from an operation that an end need not be waited for."""
+    forced = view.record.held_for is HeldFor.FORCED
+    return (_filled(FORCE_WAY_ON, view),) if forced else ()
+
+
+def _filled(text: str, view: View) -> str:
+    loss_bytes, loss_seconds = view.loss_bytes or 0, approvals.whole_seconds(view.loss_ms)
+    return text.format(**facts(view), loss_bytes=loss_bytes, loss_seconds=loss_seconds)
+
+
+def _held_for_loss(view: View) -> bool:
+    return view.record.phase is Phase.HELD and view.record.held_for is HeldFor.LOSS
 
 
 def _stands_alone(view: View) -> bool:

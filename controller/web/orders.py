@@ -275,7 +275,8 @@ class _Work:
 
     def _answered(self, name: str, answer: Answer) -> Reply:
         if answer.conflict:
-            mend = "wait until it has ended: `saling history` says when; then look again"
+            wait = "wait until it has ended: `saling history` says when; then look again"
+            mend = "; ".join(answer.unmet) or wait
             return _reply(409, ProblemBody(answer.text, "service", mend))
         if not answer.accepted:
             return _reply(

@@ -69,6 +69,8 @@ def test_a_refusal_by_the_rules_is_exit_code_4(alone: Stub, saling: Saling) -> N
         (("--force", "--yes"), "--force needs the epoch"),
         (("--force", "--epoch", "3"), "needs a yes"),
         (("--force", "--proof", "off", "--give-up"), "not both"),
+        (("--force", "--epoch", "3", "--yes", "--proof", ""), "--proof is empty"),
+        (("--proof", "", "--yes"), "belong to --force"),
         (("--proof", "off", "--yes"), "belong to --force"),
         (("--epoch", "3", "--yes"), "belong to --force"),
     ],

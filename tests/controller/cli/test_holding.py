@@ -75,6 +75,21 @@ def test_status_counts_it_as_not_protected_and_says_by_whom_and_how_long(
     assert "ON HOLD (site batam, 2 h left), by siti: files are encrypted; nobody" in run.out
 
 
+def test_a_very_long_reason_of_an_alert_does_not_flood_the_status(
+    stub: Stub, saling: Saling
+) -> None:
+    reason = "x" * 480
+    hold = HoldView("alertmanager", reason, "all", 4 * HOUR_MS, 2 * HOUR_MS)
+    told = f"an integrity hold is on (alertmanager: {reason}): find out"
+    stub.state = given.state(
+        given.service(hold=hold, protected=False, because=told, advice=f"{told}, then release it")
+    )
+    out = saling("status").out
+    assert out.count("x") < 3 * 130
+    assert "..." in out and "release it" in out
+    assert saling("explain", "paspor").out.count("x") >= 480
+
+
 def test_explain_says_that_readiness_is_raised_and_why(stub: Stub, saling: Saling) -> None:
     stub.state = given.state(
         given.service(hold=HOLD, readiness="an integrity hold is on (siti: files are encrypted)")

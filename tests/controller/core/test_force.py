@@ -12,10 +12,10 @@ from controller.core.assignments import assignment_for
 from controller.core.events import Event, Kind, Requested, Tick
 from controller.core.explain import explain
 from controller.core.invariants import InvariantBroken, check_change
-from controller.core.model import Approval, HeldFor, Phase, Protection, Record, State
+from controller.core.model import Approval, HeldFor, Operation, Phase, Protection, Record, State
 from controller.core.step import begin, step
 from controller.core.view import FORCE_GOOD_FOR_MS
-from protocol.messages import Goal, Mode, Right
+from protocol.messages import Goal, Mode, Right, Role
 from tests.controller.core.given import (
     NOW,
     UID,
@@ -236,3 +236,58 @@ def test_changes_that_would_leave_the_force_are_broken_invariants() -> None:
     unasked = replace(held, approval=None)
     with pytest.raises(InvariantBroken, match="only where no lease"):
         check_change(unasked, replace(promoted, held_for=HeldFor.NOTHING))
+
+
+def test_in_sync_mode_any_loss_of_acknowledged_commits_must_be_named() -> None:
+    """The bound there is 0, whatever the configuration says of an async service."""
+    state = stopped(ask(lost().sync().state(), Kind.FORCE)[0])
+    _, answer = prove(state, loss_bytes=-1, loss_ms=-1)
+    assert not answer.accepted
+    assert "it must name a loss of at least 5000 bytes" in answer.unmet[0]
+    assert prove(state, loss_bytes=5000, loss_ms=5000)[1].accepted
+
+
+def test_a_loss_within_the_bound_is_shown_as_met_and_advised_as_not_to_be_named() -> None:
+    told = explain(stopped(asked_for()).services[UID], NOW + 2000)
+    way = next(way for way in told.ways if way.name == "force_proved")
+    (clause,) = (clause for clause in way.clauses if "the loss of" in clause.text)
+    assert clause.holds
+    assert "within the bound of 16.00 MiB, and need not be named" in told.advice
+    assert "--loss-bytes" not in told.advice
+    sync = stopped(ask(lost().sync().state(), Kind.FORCE)[0])
+    assert "--loss-bytes 5000" in explain(sync.services[UID], NOW + 2000).advice
+
+
+def test_a_backup_that_cannot_stand_by_without_the_lost_site_is_offered_no_force() -> None:
+    waits = backup_report(role=Role.DOWN, streaming=False, doing="no upstream")
+    given = lost().backup(waits)
+    told = explain(given.service, NOW).advice
+    assert "--force" not in told
+    assert "only its site or a restore from a backup helps" in told
+    _, answer = ask(given.state(), Kind.FAILOVER)
+    assert "a force would be refused" in answer.unmet[-1]
+    assert "--force" not in answer.unmet[-1]
+    assert "--force" in explain(lost().service, NOW).advice
+
+
+def test_what_to_type_first_can_be_typed_as_it_stands() -> None:
+    _, answer = prove(lost().state())
+    assert "--force --epoch 1 --reason TEXT" in answer.unmet[-1]
+    _, answer = ask(lost().state(), Kind.END_FORCE)
+    assert answer.unmet == ("no force is asked for",)
+
+
+@pytest.mark.parametrize("kind", [Kind.FORCE, Kind.FAILOVER])
+def test_a_service_that_is_held_for_a_loss_needs_an_approval(kind: Kind) -> None:
+    under_way = Operation("paspor-9", "failover", "budi", "", A, B)
+    given = Given(P.HELD, held_for=HeldFor.LOSS, operation=under_way).stopped()
+    _, answer = ask(given.state(), kind)
+    assert (answer.accepted, answer.conflict) == (False, False)
+    assert "`saling approve paspor --epoch 1 --loss-bytes" in answer.unmet[-1]
+
+
+@pytest.mark.parametrize("kind", [Kind.FORCE, Kind.FAILOVER])
+def test_the_way_on_from_a_force_is_a_proof_or_to_take_it_back(kind: Kind) -> None:
+    _, answer = ask(asked_for(), kind)
+    assert answer.conflict
+    assert "--proof TEXT" in answer.unmet[0] and "--give-up" in answer.unmet[0]

@@ -10,7 +10,7 @@ from agents.core import grantor, orders, permission, reporting
 from agents.core import step as agent_step
 from agents.core.model import Durable, Replica
 from controller.core import assignments, conditions, leases, phases, view
-from controller.core.model import Phase, ServiceState
+from controller.core.model import Phase, Protection, ServiceState
 from controller.core.row import Row
 from protocol.messages import Ask, Goal
 from protocol.windows import grantor_window_ms
@@ -220,6 +220,15 @@ BOTH_BLINK = Night(
 )
 """A primary is heard again in the middle of a COUNTDOWN, with its lease still live."""
 
+HEARD_ONCE = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 3_500),
+    Strike(9_000, "cut", ("alpha", "bravo"), 7_500),
+    Strike(13_100, "isolate", ("alpha",), 20_000),
+    lease="standard",
+    protection=Protection.SYNC,
+)
+"""A primary is heard for a moment in a COUNTDOWN, and then no more, with its lease still live."""
+
 OLD_ORDERS = Night(
     Strike(9_000, "replay", ("hub", "alpha", "3"), 50),
     Strike(9_001, "replay", ("hub", "alpha", "3"), 50),
@@ -238,7 +247,7 @@ MUTANTS = (
     Mutant(lower_revisions_are_taken, "0, 6", WRITERS, "network", seconds=25, night=OLD_ORDERS),
     Mutant(stale_reports_count, "0, 6", WRITERS, "corner", seconds=25),
     Mutant(fence_is_promised_for_ever, "6", (*WRITERS, "I3"), seconds=35, night=FENCED_BEFORE),
-    Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS),
+    Mutant(fence_is_promised_by_who_still_writes, "6", WRITERS, seconds=25, night=HEARD_ONCE),
     Mutant(way_back_after_the_swap, "6", ("I2",)),
     Mutant(no_way_back_before_the_swap, "6", FENCED, "one_site", night=BOTH_BLINK),
     Mutant(alone_is_counted_down, "8", WRITERS),

@@ -11,10 +11,7 @@ from agents.core import events as ev
 from agents.core.actions import Action, Persist
 from agents.core.model import Durable, Replica
 from controller.core import conditions, effects
-from controller.core import step as controller_step
-from controller.core.model import Record
 from controller.core.view import View
-from protocol.messages import ReplicaReport
 from simulator.parts.host import Host
 from simulator.parts.runner import Runner
 from simulator.strike import Strike
@@ -52,16 +49,6 @@ def full_disk_is_not_noticed(patch: Patch) -> None:
 
     patch.setattr(Host, "disk_full", lambda _host: False)
     patch.setattr(Host, "write", lost)
-
-
-def one_revision_may_mean_two_things(patch: Patch) -> None:
-    """A right that the store never gave under this revision proves no lost record."""
-
-    def credulous(record: Record, _agent: str, report: ReplicaReport) -> int:
-        later = report.revision == record.revision and report.epoch > record.epoch
-        return report.revision + later
-
-    patch.setattr(controller_step, "_known_revision", credulous)
 
 
 def whoever_knows_the_reign_has_it(patch: Patch) -> None:
@@ -105,17 +92,7 @@ OLD_ORDERS = Night(
 )
 """A new life of an agent is told nothing, but what was told to the one before."""
 
-TWO_MEANINGS = Night(
-    Strike(9_000, "switchover", ("s1",)),
-    Strike(9_070, "cut-one-way", ("alpha", "hub"), 3_000),
-    Strike(9_070, "cut-one-way", ("bravo", "hub"), 3_000),
-    Strike(9_080, "restore-store", ("400",), 60),
-    Strike(9_500, "configure-protection", ("s1", "sync"), 60),
-)
-"""A store of just before a switchover takes another change before it hears anybody."""
-
 MUTANTS = (
-    Mutant(one_revision_may_mean_two_things, "0", ("I11",), night=TWO_MEANINGS),
     Mutant(whoever_knows_the_reign_has_it, "0", ("I2",), "restored"),
     Mutant(agent_acts_before_it_persists, "0", WRITERS, "crashes"),
     Mutant(full_disk_is_not_noticed, "0", WRITERS, "full_disks"),

@@ -311,6 +311,7 @@ APPROVALS = (
         Strike(16_000, "approve", ("s1",)), Strike(16_300, "crash-controller", (), 100),
         Strike(18_500, "approve", ("s1",)), loss_bound_bytes=20_000,
     ),
+    Night(*_LOSS, Strike(16_000, "failover", ("s1",)), loss_bound_bytes=20_000),
 )  # fmt: skip
 
 _STANDS_ALONE = (Strike(6_500, "maintenance-begin", ("s1",), 100_000),)
