@@ -57,6 +57,28 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable("agents/core/holder.py", ("say_handover: return replica, []",), TYPES),
     Unreachable("agents/core/permission.py", ("is_own_copy: return False",), FOREIGN),
+    Unreachable(
+        "agents/core/permission.py",
+        ("fence_missing: return (",),
+        "no world requires a layer for longer leases than its service has; "
+        "tests/agents/test_fencing.py does",
+    ),
+    Unreachable(
+        "agents/core/orders.py",
+        ("take_order: problem = f", "take_order: return replace(replica, problem=problem)"),
+        "a restored store asks for a proof before it orders anything else under a known revision; "
+        "tests/agents/core/test_orders.py gives it two meanings",
+    ),
+    Unreachable(
+        "agents/core/veto.py",
+        ("take: return replace(replica, veto=event.text, veto_end_ms",),
+        "no world refuses a veto while another is on; tests/agents/test_veto.py does",
+    ),
+    Unreachable(
+        "controller/core/holds.py",
+        ("quarter_is_over: return False",),
+        "rows that ask it ask first whether a hold is on, and look whether its time is over",
+    ),
     Unreachable("agents/core/engine.py", ("_problem: return (",), FOREIGN),
     Unreachable(
         "agents/core/rest_of_log.py",
