@@ -221,6 +221,9 @@ def _begin(
         doing=kind.value.replace("_", " "),
         drain_begun_ms=now_ms if kind is JobKind.DRAIN else replica.drain_begun_ms,
     )
+    if kind is JobKind.SET_SYNC:
+        # Until it is over nobody knows for whom commits wait: nothing is armed meanwhile.
+        replica = replace(replica, sync_with=None, sync_from_bytes=0)
     begin = BeginJob(
         number,
         kind,
