@@ -83,7 +83,6 @@ class Host:
         self._boots += 1
         start_ms = self.kernel.between(1000, 60_000)
         self.clock = Clock(self._rate_ppm, start_ms, self.kernel.now_ms)
-        self.guards = {}
         self.up = True
         self.kernel.tell(self.site, "the host is up")
         self.start_agent()
@@ -100,6 +99,8 @@ class Host:
                 guard.die()
         self._freeze_engines(False)
         self.outer.end()
+        # A guard of before has no door any more: a change of the clock must not make it shut one.
+        self.guards = {}
         self._loose_until_ms, self._stopped_clock_ms = {}, None
         self.frozen_until_ms = 0
         self.up = False

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.core import engine
 from controller.core import assignments, block, loss
 from controller.core.model import BackupLoss, Protection, Wait
 from controller.core.row import Row
@@ -68,6 +69,18 @@ def cancelled_wait_is_acknowledged(patch: Patch) -> None:
     patch.setattr(Engine, "cancel_waits", acknowledge)
 
 
+def relaxed_sync_is_believed(patch: Patch) -> None:
+    """While the engine is told to wait for nobody, its backup is still called a sync standby."""
+    begin = engine._begin
+
+    def believe(replica: Any, *asked: Any) -> Any:
+        begun, actions = begin(replica, *asked)
+        sync = {"sync_with": replica.sync_with, "sync_from_bytes": replica.sync_from_bytes}
+        return replace(begun, **sync), actions
+
+    patch.setattr(engine, "_begin", believe)
+
+
 PUT_BACK = Night(
     Strike(8_000, "put-back", ("bravo", "s1"), 3_000),
     Strike(11_150, "crash-host", ("alpha",), 10_000),
@@ -92,6 +105,14 @@ PUT_BACK_LATER = Night(
 )
 """The same, after commits had waited for long, and the controller was restarted meanwhile."""
 
+MAINTAINED_FOR_A_MOMENT = Night(
+    Strike(9_000, "maintenance-begin", ("s1",), 1_000),
+    Strike(9_010, "maintenance-end", ("s1",)),
+    protection=Protection.SYNC,
+    backup_loss=BackupLoss.BLOCK,
+)
+"""A maintenance is begun and ended at once."""
+
 ILL_AND_CUT = Night(
     Strike(9_000, "cut", ("alpha", "bravo"), 12_000),
     Strike(10_000, "fail-commits-everywhere", ("s1",), 5_000),
@@ -107,5 +128,6 @@ MUTANTS = (
     Mutant(sync_may_lose_up_to_the_bound, "12", ("approval", "I3"), night=PUT_BACK),
     Mutant(record_keeps_no_position, "12", ("I3",), seconds=20, night=PUT_BACK_AND_RESTARTED),
     Mutant(position_is_forgotten, "12", ("I3",), seconds=20, night=PUT_BACK_LATER),
+    Mutant(relaxed_sync_is_believed, "12", ("I3",), night=MAINTAINED_FOR_A_MOMENT),
     Mutant(cancelled_wait_is_acknowledged, "12", ("I3",), "sync"),
 )
