@@ -3,6 +3,8 @@ somebody who releases it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from controller.core.events import Event, Kind, Requested
 from controller.core.model import Phase, Record, State
 from simulator.watch import Broken, Watch
@@ -11,16 +13,24 @@ BEGINS = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING)
 
 
 class HoldKept(Watch):
-    """Counts the time of each hold by the true clock."""
+    """Counts the time of each hold by the true clock, from the moment when it is decided: a slow
+    store may write it down much later."""
 
-    def __init__(self) -> None:
+    def __init__(self, true_ms: Callable[[], int]) -> None:
+        self._true_ms = true_ms
+        self._decided_ms: dict[str, int] = {}
+        """By uid: when the hold that is being written was decided."""
         self._until_ms: dict[str, int] = {}
         """By uid: before this the hold ends by nobody but an operator."""
         self._released: set[str] = set()
 
     def controller_stepped(self, state: State, event: Event, at_ms: int) -> None:
-        if isinstance(event, Requested) and event.kind is Kind.RELEASE and not event.dry_run:
+        if not isinstance(event, Requested) or event.dry_run:
+            return
+        if event.kind is Kind.RELEASE:
             self._released.add(event.service_uid)
+        if event.kind is Kind.HOLD:
+            self._decided_ms[event.service_uid] = self._true_ms()
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         """An older copy may know nothing of a hold, or of its release."""
@@ -36,7 +46,8 @@ class HoldKept(Watch):
             self._end(now_ms, new)
         elif old.hold is None or new.hold.spent_ms < old.hold.spent_ms:
             # The controller's clock runs up to 1 % fast.
-            self._until_ms[uid] = now_ms + new.hold.for_ms * 98 // 100
+            decided_ms = self._decided_ms.get(uid, now_ms)
+            self._until_ms[uid] = decided_ms + new.hold.for_ms * 98 // 100
         self._released.discard(uid)
 
     def _end(self, now_ms: int, new: Record) -> None:
