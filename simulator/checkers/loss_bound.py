@@ -27,6 +27,8 @@ class LossBounded(Watch):
         """The reigns that began with the whole log of the one before."""
         self._astray: set[str] = set()
         """Services of which a copy went astray since the last promotion: it writes without end."""
+        self._unbounded: set[tuple[str, int]] = set()
+        """The reigns that lose what such a copy writes, whenever they are looked at again."""
 
     def goes_astray(self, now_ms: int, service: str, agent: str) -> None:
         self._astray.add(service)
@@ -58,9 +60,11 @@ class LossBounded(Watch):
             self._times_ms[new.service] = -1
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
-        astray = service in self._astray
-        self._astray.discard(service)
-        if astray or not lost_bytes or service not in self._accepted_bytes:
+        if service in self._astray:
+            self._astray.discard(service)
+            self._unbounded.add((service, epoch))
+        unbounded = (service, epoch) in self._unbounded
+        if unbounded or not lost_bytes or service not in self._accepted_bytes:
             return
         if (service, epoch) in self._whole:
             text = f"{service}: lost {lost_bytes} bytes, though it had the whole log"
