@@ -163,11 +163,50 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     """Not empty while only an Order that echoes it may make this replica writable."""
 
 
-class Report(Struct, frozen=True, tag="report"):
-    """From an agent to the controller: all its replicas."""
+class Path(Struct, frozen=True, omit_defaults=True):
+    """What an agent's probes of one agent of another site found of late, by the asker's clock."""
+
+    to: Name
+    asked: Natural = 0
+    lost: Natural = 0
+    """Of those that were asked, how many got no answer in time."""
+    round_trip_us: Natural = 0
+    """The median of those that were answered; 0 when none was."""
+    answer_age_ms: Natural = 0
+    """How long ago the last answer came; since the first probe, where none ever came."""
+    clock_ahead_ms: Annotated[int, Meta(ge=-(2**62), le=2**62)] = 0
+    """Their wall clock minus ours: for people and alarms, nothing else is decided by it."""
+
+
+class Symptom(Struct, frozen=True, omit_defaults=True):
+    """Something at the agent's host or site that is not as it should be, as a check says."""
+
+    kind: Name
+    """`disk`, `latency`, `clock`, `certificate`, or whatever a site's own check is called."""
+    text: Text
+    age_ms: Natural = 0
+    """For how long it is so."""
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """What the agent's host really uses; 0 where it cannot be known."""
+
+    millicores: Natural = 0
+    memory_bytes: Natural = 0
+    storage_bytes: Natural = 0
+    connections: Natural = 0
+
+
+class Report(Struct, frozen=True, tag="report", omit_defaults=True):
+    """From an agent to the controller: all its replicas, and what it sees of the sites."""
 
     header: Header
     replicas: Annotated[tuple[ReplicaReport, ...], Meta(max_length=256)]
+    probe_list: Uid = ""
+    """Which list of probes it follows; empty before the first."""
+    paths: Annotated[tuple[Path, ...], Meta(max_length=64)] = ()
+    symptoms: Annotated[tuple[Symptom, ...], Meta(max_length=32)] = ()
+    usage: Usage | None = None
 
 
 class LeaseTerms(Struct, frozen=True, omit_defaults=True):
@@ -225,14 +264,26 @@ class Assignment(Struct, frozen=True, omit_defaults=True):
     """Backup: its primary is being drained towards it by plan."""
 
 
-class Order(Struct, frozen=True, tag="order"):
-    """From the controller to one agent: its assignments. Signed."""
+class Probe(Struct, frozen=True):
+    """An agent of another site that shall be asked once a second whether it is there."""
+
+    agent: Name
+    site: Name
+    address: Text
+    """host:port of its HTTPS."""
+
+
+class Order(Struct, frozen=True, tag="order", omit_defaults=True):
+    """From the controller to one agent: its assignments, and whom it shall probe. Signed."""
 
     header: Header
     audience: Name
     term: Natural
     store_generation: Uid
     assignments: Annotated[tuple[Assignment, ...], Meta(max_length=256)]
+    probe_list: Uid = ""
+    """Names `probes`; empty: this Order says nothing of them, go on with those you have."""
+    probes: Annotated[tuple[Probe, ...], Meta(max_length=64)] = ()
 
 
 class Ask(Struct, frozen=True, omit_defaults=True):

@@ -178,7 +178,8 @@ class World:
             OneWriter(self._excused), OneReign(), LiveLease(self._excused), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(), NobodyPromotedForIllness(), WholeFence(),
+            PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
+            NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(),
             self._waiting,
         ]  # fmt: skip

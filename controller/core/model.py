@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from controller.core.plans.model import Plan
+from controller.core.sites.model import Load, Nation
 from protocol.messages import LeaseTerms, Mode, ReplicaReport
 
 
@@ -84,6 +86,11 @@ class ServiceSpec(Struct, frozen=True):
     tier: str = "rendah"
     backup_loss: BackupLoss = BackupLoss.ALONE
     disk_filling: DiskFilling = DiskFilling.ALARM
+    group: str = ""
+    """Services of one group move together, those of a lower order first."""
+    order: int = 0
+    demand: Load = Load()
+    """What it needs where it is primary."""
 
     def replica(self, agent: str) -> ReplicaSpec | None:
         """The copy that stands on this agent."""
@@ -298,6 +305,9 @@ class State(Struct, frozen=True):
     generation: str
     services: dict[str, ServiceState]
     """By uid."""
+    nation: Nation = Nation()
+    plan: Plan | None = None
+    """The one plan that is not done or given up yet, if there is one."""
 
 
 class Transition(Struct, frozen=True):

@@ -19,11 +19,15 @@ from protocol.messages import (
     Mode,
     Order,
     Partner,
+    Path,
+    Probe,
     Renew,
     ReplicaReport,
     Report,
     Right,
     Role,
+    Symptom,
+    Usage,
 )
 
 CLUSTER = "pdn"
@@ -87,6 +91,19 @@ REPORT = Report(
             start_nonce="3-9f.0",
         ),
     ),
+    probe_list="p-7",
+    paths=(
+        Path(
+            to="ikn-1",
+            asked=20,
+            lost=1,
+            round_trip_us=18400,
+            answer_age_ms=612,
+            clock_ahead_ms=-3,
+        ),
+    ),
+    symptoms=(Symptom(kind="temperature", text="hall 2 is at 41 C", age_ms=90000),),
+    usage=Usage(millicores=2400, memory_bytes=2**33, storage_bytes=2**40, connections=120),
 )
 ORDER = Order(
     header(CONTROLLER),
@@ -117,6 +134,8 @@ ORDER = Order(
             moving=True,
         ),
     ),
+    probe_list="p-7",
+    probes=(Probe(agent="ikn-1", site="ikn", address="agent-1.ikn.example:8701"),),
 )
 RENEW = Renew(
     header("jabodetabek-1"),
@@ -175,6 +194,8 @@ ADDED = {
     ),
     "Assignment": ("take_log", "moving"),
     "LeaseTerms": ("log_budget_ms",),
+    "Report": ("probe_list", "paths", "symptoms", "usage"),
+    "Order": ("probe_list", "probes"),
 }
 """What came after the first record of version 1, by message: it has a default."""
 
