@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +21,15 @@ from typing import Any, TypeVar
 import structlog
 
 from config.topology import Topology
-from controller.core.actions import Action, Answer, ReadRecord, Swap
-from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested
+from controller.core.actions import Action, Answer, Found, ReadRecord, Swap
+from controller.core.configured import begun
+from controller.core.events import Configured, Event, RecordRead, RenewCame, ReportCame, Requested
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Phase, ServiceSpec, State, Transition
+from controller.core.model import Phase, Record, ServiceSpec, State, Transition
 from controller.core.step import LeadershipLost, begin, found, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
-from controller.specs import require_fit
+from controller.specs import nation, require_fit, retired, service_specs
 from controller.status import BrokerStatus, Status
 from controller.stores.base import (
     Claim,
@@ -95,7 +97,7 @@ def lead(
     """
     term = store.begin_term()
     stored = store.records()
-    usable = [spec for spec in specs if spec.uid not in stored.broken]
+    usable = [spec for spec in begun(specs) if spec.uid not in stored.broken]
     for spec in usable:
         if spec.uid in stored.records:
             require_fit(spec, stored.records[spec.uid])
@@ -159,6 +161,33 @@ class ControllerRuntime:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._inbox.submit(Submission(event, answer, revision, epoch))
         return await answer
+
+    async def configure(
+        self, topology: Topology, dry_run: bool = False, in_force: Callable[[], None] = lambda: None
+    ) -> Answer:
+        """Let this be what is declared, whole, or say why not; `in_force` is called once it is.
+
+        Raises Busy, RulesFailed, StoreError.
+        """
+        specs = tuple(s for s in service_specs(topology) if s.uid not in self._broken_records)
+        new = [spec.uid for spec in specs if spec.uid not in self._state.services]
+        read, term = self._worker.store.read, self._state.term
+        found = {uid: await self._worker.call(read, uid, term) for uid in new}
+        event = Configured(
+            uuid.uuid4().hex,
+            specs,
+            nation(topology),
+            {uid: record for uid, record in found.items() if record is not None},
+            retired(topology),
+            dry_run,
+        )
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._inbox.submit(Submission(event, answer))
+        said = await answer
+        if said.accepted and not dry_run:
+            self._topology = topology
+            in_force()
+        return said
 
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
@@ -228,6 +257,8 @@ class ControllerRuntime:
 
     def _conflict(self, item: Submission) -> str:
         """Why the service is not what the request takes it for; empty when it is."""
+        if isinstance(item.event, Configured):
+            return ""
         service = self._state.services.get(item.event.service_uid)
         if service is None:
             return ""
@@ -267,6 +298,8 @@ class ControllerRuntime:
     async def _persist(self, actions: list[Action]) -> None:
         """All changes, in their order. Raises LeadershipLost, StoreError."""
         for action in actions:
+            if isinstance(action, Found):
+                await self._found(action.record)
             if not isinstance(action, Swap):
                 continue
             record = action.record
@@ -285,6 +318,14 @@ class ControllerRuntime:
                 )
             self._on_transition(action.transition)
             _tell(action.transition)
+
+    async def _found(self, record: Record) -> None:
+        if not await self._worker.call(self._worker.store.insert, record):
+            raise LeadershipLost(
+                f"{record.service}: the store holds a record of this new service: another "
+                "controller leads"
+            )
+        log.info(record.because, service=record.service, primary=record.primary)
 
     async def _read(self, actions: list[Action]) -> list[RecordRead]:
         """Reads that begin now, after the Report that asked for them.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from config.topology import Replica, Service, Topology
+from config.topology import Replica, Service, ServiceStage, Site, Topology
+from controller.core.configured import misfits
 from controller.core.model import (
     BackupLoss,
     DiskFilling,
@@ -11,6 +12,7 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
+from controller.core.sites.model import Nation, SiteSpec, SiteState, Stage
 
 
 class RecordUnfit(Exception):
@@ -18,8 +20,9 @@ class RecordUnfit(Exception):
 
 
 def service_specs(topology: Topology) -> tuple[ServiceSpec, ...]:
-    """All declared services, in the order of the file."""
-    return tuple(service_spec(topology, service) for service in topology.services)
+    """All declared services that are not retired, in the order of the file."""
+    kept = (s for s in topology.services if s.state is not ServiceStage.RETIRED)
+    return tuple(service_spec(topology, service) for service in kept)
 
 
 def service_spec(topology: Topology, service: Service) -> ServiceSpec:
@@ -39,15 +42,32 @@ def service_spec(topology: Topology, service: Service) -> ServiceSpec:
     )
 
 
+def retired(topology: Topology) -> tuple[str, ...]:
+    """Uids of the services that are given up."""
+    return tuple(s.uid for s in topology.services if s.state is ServiceStage.RETIRED)
+
+
+def nation(topology: Topology) -> Nation:
+    """All declared sites, of which nothing was heard yet."""
+    return Nation(
+        home=topology.controller.failure_domain,
+        sites={site.id: SiteState(_site_spec(topology, site)) for site in topology.sites},
+    )
+
+
 def require_fit(spec: ServiceSpec, record: Record) -> None:
-    """Raise RecordUnfit when the stored reign needs a replica that is not declared."""
-    for role, agent in (("primary", record.primary), ("backup", record.backup)):
-        if agent and spec.replica(agent) is None:
-            raise RecordUnfit(
-                f"service {spec.name}: the store says that its {role} is on the agent {agent}, and "
-                "the configuration declares no replica there; declare it again, and move the "
-                "service first if it shall leave that agent"
-            )
+    """Raise RecordUnfit when the stored reign cannot go on under what is declared."""
+    if unfit := misfits(spec, record):
+        raise RecordUnfit("; ".join(unfit))
+
+
+def _site_spec(topology: Topology, site: Site) -> SiteSpec:
+    return SiteSpec(
+        name=site.id,
+        stage=Stage(site.state.value),
+        agents=tuple(agent.id for agent in topology.agents if agent.site == site.id),
+        partner=topology.partner_site(site.id) or "",
+    )
 
 
 def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:
@@ -59,4 +79,5 @@ def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:
         engine_address=replica.address,
         agent_address=agent.address,
         public_key=agent.public_key,
+        stage=Stage(topology.site(replica.site).state.value),
     )

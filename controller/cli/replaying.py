@@ -14,7 +14,15 @@ from controller.cli.figures import counted, moment
 from controller.cli.output import Output, data_console, folded, note_console, print_json
 from controller.cli.plain import plain
 from controller.core.decided import Decided
-from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import (
+    Configured,
+    Event,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+    Tick,
+)
 from controller.journal import JournalUnreadable
 from controller.replay import (
     Damage,
@@ -159,6 +167,8 @@ def _decided(title: str, what: Decided) -> list[str]:
 def event_words(event: Event) -> str:
     """An event in a few words."""
     match event:
+        case Configured():
+            return f"the configuration was read anew, with {counted(len(event.specs), 'service')}"
         case Tick():
             return "time went by"
         case ReportCame():

@@ -19,6 +19,15 @@ class Swap(Struct, frozen=True, tag="swap"):
     transition: Transition
 
 
+class Found(Struct, frozen=True, tag="found"):
+    """Keep the first record of a new service, before anything is said of it.
+
+    Where the store holds one already, this controller leads no more.
+    """
+
+    record: Record
+
+
 class SendOrder(Struct, frozen=True, tag="send_order"):
     """Tell an agent what one of its replicas shall be."""
 
@@ -54,4 +63,4 @@ class Answer(Struct, frozen=True, tag="answer"):
     """Not accepted because another operation of the service is under way."""
 
 
-Action = Swap | SendOrder | SendGrant | ReadRecord | Answer
+Action = Swap | Found | SendOrder | SendGrant | ReadRecord | Answer

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from controller.core.model import Record
+from controller.core.model import Record, ServiceSpec
+from controller.core.sites.model import Nation
 from protocol.messages import Renew, Report
 
 
@@ -76,4 +77,19 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
 
 
-Event = Tick | ReportCame | RenewCame | RecordRead | Requested
+class Configured(Struct, frozen=True, tag="configured"):
+    """The configuration was read anew: it is taken whole, or refused whole."""
+
+    id: str
+    specs: tuple[ServiceSpec, ...]
+    """All that are declared and not retired, in the order of the file."""
+    nation: Nation
+    """As declared; what was heard of it is known already."""
+    stored: dict[str, Record] = {}
+    """What the store holds of services that are new here, by uid."""
+    retired: tuple[str, ...] = ()
+    """Uids of the services that the file calls retired."""
+    dry_run: bool = False
+
+
+Event = Tick | ReportCame | RenewCame | RecordRead | Requested | Configured
