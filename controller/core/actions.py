@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.sites.model import Caution
 from protocol.messages import Assignment, Granted
 
 
@@ -54,4 +56,16 @@ class Answer(Struct, frozen=True, tag="answer"):
     """Not accepted because another operation of the service is under way."""
 
 
-Action = Swap | SendOrder | SendGrant | ReadRecord | Answer
+class KeepCautions(Struct, frozen=True, tag="keep_cautions"):
+    """Store all cautions that there are now, so that a later life of the controller knows them."""
+
+    cautions: tuple[Caution, ...]
+
+
+class Note(Struct, frozen=True, tag="note"):
+    """Write a line into the history. Nothing depends on it: one that cannot be stored is lost."""
+
+    happening: Happening
+
+
+Action = Swap | KeepCautions | Note | SendOrder | SendGrant | ReadRecord | Answer

@@ -16,7 +16,17 @@ from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendO
 from controller.core.assignments import assignment_for
 from controller.core.change import take_row
 from controller.core.detector import watched
-from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import (
+    Cautioned,
+    CautionEnded,
+    Event,
+    Kind,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+    Tick,
+)
 from controller.core.model import (
     Phase,
     Record,
@@ -27,6 +37,7 @@ from controller.core.model import (
 )
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
+from controller.core.sites import cautions
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -80,7 +91,7 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
     match event:
         case Tick():
-            return _settle_all(state, state.services, now_ms)
+            return _on_tick(state, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -89,6 +100,8 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
             return _on_record_read(state, event, now_ms)
         case Requested():
             return _on_request(state, event, now_ms)
+        case Cautioned() | CautionEnded():
+            return cautions.hear(state, event, now_ms)
 
 
 def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceState:
@@ -115,6 +128,12 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         waits_since_ms=now_ms,
         hold_ms=now_ms,
     )
+
+
+def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    state, actions = _settle_all(state, state.services, now_ms)
+    state, notes = cautions.run_out(state, now_ms)
+    return state, actions + notes
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
@@ -216,6 +235,9 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     service = state.services.get(event.service_uid)
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
+    against = cautions.objections(state.nation, service, event, now_ms)
+    if against and event.despite_caution:
+        event = cautions.noted(event, against)
     view = View(service, now_ms, event)
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
@@ -227,6 +249,8 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
+    if against and not event.despite_caution:
+        return state, [cautions.refusal(service, event, against)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     service, swap = take_row(view, row, state.term)

@@ -250,6 +250,8 @@ class Controller:
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
                 self._later(self._read_ms(), lambda: self._feed(read))
+            case act.KeepCautions() | act.Note():
+                pass  # no checker asks for them
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")

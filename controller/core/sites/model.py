@@ -82,6 +82,29 @@ class SiteState(Struct, frozen=True):
     """Since when this life of the controller calls it so."""
 
 
+class Caution(Struct, frozen=True):
+    """Why care is taken at a site for a while. It takes moves away, and never causes one."""
+
+    site: str
+    id: str
+    """What it is about, the same in every later word of it: `bmkg:1796000000000`, `volcano:ili`."""
+    source: str
+    """Whose word it is: BMKG, USGS, or the name of a person."""
+    text: str
+    """The operator's sentence for it."""
+    begun_at_ms: int
+    """Wall time of what happened, milliseconds since 1970."""
+    for_ms: int
+    """For how long care is taken, counted from then."""
+    by: str = ""
+    """The person who gave it; empty for a feed."""
+    reason: str = ""
+    until_ms: int = 0
+    """When it is over, by the clock of the rules."""
+    ended: str = ""
+    """Who ended it before its time, and why: it only keeps the same thing from coming back."""
+
+
 class Nation(Struct, frozen=True):
     """All sites, and the agents in them."""
 
@@ -90,3 +113,5 @@ class Nation(Struct, frozen=True):
     sites: dict[str, SiteState] = {}
     agents: dict[str, AgentSeen] = {}
     """Those that were heard in this life of the controller."""
+    cautions: tuple[Caution, ...] = ()
+    """Also those that somebody ended, until their time is over."""
