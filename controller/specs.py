@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.topology import Replica, Service, Topology
+from config.topology import Capacity, Replica, Service, Site, Topology
 from controller.core.model import (
     BackupLoss,
     DiskFilling,
@@ -11,6 +11,7 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
+from controller.core.sites.model import Load, Nation, SiteSpec, SiteState, Stage
 
 
 class RecordUnfit(Exception):
@@ -36,7 +37,16 @@ def service_spec(topology: Topology, service: Service) -> ServiceSpec:
         tier=service.tier.value,
         backup_loss=BackupLoss(service.backup_loss.value),
         disk_filling=DiskFilling(service.disk_filling.value),
+        group=service.group or "",
+        order=service.order or 0,
+        demand=_load(service.demand),
     )
+
+
+def nation(topology: Topology) -> Nation:
+    """All declared sites, of which nothing is known yet."""
+    sites = {site.id: SiteState(_site(topology, site)) for site in topology.sites}
+    return Nation(home=topology.controller.failure_domain, sites=sites)
 
 
 def require_fit(spec: ServiceSpec, record: Record) -> None:
@@ -48,6 +58,30 @@ def require_fit(spec: ServiceSpec, record: Record) -> None:
                 "the configuration declares no replica there; declare it again, and move the "
                 "service first if it shall leave that agent"
             )
+
+
+def _site(topology: Topology, site: Site) -> SiteSpec:
+    return SiteSpec(
+        name=site.id,
+        stage=Stage(site.state.value),
+        agents=tuple(agent.id for agent in topology.agents if agent.site == site.id),
+        partner=topology.partner_site(site.id) or "",
+        capacity=_load(site.capacity) if site.capacity else None,
+        shared_risk_links=site.shared_risk_links,
+        gives_up=site.gives_up,
+    )
+
+
+def _load(declared: Capacity | None) -> Load:
+    """What is not declared is 0: nothing is demanded, or nothing refused for the want of it."""
+    if declared is None:
+        return Load()
+    return Load(
+        vcpu=declared.vcpu or 0.0,
+        memory_gib=declared.memory_gib or 0.0,
+        storage_tib=declared.storage_tib or 0.0,
+        connections=declared.connections or 0,
+    )
 
 
 def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:

@@ -27,11 +27,14 @@ from controller.core.model import (
 )
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
+from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
 
 ORDER_AGAIN_MS = 200
+NOWHERE = Nation()
+"""No site is declared."""
 MAX_ROWS_A_STEP = 4
 """More changes than this in one step would be a loop in the table; the next event goes on."""
 
@@ -46,6 +49,7 @@ def begin(
     term: int,
     generation: str,
     now_ms: int,
+    nation: Nation = NOWHERE,
 ) -> State:
     """The state with which a controller begins to lead.
 
@@ -53,7 +57,7 @@ def begin(
     Services without a record get their first one with `found`, which is stored by the caller.
     """
     services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
-    return State(term, generation, services)
+    return State(term, generation, services, nation)
 
 
 def found(spec: ServiceSpec, term: int) -> Record:

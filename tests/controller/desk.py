@@ -11,7 +11,6 @@ from controller.core.model import Phase, Record, State
 from controller.inbox import Inbox
 from controller.journal import Journal
 from controller.runtime import ControllerRuntime, StoreWorker, lead
-from controller.specs import service_specs
 from controller.stores.sqlite import SqliteStore
 from controller.voice import Voice
 from protocol.intake import Intake
@@ -35,7 +34,7 @@ class Desk:
         self.said: list[tuple[str, Order | Grant]] = []
         self.now_ms = 1_000_000
         self.store = SqliteStore(topology.store.path, "c1")
-        state, broken = lead(self.store, service_specs(topology), lambda: self.now_ms)
+        state, broken = lead(self.store, topology, lambda: self.now_ms)
         self.first = state
         self.worker = StoreWorker(self.store)
         self.journal = Journal(topology.journal.directory, 10**7, 3, "1.0")

@@ -56,6 +56,8 @@ class SiteSpec(Struct, frozen=True):
     capacity: Load | None = None
     """None: nothing is declared, and nothing is refused for the want of room."""
     shared_risk_links: tuple[str, ...] = ()
+    gives_up: tuple[str, ...] = ()
+    """Services of the partner that are the last to be carried here, whatever their tier."""
 
 
 class AgentSeen(Struct, frozen=True):
