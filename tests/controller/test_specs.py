@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from config.leases import PROFILES
+from controller.core.sites.model import Health
 from controller.core.step import found
-from controller.specs import RecordUnfit, require_fit, service_specs
+from controller.specs import RecordUnfit, nation, require_fit, service_specs
 from tests.controller.cluster import Cluster
 
 
@@ -31,3 +32,15 @@ def test_a_record_whose_primary_is_not_declared_any_more_is_refused(cluster: Clu
     require_fit(spec, record)
     with pytest.raises(RecordUnfit, match=r"paspor.*primary.*ikn-1.*declare it again"):
         require_fit(spec, replace(record, primary="ikn-1"))
+
+
+def test_the_nation_is_what_is_declared_and_nothing_was_heard(cluster: Cluster) -> None:
+    known = nation(cluster.topology)
+    assert known.home == "arbiter"
+    assert list(known.sites) == ["batam", "jabodetabek"]
+    batam = known.sites["batam"]
+    assert (batam.spec.agents, batam.spec.partner) == (("batam-1",), "jabodetabek")
+    assert batam.spec.capacity is None
+    assert batam.health is Health.UNKNOWN
+    assert known.addresses["batam-1"] == cluster.topology.agent("batam-1").address
+    assert known.agents == {}
