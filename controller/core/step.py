@@ -12,24 +12,21 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from controller.core import leases, loss
-from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
+from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder
 from controller.core.assignments import assignment_for
+from controller.core.change import take_row
 from controller.core.detector import watched
 from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
-from controller.core.invariants import check_change
 from controller.core.model import (
-    Operation,
     Phase,
     Record,
     Seen,
     ServiceSpec,
     ServiceState,
     State,
-    Transition,
 )
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
-from controller.core.row import Row
 from controller.core.sites.hearing import attentive, hear, probes_due
 from controller.core.sites.model import Nation
 from controller.core.view import View
@@ -237,7 +234,7 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [refuse(state, view, event, rows)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
-    service, swap = _take_row(view, row, state.term)
+    service, swap = take_row(view, row, state.term)
     orders = _orders(service, [r.agent for r in service.spec.replicas], state.term)
     under_way = None if row.aside else service.record.operation
     operation = under_way.id if under_way else ""
@@ -263,7 +260,7 @@ def _settle(service: ServiceState, term: int, now_ms: int) -> tuple[ServiceState
         row = first_row(view)
         if row is None:
             break
-        service, swap = _take_row(view, row, term)
+        service, swap = take_row(view, row, term)
         view = View(service, now_ms)
         actions.append(swap)
     service = view.service
@@ -271,74 +268,6 @@ def _settle(service: ServiceState, term: int, now_ms: int) -> tuple[ServiceState
         service = replace(service, ordered_ms=now_ms)
         actions += _orders(service, [r.agent for r in service.spec.replicas], term)
     return service, actions
-
-
-def _take_row(view: View, row: Row, term: int) -> tuple[ServiceState, Swap]:
-    old = view.record
-    new = row.apply(view, term)
-    check_change(old, new)
-    return _enter(view, new), Swap(new, old.revision, _transition(view, row, new))
-
-
-def _enter(view: View, new: Record) -> ServiceState:
-    """What is known, as far as it still counts under the new record."""
-    service, old = view.service, view.record
-    if new.phase is not old.phase:
-        service = replace(service, entered_ms=view.now_ms)
-    if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED:
-        service = replace(service, drain_given_up_ms=view.now_ms)
-    if new.approval != old.approval:
-        service = replace(service, approved_ms=view.now_ms if new.approval else -1)
-    if new.maintenance != old.maintenance:
-        service = replace(service, maintenance_ms=view.now_ms)
-    if new.wait != old.wait:
-        service = replace(service, waits_since_ms=view.now_ms)
-    if new.hold != old.hold:
-        service = replace(service, hold_ms=view.now_ms)
-    if new.epoch != old.epoch or new.primary != old.primary:
-        service = replace(
-            service,
-            reign_proven_ms=service.proven_ms if service.proven_once else -1,
-            proven_ms=view.now_ms,
-            proven_once=False,
-            proven_position_bytes=0,
-            proven_rate_bytes_s=0,
-            backup_promise_end_ms=0,
-            ailing_since_ms=-1,
-            following_since_ms=-1,
-            backup_proven_bytes=0,
-            marks=(),
-            caught_up_ms=-1,
-            heard_positions=(),
-        )
-    return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
-
-
-def _transition(view: View, row: Row, new: Record) -> Transition:
-    old = view.record
-    ends_reign = new.phase is Phase.PROMOTING
-    serves = old.phase is Phase.PROMOTING and new.phase is Phase.ROUTING
-    known_outage = serves and view.service.reign_proven_ms >= 0
-    loss_bytes = 0 if old.phase is Phase.DRAINING else view.loss_bytes
-    operation: Operation | None = new.operation or old.operation
-    return Transition(
-        service=new.service,
-        service_uid=new.service_uid,
-        revision=new.revision,
-        term=new.term,
-        epoch=new.epoch,
-        from_phase=old.phase.value,
-        to_phase=new.phase.value,
-        because=row.sentence(view),
-        primary=new.primary,
-        backup=new.backup,
-        operation=operation,
-        outcome=row.outcome if operation else "",
-        outage_ms=view.now_ms - view.service.reign_proven_ms if known_outage else -1,
-        loss_bytes=loss_bytes if ends_reign and loss_bytes is not None else -1,
-        by=view.request.by if view.request else "",
-        reason=view.request.reason if view.request else "",
-    )
 
 
 def _order_is_due(view: View) -> bool:
