@@ -12,6 +12,7 @@ from controller.core.model import (
     ServiceSpec,
 )
 from controller.core.sites.model import Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.probes import with_probe_lists
 
 
 class RecordUnfit(Exception):
@@ -39,14 +40,19 @@ def service_spec(topology: Topology, service: Service) -> ServiceSpec:
         disk_filling=DiskFilling(service.disk_filling.value),
         group=service.group or "",
         order=service.order or 0,
-        demand=_load(service.demand),
+        demand=_load(service.demand) or Load(),
     )
 
 
 def nation(topology: Topology) -> Nation:
-    """All declared sites, of which nothing is known yet."""
-    sites = {site.id: SiteState(_site(topology, site)) for site in topology.sites}
-    return Nation(home=topology.controller.failure_domain, sites=sites)
+    """All declared sites and agents, of which nothing was heard yet."""
+    declared = Nation(
+        home=topology.controller.failure_domain,
+        sites={site.id: SiteState(_site_spec(topology, site)) for site in topology.sites},
+        addresses={agent.id: agent.address for agent in topology.agents},
+        report_interval_ms=topology.controller.report_interval_ms,
+    )
+    return with_probe_lists(declared)
 
 
 def require_fit(spec: ServiceSpec, record: Record) -> None:
@@ -60,27 +66,27 @@ def require_fit(spec: ServiceSpec, record: Record) -> None:
             )
 
 
-def _site(topology: Topology, site: Site) -> SiteSpec:
+def _site_spec(topology: Topology, site: Site) -> SiteSpec:
     return SiteSpec(
         name=site.id,
         stage=Stage(site.state.value),
         agents=tuple(agent.id for agent in topology.agents if agent.site == site.id),
         partner=topology.partner_site(site.id) or "",
-        capacity=_load(site.capacity) if site.capacity else None,
+        capacity=_load(site.capacity),
         shared_risk_links=site.shared_risk_links,
         gives_up=site.gives_up,
     )
 
 
-def _load(declared: Capacity | None) -> Load:
+def _load(declared: Capacity | None) -> Load | None:
     """What is not declared is 0: nothing is demanded, or nothing refused for the want of it."""
     if declared is None:
-        return Load()
+        return None
     return Load(
-        vcpu=declared.vcpu or 0.0,
-        memory_gib=declared.memory_gib or 0.0,
-        storage_tib=declared.storage_tib or 0.0,
-        connections=declared.connections or 0,
+        declared.vcpu or 0.0,
+        declared.memory_gib or 0.0,
+        declared.storage_tib or 0.0,
+        declared.connections or 0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from controller.core.model import Record, Transition
-from protocol.messages import Assignment, Granted
+from protocol.messages import Assignment, Granted, Probe
 
 
 class Swap(Struct, frozen=True, tag="swap"):
@@ -33,6 +33,15 @@ class SendGrant(Struct, frozen=True, tag="send_grant"):
     grants: tuple[Granted, ...]
 
 
+class SendProbes(Struct, frozen=True, tag="send_probes"):
+    """Tell an agent whom of the other sites it shall probe."""
+
+    agent: str
+    probe_list: str
+    """The list's name, as its Report is to give it."""
+    probes: tuple[Probe, ...]
+
+
 class ReadRecord(Struct, frozen=True, tag="read_record"):
     """Read the service's record from the store now, and come back with RecordRead."""
 
@@ -54,4 +63,4 @@ class Answer(Struct, frozen=True, tag="answer"):
     """Not accepted because another operation of the service is under way."""
 
 
-Action = Swap | SendOrder | SendGrant | ReadRecord | Answer
+Action = Swap | SendOrder | SendGrant | SendProbes | ReadRecord | Answer

@@ -27,14 +27,13 @@ from controller.core.model import (
 )
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
+from controller.core.sites.hearing import attentive, hear, probes_due
 from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
 
 ORDER_AGAIN_MS = 200
-NOWHERE = Nation()
-"""No site is declared."""
 MAX_ROWS_A_STEP = 4
 """More changes than this in one step would be a loop in the table; the next event goes on."""
 
@@ -49,7 +48,7 @@ def begin(
     term: int,
     generation: str,
     now_ms: int,
-    nation: Nation = NOWHERE,
+    nation: Nation | None = None,
 ) -> State:
     """The state with which a controller begins to lead.
 
@@ -57,7 +56,7 @@ def begin(
     Services without a record get their first one with `found`, which is stored by the caller.
     """
     services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
-    return State(term, generation, services, nation)
+    return State(term, generation, services, attentive(nation or Nation(), now_ms))
 
 
 def found(spec: ServiceSpec, term: int) -> Record:
@@ -125,6 +124,7 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     agent = event.report.header.sender
     touched: list[str] = []
     reads: list[Action] = []
+    state = replace(state, nation=hear(state.nation, event.report, now_ms))
     for report in event.report.replicas:
         service = state.services.get(report.service_uid)
         if service is None or service.spec.replica(agent) is None:
@@ -139,7 +139,8 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
             actions += _remind(state.services[uid], agent, state.term)
-    return state, actions + reads
+    nation, probes = probes_due(state.nation, agent, now_ms)
+    return replace(state, nation=nation), [*actions, *probes, *reads]
 
 
 def _take_report(

@@ -65,7 +65,10 @@ class AgentSeen(Struct, frozen=True):
 
     heard_ms: int
     """By the controller's clock."""
+    told_ms: int = -1
+    """When it was last sent its list of probes; -1 before."""
     probe_list: str = ""
+    """The list that it follows."""
     paths: tuple[Path, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
     usage: Usage | None = None
@@ -92,3 +95,10 @@ class Nation(Struct, frozen=True):
     sites: dict[str, SiteState] = {}
     agents: dict[str, AgentSeen] = {}
     """Those that were heard in this life of the controller."""
+    addresses: dict[str, str] = {}
+    """host:port of the HTTPS of every declared agent."""
+    probe_lists: dict[str, str] = {}
+    """By agent: the name of the list of probes that it should follow; empty: it needs none."""
+    report_interval_ms: int = 500
+    began_ms: int = 0
+    """When this life of the controller began to listen."""
