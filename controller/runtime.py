@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -24,12 +24,12 @@ from config.topology import Topology
 from controller.core.actions import Action, Answer, KeepCautions, Note, ReadRecord, Swap
 from controller.core.events import Ask, Event, RecordRead, RenewCame, ReportCame, Requested
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Phase, ServiceSpec, State, Transition
+from controller.core.model import Phase, State, Transition
 from controller.core.sites.cautions import resumed
 from controller.core.step import LeadershipLost, begin, found, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
-from controller.specs import require_fit
+from controller.specs import nation, require_fit, service_specs
 from controller.status import BrokerStatus, Status
 from controller.stores.base import (
     Claim,
@@ -91,7 +91,7 @@ class StoreWorker:
 
 
 def lead(
-    store: Store, specs: Iterable[ServiceSpec], clock: Callable[[], int]
+    store: Store, topology: Topology, clock: Callable[[], int]
 ) -> tuple[State, dict[str, str]]:
     """Begin a term, found what is new; the first state, and the records that cannot be read.
 
@@ -99,16 +99,16 @@ def lead(
     """
     term = store.begin_term()
     stored = store.records()
-    usable = [spec for spec in specs if spec.uid not in stored.broken]
+    usable = [spec for spec in service_specs(topology) if spec.uid not in stored.broken]
     for spec in usable:
         if spec.uid in stored.records:
             require_fit(spec, stored.records[spec.uid])
         else:
             store.insert(found(spec, term))
     records = store.records().records
-    state = begin(usable, records, term, store.generation, clock())
-    nation = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
-    return replace(state, nation=nation), stored.broken
+    state = begin(usable, records, term, store.generation, clock(), nation(topology))
+    cautioned = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
+    return replace(state, nation=cautioned), stored.broken
 
 
 class ControllerRuntime:

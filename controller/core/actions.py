@@ -7,7 +7,7 @@ from msgspec import Struct
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
 from controller.core.sites.model import Caution
-from protocol.messages import Assignment, Granted
+from protocol.messages import Assignment, Granted, Probe
 
 
 class Swap(Struct, frozen=True, tag="swap"):
@@ -33,6 +33,15 @@ class SendGrant(Struct, frozen=True, tag="send_grant"):
 
     agent: str
     grants: tuple[Granted, ...]
+
+
+class SendProbes(Struct, frozen=True, tag="send_probes"):
+    """Tell an agent whom of the other sites it shall probe."""
+
+    agent: str
+    probe_list: str
+    """The list's name, as its Report is to give it."""
+    probes: tuple[Probe, ...]
 
 
 class ReadRecord(Struct, frozen=True, tag="read_record"):
@@ -68,4 +77,4 @@ class Note(Struct, frozen=True, tag="note"):
     happening: Happening
 
 
-Action = Swap | KeepCautions | Note | SendOrder | SendGrant | ReadRecord | Answer
+Action = Swap | KeepCautions | Note | SendOrder | SendGrant | SendProbes | ReadRecord | Answer

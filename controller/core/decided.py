@@ -16,6 +16,7 @@ from controller.core.actions import (
     ReadRecord,
     SendGrant,
     SendOrder,
+    SendProbes,
     Swap,
 )
 
@@ -70,6 +71,8 @@ def _name(action: Action) -> str:
             return f"order {action.assignment.service} to {action.agent}"
         case SendGrant():
             return f"grant to {action.agent}"
+        case SendProbes():
+            return f"probes to {action.agent}"
         case ReadRecord():
             return f"read {action.service_uid} for {action.agent}"
         case KeepCautions():

@@ -38,6 +38,8 @@ from controller.core.model import (
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
+from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -57,6 +59,7 @@ def begin(
     term: int,
     generation: str,
     now_ms: int,
+    nation: Nation | None = None,
 ) -> State:
     """The state with which a controller begins to lead.
 
@@ -64,7 +67,7 @@ def begin(
     Services without a record get their first one with `found`, which is stored by the caller.
     """
     services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
-    return State(term, generation, services)
+    return State(term, generation, services, attentive(nation or Nation(), now_ms))
 
 
 def found(spec: ServiceSpec, term: int) -> Record:
@@ -140,6 +143,7 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     agent = event.report.header.sender
     touched: list[str] = []
     reads: list[Action] = []
+    state = replace(state, nation=hear(state.nation, event.report, now_ms))
     for report in event.report.replicas:
         service = state.services.get(report.service_uid)
         if service is None or service.spec.replica(agent) is None:
@@ -154,7 +158,8 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
             actions += _remind(state.services[uid], agent, state.term)
-    return state, actions + reads
+    nation, probes = probes_due(state.nation, agent, now_ms)
+    return replace(state, nation=nation), [*actions, *probes, *reads]
 
 
 def _take_report(

@@ -56,6 +56,8 @@ class SiteSpec(Struct, frozen=True):
     capacity: Load | None = None
     """None: nothing is declared, and nothing is refused for the want of room."""
     shared_risk_links: tuple[str, ...] = ()
+    gives_up: tuple[str, ...] = ()
+    """Services of the partner that are the last to be carried here, whatever their tier."""
 
 
 class AgentSeen(Struct, frozen=True):
@@ -63,7 +65,10 @@ class AgentSeen(Struct, frozen=True):
 
     heard_ms: int
     """By the controller's clock."""
+    told_ms: int = -1
+    """When it was last sent its list of probes; -1 before."""
     probe_list: str = ""
+    """The list that it follows."""
     paths: tuple[Path, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
     usage: Usage | None = None
@@ -115,3 +120,10 @@ class Nation(Struct, frozen=True):
     """Those that were heard in this life of the controller."""
     cautions: tuple[Caution, ...] = ()
     """Also those that somebody ended, until their time is over."""
+    addresses: dict[str, str] = {}
+    """host:port of the HTTPS of every declared agent."""
+    probe_lists: dict[str, str] = {}
+    """By agent: the name of the list of probes that it should follow; empty: it needs none."""
+    report_interval_ms: int = 500
+    began_ms: int = 0
+    """When this life of the controller began to listen."""
