@@ -14,18 +14,26 @@ import contextlib
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from config.topology import Topology
-from controller.core.actions import Action, Answer, Found, ReadRecord, Swap
+from controller.core.actions import Action, Answer, Found, KeepCautions, Note, ReadRecord, Swap
 from controller.core.configured import begun
-from controller.core.events import Configured, Event, RecordRead, RenewCame, ReportCame, Requested
+from controller.core.events import (
+    Ask,
+    Configured,
+    Event,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+)
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Phase, Record, ServiceSpec, State, Transition
+from controller.core.model import Phase, Record, State, Transition
+from controller.core.sites.cautions import resumed
 from controller.core.step import LeadershipLost, begin, found, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
@@ -33,15 +41,16 @@ from controller.specs import nation, require_fit, retired, service_specs
 from controller.status import BrokerStatus, Status
 from controller.stores.base import (
     Claim,
+    HappeningLine,
     HistoryLine,
+    Span,
     Store,
-    StoreError,
     StoreFailed,
     StoreUnusable,
 )
+from controller.stores.worker import StoreWorker
 from controller.voice import Voice
 
-STORE_TIMEOUT_S = 10.0
 TICK_S = 0.05
 QUICK_TICK_S = 0.025
 URGENT = (Phase.COUNTDOWN, Phase.PROMOTING, Phase.DRAINING)
@@ -50,7 +59,6 @@ BEAT_AT_LEAST_S = 5.0
 
 SAY_AGAIN_S = 10.0
 
-Result = TypeVar("Result")
 log = structlog.get_logger("controller")
 
 
@@ -59,37 +67,8 @@ def boottime_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
-class StoreWorker:
-    """Runs the store's calls one at a time in a thread, so that a slow disk stops no loop."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.problem = ""
-        self._thread = ThreadPoolExecutor(1, "store")
-
-    async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Raises StoreError, StoreFailed also when there is no answer in time."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_S):
-                result = await loop.run_in_executor(self._thread, function, *arguments)
-        except TimeoutError:
-            self.problem = f"the store did not answer within {STORE_TIMEOUT_S:g} s: see to its disk"
-            raise StoreFailed(self.problem) from None
-        except StoreError as error:
-            self.problem = str(error)
-            raise
-        self.problem = ""
-        return result
-
-    async def close(self) -> None:
-        """Let go of the store, after the calls that are under way."""
-        await self.call(self.store.close)
-        self._thread.shutdown(wait=False)
-
-
 def lead(
-    store: Store, specs: Iterable[ServiceSpec], clock: Callable[[], int]
+    store: Store, topology: Topology, clock: Callable[[], int]
 ) -> tuple[State, dict[str, str]]:
     """Begin a term, found what is new; the first state, and the records that cannot be read.
 
@@ -97,14 +76,17 @@ def lead(
     """
     term = store.begin_term()
     stored = store.records()
-    usable = [spec for spec in begun(specs) if spec.uid not in stored.broken]
+    declared = begun(service_specs(topology))
+    usable = [spec for spec in declared if spec.uid not in stored.broken]
     for spec in usable:
         if spec.uid in stored.records:
             require_fit(spec, stored.records[spec.uid])
         else:
             store.insert(found(spec, term))
     records = store.records().records
-    return begin(usable, records, term, store.generation, clock()), stored.broken
+    state = begin(usable, records, term, store.generation, clock(), nation(topology))
+    cautioned = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
+    return replace(state, nation=cautioned), stored.broken
 
 
 class ControllerRuntime:
@@ -152,7 +134,7 @@ class ControllerRuntime:
         self._inbox.put(event)
 
     async def submit(
-        self, event: Requested, revision: int | None = None, epoch: int | None = None
+        self, event: Ask, revision: int | None = None, epoch: int | None = None
     ) -> Answer:
         """Ask the rules for something, if the service is still as expected.
 
@@ -192,6 +174,12 @@ class ControllerRuntime:
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.history, service_uid, limit)
+
+    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
+        """Changes of services, and what else happened, within a time. Raises StoreError."""
+        store = self._worker.store
+        changes = await self._worker.call(store.changes, span)
+        return changes, await self._worker.call(store.happenings, span)
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note that a request begins; what was noted before. Raises StoreError."""
@@ -257,9 +245,10 @@ class ControllerRuntime:
 
     def _conflict(self, item: Submission) -> str:
         """Why the service is not what the request takes it for; empty when it is."""
-        if isinstance(item.event, Configured):
-            return ""
-        service = self._state.services.get(item.event.service_uid)
+        asked = item.event
+        service = None
+        if isinstance(asked, Requested):
+            service = self._state.services.get(asked.service_uid)
         if service is None:
             return ""
         record = service.record
@@ -288,6 +277,8 @@ class ControllerRuntime:
             self._set_aside(event, error)
             return []
         await self._persist(actions)
+        if not await self._keep(event, actions):
+            return []
         self._state = after
         self._voice.speak(actions)
         if after != before:
@@ -326,6 +317,31 @@ class ControllerRuntime:
                 "controller leads"
             )
         log.info(record.because, service=record.service, primary=record.primary)
+
+    async def _keep(self, event: Event, actions: list[Action]) -> bool:
+        """Cautions, which must be stored to hold, and lines for people, which may be lost.
+
+        False, and whoever asked is told, where cautions could not be stored. Raises LeaderReplaced.
+        """
+        store, term = self._worker.store, self._state.term
+        for action in actions:
+            try:
+                if isinstance(action, KeepCautions):
+                    await self._worker.call(store.keep_cautions, action.cautions, term)
+                elif isinstance(action, Note):
+                    await self._worker.call(store.note, action.happening, term)
+            except StoreFailed as error:
+                if isinstance(action, KeepCautions):
+                    self._fail(event, error)
+                    return False
+                log.error("a line of the history is lost", problem=str(error))
+        return True
+
+    def _fail(self, event: Event, error: StoreFailed) -> None:
+        log.error("a caution could not be stored; nothing was changed", problem=str(error))
+        answer = self._answers.pop(event.id, None) if isinstance(event, Ask) else None
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
 
     async def _read(self, actions: list[Action]) -> list[RecordRead]:
         """Reads that begin now, after the Report that asked for them.

@@ -13,8 +13,11 @@ from msgspec.structs import replace
 
 from controller.core.events import Configured
 from controller.core.model import Phase, Record, ServiceSpec, ServiceState, State
-from controller.core.sites.model import Nation, SiteState, Stage
+from controller.core.sites.model import Nation, Stage
 from controller.core.view import View
+
+DECLARED_OF_A_NATION = ("home", "addresses", "probe_lists", "report_interval_ms")
+"""What of it, besides its sites, the configuration says. All else was heard, or is a person's."""
 
 ON_THE_WAY = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING, Phase.ROUTING)
 
@@ -71,16 +74,17 @@ def redeclared(service: ServiceState, spec: ServiceSpec) -> ServiceState:
     return replace(service, spec=spec, reports=reports)
 
 
-def redeclared_nation(known: Nation, declared: Nation) -> Nation:
+def redeclared_nation(known: Nation, declared: Nation, now_ms: int) -> Nation:
     """The sites as declared, with what was heard of those that were known before."""
-    sites = {name: _site(known.sites.get(name), site) for name, site in declared.sites.items()}
-    agents = [agent for site in declared.sites.values() for agent in site.spec.agents]
-    heard = {agent: known.agents[agent] for agent in agents if agent in known.agents}
-    return replace(declared, sites=sites, agents=heard)
-
-
-def _site(known: SiteState | None, declared: SiteState) -> SiteState:
-    return declared if known is None else replace(known, spec=declared.spec)
+    sites = {
+        name: replace(known.sites[name], spec=site.spec)
+        if name in known.sites
+        else replace(site, since_ms=now_ms)
+        for name, site in declared.sites.items()
+    }
+    heard = {agent: seen for agent, seen in known.agents.items() if agent in declared.addresses}
+    as_declared = {name: getattr(declared, name) for name in DECLARED_OF_A_NATION}
+    return replace(known, sites=sites, agents=heard, **as_declared)
 
 
 def _stands(spec: ServiceSpec) -> bool:

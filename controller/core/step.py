@@ -18,6 +18,8 @@ from controller.core.change import take_row
 from controller.core.configured import begun, objections, redeclared, redeclared_nation
 from controller.core.detector import watched
 from controller.core.events import (
+    Cautioned,
+    CautionEnded,
     Configured,
     Event,
     Kind,
@@ -37,7 +39,9 @@ from controller.core.model import (
 )
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
-from controller.core.sites.model import Stage
+from controller.core.sites import cautions
+from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.model import Nation, Stage
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -57,6 +61,7 @@ def begin(
     term: int,
     generation: str,
     now_ms: int,
+    nation: Nation | None = None,
 ) -> State:
     """The state with which a controller begins to lead.
 
@@ -64,7 +69,7 @@ def begin(
     Services without a record get their first one with `found`, which is stored by the caller.
     """
     services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
-    return State(term, generation, services)
+    return State(term, generation, services, attentive(nation or Nation(), now_ms))
 
 
 def found(spec: ServiceSpec, term: int) -> Record:
@@ -93,7 +98,7 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
     match event:
         case Tick():
-            return _settle_all(state, state.services, now_ms)
+            return _on_tick(state, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -104,6 +109,8 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
             return _on_request(state, event, now_ms)
         case Configured():
             return _on_configured(state, event, now_ms)
+        case Cautioned() | CautionEnded():
+            return cautions.hear(state, event, now_ms)
 
 
 def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceState:
@@ -132,10 +139,17 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     )
 
 
+def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    state, actions = _settle_all(state, state.services, now_ms)
+    state, notes = cautions.run_out(state, now_ms)
+    return state, actions + notes
+
+
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
     agent = event.report.header.sender
     touched: list[str] = []
     reads: list[Action] = []
+    state = replace(state, nation=hear(state.nation, event.report, now_ms))
     for report in event.report.replicas:
         service = state.services.get(report.service_uid)
         if service is None or service.spec.replica(agent) is None:
@@ -150,7 +164,8 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
             actions += _remind(state.services[uid], agent, state.term)
-    return state, actions + reads
+    nation, probes = probes_due(state.nation, agent, now_ms)
+    return replace(state, nation=nation), [*actions, *probes, *reads]
 
 
 def _take_report(
@@ -231,6 +246,9 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     service = state.services.get(event.service_uid)
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
+    against = cautions.objections(state.nation, service, event, now_ms)
+    if against and event.despite_caution:
+        event = cautions.noted(event, against)
     view = View(service, now_ms, event)
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
@@ -242,6 +260,8 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
+    if against and not event.despite_caution:
+        return state, [cautions.refusal(service, event, against)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     service, swap = take_row(view, row, state.term)
@@ -272,7 +292,7 @@ def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State,
             actions.append(Found(stored))
         services[spec.uid] = _begin_service(spec, stored, now_ms)
     before = state.services
-    nation = redeclared_nation(state.nation, event.nation)
+    nation = redeclared_nation(state.nation, event.nation, now_ms)
     state, swaps = _settle_all(replace(state, services=services, nation=nation), services, now_ms)
     actions += swaps
     for uid, service in state.services.items():

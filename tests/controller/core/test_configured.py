@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, Found, SendOrder, Swap
+from controller.core.configured import DECLARED_OF_A_NATION
 from controller.core.decided import decided, of_service
 from controller.core.events import Configured, Event
 from controller.core.model import (
@@ -276,6 +277,8 @@ def test_what_was_heard_of_a_site_is_kept_and_what_is_new_begins_unknown() -> No
         "arbiter",
         {"batam": SiteState(SiteSpec("batam", agents=(B,)), Health.DEGRADED, "hot", since_ms=5)},
         {B: seen, "gone-1": seen},
+        began_ms=7,
+        addresses={B: "10.0.0.2:8701", "gone-1": "10.0.0.9:8701"},
     )
     declared = Nation(
         "arbiter",
@@ -283,14 +286,23 @@ def test_what_was_heard_of_a_site_is_kept_and_what_is_new_begins_unknown() -> No
             "batam": SiteState(SiteSpec("batam", Stage.SUSPENDED, (B,))),
             "ikn": SiteState(SiteSpec("ikn", agents=(C,))),
         },
+        addresses={B: "10.0.0.2:8701", C: "10.0.0.3:8701"},
     )
     state = replace(Given(Phase.ALONE).state(), nation=known)
     after, _, _ = taken(state, read_anew(spec(), nation=declared))
     batam, ikn = after.nation.sites["batam"], after.nation.sites["ikn"]
     assert (batam.health, batam.because, batam.since_ms) == (Health.DEGRADED, "hot", 5)
     assert batam.spec.stage is Stage.SUSPENDED
-    assert ikn.health is Health.UNKNOWN
+    assert (ikn.health, ikn.since_ms) == (Health.UNKNOWN, NOW)
     assert after.nation.agents == {B: seen}
+    assert after.nation.addresses == declared.addresses
+    assert after.nation.began_ms == 7
+
+
+def test_of_each_part_of_the_nation_it_is_known_whether_a_file_declares_it() -> None:
+    """A new one must be put on one side, else a reload keeps the old or forgets what was heard."""
+    heard = {"agents", "cautions", "began_ms"}
+    assert {"sites", *DECLARED_OF_A_NATION, *heard} == set(Nation.__struct_fields__)
 
 
 def test_the_event_is_read_from_a_journal_as_it_was_written() -> None:
