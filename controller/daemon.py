@@ -28,12 +28,13 @@ from controller.broker import BrokerError
 from controller.core.invariants import InvariantBroken
 from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
-from controller.inbox import Inbox
+from controller.inbox import Busy, Inbox, RulesFailed
 from controller.journal import Journal
 from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
+from controller.reload import Reloads, Wish
 from controller.runtime import ControllerRuntime, boottime_ms, lead
 from controller.specs import RecordUnfit
 from controller.stores.base import StoreError, StoreFailed
@@ -98,7 +99,7 @@ async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
         loop.add_signal_handler(number, stopped.set)
     code = OK
     try:
-        await _lead_until(stopped, loaded.value, secrets)
+        await _lead_until(stopped, loaded, secrets)
     except* MUST_STOP as group:
         for error in _leaves(group):
             log.critical("the controller stops", reason=str(error), kind=type(error).__name__)
@@ -106,8 +107,9 @@ async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
     return code
 
 
-async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secrets) -> None:
+async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets: Secrets) -> None:
     """Everything in order; what was started last is ended first."""
+    topology, reloads = loaded.value, Reloads(loaded)
     cluster = topology.cluster.uid
     async with contextlib.AsyncExitStack() as stack:
         store = SqliteStore(topology.store.path, cluster)
@@ -128,8 +130,7 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
         stack.callback(journal.close)
         inbox = Inbox()
         logins, keeper = _brokers(topology, secrets)
-        agents = frozenset(agent.id for agent in topology.agents)
-        link = Link(logins, cluster, agents, inbox.put)
+        link = Link(logins, cluster, _agents(topology), inbox.put)
         voice = Voice(secrets.signer, cluster, state.term, state.generation, link.publish)
         runtime = ControllerRuntime(
             topology,
@@ -141,7 +142,15 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
             journal,
             lambda: link.brokers,
             metrics.note,
+            configuration=lambda: reloads.status,
         )
+
+        def in_force(taken: Topology) -> None:
+            link.declare(_agents(taken))
+            if keeper is not None:
+                keeper.declare(cluster, logins[0], sorted(_agents(taken)))
+
+        reloads.attach(runtime.configure, in_force)
         metrics.watch(lambda: runtime.status, lambda: link.counts)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
         async with asyncio.TaskGroup() as group:
@@ -149,13 +158,36 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
             if keeper is not None:
                 tasks.append(group.create_task(keeper.run(), name="embedded broker"))
             tasks.append(group.create_task(link.run(), name="link"))
-            app = create_app(runtime, saling_version, metrics.render, *secrets.of_the_api)
+            tasks.append(group.create_task(_reload_on_hangup(reloads), name="reloads"))
+            app = create_app(
+                runtime, saling_version, metrics.render, *secrets.of_the_api, reloads=reloads
+            )
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
                 log.info("stopping")
             for task in reversed(tasks):
                 task.cancel()
                 await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
+
+
+async def _reload_on_hangup(reloads: Reloads) -> None:
+    """SIGHUP asks for a reload; the log tells what came of it."""
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    try:
+        while True:
+            await asked.wait()
+            asked.clear()
+            try:
+                await reloads.reload(Wish(by="SIGHUP"))
+            except (Busy, RulesFailed, StoreFailed) as error:
+                log.error("the configuration was not taken; the old one stays", why=str(error))
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _agents(topology: Topology) -> frozenset[str]:
+    return frozenset(agent.id for agent in topology.agents)
 
 
 def _brokers(

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controller.config_metrics import configuration
 from controller.copies import unfenced, unfit_backup, vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import BackupLoss, HeldFor, Phase, Protection, Transition
@@ -97,6 +98,7 @@ class _StateCollector(Collector):
         yield _vetoes(status, explained)
         yield from _messages(counts)
         yield from _machinery(status)
+        yield from configuration(status.configuration)
 
 
 def _family(

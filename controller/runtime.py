@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 import structlog
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from config.topology import Topology
 from controller.core.actions import Action, Answer, Found, KeepCautions, Note, ReadRecord, Swap
@@ -37,8 +37,9 @@ from controller.core.sites.cautions import resumed
 from controller.core.step import LeadershipLost, begin, found, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
+from controller.reload import Wish
 from controller.specs import nation, require_fit, retired, service_specs
-from controller.status import BrokerStatus, Status
+from controller.status import BrokerStatus, ConfigurationStatus, Status
 from controller.stores.base import (
     Claim,
     HappeningLine,
@@ -104,6 +105,7 @@ class ControllerRuntime:
         brokers: Callable[[], tuple[BrokerStatus, ...]],
         on_transition: Callable[[Transition], None],
         clock: Callable[[], int] = boottime_ms,
+        configuration: Callable[[], ConfigurationStatus] = ConfigurationStatus,
     ) -> None:
         self._topology = topology
         self._worker = worker
@@ -115,6 +117,7 @@ class ControllerRuntime:
         self._brokers = brokers
         self._on_transition = on_transition
         self._clock = clock
+        self._configuration = configuration
         self._started_at_ms = time.time_ns() // 1_000_000
         self._heard_ms: dict[str, int] = {}
         self._answers: dict[str, asyncio.Future[Answer]] = {}
@@ -145,7 +148,7 @@ class ControllerRuntime:
         return await answer
 
     async def configure(
-        self, topology: Topology, dry_run: bool = False, in_force: Callable[[], None] = lambda: None
+        self, topology: Topology, wish: Wish, in_force: Callable[[], None]
     ) -> Answer:
         """Let this be what is declared, whole, or say why not; `in_force` is called once it is.
 
@@ -156,20 +159,18 @@ class ControllerRuntime:
         read, term = self._worker.store.read, self._state.term
         found = {uid: await self._worker.call(read, uid, term) for uid in new}
         event = Configured(
-            uuid.uuid4().hex,
-            specs,
-            nation(topology),
-            {uid: record for uid, record in found.items() if record is not None},
-            retired(topology),
-            dry_run,
+            id=uuid.uuid4().hex,
+            specs=specs,
+            nation=nation(topology),
+            stored={uid: record for uid, record in found.items() if record is not None},
+            retired=retired(topology),
+            **asdict(wish),
         )
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._inbox.submit(Submission(event, answer))
-        said = await answer
-        if said.accepted and not dry_run:
+        answer = await self.submit(event)
+        if answer.accepted and not wish.dry_run:
             self._topology = topology
             in_force()
-        return said
+        return answer
 
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
@@ -212,6 +213,7 @@ class ControllerRuntime:
             waiting=len(self._inbox),
             dropped=dict(self._inbox.dropped),
             rule_errors=self._rule_errors,
+            configuration=self._configuration(),
         )
 
     async def _tick(self) -> None:

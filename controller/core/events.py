@@ -92,6 +92,11 @@ class Configured(Struct, frozen=True, tag="configured"):
     retired: tuple[str, ...] = ()
     """Uids of the services that the file calls retired."""
     dry_run: bool = False
+    file: str = ""
+    by: str = ""
+    reason: str = ""
+    told: str = ""
+    """What it changes, in sentences for the history; empty where it changes nothing."""
 
 
 class Cautioned(Struct, frozen=True, tag="cautioned"):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from controller.core import leases, loss
-from controller.core.actions import Action, Answer, Found, ReadRecord, SendGrant, SendOrder
+from controller.core.actions import Action, Answer, Found, Note, ReadRecord, SendGrant, SendOrder
 from controller.core.assignments import assignment_for
 from controller.core.change import take_row
 from controller.core.configured import begun, objections, redeclared, redeclared_nation
@@ -29,6 +29,7 @@ from controller.core.events import (
     Requested,
     Tick,
 )
+from controller.core.happening import About, Happening
 from controller.core.model import (
     Phase,
     Record,
@@ -299,7 +300,14 @@ def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State,
         # Addresses and keys are told under the same revision; what is new is asked for.
         if uid in before and service.spec.replicas != before[uid].spec.replicas:
             actions += _orders(service, [r.agent for r in service.spec.replicas], state.term)
-    return state, [*actions, Answer(event.id, True, "the configuration is taken")]
+    taken = "the configuration is taken"
+    noted = [_note_of(event, taken)] if event.told else []
+    return state, [*actions, *noted, Answer(event.id, True, taken)]
+
+
+def _note_of(event: Configured, what: str) -> Note:
+    about = About.CONFIGURATION
+    return Note(Happening(about, event.file, what, event.told, by=event.by, reason=event.reason))
 
 
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:

@@ -18,6 +18,7 @@ from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
 from controller.web.callers import CALLER, Caller, Handler, authorize
+from controller.web.configuring import Configuring, Reloading
 from controller.web.desk import Desk, Problem
 from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
@@ -37,6 +38,7 @@ def create_app(
     render_metrics: Callable[[], bytes],
     token: str | None,
     callers: tuple[Caller, ...] = (),
+    reloads: Reloading | None = None,
 ) -> web.Application:
     """The application. With a token, everything under /api asks for it as a bearer; or for one of
     those that the operators have."""
@@ -62,6 +64,8 @@ def create_app(
             web.post("/api/v1/alertmanager", orders.alarmed),
         ]
     )
+    if reloads is not None:
+        app.add_routes([web.post("/api/v1/reload", Configuring(reloads).reload)])
     app.on_shutdown.append(orders.close)
     return app
 
