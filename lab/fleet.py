@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,12 +16,13 @@ import msgspec
 from lab.checks import longest_gap, loss
 from lab.four_sites import Lab
 from lab.geography import CLIENTS
-from lab.incident import acked, numbers_at_primary, seconds, two_writers_ms
+from lab.incident import acked, numbers_at_primary, seconds
 from lab.owned import Owned
-from lab.plan import Service
+from lab.plan import Service, site_of
 from lab.prober import ProbedEngine, ProberSpec
 from lab.processes import Child, module
 from lab.records import Answer, Insert, InsertTail, Probe, now_ms, read_probes
+from lab.unkind import Fault, during_and_after_ms
 from lab.writer import Target, WriterSpec
 from lab.writers import WritersSpec, log_of
 
@@ -101,7 +103,9 @@ class Fleet(Owned):
 
     def probes(self, since_ms: float) -> list[Probe]:
         """What all probers saw since then."""
-        lines = [line for site in self.lab.plan.sites for line in read_probes(self._probes_of(site))]
+        lines = [
+            line for site in self.lab.plan.sites for line in read_probes(self._probes_of(site))
+        ]
         return [line for line in lines if line.start_ms >= since_ms]
 
     async def wait_for_writes(
@@ -120,48 +124,43 @@ class Fleet(Owned):
             f"{self._children['writers'].last_words(5)}"
         )
 
-    async def costs(
-        self, fault: Callable[[], Awaitable[Any]], end: Callable[[], Awaitable[Any]]
-    ) -> list[Cost]:
-        """Cause the fault, wait for the end, let every service write, and tell what it cost."""
+    async def costs(self, fault: Fault, end: Callable[[], Awaitable[Any]]) -> list[Cost]:
+        """Cause the fault, wait for the end, mend it unless that was done, let every service
+        write, and tell what it cost."""
         before = await self.lab.services()
-        begun_ms = now_ms()
-        await fault()
-        await end()
+        await fault.begin()
+        try:
+            await end()
+        finally:
+            await fault.mend("")
         await self.wait_for_writes()
-        ended_ms = now_ms()
-        probes = self.probes(begun_ms)
+        seen = _Seen(fault, now_ms(), self.probes(fault.caused_ms))
         after = await self.lab.services()
         return [
-            await self._cost(service, before[service.name], after[service.name], probes, begun_ms, ended_ms)
+            await self._cost(service, before[service.name], after[service.name], seen)
             for service in self.lab.plan.services
         ]
 
     async def _cost(
-        self,
-        service: Service,
-        before: dict[str, Any],
-        after: dict[str, Any],
-        probes: list[Probe],
-        begun_ms: float,
-        ended_ms: float,
+        self, service: Service, before: dict[str, Any], after: dict[str, Any], seen: _Seen
     ) -> Cost:
-        old_site = before["primary"].removesuffix("-1")
-        inserts = [i for i in self.inserts(service.name) if i.end_ms <= ended_ms]
-        mine = [probe for probe in probes if probe.service == service.name]
-        present = await numbers_at_primary(self.lab, service.name)
+        name, old_site = service.name, site_of(before["primary"])
+        inserts = [i for i in self.inserts(name) if i.end_ms <= seen.ended_ms]
+        probes = [probe for probe in seen.probes if probe.service == name]
+        present = await numbers_at_primary(self.lab, name)
+        begun_ms = seen.fault.caused_ms
         return Cost(
-            service=service.name,
+            service=name,
             tier=service.tier,
             group=service.group,
             order=service.order,
             protection=service.protection,
             moved=after["epoch"] > before["epoch"],
-            outage_s=seconds(longest_gap(inserts, begun_ms, ended_ms).length_ms),
-            served_s=_served_s(inserts, mine, old_site, begun_ms),
+            outage_s=seconds(longest_gap(inserts, begun_ms, seen.ended_ms).length_ms),
+            served_s=_served_s(inserts, probes, old_site, begun_ms),
             acked_lost=len(loss(inserts, present).lost),
-            two_writers_s=seconds(two_writers_ms(mine, inserts, service.name, begun_ms)),
-            refused=sum(p.site == old_site and p.answer in REFUSALS for p in mine),
+            two_writers_s=max(map(seconds, during_and_after_ms(probes, inserts, name, seen.fault))),
+            refused=sum(p.site == old_site and p.answer in REFUSALS for p in probes),
         )
 
     def _acked_since(self, service: str, since_ms: float) -> bool:
@@ -184,11 +183,16 @@ class Fleet(Owned):
         self._children[name] = child
 
 
-def _served_s(
-    inserts: list[Insert], probes: list[Probe], old_site: str, begun_ms: float
-) -> float:
+@dataclass(frozen=True)
+class _Seen:
+    """What the probers saw from a fault to the end of what it caused."""
+
+    fault: Fault
+    ended_ms: float
+    probes: list[Probe]
+
+
+def _served_s(inserts: list[Insert], probes: list[Probe], old_site: str, begun_ms: float) -> float:
     ends = [i.end_ms for i in inserts if acked(i) and i.site != old_site and i.start_ms > begun_ms]
-    ends += [
-        p.end_ms for p in probes if p.answer is Answer.COMMITTED and p.site != old_site
-    ]
+    ends += [p.end_ms for p in probes if p.answer is Answer.COMMITTED and p.site != old_site]
     return seconds(min(ends) - begun_ms) if ends else -1.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from config.leases import PROFILES
@@ -14,6 +13,7 @@ from lab.four_sites import SERVING, Lab
 from lab.plan import Service
 from lab.site_told import Told, against_every_promise, out_of_order
 from lab.twelve import GROUPS, PARTNER, SITE
+from lab.unkind import Fault
 
 TAKEOVER_TIMEOUT_S = 90.0
 HOLD_S = 3.0
@@ -22,72 +22,71 @@ SLACK_S = 2.0
 """Above the lease: within that every service of a lost site shall be promoted."""
 
 
-@dataclass(frozen=True)
-class Loss:
-    """How a site is lost, and how it comes back."""
+def killed(fleet: Fleet) -> Fault:
+    """Every process of the site is killed, and started again."""
 
-    name: str
-    cause: Callable[[Fleet], Awaitable[Any]]
-    undo: Callable[[Fleet], Awaitable[Any]]
+    async def kill() -> None:
+        fleet.lab.kill_site(SITE)
 
+    async def start() -> None:
+        fleet.lab.start_site(SITE)
 
-async def _kill(fleet: Fleet) -> None:
-    fleet.lab.kill_site(SITE)
-
-
-async def _start(fleet: Fleet) -> None:
-    fleet.lab.start_site(SITE)
+    return Fault("site killed", kill, start)
 
 
-async def _isolate(fleet: Fleet) -> None:
-    await fleet.lab.links.isolate(SITE)
+def cut_off(fleet: Fleet) -> Fault:
+    """The site is cut off from everybody, clients too, and healed."""
+    links = fleet.lab.links
+    return Fault("site cut off", lambda: links.isolate(SITE), links.heal)
 
 
-async def _heal(fleet: Fleet) -> None:
-    await fleet.lab.links.heal()
+def frozen(fleet: Fleet) -> Fault:
+    """Every process of the site stands still, its prober too, and goes on where it was."""
+    lab, also = fleet.lab, (fleet.prober_pid(SITE),)
+
+    async def thaw() -> None:
+        lab.thaw_site(SITE, also)
+
+    return Fault("site frozen, thawed", lambda: lab.freeze_site(SITE, also), thaw)
 
 
-async def _freeze(fleet: Fleet) -> None:
-    await fleet.lab.freeze_site(SITE, (fleet.prober_pid(SITE),))
-
-
-async def _thaw(fleet: Fleet) -> None:
-    fleet.lab.thaw_site(SITE, (fleet.prober_pid(SITE),))
-
-
-LOSSES = {
-    "site-killed": Loss("site killed", _kill, _start),
-    "site-cut-off": Loss("site cut off", _isolate, _heal),
-    "site-frozen": Loss("site frozen, thawed", _freeze, _thaw),
+LOSSES: dict[str, Callable[[Fleet], Fault]] = {
+    "site-killed": killed,
+    "site-cut-off": cut_off,
+    "site-frozen": frozen,
 }
 
 
-async def site_lost(fleet: Fleet, loss: Loss) -> Told:
+async def site_lost(fleet: Fleet, loss: Callable[[Fleet], Fault]) -> Told:
     """Lose the site, wait until its services serve at the partner, and let it come back.
 
     It ends with everything PROTECTED, and the six at the partner.
     """
-    lab = fleet.lab
+    lab, fault = fleet.lab, loss(fleet)
     here = [service for service in lab.plan.services if service.sites[0] == SITE]
+    names = [service.name for service in here]
     begun_wall_ms = time.time() * 1000
 
     async def end() -> None:
         await until_at(lab, PARTNER, here)
         await fleet.wait_for_writes()
         await asyncio.sleep(HOLD_S)
-        await loss.undo(fleet)
 
-    try:
-        costs = await fleet.costs(lambda: loss.cause(fleet), end)
-    finally:
-        await loss.undo(fleet)
+    costs = await fleet.costs(fault, end)
     await lab.wait_until_protected()
-    names = [service.name for service in here]
     broken = against_every_promise(costs, names)
     broken += [f"{c.service} was moved" for c in costs if c.moved and c.service not in names]
     broken += [f"{c.service} was not moved" for c in costs if not c.moved and c.service in names]
     broken += await out_of_order(lab, GROUPS, begun_wall_ms)
-    return Told(loss.name, tuple(costs), tuple(broken), tuple(_late(costs, names)))
+    return Told(fault.name, tuple(costs), tuple(broken), tuple(_late(costs, names)))
+
+
+async def all_at_home(lab: Lab) -> None:
+    """Move every service that is elsewhere back to its first site, one after the other."""
+    for service in lab.plan.services:
+        if await lab.primary_site(service.name) != service.sites[0]:
+            await lab.switch_over(service.name)
+    await lab.wait_until_protected()
 
 
 def _late(costs: list[Cost], names: list[str]) -> list[str]:
@@ -117,4 +116,4 @@ async def until_at(lab: Lab, site: str, services: list[Service]) -> None:
 
 
 def _serves_at(seen: dict[str, Any] | None, site: str) -> bool:
-    return bool(seen) and seen["phase"] in SERVING and seen["primary"].startswith(site)
+    return seen is not None and seen["phase"] in SERVING and seen["primary"].startswith(site)

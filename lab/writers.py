@@ -56,7 +56,9 @@ async def _write(spec: WriterSpec, directory: Path, stop: asyncio.Event) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="lab.writers", description="Write to several services.")
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file: lab.writers.WritersSpec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file: lab.writers.WritersSpec"
+    )
     parser.add_argument("--directory", type=Path, required=True, help="for the writers' logs")
     options = parser.parse_args()
     spec: Any = msgspec.json.decode(options.spec.read_bytes(), type=WritersSpec)

@@ -12,6 +12,7 @@ from controller.core import events as ev
 from controller.core.actions import Action
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
+from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
@@ -43,6 +44,7 @@ class Controller:
         specs: list[ServiceSpec],
         rate_ppm: int,
         ordered: bool,
+        nation: Nation,
     ) -> None:
         self._kernel = kernel
         self._network = network
@@ -51,6 +53,8 @@ class Controller:
         self._specs = {spec.uid: spec for spec in specs}
         """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
+        self._nation = nation
+        """The sites as declared; none where the world says nothing of them."""
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
         self._boots = 1
@@ -91,7 +95,7 @@ class Controller:
                 self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
-        self.state = begin(specs, records, term, "generation", self.now_ms())
+        self.state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
 
