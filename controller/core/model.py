@@ -284,6 +284,8 @@ class ServiceState(Struct, frozen=True):
     """When this life took up the record's wait."""
     drain_given_up_ms: int = -1
     """When this life last saw a drain being given up; -1 if it never did."""
+    proven_revision: int = 0
+    """Under which revision the primary last proved a commit here."""
     hold_ms: int = 0
     """When this life took up the record's hold, or last wrote down its time."""
     approved_ms: int = -1
