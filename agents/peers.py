@@ -2,22 +2,25 @@
 
     POST /saling/v1/renew            mutual TLS; a Renew in, a signed Grant out
     GET  /saling/v1/log/NAME         mutual TLS; the rest of a fenced log: agents/log_server.py
+    GET  /saling/v1/probe            mutual TLS; says that it is there, and what its clocks show
     GET  /primary  /replica          200 or 503; ?service=NAME, which one service alone may omit;
                                      /replica takes lag=BYTES as well
     GET  /services/NAME/primary      the same with the service in the path; .../replica
     GET  /health                     200 while the agent works, with all its replicas
     GET  /metrics                    for Prometheus
 
-TLS 1.3. A certificate of the client is asked for and only needed to renew; its common name is
-who asks. /primary is 503 from the very start of a fence.
+TLS 1.3. A certificate of the client is asked for and only needed where it says so; its common
+name is who asks. /primary is 503 from the very start of a fence.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -32,6 +35,7 @@ from config.agent import Tls
 from config.values import split_address
 from protocol.intake import MAX_BYTES, Intake, Reason, Rejected
 from protocol.messages import Renew, Role
+from protocol.probing import PROBE_PATH, ProbeAnswer
 
 CONNECTIONS_AT_MOST = 512
 BODY_LIMIT_S = 2.0
@@ -126,6 +130,7 @@ class PeerServer:
             [
                 web.post("/saling/v1/renew", self._renew),
                 web.get(PATH, self._give_log),
+                web.get(PROBE_PATH, self._probe),
                 web.get("/primary", self._primary),
                 web.get("/replica", self._standby),
                 web.get("/services/{service}/primary", self._primary),
@@ -161,6 +166,14 @@ class PeerServer:
 
     async def _give_log(self, request: web.Request) -> web.StreamResponse:
         return await self._logs.give(request, peer_name(request.transport))
+
+    async def _probe(self, request: web.Request) -> web.Response:
+        """Needs no rules and no engine: an agent without any service is there, too."""
+        if peer_name(request.transport) is None:
+            return web.Response(status=403, text="no client certificate of our authority")
+        wall_ms = time.time_ns() // 1_000_000
+        answer = ProbeAnswer(self._voice.agent, wall_ms, self._clock())
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     async def _primary(self, request: web.Request) -> web.Response:
         replica = self._wanted(request)

@@ -36,9 +36,11 @@ from agents.log_server import LogServer
 from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
+from agents.prober import Prober
 from agents.refusals import Refusals
 from agents.state_disk import StateDisk
 from agents.stranded import Stranded
+from agents.surroundings import Surroundings
 from agents.sync_watch import SyncWatch
 from agents.turns import Turns
 from agents.upkeep import Fitness, Upkeep
@@ -104,7 +106,6 @@ class Unit:
         engine = local.engine
         self.worker = worker
         self._state_disk = state_disk
-        self._reached = config.reached
         self._reached = config.reached
         self.timings = metrics.timings(name)
         service = config.service(name)
@@ -181,6 +182,7 @@ class Agent:
         self._desk = Desk(self._put_ask)
         self._refusals = Refusals(parts.metrics)
         self._peers: PeerClient
+        self._around: Surroundings
         self._asks: list[Ask] = []
         self._report_due = False
         self.ready = asyncio.Event()
@@ -240,11 +242,14 @@ class Agent:
             disk.shutdown(wait=False)
 
     def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
-        parts, turns = self._parts, Turns()
-        disk_watch = StateDisk(parts.config.state_directory, parts.metrics)
+        parts, turns, config = self._parts, Turns(), self._parts.config
+        prober = Prober(config.agent, parts.client_tls, config.reached, group)
+        self._around = Surroundings(prober, now_ms)
+        parts.metrics.registry.register(self._around.metrics)
+        disk_watch = StateDisk(config.state_directory, parts.metrics)
         group.create_task(disk_watch.run(), name="state disk")
         vetoes = VetoKeeper(
-            parts.config.state_directory, parts.veto, parts.life, self._workers, self.report_soon
+            config.state_directory, parts.veto, parts.life, self._workers, self.report_soon
         )
         group.create_task(vetoes.run(), name="hold")
         for name, local in parts.locals.items():
@@ -262,8 +267,7 @@ class Agent:
                 name, local, worker, fresh, parts, group, turns, self.report_soon, disk_watch
             )
         group.create_task(self._link.run(), name="link")
-        listen = parts.config.listen
-        serving = self._server.run(listen, parts.server_tls, self.ready)
+        serving = self._server.run(config.listen, parts.server_tls, self.ready)
         group.create_task(serving, name="peer server")
         group.create_task(self._report_regularly(), name="reports")
 
@@ -321,7 +325,7 @@ class Agent:
         self._report_due = False
         at_ms = now_ms()
         told = tuple(unit.told(at_ms) for unit in self._units.values())
-        self._link.publish(self._voice.report(told))
+        self._link.publish(self._around.complete(self._voice.report(told), at_ms))
 
     # What comes in.
 
@@ -329,6 +333,7 @@ class Agent:
         if isinstance(message, Grant):
             self._hear_partner(CONTROLLER, message)
             return
+        self._around.take(message)
         for assignment in message.assignments:
             unit = self._units.get(assignment.service)
             if unit is not None:

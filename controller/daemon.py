@@ -35,7 +35,7 @@ from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
 from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms, lead
-from controller.specs import RecordUnfit, service_specs
+from controller.specs import RecordUnfit
 from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore
 from controller.version import installed_version
@@ -112,7 +112,7 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
         store = SqliteStore(topology.store.path, cluster)
         worker = StoreWorker(store)
         stack.push_async_callback(_bounded, worker.close)
-        state, broken = await worker.call(lead, store, service_specs(topology), boottime_ms)
+        state, broken = await worker.call(lead, store, topology, boottime_ms)
         for uid, why in broken.items():
             log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
         saling_version = installed_version()

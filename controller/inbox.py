@@ -12,7 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from controller.core.actions import Answer
-from controller.core.events import Event, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import Ask, Event, RenewCame, ReportCame, Tick
 
 ITEMS_AT_MOST = 4096
 REQUESTS_AT_MOST = 256
@@ -34,7 +34,7 @@ class RulesFailed(Exception):
 class Submission:
     """An operator's request, what it takes for granted, and who waits for the answer."""
 
-    event: Requested
+    event: Ask
     answer: asyncio.Future[Answer]
     revision: int | None = None
     """Only if the service's record still has this revision."""

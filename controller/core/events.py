@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.core.model import Record
+from controller.core.sites.model import Caution
 from protocol.messages import Renew, Report
 
 
@@ -74,6 +75,32 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Prove: how it is known that the old primary's host is off, looked at after the force."""
     scope: str = ""
     """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
+    despite_caution: bool = False
+    """Switchover: also to a site where caution is on."""
 
 
-Event = Tick | ReportCame | RenewCame | RecordRead | Requested
+class Cautioned(Struct, frozen=True, tag="cautioned"):
+    """A feed or a person says that care is to be taken."""
+
+    cautions: tuple[Caution, ...]
+    at_ms: int
+    """Wall time: how much of each is over, for they are counted from what happened."""
+    id: str = ""
+    """Of the request, where a person asks. His word replaces an earlier one, also by less."""
+
+
+class CautionEnded(Struct, frozen=True, tag="caution_ended"):
+    """A person ends cautions of a site before their time."""
+
+    id: str
+    site: str
+    by: str
+    reason: str = ""
+    caution: str = ""
+    """The id of one; all of the site where it is empty."""
+
+
+Ask = Requested | Cautioned | CautionEnded
+"""What is answered."""
+
+Event = Tick | ReportCame | RenewCame | RecordRead | Ask

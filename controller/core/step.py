@@ -12,24 +12,34 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from controller.core import leases, loss
-from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
+from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder
 from controller.core.assignments import assignment_for
+from controller.core.change import take_row
 from controller.core.detector import watched
-from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
-from controller.core.invariants import check_change
+from controller.core.events import (
+    Cautioned,
+    CautionEnded,
+    Event,
+    Kind,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+    Tick,
+)
 from controller.core.model import (
-    Operation,
     Phase,
     Record,
     Seen,
     ServiceSpec,
     ServiceState,
     State,
-    Transition,
 )
 from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
-from controller.core.row import Row
+from controller.core.sites import cautions
+from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -49,6 +59,7 @@ def begin(
     term: int,
     generation: str,
     now_ms: int,
+    nation: Nation | None = None,
 ) -> State:
     """The state with which a controller begins to lead.
 
@@ -56,7 +67,7 @@ def begin(
     Services without a record get their first one with `found`, which is stored by the caller.
     """
     services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
-    return State(term, generation, services)
+    return State(term, generation, services, attentive(nation or Nation(), now_ms))
 
 
 def found(spec: ServiceSpec, term: int) -> Record:
@@ -83,7 +94,7 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
     match event:
         case Tick():
-            return _settle_all(state, state.services, now_ms)
+            return _on_tick(state, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -92,6 +103,8 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
             return _on_record_read(state, event, now_ms)
         case Requested():
             return _on_request(state, event, now_ms)
+        case Cautioned() | CautionEnded():
+            return cautions.hear(state, event, now_ms)
 
 
 def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceState:
@@ -120,10 +133,17 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     )
 
 
+def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    state, actions = _settle_all(state, state.services, now_ms)
+    state, notes = cautions.run_out(state, now_ms)
+    return state, actions + notes
+
+
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
     agent = event.report.header.sender
     touched: list[str] = []
     reads: list[Action] = []
+    state = replace(state, nation=hear(state.nation, event.report, now_ms))
     for report in event.report.replicas:
         service = state.services.get(report.service_uid)
         if service is None or service.spec.replica(agent) is None:
@@ -138,7 +158,8 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
             actions += _remind(state.services[uid], agent, state.term)
-    return state, actions + reads
+    nation, probes = probes_due(state.nation, agent, now_ms)
+    return replace(state, nation=nation), [*actions, *probes, *reads]
 
 
 def _take_report(
@@ -219,6 +240,9 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     service = state.services.get(event.service_uid)
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
+    against = cautions.objections(state.nation, service, event, now_ms)
+    if against and event.despite_caution:
+        event = cautions.noted(event, against)
     view = View(service, now_ms, event)
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
@@ -230,9 +254,11 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
+    if against and not event.despite_caution:
+        return state, [cautions.refusal(service, event, against)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
-    service, swap = _take_row(view, row, state.term)
+    service, swap = take_row(view, row, state.term)
     orders = _orders(service, [r.agent for r in service.spec.replicas], state.term)
     under_way = None if row.aside else service.record.operation
     operation = under_way.id if under_way else ""
@@ -258,7 +284,7 @@ def _settle(service: ServiceState, term: int, now_ms: int) -> tuple[ServiceState
         row = first_row(view)
         if row is None:
             break
-        service, swap = _take_row(view, row, term)
+        service, swap = take_row(view, row, term)
         view = View(service, now_ms)
         actions.append(swap)
     service = view.service
@@ -266,74 +292,6 @@ def _settle(service: ServiceState, term: int, now_ms: int) -> tuple[ServiceState
         service = replace(service, ordered_ms=now_ms)
         actions += _orders(service, [r.agent for r in service.spec.replicas], term)
     return service, actions
-
-
-def _take_row(view: View, row: Row, term: int) -> tuple[ServiceState, Swap]:
-    old = view.record
-    new = row.apply(view, term)
-    check_change(old, new)
-    return _enter(view, new), Swap(new, old.revision, _transition(view, row, new))
-
-
-def _enter(view: View, new: Record) -> ServiceState:
-    """What is known, as far as it still counts under the new record."""
-    service, old = view.service, view.record
-    if new.phase is not old.phase:
-        service = replace(service, entered_ms=view.now_ms)
-    if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED:
-        service = replace(service, drain_given_up_ms=view.now_ms)
-    if new.approval != old.approval:
-        service = replace(service, approved_ms=view.now_ms if new.approval else -1)
-    if new.maintenance != old.maintenance:
-        service = replace(service, maintenance_ms=view.now_ms)
-    if new.wait != old.wait:
-        service = replace(service, waits_since_ms=view.now_ms)
-    if new.hold != old.hold:
-        service = replace(service, hold_ms=view.now_ms)
-    if new.epoch != old.epoch or new.primary != old.primary:
-        service = replace(
-            service,
-            reign_proven_ms=service.proven_ms if service.proven_once else -1,
-            proven_ms=view.now_ms,
-            proven_once=False,
-            proven_position_bytes=0,
-            proven_rate_bytes_s=0,
-            backup_promise_end_ms=0,
-            ailing_since_ms=-1,
-            following_since_ms=-1,
-            backup_proven_bytes=0,
-            marks=(),
-            caught_up_ms=-1,
-            heard_positions=(),
-        )
-    return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
-
-
-def _transition(view: View, row: Row, new: Record) -> Transition:
-    old = view.record
-    ends_reign = new.phase is Phase.PROMOTING
-    serves = old.phase is Phase.PROMOTING and new.phase is Phase.ROUTING
-    known_outage = serves and view.service.reign_proven_ms >= 0
-    loss_bytes = 0 if old.phase is Phase.DRAINING else view.loss_bytes
-    operation: Operation | None = new.operation or old.operation
-    return Transition(
-        service=new.service,
-        service_uid=new.service_uid,
-        revision=new.revision,
-        term=new.term,
-        epoch=new.epoch,
-        from_phase=old.phase.value,
-        to_phase=new.phase.value,
-        because=row.sentence(view),
-        primary=new.primary,
-        backup=new.backup,
-        operation=operation,
-        outcome=row.outcome if operation else "",
-        outage_ms=view.now_ms - view.service.reign_proven_ms if known_outage else -1,
-        loss_bytes=loss_bytes if ends_reign and loss_bytes is not None else -1,
-        by=view.request.by if view.request else "",
-        reason=view.request.reason if view.request else "",
-    )
 
 
 def _order_is_due(view: View) -> bool:

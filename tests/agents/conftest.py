@@ -28,6 +28,7 @@ from protocol.messages import (
     LeaseTerms,
     Order,
     Partner,
+    Probe,
     Renew,
     ReplicaReport,
     Report,
@@ -178,6 +179,10 @@ class ScriptedController:
         """Every report of a replica, in the order of their coming."""
         self.orders: dict[str, Assignment] = {}
         """What each agent is told, again and again."""
+        self.probes: dict[str, tuple[str, tuple[Probe, ...]]] = {}
+        """The list of probes that each agent is told beside it, under its name."""
+        self.whole: dict[str, Report] = {}
+        """The last Report of each agent."""
         self.grants = True
         self.asked = 0
 
@@ -185,8 +190,17 @@ class ScriptedController:
         self._number += 1
         return Header(CLUSTER, "controller", "boot", "life", self._number)
 
-    def order(self, agent: str, assignment: Assignment) -> bytes:
-        return self._signer.seal(Order(self.header(), agent, 1, "store", (assignment,)), agent)
+    def order(self, agent: str, assignments: tuple[Assignment, ...]) -> bytes:
+        name, probes = self.probes.get(agent, ("", ()))
+        order = Order(self.header(), agent, 1, "store", assignments, name, probes)
+        return self._signer.seal(order, agent)
+
+    def assignments(self, agent: str) -> tuple[Assignment, ...]:
+        if agent not in self.orders:
+            return ()
+        report = self.reports.get(agent)
+        nonce = report.start_nonce if report else ""
+        return (msgspec.structs.replace(self.orders[agent], start_nonce=nonce),)
 
     async def run(self) -> None:
         client = aiomqtt.Client(
@@ -203,11 +217,9 @@ class ScriptedController:
     async def _speak(self, client: aiomqtt.Client) -> None:
         while True:
             # A test may add an order while this waits for the broker.
-            for agent, assignment in tuple(self.orders.items()):
-                report = self.reports.get(agent)
-                nonce = report.start_nonce if report else ""
-                told = msgspec.structs.replace(assignment, start_nonce=nonce)
-                await client.publish(topic(CLUSTER, agent, Order), self.order(agent, told))
+            for agent in dict.fromkeys((*self.orders, *self.probes)):
+                told = self.order(agent, self.assignments(agent))
+                await client.publish(topic(CLUSTER, agent, Order), told)
             await asyncio.sleep(0.1)
 
     async def _hear(self, client: aiomqtt.Client, topic_text: str, raw: bytes) -> None:
@@ -216,6 +228,7 @@ class ScriptedController:
         if where.kind == "report":
             report = msgspec.json.decode(raw, type=Report)
             self.headers[where.agent] = report.header
+            self.whole[where.agent] = report
             if report.replicas:
                 self.reports[where.agent] = report.replicas[0]
                 self.said.append(report.replicas[0])

@@ -9,8 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from config.leases import PROFILES
+from controller.core.happening import About, Happening
 from controller.core.model import Phase, Record, Transition
-from controller.stores.base import LeaderReplaced, Store, StoreFailed
+from controller.core.sites.model import Caution
+from controller.stores.base import LeaderReplaced, Span, Store, StoreFailed
 from controller.stores.sqlite import SqliteStore
 from lab.small_disk import SmallDisk
 
@@ -219,3 +221,46 @@ def test_on_a_disk_that_is_really_full_a_change_is_refused_whole_and_works_with_
     again = STORES[kind](small_disk.path)
     assert again.read("paspor", term) == record(term, revision=known + 1)
     again.close()
+
+
+LINE = Happening(About.CAUTION, "batam", "begins", "earthquake of M 6.2", "batam")
+CAUTION = Caution("batam", "bmkg:1", "BMKG", "earthquake of M 6.2", 1, 2, ended="siti: looked")
+
+
+def test_cautions_come_back_as_they_were_kept_last(opener: Opener) -> None:
+    store = opener()
+    term = store.begin_term()
+    assert store.cautions() == ()
+    store.keep_cautions((CAUTION, replace(CAUTION, site="ikn")), term)
+    store.keep_cautions((CAUTION,), term)
+    store.close()
+    again = opener()
+    assert again.cautions() == (CAUTION,)
+    again.close()
+
+
+def test_a_replaced_leader_keeps_no_caution_and_notes_nothing(store: Store) -> None:
+    old = store.begin_term()
+    store.begin_term()
+    with pytest.raises(LeaderReplaced):
+        store.keep_cautions((CAUTION,), old)
+    with pytest.raises(LeaderReplaced):
+        store.note(LINE, old)
+    assert store.cautions() == ()
+    assert store.happenings(Span()) == []
+
+
+def test_the_history_is_found_by_time_newest_first(store: Store) -> None:
+    term = store.begin_term()
+    store.insert(record(term))
+    for revision in (2, 3, 4):
+        assert swap(store, record(term, revision=revision), revision - 1, term)
+        store.note(replace(LINE, what=f"{revision}"), term)
+    lines = store.changes(Span())
+    assert [line.transition.revision for line in lines] == [4, 3, 2]
+    assert [line.happening.what for line in store.happenings(Span())] == ["4", "3", "2"]
+    assert len(store.changes(Span(limit=2))) == 2
+    last_ms = lines[0].at_ms
+    assert store.changes(Span(since_ms=last_ms + 1)) == []
+    assert store.changes(Span(until_ms=lines[-1].at_ms - 1)) == []
+    assert store.happenings(Span(until_ms=0)) == []

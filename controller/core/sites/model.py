@@ -56,6 +56,8 @@ class SiteSpec(Struct, frozen=True):
     capacity: Load | None = None
     """None: nothing is declared, and nothing is refused for the want of room."""
     shared_risk_links: tuple[str, ...] = ()
+    gives_up: tuple[str, ...] = ()
+    """Services of the partner that are the last to be carried here, whatever their tier."""
 
 
 class AgentSeen(Struct, frozen=True):
@@ -63,7 +65,10 @@ class AgentSeen(Struct, frozen=True):
 
     heard_ms: int
     """By the controller's clock."""
+    told_ms: int = -1
+    """When it was last sent its list of probes; -1 before."""
     probe_list: str = ""
+    """The list that it follows."""
     paths: tuple[Path, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
     usage: Usage | None = None
@@ -82,6 +87,29 @@ class SiteState(Struct, frozen=True):
     """Since when this life of the controller calls it so."""
 
 
+class Caution(Struct, frozen=True):
+    """Why care is taken at a site for a while. It takes moves away, and never causes one."""
+
+    site: str
+    id: str
+    """What it is about, the same in every later word of it: `bmkg:1796000000000`, `volcano:ili`."""
+    source: str
+    """Whose word it is: BMKG, USGS, or the name of a person."""
+    text: str
+    """The operator's sentence for it."""
+    begun_at_ms: int
+    """Wall time of what happened, milliseconds since 1970."""
+    for_ms: int
+    """For how long care is taken, counted from then."""
+    by: str = ""
+    """The person who gave it; empty for a feed."""
+    reason: str = ""
+    until_ms: int = 0
+    """When it is over, by the clock of the rules."""
+    ended: str = ""
+    """Who ended it before its time, and why: it only keeps the same thing from coming back."""
+
+
 class Nation(Struct, frozen=True):
     """All sites, and the agents in them."""
 
@@ -90,3 +118,12 @@ class Nation(Struct, frozen=True):
     sites: dict[str, SiteState] = {}
     agents: dict[str, AgentSeen] = {}
     """Those that were heard in this life of the controller."""
+    cautions: tuple[Caution, ...] = ()
+    """Also those that somebody ended, until their time is over."""
+    addresses: dict[str, str] = {}
+    """host:port of the HTTPS of every declared agent."""
+    probe_lists: dict[str, str] = {}
+    """By agent: the name of the list of probes that it should follow; empty: it needs none."""
+    report_interval_ms: int = 500
+    began_ms: int = 0
+    """When this life of the controller began to listen."""

@@ -14,6 +14,7 @@ import pytest
 from agents.core import step as agent_step
 from controller.core import (
     approval_conditions,
+    change,
     conditions,
     disk_conditions,
     explain,
@@ -23,7 +24,6 @@ from controller.core import (
     refusal,
     veto_conditions,
 )
-from controller.core import step as controller_step
 from controller.core.conditions import Condition
 from controller.core.model import Phase, Protection
 from controller.core.row import Row
@@ -118,7 +118,7 @@ def always(patch: Patch, condition: Condition) -> None:
 
 def allow_any_change(patch: Patch) -> None:
     """Take away the controller's own last check, so that a checker must see the harm."""
-    patch.setattr(controller_step, "check_change", lambda _old, _new: None)
+    patch.setattr(change, "check_change", lambda _old, _new: None)
 
 
 def allow_any_step(patch: Patch) -> None:

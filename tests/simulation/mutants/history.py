@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from agents.core import orders
 from agents.core.model import Replica
+from controller.core import change
 from controller.core import step as controller_step
 from controller.core.model import Phase, Record, Transition
 from controller.core.row import Row
@@ -23,21 +24,21 @@ def outcome_is_left_out(patch: Patch) -> None:
 
 def history_tells_another_epoch(patch: Patch) -> None:
     """A promotion is told under the epoch that it ends, not the one that it begins."""
-    tell = controller_step._transition
+    tell = change._transition
 
     def late(view: View, row: Row, new: Record) -> Transition:
         return replace(tell(view, row, new), epoch=view.record.epoch)
 
-    patch.setattr(controller_step, "_transition", late)
+    patch.setattr(change, "_transition", late)
 
 
 def _retell(patch: Patch, **changes: Any) -> None:
-    tell = controller_step._transition
+    tell = change._transition
 
     def mistold(view: View, row: Row, new: Record) -> Transition:
         return replace(tell(view, row, new), **changes)
 
-    patch.setattr(controller_step, "_transition", mistold)
+    patch.setattr(change, "_transition", mistold)
 
 
 def order_counts_each_time(patch: Patch) -> None:
