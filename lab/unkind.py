@@ -264,8 +264,8 @@ def _margin_ms(witness: Witness) -> float | None:
 def during_and_after_ms(
     probes: list[Probe], inserts: list[Insert], service: str, fault: Fault
 ) -> tuple[float, float]:
-    """How long there were two writers, during the fault and after it: a thawed engine's first answer must not make a writer of it
-    for all the time it stood still."""
+    """How long there were two writers, during the fault and after it: a thawed engine's first
+    answer must not make a writer of it for all the time it stood still."""
     during_ms = two_writers_ms(
         [probe for probe in probes if probe.end_ms < fault.mended_ms],
         [insert for insert in inserts if insert.end_ms < fault.mended_ms],
