@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from controller.core.plans.model import Plan
+from controller.core.plans.model import MoveRules, Plan, PlanMemory
 from controller.core.sites.model import Load, Nation
 from protocol.messages import LeaseTerms, Mode, ReplicaReport
 
@@ -310,6 +310,8 @@ class State(Struct, frozen=True):
     nation: Nation = Nation()
     plan: Plan | None = None
     """The one plan that is not done or given up yet, if there is one."""
+    plan_memory: PlanMemory = PlanMemory()
+    move_rules: MoveRules = MoveRules()
 
 
 class Transition(Struct, frozen=True):
