@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.inbox import Busy, Inbox, RulesFailed
 from controller.journal import Journal
+from controller.leading import lead
 from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
-from controller.reload import Reloads, Wish
-from controller.runtime import ControllerRuntime, boottime_ms, lead
-from controller.specs import RecordUnfit
+from controller.reload import Reloads
+from controller.runtime import ControllerRuntime, boottime_ms
+from controller.specs import RecordUnfit, Wish
 from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore
 from controller.stores.worker import StoreWorker
@@ -121,12 +123,7 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
         saling_version = installed_version()
         metrics = Metrics(saling_version)
         metrics.remember(await worker.call(store.history, None, HISTORY_REMEMBERED))
-        journal = Journal(
-            topology.journal.directory,
-            topology.journal.max_size_bytes,
-            topology.journal.keep,
-            saling_version,
-        )
+        journal = _journal(topology, saling_version)
         stack.callback(journal.close)
         inbox = Inbox()
         logins, keeper = _brokers(topology, secrets)
@@ -144,13 +141,7 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
             metrics.note,
             configuration=lambda: reloads.status,
         )
-
-        def in_force(taken: Topology) -> None:
-            link.declare(_agents(taken))
-            if keeper is not None:
-                keeper.declare(cluster, logins[0], sorted(_agents(taken)))
-
-        reloads.attach(runtime.configure, in_force)
+        reloads.attach(runtime.configure, partial(_in_force, link, keeper, logins))
         metrics.watch(lambda: runtime.status, lambda: link.counts)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
         async with asyncio.TaskGroup() as group:
@@ -168,6 +159,20 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
             for task in reversed(tasks):
                 task.cancel()
                 await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
+
+
+def _journal(topology: Topology, saling_version: str) -> Journal:
+    declared = topology.journal
+    return Journal(declared.directory, declared.max_size_bytes, declared.keep, saling_version)
+
+
+def _in_force(
+    link: Link, keeper: BrokerKeeper | None, logins: tuple[BrokerLogin, ...], topology: Topology
+) -> None:
+    """Whom the controller hears, and who may log in, from now on."""
+    link.declare(_agents(topology))
+    if keeper is not None:
+        keeper.declare(topology.cluster.uid, logins[0], sorted(_agents(topology)))
 
 
 async def _reload_on_hangup(reloads: Reloads) -> None:

@@ -22,22 +22,13 @@ from config.problems import ConfigError, Problem
 from config.topology import Topology
 from controller.core.actions import Answer
 from controller.differences import Difference, differences, taken, waiting
+from controller.specs import Wish
 from controller.status import ConfigurationStatus
 
-Configure = Callable[[Topology, "Wish", Callable[[], None]], Awaitable[Answer]]
+Configure = Callable[[Topology, Wish, Callable[[], None]], Awaitable[Answer]]
 """Asks the rules: the topology, who wants it, and what to do once it is in force."""
 
 log = structlog.get_logger("reload")
-
-
-class Wish(Struct, frozen=True):
-    """Who wants it and how, and what is told of it in the history."""
-
-    by: str
-    reason: str = ""
-    dry_run: bool = False
-    file: str = ""
-    told: str = ""
 
 
 class Finding(Struct, frozen=True):

@@ -17,14 +17,17 @@ from collections import deque
 from collections.abc import Callable
 
 import structlog
-from msgspec.structs import asdict, replace
 
 from config.topology import Topology
-from controller.core.actions import Action, Answer, Found, KeepCautions, Note, ReadRecord, Swap
-from controller.core.configured import begun
+from controller.core.actions import (
+    Action,
+    Answer,
+    KeepCautions,
+    Note,
+    ReadRecord,
+)
 from controller.core.events import (
     Ask,
-    Configured,
     Event,
     RecordRead,
     RenewCame,
@@ -33,19 +36,19 @@ from controller.core.events import (
 )
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Phase, Record, State, Transition
-from controller.core.sites.cautions import resumed
-from controller.core.step import LeadershipLost, begin, found, step
+from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
-from controller.reload import Wish
-from controller.specs import nation, require_fit, retired, service_specs
+from controller.keeping import Keeper
+from controller.specs import Wish, declared, service_specs
 from controller.status import BrokerStatus, ConfigurationStatus, Status
 from controller.stores.base import (
     Claim,
     HappeningLine,
     HistoryLine,
+    PlanLine,
+    Plans,
     Span,
-    Store,
     StoreFailed,
     StoreUnusable,
 )
@@ -68,28 +71,6 @@ def boottime_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
-def lead(
-    store: Store, topology: Topology, clock: Callable[[], int]
-) -> tuple[State, dict[str, str]]:
-    """Begin a term, found what is new; the first state, and the records that cannot be read.
-
-    Raises StoreError, RecordUnfit.
-    """
-    term = store.begin_term()
-    stored = store.records()
-    declared = begun(service_specs(topology))
-    usable = [spec for spec in declared if spec.uid not in stored.broken]
-    for spec in usable:
-        if spec.uid in stored.records:
-            require_fit(spec, stored.records[spec.uid])
-        else:
-            store.insert(found(spec, term))
-    records = store.records().records
-    state = begin(usable, records, term, store.generation, clock(), nation(topology))
-    cautioned = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
-    return replace(state, nation=cautioned), stored.broken
-
-
 class ControllerRuntime:
     """The state, the queue before it, and the one task that changes it."""
 
@@ -109,13 +90,13 @@ class ControllerRuntime:
     ) -> None:
         self._topology = topology
         self._worker = worker
+        self._keeper = Keeper(worker, state.term, on_transition)
         self._state = state
         self._broken_records = broken_records
         self._inbox = inbox
         self._voice = voice
         self._journal = journal
         self._brokers = brokers
-        self._on_transition = on_transition
         self._clock = clock
         self._configuration = configuration
         self._started_at_ms = time.time_ns() // 1_000_000
@@ -154,18 +135,13 @@ class ControllerRuntime:
 
         Raises Busy, RulesFailed, StoreError.
         """
-        specs = tuple(s for s in service_specs(topology) if s.uid not in self._broken_records)
-        new = [spec.uid for spec in specs if spec.uid not in self._state.services]
-        read, term = self._worker.store.read, self._state.term
-        found = {uid: await self._worker.call(read, uid, term) for uid in new}
-        event = Configured(
-            id=uuid.uuid4().hex,
-            specs=specs,
-            nation=nation(topology),
-            stored={uid: record for uid, record in found.items() if record is not None},
-            retired=retired(topology),
-            **asdict(wish),
-        )
+        new = [s.uid for s in service_specs(topology) if s.uid not in self._state.services]
+        stored: dict[str, Record] = {}
+        for uid in new:
+            if uid not in self._broken_records:
+                found = await self._worker.call(self._worker.store.read, uid, self._state.term)
+                stored |= {uid: found} if found else {}
+        event = declared(uuid.uuid4().hex, topology, stored, self._broken_records, wish)
         answer = await self.submit(event)
         if answer.accepted and not wish.dry_run:
             self._topology = topology
@@ -175,6 +151,14 @@ class ControllerRuntime:
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.history, service_uid, limit)
+
+    async def plans(self, limit: int) -> Plans:
+        """The newest plans, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plans, limit)
+
+    async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        """The newest changes of plans, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plan_history, plan_id, limit)
 
     async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
         """Changes of services, and what else happened, within a time. Raises StoreError."""
@@ -278,7 +262,7 @@ class ControllerRuntime:
         except Exception as error:  # noqa: BLE001 - one poisoned message must not end it all
             self._set_aside(event, error)
             return []
-        await self._persist(actions)
+        await self._keeper.persist(actions)
         if not await self._keep(event, actions):
             return []
         self._state = after
@@ -287,38 +271,6 @@ class ControllerRuntime:
             self._journal.note(event, now_ms, after, actions)
         self._resolve(actions)
         return await self._read(actions)
-
-    async def _persist(self, actions: list[Action]) -> None:
-        """All changes, in their order. Raises LeadershipLost, StoreError."""
-        for action in actions:
-            if isinstance(action, Found):
-                await self._found(action.record)
-            if not isinstance(action, Swap):
-                continue
-            record = action.record
-            done = await self._worker.call(
-                self._worker.store.swap,
-                record,
-                action.expected_revision,
-                self._state.term,
-                action.transition,
-            )
-            if not done:
-                raise LeadershipLost(
-                    f"{record.service}: the store no longer holds revision "
-                    f"{action.expected_revision} under term {self._state.term}: another controller "
-                    "leads"
-                )
-            self._on_transition(action.transition)
-            _tell(action.transition)
-
-    async def _found(self, record: Record) -> None:
-        if not await self._worker.call(self._worker.store.insert, record):
-            raise LeadershipLost(
-                f"{record.service}: the store holds a record of this new service: another "
-                "controller leads"
-            )
-        log.info(record.because, service=record.service, primary=record.primary)
 
     async def _keep(self, event: Event, actions: list[Action]) -> bool:
         """Cautions, which must be stored to hold, and lines for people, which may be lost.
@@ -380,16 +332,3 @@ class ControllerRuntime:
                 errors=self._rule_errors,
                 exc_info=error,
             )
-
-
-def _tell(transition: Transition) -> None:
-    log.info(
-        transition.because,
-        service=transition.service,
-        was=transition.from_phase,
-        phase=transition.to_phase,
-        epoch=transition.epoch,
-        revision=transition.revision,
-        primary=transition.primary,
-        operation=transition.operation.id if transition.operation else "",
-    )

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from config.policy import Policy
 from config.topology import Capacity, Replica, Service, ServiceStage, Site, Topology
 from controller.core.configured import misfits
+from controller.core.events import Configured
 from controller.core.model import (
     BackupLoss,
     DiskFilling,
@@ -12,12 +19,23 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
-from controller.core.sites.model import Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 
 
 class RecordUnfit(Exception):
     """The store's record of a service names a replica that is not declared any more."""
+
+
+class Wish(Struct, frozen=True):
+    """Who wants a reload and how, and what is told of it in the history."""
+
+    by: str
+    reason: str = ""
+    dry_run: bool = False
+    file: str = ""
+    told: str = ""
 
 
 def service_specs(topology: Topology) -> tuple[ServiceSpec, ...]:
@@ -62,6 +80,24 @@ def nation(topology: Topology) -> Nation:
     return with_probe_lists(declared)
 
 
+def declared(
+    id_: str, topology: Topology, stored: dict[str, Record], left_alone: Iterable[str], wish: Wish
+) -> Configured:
+    """The topology as the rules are told of it while they run.
+
+    `left_alone` are the uids of services whose records cannot be read.
+    """
+    skipped = tuple(left_alone)
+    return Configured(
+        id=id_,
+        specs=tuple(spec for spec in service_specs(topology) if spec.uid not in skipped),
+        nation=nation(topology),
+        stored=stored,
+        retired=retired(topology),
+        **asdict(wish),
+    )
+
+
 def require_fit(spec: ServiceSpec, record: Record) -> None:
     """Raise RecordUnfit when the stored reign cannot go on under what is declared."""
     if unfit := misfits(spec, record):
@@ -77,7 +113,15 @@ def _site_spec(topology: Topology, site: Site) -> SiteSpec:
         capacity=_load(site.capacity),
         shared_risk_links=site.shared_risk_links,
         gives_up=site.gives_up,
+        policy=policy_of(_policy(topology.policy), _policy(site.policy)),
     )
+
+
+def _policy(declared: Policy) -> dict[str, dict[str, Consequence]]:
+    return {
+        reason: {tier: Consequence(led.value) for tier, led in by_tier.items()}
+        for reason, by_tier in declared.items()
+    }
 
 
 def _load(declared: Capacity | None) -> Load | None:

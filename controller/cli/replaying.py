@@ -19,6 +19,7 @@ from controller.core.events import (
     CautionEnded,
     Configured,
     Event,
+    PlanAsked,
     RecordRead,
     RenewCame,
     ReportCame,
@@ -181,6 +182,9 @@ def event_words(event: Event) -> str:
             return f"{event.record.service} was read from the store for {event.agent}"
         case Requested():
             return f"{event.by} asked for {event.kind.value}"
+        case PlanAsked():
+            what = f"the {event.kind.value} of {event.site}" if event.site else "the plan"
+            return f"{event.by} asked to {event.act.value} {what}"
         case Cautioned():
             return f"care was asked for at {', '.join(c.site for c in event.cautions) or 'no site'}"
         case CautionEnded():

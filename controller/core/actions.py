@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.plans.model import Plan, PlanChange
 from controller.core.sites.model import Caution
 from protocol.messages import Assignment, Granted, Probe
 
@@ -28,6 +29,17 @@ class Found(Struct, frozen=True, tag="found"):
     """
 
     record: Record
+
+
+class SavePlan(Struct, frozen=True, tag="save_plan"):
+    """Store a plan, if the store still holds this revision of it (0: none) and this leader's term.
+
+    When it does not, this controller leads no more: none of the later actions may be done.
+    """
+
+    plan: Plan
+    expected_revision: int
+    changes: tuple[PlanChange, ...]
 
 
 class SendOrder(Struct, frozen=True, tag="send_order"):
@@ -87,5 +99,14 @@ class Note(Struct, frozen=True, tag="note"):
 
 
 Action = (
-    Swap | Found | KeepCautions | Note | SendOrder | SendGrant | SendProbes | ReadRecord | Answer
+    Swap
+    | Found
+    | SavePlan
+    | KeepCautions
+    | Note
+    | SendOrder
+    | SendGrant
+    | SendProbes
+    | ReadRecord
+    | Answer
 )

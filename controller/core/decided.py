@@ -15,6 +15,7 @@ from controller.core.actions import (
     KeepCautions,
     Note,
     ReadRecord,
+    SavePlan,
     SendGrant,
     SendOrder,
     SendProbes,
@@ -70,6 +71,8 @@ def _name(action: Action) -> str:
             return f"change {action.record.service}"
         case Found():
             return f"found {action.record.service}"
+        case SavePlan():
+            return f"plan {action.plan.id}"
         case SendOrder():
             return f"order {action.assignment.service} to {action.agent}"
         case SendGrant():

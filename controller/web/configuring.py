@@ -9,7 +9,8 @@ from aiohttp import web
 
 from controller.core.events import Kind
 from controller.inbox import Busy, RulesFailed
-from controller.reload import Reloaded, Wish
+from controller.reload import Reloaded
+from controller.specs import Wish
 from controller.web import intake
 from controller.web.desk import Problem
 

@@ -15,8 +15,9 @@ from controller.config_metrics import configuration
 from controller.core.model import Phase
 from controller.journal import files, numbered
 from controller.metrics import Metrics
-from controller.reload import Reloads, Wish, digest
+from controller.reload import Reloads, digest
 from controller.replay import replay
+from controller.specs import Wish
 from controller.web.app import create_app
 from tests.controller.cluster import Cluster, service, write_key
 from tests.controller.desk import Desk

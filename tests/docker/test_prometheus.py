@@ -99,7 +99,10 @@ def test_every_page_belongs_to_an_alert(root: Path, rules: list[dict[str, Any]])
 
 
 def test_alerts_ask_for_metrics_that_are_exported(root: Path, rules: list[dict[str, Any]]) -> None:
-    code = "".join((root / place / "metrics.py").read_text() for place in ("controller", "agents"))
+    files = [
+        file for place in ("controller", "agents") for file in (root / place).rglob("*metrics.py")
+    ]
+    code = "".join(file.read_text() for file in files)
     exported = set(re.findall(r'"(saling_\w+)"', code))
     for rule in rules:
         for name in re.findall(r"saling_\w+", rule["expr"]):

@@ -301,7 +301,7 @@ def test_what_was_heard_of_a_site_is_kept_and_what_is_new_begins_unknown() -> No
 
 def test_of_each_part_of_the_nation_it_is_known_whether_a_file_declares_it() -> None:
     """A new one must be put on one side, else a reload keeps the old or forgets what was heard."""
-    heard = {"agents", "cautions", "began_ms"}
+    heard = {"agents", "cautions", "began_ms", "links", "blind", "judged_ms"}
     assert {"sites", *DECLARED_OF_A_NATION, *heard} == set(Nation.__struct_fields__)
 
 

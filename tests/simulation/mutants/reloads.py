@@ -3,11 +3,10 @@ under the same revision."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from controller.core import step as controller_step
+from controller.core.configured import redeclared
 from controller.core.model import ServiceSpec, ServiceState
 from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch
@@ -16,7 +15,6 @@ from tests.simulation.night import Night
 
 def reload_forgets_promises(patch: Patch) -> None:
     """What was granted before the configuration was read anew counts no more."""
-    redeclared = controller_step.redeclared
 
     def forgetful(service: ServiceState, spec: ServiceSpec) -> ServiceState:
         return replace(redeclared(service, spec), promise_end_ms=0)
@@ -26,7 +24,6 @@ def reload_forgets_promises(patch: Patch) -> None:
 
 def reload_changes_terms_under_one_revision(patch: Patch) -> None:
     """Other lease times are put into the record under the revision that it has."""
-    redeclared: Any = controller_step.redeclared
 
     def hasty(service: ServiceState, spec: ServiceSpec) -> ServiceState:
         record = replace(service.record, terms=spec.terms)
