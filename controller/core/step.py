@@ -39,6 +39,7 @@ from controller.core.phases import first_row
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.judge import is_due, judged
 from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
@@ -136,7 +137,10 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
 def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
-    return state, actions + notes
+    if not is_due(state.nation, now_ms):
+        return state, actions + notes
+    nation, changes = judged(state.nation, state.services.values(), now_ms)
+    return replace(state, nation=nation), [*actions, *notes, *changes]
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
