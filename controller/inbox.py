@@ -8,6 +8,7 @@ many at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class Inbox:
     def tick(self) -> None:
         """Time went by; a tick that still waits says the same."""
         if self._ticks == 0:
-            self.put(Tick())
+            self.put(Tick(time.time_ns() // 1_000_000))
 
     def put(self, event: Tick | ReportCame | RenewCame) -> None:
         """Take in what may be dropped."""

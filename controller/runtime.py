@@ -18,23 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
-from msgspec.structs import replace
 
 from config.topology import Topology
-from controller.core.actions import Action, Answer, KeepCautions, Note, ReadRecord, Swap
+from controller.core.actions import Action, Answer, KeepCautions, Note, ReadRecord, SavePlan, Swap
 from controller.core.events import Ask, Event, RecordRead, RenewCame, ReportCame, Requested
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Phase, State, Transition
-from controller.core.sites.cautions import resumed
-from controller.core.step import LeadershipLost, begin, found, step
+from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
-from controller.specs import nation, require_fit, service_specs
 from controller.status import BrokerStatus, Status
 from controller.stores.base import (
     Claim,
     HappeningLine,
     HistoryLine,
+    PlanLine,
+    Plans,
     Span,
     Store,
     StoreError,
@@ -88,27 +87,6 @@ class StoreWorker:
         """Let go of the store, after the calls that are under way."""
         await self.call(self.store.close)
         self._thread.shutdown(wait=False)
-
-
-def lead(
-    store: Store, topology: Topology, clock: Callable[[], int]
-) -> tuple[State, dict[str, str]]:
-    """Begin a term, found what is new; the first state, and the records that cannot be read.
-
-    Raises StoreError, RecordUnfit.
-    """
-    term = store.begin_term()
-    stored = store.records()
-    usable = [spec for spec in service_specs(topology) if spec.uid not in stored.broken]
-    for spec in usable:
-        if spec.uid in stored.records:
-            require_fit(spec, stored.records[spec.uid])
-        else:
-            store.insert(found(spec, term))
-    records = store.records().records
-    state = begin(usable, records, term, store.generation, clock(), nation(topology))
-    cautioned = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
-    return replace(state, nation=cautioned), stored.broken
 
 
 class ControllerRuntime:
@@ -169,6 +147,14 @@ class ControllerRuntime:
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.history, service_uid, limit)
+
+    async def plans(self, limit: int) -> Plans:
+        """The newest plans, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plans, limit)
+
+    async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        """The newest changes of plans, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plan_history, plan_id, limit)
 
     async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
         """Changes of services, and what else happened, within a time. Raises StoreError."""
@@ -284,24 +270,49 @@ class ControllerRuntime:
     async def _persist(self, actions: list[Action]) -> None:
         """All changes, in their order. Raises LeadershipLost, StoreError."""
         for action in actions:
-            if not isinstance(action, Swap):
-                continue
-            record = action.record
-            done = await self._worker.call(
-                self._worker.store.swap,
-                record,
-                action.expected_revision,
-                self._state.term,
-                action.transition,
+            if isinstance(action, Swap):
+                await self._swap(action)
+            elif isinstance(action, SavePlan):
+                await self._save_plan(action)
+
+    async def _swap(self, action: Swap) -> None:
+        done = await self._worker.call(
+            self._worker.store.swap,
+            action.record,
+            action.expected_revision,
+            self._state.term,
+            action.transition,
+        )
+        if not done:
+            raise self._replaced(action.record.service, action.expected_revision)
+        self._on_transition(action.transition)
+        _tell(action.transition)
+
+    async def _save_plan(self, action: SavePlan) -> None:
+        done = await self._worker.call(
+            self._worker.store.save_plan,
+            action.plan,
+            action.expected_revision,
+            self._state.term,
+            action.changes,
+        )
+        if not done:
+            raise self._replaced(action.plan.id, action.expected_revision)
+        for change in action.changes:
+            log.info(
+                change.because,
+                plan=change.plan_id,
+                status=change.status.value,
+                service=change.service,
+                step=change.step,
+                revision=change.revision,
             )
-            if not done:
-                raise LeadershipLost(
-                    f"{record.service}: the store no longer holds revision "
-                    f"{action.expected_revision} under term {self._state.term}: another controller "
-                    "leads"
-                )
-            self._on_transition(action.transition)
-            _tell(action.transition)
+
+    def _replaced(self, what: str, revision: int) -> LeadershipLost:
+        return LeadershipLost(
+            f"{what}: the store no longer holds revision {revision} under term "
+            f"{self._state.term}: another controller leads"
+        )
 
     async def _keep(self, event: Event, actions: list[Action]) -> bool:
         """Cautions, which must be stored to hold, and lines for people, which may be lost.

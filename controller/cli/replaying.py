@@ -18,6 +18,7 @@ from controller.core.events import (
     Cautioned,
     CautionEnded,
     Event,
+    PlanAsked,
     RecordRead,
     RenewCame,
     ReportCame,
@@ -178,6 +179,9 @@ def event_words(event: Event) -> str:
             return f"{event.record.service} was read from the store for {event.agent}"
         case Requested():
             return f"{event.by} asked for {event.kind.value}"
+        case PlanAsked():
+            what = f"the {event.kind.value} of {event.site}" if event.site else "the plan"
+            return f"{event.by} asked to {event.act.value} {what}"
         case Cautioned():
             return f"care was asked for at {', '.join(c.site for c in event.cautions) or 'no site'}"
         case CautionEnded():

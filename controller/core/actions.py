@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.plans.model import Plan, PlanChange
 from controller.core.sites.model import Caution
 from protocol.messages import Assignment, Granted, Probe
 
@@ -19,6 +20,17 @@ class Swap(Struct, frozen=True, tag="swap"):
     record: Record
     expected_revision: int
     transition: Transition
+
+
+class SavePlan(Struct, frozen=True, tag="save_plan"):
+    """Store a plan, if the store still holds this revision of it (0: none) and this leader's term.
+
+    When it does not, this controller leads no more: none of the later actions may be done.
+    """
+
+    plan: Plan
+    expected_revision: int
+    changes: tuple[PlanChange, ...]
 
 
 class SendOrder(Struct, frozen=True, tag="send_order"):
@@ -77,4 +89,6 @@ class Note(Struct, frozen=True, tag="note"):
     happening: Happening
 
 
-Action = Swap | KeepCautions | Note | SendOrder | SendGrant | SendProbes | ReadRecord | Answer
+Action = (
+    Swap | SavePlan | KeepCautions | Note | SendOrder | SendGrant | SendProbes | ReadRecord | Answer
+)

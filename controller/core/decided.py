@@ -14,6 +14,7 @@ from controller.core.actions import (
     KeepCautions,
     Note,
     ReadRecord,
+    SavePlan,
     SendGrant,
     SendOrder,
     SendProbes,
@@ -67,6 +68,8 @@ def _name(action: Action) -> str:
     match action:
         case Swap():
             return f"change {action.record.service}"
+        case SavePlan():
+            return f"plan {action.plan.id}"
         case SendOrder():
             return f"order {action.assignment.service} to {action.agent}"
         case SendGrant():

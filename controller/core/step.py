@@ -21,6 +21,7 @@ from controller.core.events import (
     CautionEnded,
     Event,
     Kind,
+    PlanAsked,
     RecordRead,
     RenewCame,
     ReportCame,
@@ -36,6 +37,8 @@ from controller.core.model import (
     State,
 )
 from controller.core.phases import first_row
+from controller.core.plans.asking import on_plan_asked
+from controller.core.plans.going import go_on, note_takeovers
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
@@ -93,6 +96,13 @@ def found(spec: ServiceSpec, term: int) -> Record:
 
 def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
+    state, actions = _decide(state, event, now_ms)
+    if state.plan is not None:
+        state = note_takeovers(state, actions)
+    return state, actions
+
+
+def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     match event:
         case Tick():
             return _on_tick(state, now_ms)
@@ -104,6 +114,8 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
             return _on_record_read(state, event, now_ms)
         case Requested():
             return _on_request(state, event, now_ms)
+        case PlanAsked():
+            return on_plan_asked(state, event, now_ms, _on_request)
         case Cautioned() | CautionEnded():
             return cautions.hear(state, event, now_ms)
 
@@ -137,10 +149,16 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
 def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
+    state, changes = _judge_sites(state, now_ms)
+    state, moves = go_on(state, now_ms, _on_request)
+    return state, actions + notes + changes + moves
+
+
+def _judge_sites(state: State, now_ms: int) -> tuple[State, list[Action]]:
     if not is_due(state.nation, now_ms):
-        return state, actions + notes
+        return state, []
     nation, changes = judged(state.nation, state.services.values(), now_ms)
-    return replace(state, nation=nation), [*actions, *notes, *changes]
+    return replace(state, nation=nation), [*changes]
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:

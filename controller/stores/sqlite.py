@@ -20,13 +20,17 @@ import msgspec
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.plans.model import Plan, PlanChange
 from controller.core.sites.model import Caution
 from controller.stores import sqlite_lines as lines
+from controller.stores import sqlite_plans
 from controller.stores.base import (
     Claim,
     HappeningLine,
     HistoryLine,
     LeaderReplaced,
+    PlanLine,
+    Plans,
     Span,
     Stored,
     StoreFailed,
@@ -153,6 +157,20 @@ class SqliteStore:
             for number, at_ms, text in rows
         ]
 
+    def save_plan(
+        self, plan: Plan, expected_revision: int, term: int, changes: tuple[PlanChange, ...]
+    ) -> bool:
+        with self._change() as database:
+            return sqlite_plans.save(database, plan, expected_revision, term, changes, _wall_ms())
+
+    def plans(self, limit: int) -> Plans:
+        with _told(self._path):
+            return sqlite_plans.newest(self._database, limit)
+
+    def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        with _told(self._path):
+            return sqlite_plans.history(self._database, plan_id, limit)
+
     def changes(self, span: Span) -> list[HistoryLine]:
         with _told(self._path):
             return lines.changes(self._database, span)
@@ -233,6 +251,9 @@ class SqliteStore:
                 f"{self._path}: this is the store of cluster {found.get('cluster')!r}, the "
                 f"configuration says {cluster!r}; correct cluster.uid or store.path"
             )
+        with self._change() as changing:
+            for statement in sqlite_plans.SCHEMA.split(";"):
+                changing.execute(statement)
         return str(found["generation"])
 
     def _create(self, cluster: str) -> None:
