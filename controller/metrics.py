@@ -88,7 +88,7 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status, counts = self._status(), self._counts()
-        explained = [explain(service, status.now_ms) for service in status.services]
+        explained = [explain(service, status.now_ms, status.others) for service in status.services]
         yield _phases(explained)
         yield from _services(explained)
         yield from _disks(explained)
