@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from config.brokers import Broker, Brokers, EmbeddedBroker, EmbeddedForm
 from config.leases import DEFAULT_PROFILE, PROFILES, Lease
 from config.model import Declared, quantity
+from config.policy import Policy
 from config.problems import Refused
 from config.values import (
     Address,
@@ -196,6 +197,8 @@ class Site(Declared):
     capacity: Capacity | None = None
     gives_up: tuple[NameText, ...] = ()
     """Services of the partner that this site does not carry, too, when the partner is lost."""
+    policy: Policy = Field(default_factory=dict)
+    """What the reasons of this site lead to, where it is otherwise than in every site."""
 
 
 class Pair(Declared):
@@ -291,6 +294,8 @@ class Topology(Declared):
     agents: Annotated[tuple[Agent, ...], Field(min_length=1)]
     lease_profiles: dict[NameText, Lease] = Field(default_factory=dict)
     services: tuple[Service, ...] = ()
+    policy: Policy = Field(default_factory=dict)
+    """What the reasons of a degraded site lead to, in every site."""
 
     @property
     def embedded_broker(self) -> EmbeddedBroker | None:

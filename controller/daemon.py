@@ -30,11 +30,12 @@ from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.inbox import Inbox
 from controller.journal import Journal
+from controller.leading import lead
 from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
-from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms, lead
+from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms
 from controller.specs import RecordUnfit
 from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config.policy import Policy
 from config.topology import Capacity, Replica, Service, Site, Topology
 from controller.core.model import (
     BackupLoss,
@@ -11,7 +12,8 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
-from controller.core.sites.model import Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 
 
@@ -75,7 +77,15 @@ def _site_spec(topology: Topology, site: Site) -> SiteSpec:
         capacity=_load(site.capacity),
         shared_risk_links=site.shared_risk_links,
         gives_up=site.gives_up,
+        policy=policy_of(_policy(topology.policy), _policy(site.policy)),
     )
+
+
+def _policy(declared: Policy) -> dict[str, dict[str, Consequence]]:
+    return {
+        reason: {tier: Consequence(led.value) for tier, led in by_tier.items()}
+        for reason, by_tier in declared.items()
+    }
 
 
 def _load(declared: Capacity | None) -> Load | None:

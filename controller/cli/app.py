@@ -21,6 +21,7 @@ from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.options import (
     By,
+    DespiteCaution,
     DryRun,
     Form,
     Interval,
@@ -130,6 +131,7 @@ def history(
 @app.command()
 def switchover(
     service: Service,
+    despite_caution: DespiteCaution = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
@@ -143,7 +145,14 @@ def switchover(
 ) -> None:
     """Move a healthy service to its backup. Nothing is lost."""
     with answers(output):
-        wish = Wish("switchover", service, by, reason, over_capacity=over_capacity)
+        wish = Wish(
+            "switchover",
+            service,
+            by,
+            reason,
+            over_capacity=over_capacity,
+            despite_caution=despite_caution,
+        )
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 

@@ -43,6 +43,7 @@ class Wish:
     loss_ms: int | None = None
     proof: str | None = None
     over_capacity: bool = False
+    despite_caution: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ def body_of(
         body["proof"] = wish.proof
     if wish.over_capacity:
         body["over_capacity"] = True
+    if wish.despite_caution:
+        body["despite_caution"] = True
     if dry_run:
         body["dry_run"] = True
     return body

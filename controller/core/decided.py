@@ -11,7 +11,10 @@ from msgspec import Struct
 from controller.core.actions import (
     Action,
     Answer,
+    KeepCautions,
+    Note,
     ReadRecord,
+    SavePlan,
     SendGrant,
     SendOrder,
     SendProbes,
@@ -65,6 +68,8 @@ def _name(action: Action) -> str:
     match action:
         case Swap():
             return f"change {action.record.service}"
+        case SavePlan():
+            return f"plan {action.plan.id}"
         case SendOrder():
             return f"order {action.assignment.service} to {action.agent}"
         case SendGrant():
@@ -73,6 +78,10 @@ def _name(action: Action) -> str:
             return f"probes to {action.agent}"
         case ReadRecord():
             return f"read {action.service_uid} for {action.agent}"
+        case KeepCautions():
+            return "keep cautions"
+        case Note():
+            return f"note {action.happening.about} {action.happening.subject}"
         case Answer():
             return f"answer {action.request_id}"
 

@@ -16,7 +16,18 @@ from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendO
 from controller.core.assignments import assignment_for
 from controller.core.change import take_row
 from controller.core.detector import watched
-from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import (
+    Cautioned,
+    CautionEnded,
+    Event,
+    Kind,
+    PlanAsked,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+    Tick,
+)
 from controller.core.model import (
     Phase,
     Record,
@@ -27,7 +38,10 @@ from controller.core.model import (
 )
 from controller.core.others import Others
 from controller.core.phases import first_row
+from controller.core.plans.asking import on_plan_asked
+from controller.core.plans.going import go_on, note_takeovers
 from controller.core.refusal import refuse, rows_for
+from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
 from controller.core.sites.model import Nation
 from controller.core.view import View
@@ -82,9 +96,16 @@ def found(spec: ServiceSpec, term: int) -> Record:
 
 def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
+    state, actions = _decide(state, event, now_ms)
+    if state.plan is not None:
+        state = note_takeovers(state, actions)
+    return state, actions
+
+
+def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     match event:
         case Tick():
-            return _settle_all(state, state.services, now_ms)
+            return _on_tick(state, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -93,6 +114,10 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
             return _on_record_read(state, event, now_ms)
         case Requested():
             return _on_request(state, event, now_ms)
+        case PlanAsked():
+            return on_plan_asked(state, event, now_ms, _on_request)
+        case Cautioned() | CautionEnded():
+            return cautions.hear(state, event, now_ms)
 
 
 def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceState:
@@ -119,6 +144,13 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
         waits_since_ms=now_ms,
         hold_ms=now_ms,
     )
+
+
+def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    state, actions = _settle_all(state, state.services, now_ms)
+    state, notes = cautions.run_out(state, now_ms)
+    state, moves = go_on(state, now_ms, _on_request)
+    return state, actions + notes + moves
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
@@ -222,6 +254,9 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     service = state.services.get(event.service_uid)
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
+    against = cautions.objections(state.nation, service, event, now_ms)
+    if against and event.despite_caution:
+        event = cautions.noted(event, against)
     view = View(service, now_ms, event, Others(state.services, state.nation, now_ms))
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
@@ -233,6 +268,8 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
+    if against and not event.despite_caution:
+        return state, [cautions.refusal(service, event, against)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     service, swap = take_row(view, row, state.term)

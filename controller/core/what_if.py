@@ -78,7 +78,7 @@ def what_if(state: State, lost: Lost, services: Iterable[str], now_ms: int) -> l
 def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> Forecast:
     uid = service.spec.uid
     foreseen = Foresight(
-        replace(state, services={uid: service}, nation=Nation()), uid, lost, now_ms
+        replace(state, services={uid: service}, nation=Nation(), plan=None), uid, lost, now_ms
     )
     foreseen.run()
     after, record = foreseen.service, foreseen.service.record

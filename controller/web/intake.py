@@ -68,6 +68,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
     over_capacity: bool = False
     """Switchover, approve: also where the site has no room for it."""
+    despite_caution: bool = False
+    """Switchover: also to a site where caution is on."""
     proof: Reason = ""
     """Force-proof: how it is known that the old primary's host is off and stays off."""
 
@@ -95,8 +97,8 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             f"the body is not understood: {error}",
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, over_capacity, "
-            "dry_run",
+            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run, "
+            "over_capacity, despite_caution",
         ) from None
     wish = replace(wish, by=who(request, wish.by))
     _check_wish(wish, kind)
@@ -138,6 +140,9 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
         raise Problem(422, f"{kind.value} takes no over_capacity", "body: over_capacity", mend)
     if wish.scope and kind not in HOLDS:
         raise Problem(422, f"{kind.value} takes no scope", "body: scope", "leave it out")
+    if wish.despite_caution and kind is not Kind.SWITCHOVER:
+        text = f"{kind.value} takes no despite_caution, for no caution is in its way"
+        raise Problem(422, text, "body: despite_caution", "leave it out")
 
 
 def _check_time(wish: Wish, kind: Kind) -> None:

@@ -260,6 +260,7 @@ class _Work:
             dry_run=wish.dry_run,
             proof=wish.proof,
             over_capacity=wish.over_capacity,
+            despite_caution=wish.despite_caution,
         )
         # That an approval names another epoch is for the rules to refuse, as unsafe.
         epoch = None if self.kind in JUDGED_BY_EPOCH else wish.epoch

@@ -12,7 +12,8 @@ from controller.core.events import RenewCame, ReportCame
 from controller.core.model import Phase, Record, State
 from controller.inbox import Inbox
 from controller.journal import Journal
-from controller.runtime import ControllerRuntime, StoreWorker, lead
+from controller.leading import lead
+from controller.runtime import ControllerRuntime, StoreWorker
 from controller.stores.sqlite import SqliteStore
 from controller.voice import Voice
 from protocol.intake import Intake
