@@ -46,7 +46,7 @@ class NobodyWaitsSilently(Watch):
                 self._since[record.service] = (record.revision, now_ms)
                 continue
             if record.phase is Phase.HELD or record.operation is not None:
-                told = explain(service, local_ms, others)
+                told = explain(service, local_ms, others=others)
                 if not (told.because and told.advice and told.ways):
                     raise Broken("I8", f"{record.service} waits in {record.phase.value} silently")
             quiet_ms = now_ms - max(since_ms, self._trouble_until_ms)
