@@ -29,6 +29,9 @@ from controller.broker import BrokerError
 from controller.core.invariants import InvariantBroken
 from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
+from controller.hazards.desk import HazardDesk
+from controller.hazards.metrics import HazardCollector
+from controller.hazards.polling import poll_all
 from controller.inbox import Busy, Inbox, RulesFailed
 from controller.journal import Journal
 from controller.leading import lead
@@ -45,6 +48,8 @@ from controller.stores.worker import StoreWorker
 from controller.version import installed_version
 from controller.voice import Voice
 from controller.web.app import create_app
+from controller.web.configuring import Configuring
+from controller.web.hazards import HazardRoutes
 from protocol.session import BrokerLogin
 
 STOP_TIMEOUT_S = 5.0
@@ -111,19 +116,17 @@ async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
 
 async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets: Secrets) -> None:
     """Everything in order; what was started last is ended first."""
-    topology, reloads = loaded.value, Reloads(loaded)
-    cluster = topology.cluster.uid
+    topology, reloads, cluster = loaded.value, Reloads(loaded), loaded.value.cluster.uid
     async with contextlib.AsyncExitStack() as stack:
         store = SqliteStore(topology.store.path, cluster)
         worker = StoreWorker(store)
         stack.push_async_callback(_bounded, worker.close)
         state, broken = await worker.call(lead, store, topology, boottime_ms)
-        for uid, why in broken.items():
-            log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
-        saling_version = installed_version()
-        metrics = Metrics(saling_version)
+        _tell_broken(broken)
+        version = installed_version()
+        metrics = Metrics(version)
         metrics.remember(await worker.call(store.history, None, HISTORY_REMEMBERED))
-        journal = _journal(topology, saling_version)
+        journal = _journal(topology, version)
         stack.callback(journal.close)
         inbox = Inbox()
         logins, keeper = _brokers(topology, secrets)
@@ -143,16 +146,18 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
         )
         reloads.attach(runtime.configure, partial(_in_force, link, keeper, logins))
         metrics.watch(lambda: runtime.status, lambda: link.counts)
+        hazards = _hazards(runtime, metrics)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(runtime.run(), name="runtime")]
+            parts = {"runtime": runtime.run()}
             if keeper is not None:
-                tasks.append(group.create_task(keeper.run(), name="embedded broker"))
-            tasks.append(group.create_task(link.run(), name="link"))
-            tasks.append(group.create_task(_reload_on_hangup(reloads), name="reloads"))
-            app = create_app(
-                runtime, saling_version, metrics.render, *secrets.of_the_api, reloads=reloads
-            )
+                parts["embedded broker"] = keeper.run()
+            parts["link"] = link.run()
+            parts["reloads"] = _reload_on_hangup(reloads)
+            parts["hazard feeds"] = poll_all(topology.hazards.feeds, hazards, version)
+            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+            more = (*HazardRoutes(runtime, hazards).routes(), *Configuring(reloads).routes())
+            app = create_app(runtime, version, metrics.render, *secrets.of_the_api, more=more)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
                 log.info("stopping")
@@ -161,9 +166,14 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
                 await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
 
 
-def _journal(topology: Topology, saling_version: str) -> Journal:
+def _tell_broken(broken: dict[str, str]) -> None:
+    for uid, why in broken.items():
+        log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
+
+
+def _journal(topology: Topology, version: str) -> Journal:
     declared = topology.journal
-    return Journal(declared.directory, declared.max_size_bytes, declared.keep, saling_version)
+    return Journal(declared.directory, declared.max_size_bytes, declared.keep, version)
 
 
 def _in_force(
@@ -193,6 +203,12 @@ async def _reload_on_hangup(reloads: Reloads) -> None:
 
 def _agents(topology: Topology) -> frozenset[str]:
     return frozenset(agent.id for agent in topology.agents)
+
+
+def _hazards(runtime: ControllerRuntime, metrics: Metrics) -> HazardDesk:
+    desk = HazardDesk(lambda: runtime.status.topology, runtime.submit, boottime_ms)
+    metrics.registry.register(HazardCollector(desk, lambda: runtime.status))
+    return desk
 
 
 def _brokers(

@@ -17,7 +17,7 @@ from config.problems import shown
 from config.topology import Agent, Replica, Service, ServiceStage, Site, SiteState, Topology
 
 HOT_OF_THE_CONTROLLER = ("report_interval_ms", "failure_domain")
-NEEDS_RESTART = ("store", "journal", "brokers")
+NEEDS_RESTART = ("store", "journal", "brokers", "hazards")
 
 
 class Kind(StrEnum):

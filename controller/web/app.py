@@ -8,7 +8,7 @@ no success is JSON: {"error", "where", "mend"}, or for a refusal by a safety rul
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from aiohttp import web
@@ -18,7 +18,6 @@ from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
 from controller.web.callers import CALLER, Caller, Handler, authorize
-from controller.web.configuring import Configuring, Reloading
 from controller.web.desk import Desk, Problem
 from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
@@ -38,10 +37,10 @@ def create_app(
     render_metrics: Callable[[], bytes],
     token: str | None,
     callers: tuple[Caller, ...] = (),
-    reloads: Reloading | None = None,
+    more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The application. With a token, everything under /api asks for it as a bearer; or for one of
-    those that the operators have."""
+    those that the operators have. `more` are further paths."""
     app = web.Application(
         client_max_size=intake.BODY_AT_MOST_BYTES,
         middlewares=[_tell_problems, authorize(token, callers)],
@@ -62,10 +61,9 @@ def create_app(
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
             web.post("/api/v1/alertmanager", orders.alarmed),
+            *more,
         ]
     )
-    if reloads is not None:
-        app.add_routes([web.post("/api/v1/reload", Configuring(reloads).reload)])
     app.on_shutdown.append(orders.close)
     return app
 

@@ -30,6 +30,10 @@ class Configuring:
     def __init__(self, reloads: Reloading) -> None:
         self._reloads = reloads
 
+    def routes(self) -> list[web.RouteDef]:
+        """For the application."""
+        return [web.post("/api/v1/reload", self.reload)]
+
     async def reload(self, request: web.Request) -> web.Response:
         """200: taken, or would be; 412: refused by the rules; 422: the file cannot be used."""
         asked = await intake.read_wish(request, Kind.PAUSE)

@@ -11,14 +11,15 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from config.loader import load_topology
 from config.topology import Topology
-from controller.config_metrics import configuration
 from controller.core.model import Phase
 from controller.journal import files, numbered
 from controller.metrics import Metrics
+from controller.own_metrics import configuration
 from controller.reload import Reloads, digest
 from controller.replay import replay
 from controller.specs import Wish
 from controller.web.app import create_app
+from controller.web.configuring import Configuring
 from tests.controller.cluster import Cluster, service, write_key
 from tests.controller.desk import Desk
 
@@ -220,7 +221,13 @@ async def test_the_journal_of_a_reload_replays_to_the_same(reloading: Reloading)
 
 @pytest.fixture
 async def client(reloading: Reloading) -> AsyncIterator[TestClient[Any, Any]]:
-    app = create_app(reloading.desk.runtime, "1.0", lambda: b"", None, reloads=reloading.reloads)
+    app = create_app(
+        reloading.desk.runtime,
+        "1.0",
+        lambda: b"",
+        None,
+        more=Configuring(reloading.reloads).routes(),
+    )
     one = TestClient(TestServer(app))
     await one.start_server()
     yield one
