@@ -41,8 +41,9 @@ from agents.core.events import (
 )
 from agents.core.model import Durable, Replica
 from agents.core.step import step
+from agents.core.waiting import FACTS
 from agents.jobs import Fresh
-from agents.mailbox import FACTS, Item, Mailbox, Seen
+from agents.mailbox import Item, Mailbox, Seen
 from agents.metrics import Metrics
 from protocol.messages import Assignment, Role
 

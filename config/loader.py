@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NoReturn, TypeVar
 
-from config import crosscheck
+from config import crosscheck, policies, room
 from config.agent import AgentConfig
 from config.agentcheck import check_agent, check_settings
 from config.model import SCHEMA_VERSION
@@ -65,7 +65,12 @@ def topology_of(document: Document) -> Loaded[Topology]:
     if topology is None or has_errors(document):
         raise ConfigError(in_order(document))
     topology = with_agents(topology)
+    room.check(document, topology)
+    policies.check(document, topology)
+    if has_errors(document):
+        raise ConfigError(in_order(document))
     crosscheck.weaknesses(document, topology)
+    room.weaknesses(document, topology)
     return Loaded(topology, document.file, in_order(document))
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from config.brokers import Broker, Brokers, EmbeddedBroker, EmbeddedForm
 from config.leases import DEFAULT_PROFILE, PROFILES, Lease
 from config.model import Declared, quantity
+from config.policy import Policy
 from config.problems import Refused
 from config.values import (
     Address,
@@ -37,6 +38,7 @@ MIB = 2**20
 Latitude = Annotated[Real, Field(ge=-90, le=90)]
 Longitude = Annotated[Real, Field(ge=-180, le=180)]
 Amount = Annotated[Real, Field(gt=0, le=1e9)]
+Count = Annotated[Whole, Field(gt=0, le=10**9)]
 Title = Annotated[str, Field(min_length=1, max_length=100)]
 DatabaseName = Annotated[str, Field(min_length=1, max_length=63)]
 Priority = Annotated[Whole, Field(ge=1, le=1000)]
@@ -175,11 +177,12 @@ class Location(Declared):
 
 
 class Capacity(Declared):
-    """What a site can carry."""
+    """What a site can carry, or a service demands where it is primary."""
 
     vcpu: Amount | None = None
     memory_gib: Amount | None = None
     storage_tib: Amount | None = None
+    connections: Count | None = None
 
 
 class Site(Declared):
@@ -192,6 +195,10 @@ class Site(Declared):
     hazard_zones: tuple[NameText, ...] = ()
     shared_risk_links: tuple[NameText, ...] = ()
     capacity: Capacity | None = None
+    gives_up: tuple[NameText, ...] = ()
+    """Services of the partner that this site does not carry, too, when the partner is lost."""
+    policy: Policy = Field(default_factory=dict)
+    """What the reasons of this site lead to, where it is otherwise than in every site."""
 
 
 class Pair(Declared):
@@ -232,6 +239,7 @@ class Service(Declared):
     tier: Tier
     group: NameText | None = None
     order: Annotated[Whole, Field(ge=0, le=1000)] | None = None
+    demand: Capacity | None = None
     protection: Protection = Protection.ASYNC
     backup_loss: BackupLoss = BackupLoss.ALONE
     """With sync: whether the primary goes on alone, or commits wait."""
@@ -286,6 +294,8 @@ class Topology(Declared):
     agents: Annotated[tuple[Agent, ...], Field(min_length=1)]
     lease_profiles: dict[NameText, Lease] = Field(default_factory=dict)
     services: tuple[Service, ...] = ()
+    policy: Policy = Field(default_factory=dict)
+    """What the reasons of a degraded site lead to, in every site."""
 
     @property
     def embedded_broker(self) -> EmbeddedBroker | None:

@@ -30,12 +30,13 @@ from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.inbox import Inbox
 from controller.journal import Journal
+from controller.leading import lead
 from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
-from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms, lead
-from controller.specs import RecordUnfit, service_specs
+from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms
+from controller.specs import RecordUnfit
 from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore
 from controller.version import installed_version
@@ -112,7 +113,7 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
         store = SqliteStore(topology.store.path, cluster)
         worker = StoreWorker(store)
         stack.push_async_callback(_bounded, worker.close)
-        state, broken = await worker.call(lead, store, service_specs(topology), boottime_ms)
+        state, broken = await worker.call(lead, store, topology, boottime_ms)
         for uid, why in broken.items():
             log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
         saling_version = installed_version()

@@ -8,11 +8,12 @@ many at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
 from controller.core.actions import Answer
-from controller.core.events import Event, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import Ask, Event, RenewCame, ReportCame, Tick
 
 ITEMS_AT_MOST = 4096
 REQUESTS_AT_MOST = 256
@@ -34,7 +35,7 @@ class RulesFailed(Exception):
 class Submission:
     """An operator's request, what it takes for granted, and who waits for the answer."""
 
-    event: Requested
+    event: Ask
     answer: asyncio.Future[Answer]
     revision: int | None = None
     """Only if the service's record still has this revision."""
@@ -66,7 +67,7 @@ class Inbox:
     def tick(self) -> None:
         """Time went by; a tick that still waits says the same."""
         if self._ticks == 0:
-            self.put(Tick())
+            self.put(Tick(time.time_ns() // 1_000_000))
 
     def put(self, event: Tick | ReportCame | RenewCame) -> None:
         """Take in what may be dropped."""

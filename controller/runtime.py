@@ -13,25 +13,28 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
 
 from config.topology import Topology
-from controller.core.actions import Action, Answer, ReadRecord, Swap
-from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested
+from controller.core.actions import Action, Answer, KeepCautions, Note, ReadRecord, SavePlan, Swap
+from controller.core.events import Ask, Event, RecordRead, RenewCame, ReportCame, Requested
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Phase, ServiceSpec, State, Transition
-from controller.core.step import LeadershipLost, begin, found, step
+from controller.core.model import Phase, State, Transition
+from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
-from controller.specs import require_fit
 from controller.status import BrokerStatus, Status
 from controller.stores.base import (
     Claim,
+    HappeningLine,
     HistoryLine,
+    PlanLine,
+    Plans,
+    Span,
     Store,
     StoreError,
     StoreFailed,
@@ -86,25 +89,6 @@ class StoreWorker:
         self._thread.shutdown(wait=False)
 
 
-def lead(
-    store: Store, specs: Iterable[ServiceSpec], clock: Callable[[], int]
-) -> tuple[State, dict[str, str]]:
-    """Begin a term, found what is new; the first state, and the records that cannot be read.
-
-    Raises StoreError, RecordUnfit.
-    """
-    term = store.begin_term()
-    stored = store.records()
-    usable = [spec for spec in specs if spec.uid not in stored.broken]
-    for spec in usable:
-        if spec.uid in stored.records:
-            require_fit(spec, stored.records[spec.uid])
-        else:
-            store.insert(found(spec, term))
-    records = store.records().records
-    return begin(usable, records, term, store.generation, clock()), stored.broken
-
-
 class ControllerRuntime:
     """The state, the queue before it, and the one task that changes it."""
 
@@ -150,7 +134,7 @@ class ControllerRuntime:
         self._inbox.put(event)
 
     async def submit(
-        self, event: Requested, revision: int | None = None, epoch: int | None = None
+        self, event: Ask, revision: int | None = None, epoch: int | None = None
     ) -> Answer:
         """Ask the rules for something, if the service is still as expected.
 
@@ -163,6 +147,20 @@ class ControllerRuntime:
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.history, service_uid, limit)
+
+    async def plans(self, limit: int) -> Plans:
+        """The newest plans, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plans, limit)
+
+    async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        """The newest changes of plans, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plan_history, plan_id, limit)
+
+    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
+        """Changes of services, and what else happened, within a time. Raises StoreError."""
+        store = self._worker.store
+        changes = await self._worker.call(store.changes, span)
+        return changes, await self._worker.call(store.happenings, span)
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note that a request begins; what was noted before. Raises StoreError."""
@@ -228,7 +226,10 @@ class ControllerRuntime:
 
     def _conflict(self, item: Submission) -> str:
         """Why the service is not what the request takes it for; empty when it is."""
-        service = self._state.services.get(item.event.service_uid)
+        asked = item.event
+        service = None
+        if isinstance(asked, Requested):
+            service = self._state.services.get(asked.service_uid)
         if service is None:
             return ""
         record = service.record
@@ -257,6 +258,8 @@ class ControllerRuntime:
             self._set_aside(event, error)
             return []
         await self._persist(actions)
+        if not await self._keep(event, actions):
+            return []
         self._state = after
         self._voice.speak(actions)
         if after != before:
@@ -267,24 +270,74 @@ class ControllerRuntime:
     async def _persist(self, actions: list[Action]) -> None:
         """All changes, in their order. Raises LeadershipLost, StoreError."""
         for action in actions:
-            if not isinstance(action, Swap):
-                continue
-            record = action.record
-            done = await self._worker.call(
-                self._worker.store.swap,
-                record,
-                action.expected_revision,
-                self._state.term,
-                action.transition,
+            if isinstance(action, Swap):
+                await self._swap(action)
+            elif isinstance(action, SavePlan):
+                await self._save_plan(action)
+
+    async def _swap(self, action: Swap) -> None:
+        done = await self._worker.call(
+            self._worker.store.swap,
+            action.record,
+            action.expected_revision,
+            self._state.term,
+            action.transition,
+        )
+        if not done:
+            raise self._replaced(action.record.service, action.expected_revision)
+        self._on_transition(action.transition)
+        _tell(action.transition)
+
+    async def _save_plan(self, action: SavePlan) -> None:
+        done = await self._worker.call(
+            self._worker.store.save_plan,
+            action.plan,
+            action.expected_revision,
+            self._state.term,
+            action.changes,
+        )
+        if not done:
+            raise self._replaced(action.plan.id, action.expected_revision)
+        for change in action.changes:
+            log.info(
+                change.because,
+                plan=change.plan_id,
+                status=change.status.value,
+                service=change.service,
+                step=change.step,
+                revision=change.revision,
             )
-            if not done:
-                raise LeadershipLost(
-                    f"{record.service}: the store no longer holds revision "
-                    f"{action.expected_revision} under term {self._state.term}: another controller "
-                    "leads"
-                )
-            self._on_transition(action.transition)
-            _tell(action.transition)
+
+    def _replaced(self, what: str, revision: int) -> LeadershipLost:
+        return LeadershipLost(
+            f"{what}: the store no longer holds revision {revision} under term "
+            f"{self._state.term}: another controller leads"
+        )
+
+    async def _keep(self, event: Event, actions: list[Action]) -> bool:
+        """Cautions, which must be stored to hold, and lines for people, which may be lost.
+
+        False, and whoever asked is told, where cautions could not be stored. Raises LeaderReplaced.
+        """
+        store, term = self._worker.store, self._state.term
+        for action in actions:
+            try:
+                if isinstance(action, KeepCautions):
+                    await self._worker.call(store.keep_cautions, action.cautions, term)
+                elif isinstance(action, Note):
+                    await self._worker.call(store.note, action.happening, term)
+            except StoreFailed as error:
+                if isinstance(action, KeepCautions):
+                    self._fail(event, error)
+                    return False
+                log.error("a line of the history is lost", problem=str(error))
+        return True
+
+    def _fail(self, event: Event, error: StoreFailed) -> None:
+        log.error("a caution could not be stored; nothing was changed", problem=str(error))
+        answer = self._answers.pop(event.id, None) if isinstance(event, Ask) else None
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
 
     async def _read(self, actions: list[Action]) -> list[RecordRead]:
         """Reads that begin now, after the Report that asked for them.

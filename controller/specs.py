@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from config.topology import Replica, Service, Topology
+from config.policy import Policy
+from config.topology import Capacity, Replica, Service, Site, Topology
 from controller.core.model import (
     BackupLoss,
     DiskFilling,
@@ -11,6 +12,9 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
+from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.policy import policy_of
+from controller.core.sites.probes import with_probe_lists
 
 
 class RecordUnfit(Exception):
@@ -36,7 +40,21 @@ def service_spec(topology: Topology, service: Service) -> ServiceSpec:
         tier=service.tier.value,
         backup_loss=BackupLoss(service.backup_loss.value),
         disk_filling=DiskFilling(service.disk_filling.value),
+        group=service.group or "",
+        order=service.order or 0,
+        demand=_load(service.demand) or Load(),
     )
+
+
+def nation(topology: Topology) -> Nation:
+    """All declared sites and agents, of which nothing was heard yet."""
+    declared = Nation(
+        home=topology.controller.failure_domain,
+        sites={site.id: SiteState(_site_spec(topology, site)) for site in topology.sites},
+        addresses={agent.id: agent.address for agent in topology.agents},
+        report_interval_ms=topology.controller.report_interval_ms,
+    )
+    return with_probe_lists(declared)
 
 
 def require_fit(spec: ServiceSpec, record: Record) -> None:
@@ -48,6 +66,38 @@ def require_fit(spec: ServiceSpec, record: Record) -> None:
                 "the configuration declares no replica there; declare it again, and move the "
                 "service first if it shall leave that agent"
             )
+
+
+def _site_spec(topology: Topology, site: Site) -> SiteSpec:
+    return SiteSpec(
+        name=site.id,
+        stage=Stage(site.state.value),
+        agents=tuple(agent.id for agent in topology.agents if agent.site == site.id),
+        partner=topology.partner_site(site.id) or "",
+        capacity=_load(site.capacity),
+        shared_risk_links=site.shared_risk_links,
+        gives_up=site.gives_up,
+        policy=policy_of(_policy(topology.policy), _policy(site.policy)),
+    )
+
+
+def _policy(declared: Policy) -> dict[str, dict[str, Consequence]]:
+    return {
+        reason: {tier: Consequence(led.value) for tier, led in by_tier.items()}
+        for reason, by_tier in declared.items()
+    }
+
+
+def _load(declared: Capacity | None) -> Load | None:
+    """What is not declared is 0: nothing is demanded, or nothing refused for the want of it."""
+    if declared is None:
+        return None
+    return Load(
+        declared.vcpu or 0.0,
+        declared.memory_gib or 0.0,
+        declared.storage_tib or 0.0,
+        declared.connections or 0,
+    )
 
 
 def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:

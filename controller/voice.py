@@ -6,7 +6,9 @@ import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from controller.core.actions import Action, SendGrant, SendOrder
+from msgspec.structs import replace
+
+from controller.core.actions import Action, SendGrant, SendOrder, SendProbes
 from protocol.messages import CONTROLLER, Assignment, Grant, Granted, Header, Message, Order
 from protocol.sealing import Signer
 
@@ -38,21 +40,31 @@ class Voice:
         """Say everything that is to be said, gathered by agent; of two Orders the last counts."""
         orders: dict[str, dict[str, Assignment]] = {}
         grants: dict[str, list[Granted]] = {}
+        probes: dict[str, SendProbes] = {}
         for action in actions:
             if isinstance(action, SendOrder):
                 assignment = action.assignment
                 orders.setdefault(action.agent, {})[assignment.service_uid] = assignment
             elif isinstance(action, SendGrant):
                 grants.setdefault(action.agent, []).extend(action.grants)
+            elif isinstance(action, SendProbes):
+                orders.setdefault(action.agent, {})
+                probes[action.agent] = action
         for agent, by_service in orders.items():
-            self._order(agent, tuple(by_service.values()))
+            self._order(agent, tuple(by_service.values()), probes.get(agent))
         for agent, granted in grants.items():
             self._grant(agent, tuple(granted))
 
-    def _order(self, agent: str, assignments: tuple[Assignment, ...]) -> None:
-        for start in range(0, len(assignments), ITEMS_A_MESSAGE):
+    def _order(
+        self, agent: str, assignments: tuple[Assignment, ...], probes: SendProbes | None
+    ) -> None:
+        """One that only says whom to probe assigns nothing."""
+        for start in range(0, max(1, len(assignments)), ITEMS_A_MESSAGE):
             part = assignments[start : start + ITEMS_A_MESSAGE]
-            self._say(agent, Order(self._header(), agent, self._term, self._generation, part))
+            order = Order(self._header(), agent, self._term, self._generation, part)
+            if probes is not None:
+                order = replace(order, probe_list=probes.probe_list, probes=probes.probes)
+            self._say(agent, order)
 
     def _grant(self, agent: str, grants: tuple[Granted, ...]) -> None:
         for start in range(0, len(grants), ITEMS_A_MESSAGE):

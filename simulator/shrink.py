@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from controller.core.model import Phase
 from simulator.ending import TAKEOVER_SLACK_MS
 from simulator.parts.network import HUB
 from simulator.profiles import PROFILES
@@ -50,9 +51,9 @@ def scenario_of(script: Script, broken: str) -> Scenario:
         expectations = (Expectation(Want.FENCES_FOR_NOTHING, "nobody fenced for nothing"),)
     strikes, end_ms = script.strikes, 0
     if script.death:
-        takeover = _takeover(script.setting, script.death)
+        well, takeover = _takeover(script.setting, script.death, heal_ms)
         strikes, end_ms = (*strikes, script.death), takeover.until_ms
-        expectations = (takeover,)
+        expectations = (well, takeover)
     return Scenario(
         name=f"seed {script.seed}",
         story=(
@@ -68,15 +69,20 @@ def scenario_of(script: Script, broken: str) -> Scenario:
     )
 
 
-def _takeover(setting: Setting, death: Strike) -> Expectation:
-    """The partner of a site that died for good serves in time."""
-    (dead,) = death.on
+def _takeover(setting: Setting, death: Strike, heal_ms: int) -> tuple[Expectation, Expectation]:
+    """All is well when a site dies for good, and its partner serves in time."""
+    dead = death.on[0]
     service = next(s for s in setting.services if dead in (s.primary, s.backup))
     partner = service.backup if dead == service.primary else service.primary
     until_ms = death.at_ms + service.terms.ttl_ms * 102 // 100 + TAKEOVER_SLACK_MS
     text = f"{service.name} writable at {partner} by {seconds(until_ms)}"
-    return Expectation(
-        Want.REACHES, text, 0, death.at_ms, until_ms, service.name, Aim(writer=partner)
+    well = f"{service.name} PROTECTED at {dead} by {seconds(death.at_ms)}"
+    pair = Aim(phase=Phase.PROTECTED.value, primary=dead)
+    return (
+        Expectation(Want.REACHES, well, 0, heal_ms, death.at_ms, service.name, pair),
+        Expectation(
+            Want.REACHES, text, 0, death.at_ms, until_ms, service.name, Aim(writer=partner)
+        ),
     )
 
 
@@ -86,7 +92,7 @@ def shrink(script: Script, broken: str, rule: str, say: Say) -> Shrunk | None:
     Who interrupts it gets the smallest so far.
     """
     start = scenario_of(script, broken)
-    search = _Search(start, SAME_RULE.get(rule, rule), say)
+    search = _Search(start, SAME_RULE.get(rule, rule), say, script.death)
     if not search.keeps(start):
         return None
     try:
@@ -109,20 +115,25 @@ def _search_on(search: _Search) -> None:
 class _Search:
     """The best so far, and the way to a better one."""
 
-    def __init__(self, scenario: Scenario, rule: str, say: Say) -> None:
+    def __init__(
+        self, scenario: Scenario, rule: str, say: Say, death: Strike | None = None
+    ) -> None:
         self.best = scenario
         self.played = Played("", "", "", 0)
         self.tries = 0
         self._rule = rule
         self._say = say
+        self._death = death
+        """What must not be left out: without it nobody has to take over."""
+        self._unmet = scenario.expectations[-1].text.partition(" by ")[0] if death else ""
 
     def keeps(self, candidate: Scenario) -> bool:
         """Whether the rule breaks in this one too: then it is the best one."""
-        if self.tries >= TRIES_MOST:
+        if self.tries >= TRIES_MOST or not self._dies(candidate):
             return False
         self.tries += 1
         played = play(candidate)
-        if played.rule != self._rule:
+        if played.rule != self._rule or self._unmet not in played.broken:
             return False
         self.best, self.played = candidate, played
         setting = candidate.setting
@@ -131,6 +142,12 @@ class _Search:
             f"services, {len(setting.sites)} sites, broken at {played.end_ms / 1000:.1f} s"
         )
         return True
+
+    def _dies(self, candidate: Scenario) -> bool:
+        death = self._death
+        return death is None or any(
+            (strike.verb, strike.on) == (death.verb, death.on) for strike in candidate.strikes
+        )
 
     def drop_strikes(self) -> None:
         """Leave out as many as possible at once, then fewer, then each."""

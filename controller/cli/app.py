@@ -21,6 +21,7 @@ from controller.cli.forecast import Loss, show_forecast
 from controller.cli.moves import Manner, Wish, approve, move
 from controller.cli.options import (
     By,
+    DespiteCaution,
     DryRun,
     Form,
     Interval,
@@ -129,6 +130,7 @@ def history(
 @app.command()
 def switchover(
     service: Service,
+    despite_caution: DespiteCaution = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
@@ -141,7 +143,7 @@ def switchover(
 ) -> None:
     """Move a healthy service to its backup. Nothing is lost."""
     with answers(output):
-        wish = Wish("switchover", service, by, reason)
+        wish = Wish("switchover", service, by, reason, despite_caution=despite_caution)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 

@@ -42,6 +42,7 @@ class Wish:
     loss_bytes: int | None = None
     loss_ms: int | None = None
     proof: str | None = None
+    despite_caution: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ def body_of(
         body["loss_ms"] = wish.loss_ms
     if wish.proof:
         body["proof"] = wish.proof
+    if wish.despite_caution:
+        body["despite_caution"] = True
     if dry_run:
         body["dry_run"] = True
     return body

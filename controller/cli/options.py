@@ -29,6 +29,9 @@ LossSeconds = Annotated[
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; do nothing.")]
+DespiteCaution = Annotated[
+    bool, typer.Option("--despite-caution", help="Also to a site where caution is on.")
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return once it is accepted.")]
 Patience = Annotated[
     float, typer.Option("--timeout", min=0.1, max=86400, help="For how many seconds to watch it.")

@@ -14,7 +14,17 @@ from controller.cli.figures import counted, moment
 from controller.cli.output import Output, data_console, folded, note_console, print_json
 from controller.cli.plain import plain
 from controller.core.decided import Decided
-from controller.core.events import Event, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import (
+    Cautioned,
+    CautionEnded,
+    Event,
+    PlanAsked,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+    Tick,
+)
 from controller.journal import JournalUnreadable
 from controller.replay import (
     Damage,
@@ -169,6 +179,13 @@ def event_words(event: Event) -> str:
             return f"{event.record.service} was read from the store for {event.agent}"
         case Requested():
             return f"{event.by} asked for {event.kind.value}"
+        case PlanAsked():
+            what = f"the {event.kind.value} of {event.site}" if event.site else "the plan"
+            return f"{event.by} asked to {event.act.value} {what}"
+        case Cautioned():
+            return f"care was asked for at {', '.join(c.site for c in event.cautions) or 'no site'}"
+        case CautionEnded():
+            return f"{event.by} ended cautions at {event.site}"
 
 
 def _document(told: Replayed) -> dict[str, Any]:

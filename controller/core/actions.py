@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from controller.core.happening import Happening
 from controller.core.model import Record, Transition
-from protocol.messages import Assignment, Granted
+from controller.core.plans.model import Plan, PlanChange
+from controller.core.sites.model import Caution
+from protocol.messages import Assignment, Granted, Probe
 
 
 class Swap(Struct, frozen=True, tag="swap"):
@@ -17,6 +20,17 @@ class Swap(Struct, frozen=True, tag="swap"):
     record: Record
     expected_revision: int
     transition: Transition
+
+
+class SavePlan(Struct, frozen=True, tag="save_plan"):
+    """Store a plan, if the store still holds this revision of it (0: none) and this leader's term.
+
+    When it does not, this controller leads no more: none of the later actions may be done.
+    """
+
+    plan: Plan
+    expected_revision: int
+    changes: tuple[PlanChange, ...]
 
 
 class SendOrder(Struct, frozen=True, tag="send_order"):
@@ -31,6 +45,15 @@ class SendGrant(Struct, frozen=True, tag="send_grant"):
 
     agent: str
     grants: tuple[Granted, ...]
+
+
+class SendProbes(Struct, frozen=True, tag="send_probes"):
+    """Tell an agent whom of the other sites it shall probe."""
+
+    agent: str
+    probe_list: str
+    """The list's name, as its Report is to give it."""
+    probes: tuple[Probe, ...]
 
 
 class ReadRecord(Struct, frozen=True, tag="read_record"):
@@ -54,4 +77,18 @@ class Answer(Struct, frozen=True, tag="answer"):
     """Not accepted because another operation of the service is under way."""
 
 
-Action = Swap | SendOrder | SendGrant | ReadRecord | Answer
+class KeepCautions(Struct, frozen=True, tag="keep_cautions"):
+    """Store all cautions that there are now, so that a later life of the controller knows them."""
+
+    cautions: tuple[Caution, ...]
+
+
+class Note(Struct, frozen=True, tag="note"):
+    """Write a line into the history. Nothing depends on it: one that cannot be stored is lost."""
+
+    happening: Happening
+
+
+Action = (
+    Swap | SavePlan | KeepCautions | Note | SendOrder | SendGrant | SendProbes | ReadRecord | Answer
+)

@@ -136,6 +136,14 @@ primary_proves = Condition(
     "{primary} proved a commit to the controller {silence} ago",
     "{primary} proves no commit to the controller",
 )
+primary_proves_this_revision = Condition(
+    "primary_proves_this_revision",
+    # A proof may come late, when the primary has died since. One that was dead already when this
+    # revision was made can prove nothing under it.
+    lambda v: primary_proves(v) and v.service.proven_revision == v.record.revision,
+    "{primary} proved a commit under this revision to the controller {silence} ago",
+    "{primary} proves no commit under this revision to the controller",
+)
 primary_proved_since = Condition(
     "primary_proved_since",
     lambda v: v.service.proven_once and v.service.proven_ms > v.service.entered_ms,

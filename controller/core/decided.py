@@ -8,7 +8,18 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder, Swap
+from controller.core.actions import (
+    Action,
+    Answer,
+    KeepCautions,
+    Note,
+    ReadRecord,
+    SavePlan,
+    SendGrant,
+    SendOrder,
+    SendProbes,
+    Swap,
+)
 
 ENCODER = msgspec.json.Encoder()
 
@@ -57,12 +68,20 @@ def _name(action: Action) -> str:
     match action:
         case Swap():
             return f"change {action.record.service}"
+        case SavePlan():
+            return f"plan {action.plan.id}"
         case SendOrder():
             return f"order {action.assignment.service} to {action.agent}"
         case SendGrant():
             return f"grant to {action.agent}"
+        case SendProbes():
+            return f"probes to {action.agent}"
         case ReadRecord():
             return f"read {action.service_uid} for {action.agent}"
+        case KeepCautions():
+            return "keep cautions"
+        case Note():
+            return f"note {action.happening.about} {action.happening.subject}"
         case Answer():
             return f"answer {action.request_id}"
 

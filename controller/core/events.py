@@ -7,11 +7,16 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.core.model import Record
+from controller.core.plans.model import PlanKind
+from controller.core.sites.model import Caution
 from protocol.messages import Renew, Report
 
 
 class Tick(Struct, frozen=True, tag="tick"):
     """Time went by."""
+
+    at_ms: int = 0
+    """Wall time, for people; nothing is decided by it."""
 
 
 class ReportCame(Struct, frozen=True, tag="report"):
@@ -74,6 +79,63 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Prove: how it is known that the old primary's host is off, looked at after the force."""
     scope: str = ""
     """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
+    despite_caution: bool = False
+    """Switchover: also to a site where caution is on."""
 
 
-Event = Tick | ReportCame | RenewCame | RecordRead | Requested
+class PlanAct(StrEnum):
+    """What may be asked of a plan."""
+
+    BEGIN = "begin"
+    PAUSE = "pause"
+    RESUME = "resume"
+    END = "end"
+
+
+class PlanAsked(Struct, frozen=True, tag="plan_asked"):
+    """An operator asks for a plan, or for something of the one under way."""
+
+    id: str
+    act: PlanAct
+    by: str
+    reason: str = ""
+    kind: PlanKind = PlanKind.EVACUATE
+    """Begin: which."""
+    site: str = ""
+    """Begin: of which site."""
+    now: bool = False
+    """Begin a failback: even within the dwell time."""
+    at_once: int = 0
+    """Begin: how many groups at the same time; 0 for as many as configured."""
+    plan_id: str = ""
+    """Pause, resume, end: only if it is this one."""
+    at_ms: int = 0
+    """Wall time, for people."""
+    dry_run: bool = False
+
+
+class Cautioned(Struct, frozen=True, tag="cautioned"):
+    """A feed or a person says that care is to be taken."""
+
+    cautions: tuple[Caution, ...]
+    at_ms: int
+    """Wall time: how much of each is over, for they are counted from what happened."""
+    id: str = ""
+    """Of the request, where a person asks. His word replaces an earlier one, also by less."""
+
+
+class CautionEnded(Struct, frozen=True, tag="caution_ended"):
+    """A person ends cautions of a site before their time."""
+
+    id: str
+    site: str
+    by: str
+    reason: str = ""
+    caution: str = ""
+    """The id of one; all of the site where it is empty."""
+
+
+Ask = Requested | PlanAsked | Cautioned | CautionEnded
+"""What is answered."""
+
+Event = Tick | ReportCame | RenewCame | RecordRead | Ask

@@ -57,6 +57,7 @@ def hear_proof(service: ServiceState, agent: str, ask: Ask, now_ms: int) -> Serv
         service,
         proven_ms=now_ms,
         proven_once=True,
+        proven_revision=ask.revision,
         # Within one epoch nothing that was committed is taken back.
         proven_position_bytes=max(service.proven_position_bytes, ask.position_bytes),
         # A holder that restarted does not know its rate yet.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from controller.core.plans.model import Plan
+from controller.core.plans.model import MoveRules, Plan, PlanMemory
 from controller.core.sites.model import Load, Nation
 from protocol.messages import LeaseTerms, Mode, ReplicaReport
 
@@ -284,6 +284,8 @@ class ServiceState(Struct, frozen=True):
     """When this life took up the record's wait."""
     drain_given_up_ms: int = -1
     """When this life last saw a drain being given up; -1 if it never did."""
+    proven_revision: int = 0
+    """Under which revision the primary last proved a commit here."""
     hold_ms: int = 0
     """When this life took up the record's hold, or last wrote down its time."""
     approved_ms: int = -1
@@ -308,6 +310,8 @@ class State(Struct, frozen=True):
     nation: Nation = Nation()
     plan: Plan | None = None
     """The one plan that is not done or given up yet, if there is one."""
+    plan_memory: PlanMemory = PlanMemory()
+    move_rules: MoveRules = MoveRules()
 
 
 class Transition(Struct, frozen=True):

@@ -132,7 +132,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "backup_lost", P.PROTECTED, P.ALONE,
-        (c.backup_lost, c.primary_proves, b.may_stand_alone),
+        (c.backup_lost, c.primary_proves_this_revision, b.may_stand_alone),
         "{backup} is lost ({backup_doing}); {primary} stands alone, and needs no lease, for "
         "nobody could take over",
         release,

@@ -16,7 +16,18 @@ from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendO
 from controller.core.assignments import assignment_for
 from controller.core.change import take_row
 from controller.core.detector import watched
-from controller.core.events import Event, Kind, RecordRead, RenewCame, ReportCame, Requested, Tick
+from controller.core.events import (
+    Cautioned,
+    CautionEnded,
+    Event,
+    Kind,
+    PlanAsked,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+    Tick,
+)
 from controller.core.model import (
     Phase,
     Record,
@@ -26,7 +37,12 @@ from controller.core.model import (
     State,
 )
 from controller.core.phases import first_row
+from controller.core.plans.asking import on_plan_asked
+from controller.core.plans.going import go_on, note_takeovers
 from controller.core.refusal import refuse, rows_for
+from controller.core.sites import cautions
+from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -46,6 +62,7 @@ def begin(
     term: int,
     generation: str,
     now_ms: int,
+    nation: Nation | None = None,
 ) -> State:
     """The state with which a controller begins to lead.
 
@@ -53,7 +70,7 @@ def begin(
     Services without a record get their first one with `found`, which is stored by the caller.
     """
     services = {s.uid: _begin_service(s, records[s.uid], now_ms) for s in specs}
-    return State(term, generation, services)
+    return State(term, generation, services, attentive(nation or Nation(), now_ms))
 
 
 def found(spec: ServiceSpec, term: int) -> Record:
@@ -78,9 +95,16 @@ def found(spec: ServiceSpec, term: int) -> Record:
 
 def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     """Decide what follows from an event. Raises LeadershipLost, InvariantBroken."""
+    state, actions = _decide(state, event, now_ms)
+    if state.plan is not None:
+        state = note_takeovers(state, actions)
+    return state, actions
+
+
+def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     match event:
         case Tick():
-            return _settle_all(state, state.services, now_ms)
+            return _on_tick(state, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -89,6 +113,10 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
             return _on_record_read(state, event, now_ms)
         case Requested():
             return _on_request(state, event, now_ms)
+        case PlanAsked():
+            return on_plan_asked(state, event, now_ms, _on_request)
+        case Cautioned() | CautionEnded():
+            return cautions.hear(state, event, now_ms)
 
 
 def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceState:
@@ -117,10 +145,18 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     )
 
 
+def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    state, actions = _settle_all(state, state.services, now_ms)
+    state, notes = cautions.run_out(state, now_ms)
+    state, moves = go_on(state, now_ms, _on_request)
+    return state, actions + notes + moves
+
+
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
     agent = event.report.header.sender
     touched: list[str] = []
     reads: list[Action] = []
+    state = replace(state, nation=hear(state.nation, event.report, now_ms))
     for report in event.report.replicas:
         service = state.services.get(report.service_uid)
         if service is None or service.spec.replica(agent) is None:
@@ -135,7 +171,8 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
             actions += _remind(state.services[uid], agent, state.term)
-    return state, actions + reads
+    nation, probes = probes_due(state.nation, agent, now_ms)
+    return replace(state, nation=nation), [*actions, *probes, *reads]
 
 
 def _take_report(
@@ -216,6 +253,9 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     service = state.services.get(event.service_uid)
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
+    against = cautions.objections(state.nation, service, event, now_ms)
+    if against and event.despite_caution:
+        event = cautions.noted(event, against)
     view = View(service, now_ms, event)
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
@@ -227,6 +267,8 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         return state, [Answer(event.id, True, text)]
     if row is None:
         return state, [refuse(state, view, event, rows)]
+    if against and not event.despite_caution:
+        return state, [cautions.refusal(service, event, against)]
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     service, swap = take_row(view, row, state.term)

@@ -14,6 +14,7 @@ from controller.core.explain import explain, protected
 from controller.core.foresight import Foresight, Step
 from controller.core.lost import Links, Lost, links_of
 from controller.core.model import Phase, Record, ServiceState, State
+from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -76,7 +77,9 @@ def what_if(state: State, lost: Lost, services: Iterable[str], now_ms: int) -> l
 
 def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> Forecast:
     uid = service.spec.uid
-    foreseen = Foresight(replace(state, services={uid: service}), uid, lost, now_ms)
+    foreseen = Foresight(
+        replace(state, services={uid: service}, nation=Nation(), plan=None), uid, lost, now_ms
+    )
     foreseen.run()
     after, record = foreseen.service, foreseen.service.record
     served, lives = foreseen.served, lost.controller_lives

@@ -16,7 +16,10 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.plans.model import Plan, PlanChange
+from controller.core.sites.model import Caution
 
 
 class StoreError(Exception):
@@ -53,6 +56,48 @@ class HistoryLine(Struct, frozen=True):
     at_ms: int
     """Wall time, milliseconds since 1970: for people, nothing is decided by it."""
     transition: Transition
+
+
+class StoredPlan(Struct, frozen=True):
+    """A plan as it is now, with the store's wall times, milliseconds since 1970."""
+
+    plan: Plan
+    begun_at_ms: int
+    changed_at_ms: int
+
+
+class Plans(NamedTuple):
+    """The newest plans, newest first; those that cannot be read, by id, with the reason."""
+
+    plans: list[StoredPlan]
+    made: int
+    """The number of the last plan, 0 before the first."""
+    broken: dict[str, str]
+
+
+class PlanLine(Struct, frozen=True):
+    """One change of a plan, stamped by the store."""
+
+    number: int
+    at_ms: int
+    change: PlanChange
+
+
+class HappeningLine(Struct, frozen=True):
+    """One line of the history that is no change of a record, stamped by the store."""
+
+    number: int
+    at_ms: int
+    """Wall time, milliseconds since 1970: for people, nothing is decided by it."""
+    happening: Happening
+
+
+class Span(NamedTuple):
+    """Which lines of the history are wanted, by wall time in milliseconds since 1970."""
+
+    since_ms: int = 0
+    until_ms: int = 2**62
+    limit: int = 1000
 
 
 class Claim(NamedTuple):
@@ -92,6 +137,37 @@ class Store(Protocol):
 
     def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first; of all services when no uid is given."""
+
+    def save_plan(
+        self, plan: Plan, expected_revision: int, term: int, changes: tuple[PlanChange, ...]
+    ) -> bool:
+        """Replace a plan, or keep its first revision where 0 is expected, and note the changes, as
+        one: all or nothing.
+
+        False, and nothing changed, unless the plan has the expected revision and `term` is the
+        present one.
+        """
+
+    def plans(self, limit: int) -> Plans:
+        """The newest plans; at most one of them, the newest, is not over."""
+
+    def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        """The newest changes, newest first; of all plans when none is named."""
+
+    def changes(self, span: Span) -> list[HistoryLine]:
+        """The newest changes of all services within a time, newest first."""
+
+    def happenings(self, span: Span) -> list[HappeningLine]:
+        """What else happened within a time, newest first."""
+
+    def note(self, happening: Happening, term: int) -> None:
+        """Write a line into the history. Raises LeaderReplaced."""
+
+    def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
+        """Keep these, in the place of those that were kept before. Raises LeaderReplaced."""
+
+    def cautions(self) -> tuple[Caution, ...]:
+        """Those that were kept last; none where they cannot be read."""
 
     def claim_request(self, key: str, digest: str) -> Claim | None:
         """Note that a request with this key begins; what was noted before, if it was."""

@@ -18,11 +18,20 @@ from typing import BinaryIO
 
 import msgspec
 
+from controller.core.happening import Happening
 from controller.core.model import Record, Transition
+from controller.core.plans.model import Plan, PlanChange
+from controller.core.sites.model import Caution
+from controller.stores import sqlite_lines as lines
+from controller.stores import sqlite_plans
 from controller.stores.base import (
     Claim,
+    HappeningLine,
     HistoryLine,
     LeaderReplaced,
+    PlanLine,
+    Plans,
+    Span,
     Stored,
     StoreFailed,
     StoreLocked,
@@ -148,6 +157,42 @@ class SqliteStore:
             for number, at_ms, text in rows
         ]
 
+    def save_plan(
+        self, plan: Plan, expected_revision: int, term: int, changes: tuple[PlanChange, ...]
+    ) -> bool:
+        with self._change() as database:
+            return sqlite_plans.save(database, plan, expected_revision, term, changes, _wall_ms())
+
+    def plans(self, limit: int) -> Plans:
+        with _told(self._path):
+            return sqlite_plans.newest(self._database, limit)
+
+    def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        with _told(self._path):
+            return sqlite_plans.history(self._database, plan_id, limit)
+
+    def changes(self, span: Span) -> list[HistoryLine]:
+        with _told(self._path):
+            return lines.changes(self._database, span)
+
+    def happenings(self, span: Span) -> list[HappeningLine]:
+        with _told(self._path):
+            return lines.happenings(self._database, span)
+
+    def note(self, happening: Happening, term: int) -> None:
+        with self._change() as database:
+            self._require_term(database, term)
+            lines.note(database, happening, _wall_ms())
+
+    def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
+        with self._change() as database:
+            self._require_term(database, term)
+            lines.keep_cautions(database, cautions)
+
+    def cautions(self) -> tuple[Caution, ...]:
+        with _told(self._path):
+            return lines.cautions(self._database)
+
     def claim_request(self, key: str, digest: str) -> Claim | None:
         now_ms = _wall_ms()
         with self._change() as database:
@@ -199,12 +244,16 @@ class SqliteStore:
                 f"{self._path}: written by a newer Saling (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}); upgrade this controller"
             )
+        database.execute(lines.SCHEMA)
         found = dict(database.execute("SELECT key, value FROM meta"))
         if found.get("cluster") != cluster:
             raise StoreUnusable(
                 f"{self._path}: this is the store of cluster {found.get('cluster')!r}, the "
                 f"configuration says {cluster!r}; correct cluster.uid or store.path"
             )
+        with self._change() as changing:
+            for statement in sqlite_plans.SCHEMA.split(";"):
+                changing.execute(statement)
         return str(found["generation"])
 
     def _create(self, cluster: str) -> None:

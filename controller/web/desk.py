@@ -7,9 +7,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from controller.core.actions import Answer
-from controller.core.events import Requested
+from controller.core.events import Ask
 from controller.status import Status
-from controller.stores.base import Claim, HistoryLine
+from controller.stores.base import Claim, HappeningLine, HistoryLine, Span
 
 
 class Problem(Exception):
@@ -46,12 +46,15 @@ class Desk(Protocol):
         """Whether events are handled."""
 
     async def submit(
-        self, event: Requested, revision: int | None = None, epoch: int | None = None
+        self, event: Ask, revision: int | None = None, epoch: int | None = None
     ) -> Answer:
         """Ask the rules for something. Raises inbox.Busy, Conflict, RulesFailed."""
 
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
+
+    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
+        """The changes of all services, and what else happened, within a time. Raises StoreError."""
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note in the store that a request begins. Raises StoreError."""

@@ -65,6 +65,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     scope: Annotated[str, Meta(max_length=80, pattern=LINE)] = ""
     """Hold and release of more than one service: `all`, `site:NAME` or `service:NAME`."""
     dry_run: bool = False
+    despite_caution: bool = False
+    """Switchover: also to a site where caution is on."""
     proof: Reason = ""
     """Force-proof: how it is known that the old primary's host is off and stays off."""
 
@@ -92,7 +94,8 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             f"the body is not understood: {error}",
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run",
+            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run, "
+            "despite_caution",
         ) from None
     wish = replace(wish, by=who(request, wish.by))
     _check_wish(wish, kind)
@@ -131,6 +134,9 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
     _check_time(wish, kind)
     if wish.scope and kind not in HOLDS:
         raise Problem(422, f"{kind.value} takes no scope", "body: scope", "leave it out")
+    if wish.despite_caution and kind is not Kind.SWITCHOVER:
+        text = f"{kind.value} takes no despite_caution, for no caution is in its way"
+        raise Problem(422, text, "body: despite_caution", "leave it out")
 
 
 def _check_time(wish: Wish, kind: Kind) -> None:

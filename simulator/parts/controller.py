@@ -12,6 +12,8 @@ from controller.core import events as ev
 from controller.core.actions import Action
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
+from controller.core.plans.going import take_up
+from controller.core.plans.model import OVER, Plan
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
@@ -91,7 +93,11 @@ class Controller:
                 self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
-        self.state = begin(specs, records, term, "generation", self.now_ms())
+        state = begin(specs, records, term, "generation", self.now_ms())
+        plans = [_plan_reread(plan) for plan in self.store.plans.values()]
+        under_way = next((plan for plan in plans if plan.status not in OVER), None)
+        made = max((plan.number for plan in plans), default=0)
+        self.state = take_up(state, under_way, (), made, self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
 
@@ -136,7 +142,7 @@ class Controller:
         """What the configuration says of a service now."""
         return self._specs[uid]
 
-    def request(self, request: ev.Requested) -> None:
+    def request(self, request: ev.Requested | ev.PlanAsked) -> None:
         """An operator asks for something."""
         if self.state is not None:
             self._later(0, lambda: self._feed(request))
@@ -197,7 +203,7 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
-        if isinstance(event, ev.Requested) and event.dry_run and len(actions) != 1:
+        if isinstance(event, ev.Requested | ev.PlanAsked) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         if not isinstance(event, ev.Tick):
             self._watch.controller_stepped(self.state, event, self.now_ms())
@@ -206,7 +212,7 @@ class Controller:
 
     def _write(self, state: State, actions: list[Action]) -> None:
         """The store first: what follows, and every other event, waits until it is written."""
-        swaps = any(isinstance(action, act.Swap) for action in actions)
+        swaps = any(isinstance(action, act.Swap | act.SavePlan) for action in actions)
         if not swaps or self._kernel.now_ms >= self.writes_slow_until_ms:
             self._perform(state, actions)
             return
@@ -221,7 +227,7 @@ class Controller:
             self._feed(self._waiting.popleft())
 
     def _perform(self, state: State, actions: list[Action]) -> None:
-        swaps = any(isinstance(action, act.Swap) for action in actions)
+        swaps = any(isinstance(action, act.Swap | act.SavePlan) for action in actions)
         for action in actions:
             self._do(state, action)
             if swaps and self._dies():
@@ -238,6 +244,8 @@ class Controller:
         match action:
             case act.Swap():
                 self._swap(state, action)
+            case act.SavePlan():
+                self._save_plan(state, action)
             case act.SendOrder():
                 order = Order(
                     self._header(), action.agent, state.term, state.generation, (action.assignment,)
@@ -246,10 +254,24 @@ class Controller:
                 self._network.send(HUB, action.agent, encode(order), host.take_order)
             case act.SendGrant():
                 self._grant(action)
+            case act.SendProbes():
+                order = Order(
+                    self._header(),
+                    action.agent,
+                    state.term,
+                    state.generation,
+                    (),
+                    action.probe_list,
+                    action.probes,
+                )
+                host = self._wires.hosts[action.agent]
+                self._network.send(HUB, action.agent, encode(order), host.take_order)
             case act.ReadRecord():
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
                 self._later(self._read_ms(), lambda: self._feed(read))
+            case act.KeepCautions() | act.Note():
+                pass  # no checker asks for them
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")
@@ -274,6 +296,16 @@ class Controller:
         self._watch.swapped(self._kernel.now_ms, old, new)
         self._watch.told(self._kernel.now_ms, change, old, new)
 
+    def _save_plan(self, state: State, action: act.SavePlan) -> None:
+        plan = action.plan
+        if not self.store.save_plan(
+            self._kernel.now_ms, plan, action.expected_revision, state.term
+        ):
+            raise Broken("store", "a change of a plan by the only leader failed")
+        for change in action.changes:
+            what = f"{change.service} {change.step}" if change.service else change.status.value
+            self._kernel.tell(CONTROLLER, f"{plan.id}: {what}: {change.because}")
+
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:
             self._note_promise(action.agent, granted)
@@ -296,3 +328,7 @@ class Controller:
 def _reread(record: Record) -> Record:
     """What a new life reads is what was written."""
     return msgspec.json.decode(encode(record), type=Record)
+
+
+def _plan_reread(plan: Plan) -> Plan:
+    return msgspec.json.decode(encode(plan), type=Plan)

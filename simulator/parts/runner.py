@@ -22,6 +22,7 @@ from agents.core.model import Durable, JobKind, Permit, Replica
 from agents.core.observation import Observation, Probe
 from agents.core.reporting import report
 from agents.core.step import begin, step
+from agents.core.waiting import FACTS, Waiting
 from protocol.messages import ReplicaReport, Role
 from simulator.parts.guard import Guard
 from simulator.parts.jobs import Jobs
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from simulator.parts.agent import Process
 
 OBSERVE_EVERY_MS = 200
-QUEUE_MOST = 512
-ONCE = (ev.JobEnded, ev.EngineExited, ev.GuardState, ev.Probed)
 DISK_RETRY_MS = 200
 CLOSE_MS, EXTEND_MS, BIND_MS = 150, 300, 1000
 """How long a guard that stands still is waited for: at a fence, a renewal, a first lease."""
@@ -64,7 +63,9 @@ class Runner:
             self.replica = replace(self.replica, veto=TEXT, veto_end_ms=process.veto.end_ms)
         self.settled = self.replica
         """The replica after the last step whose actions are all done: what may be reported."""
-        self._queue: deque[ev.Event] = deque()
+        self._waiting: Waiting[ev.Event] = Waiting(lambda _dropped: None)
+        self._first: deque[ev.Event] = deque()
+        """What the shell itself found out: before all that waits."""
         self._busy = False
         self._engine = service.engines[name]
         self._jobs = Jobs(self._kernel, service, name, lambda: process.alive, self._refusal)
@@ -80,8 +81,7 @@ class Runner:
 
     def feed(self, event: ev.Event) -> None:
         """Let the rules know; at once, unless they are busy."""
-        if len(self._queue) < QUEUE_MOST:
-            self._queue.append(event)
+        self._waiting.put(event)
         self._turn()
 
     def know_guard(self) -> None:
@@ -134,8 +134,7 @@ class Runner:
         self._process.later(delay_ms, do)
 
     def _turn(self) -> None:
-        while self._queue and not self._busy and self._process.alive:
-            event = self._queue.popleft()
+        while not self._busy and self._process.alive and (event := self._next()):
             try:
                 after, actions = step(self.replica, event, self._host.now_ms())
             except InvariantBroken as error:
@@ -150,6 +149,11 @@ class Runner:
                 self._act(actions)
             else:
                 self.settled = after
+
+    def _next(self) -> ev.Event | None:
+        if self._first:
+            return self._first.popleft()
+        return self._waiting.pop() if self._waiting else None
 
     def _became(self, after: Replica, event: ev.Event) -> None:
         self.replica = after
@@ -175,7 +179,7 @@ class Runner:
 
         What happened only once is told again then, for nobody else would ever tell it.
         """
-        if isinstance(event, ONCE):
+        if isinstance(event, FACTS):
             self._untold.append(event)
         if not self._disk_failed:
             self._disk_failed = True
@@ -183,7 +187,7 @@ class Runner:
         if isinstance(event, ev.PersistFailed):
             self._turn()
             return
-        self._queue.appendleft(ev.PersistFailed("no space left on device"))
+        self._first.appendleft(ev.PersistFailed("no space left on device"))
         self._turn()
 
     def _try_disk(self) -> None:
@@ -191,9 +195,9 @@ class Runner:
             self._later(DISK_RETRY_MS, self._try_disk)
             return
         self._disk_failed = False
-        untold, self._untold = self._untold, []
-        for event in (ev.PersistWorks(), *untold):
-            self.feed(event)
+        self._first += [ev.PersistWorks(), *self._untold]
+        self._untold = []
+        self._turn()
 
     def _act(self, actions: list[Action]) -> None:
         for index, action in enumerate(actions):
@@ -213,7 +217,7 @@ class Runner:
                         # Shortened by a jump of wall time, of which the rules know nothing.
                         self._later(REFUSED_MS, self.know_guard)
                     else:
-                        self._queue.appendleft(ev.GuardState(Permit.CLOSED, 0, False, False))
+                        self._first.appendleft(ev.GuardState(Permit.CLOSED, 0, False, False))
                         self._close(rest)
                         return
                 case act.EndEngine():

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from controller.core.model import Record
+from controller.core.plans.model import Plan
 
 COPIES_MOST = 200
+
+
+class Copy(NamedTuple):
+    """What a backup of a moment (true ms) holds."""
+
+    at_ms: int
+    term: int
+    records: dict[str, Record]
+    plans: dict[str, Plan]
 
 
 class Store:
@@ -15,8 +26,9 @@ class Store:
     def __init__(self) -> None:
         self.term = 0
         self.records: dict[str, Record] = {}
-        self._copies: deque[tuple[int, int, dict[str, Record]]] = deque(maxlen=COPIES_MOST)
-        """What a backup of each moment (true ms) holds: the term and the records."""
+        self.plans: dict[str, Plan] = {}
+        """By id, in the order in which they were made."""
+        self._copies: deque[Copy] = deque(maxlen=COPIES_MOST)
 
     def lead(self, now_ms: int) -> int:
         """Begin to lead: the term grows."""
@@ -38,12 +50,22 @@ class Store:
         self._copy(now_ms)
         return True
 
+    def save_plan(self, now_ms: int, plan: Plan, expected_revision: int, term: int) -> bool:
+        """Keep a plan; False when another revision stands there (0: none), or another leads."""
+        known = self.plans.get(plan.id)
+        if term != self.term or (known.revision if known else 0) != expected_revision:
+            return False
+        self.plans[plan.id] = plan
+        self._copy(now_ms)
+        return True
+
     def restore(self, as_of_ms: int) -> None:
         """Be what it was at a moment, or at the earliest moment of which there is a copy."""
-        older = [copy for copy in self._copies if copy[0] <= as_of_ms and copy[2]]
-        copies = older[-1:] or [copy for copy in self._copies if copy[2]][:1]
-        for _, term, records in copies:
-            self.term, self.records = term, dict(records)
+        older = [copy for copy in self._copies if copy.at_ms <= as_of_ms and copy.records]
+        copies = older[-1:] or [copy for copy in self._copies if copy.records][:1]
+        for copy in copies:
+            self.term, self.records = copy.term, dict(copy.records)
+            self.plans = dict(copy.plans)
 
     def _copy(self, now_ms: int) -> None:
-        self._copies.append((now_ms, self.term, dict(self.records)))
+        self._copies.append(Copy(now_ms, self.term, dict(self.records), dict(self.plans)))

@@ -9,8 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from config.leases import PROFILES
+from controller.core.happening import About, Happening
 from controller.core.model import Phase, Record, Transition
-from controller.stores.base import LeaderReplaced, Store, StoreFailed
+from controller.core.plans.model import Plan, PlanChange, PlanKind, PlanStatus
+from controller.core.sites.model import Caution
+from controller.stores.base import LeaderReplaced, Span, Store, StoreFailed
 from controller.stores.sqlite import SqliteStore
 from lab.small_disk import SmallDisk
 
@@ -219,3 +222,101 @@ def test_on_a_disk_that_is_really_full_a_change_is_refused_whole_and_works_with_
     again = STORES[kind](small_disk.path)
     assert again.read("paspor", term) == record(term, revision=known + 1)
     again.close()
+
+
+def plan(number: int, revision: int = 1, status: PlanStatus = PlanStatus.RUNNING) -> Plan:
+    return Plan(
+        f"evacuate-batam-{number}", PlanKind.EVACUATE, "batam", "siti", "patches", status,
+        revision=revision, number=number,
+    )  # fmt: skip
+
+
+def change(of: Plan, because: str = "it begins") -> PlanChange:
+    return PlanChange(of.id, of.kind, of.site, of.revision, of.status, because)
+
+
+def test_a_plan_comes_back_as_it_was_saved_last(opener: Opener) -> None:
+    store = opener()
+    term = store.begin_term()
+    first, second = plan(1), plan(1, 2, PlanStatus.PAUSED)
+    assert store.plans(5) == ([], 0, {})
+    assert store.save_plan(first, 0, term, (change(first),))
+    assert store.save_plan(second, 1, term, (change(second, "paused"), change(second, "again")))
+    store.close()
+    again = opener()
+    (stored,), made, broken = again.plans(5)
+    assert (stored.plan, made, broken) == (second, 1, {})
+    assert 0 < stored.begun_at_ms <= stored.changed_at_ms
+    assert [line.change.because for line in again.plan_history("evacuate-batam-1", 9)] == [
+        "again", "paused", "it begins",
+    ]  # fmt: skip
+    assert again.plan_history("evacuate-batam-2", 9) == []
+    again.close()
+
+
+def test_a_plan_of_another_revision_or_term_is_not_saved(store: Store) -> None:
+    term = store.begin_term()
+    first = plan(1)
+    assert not store.save_plan(plan(1, 2), 1, term, ())
+    assert store.save_plan(first, 0, term, (change(first),))
+    assert not store.save_plan(first, 0, term, (change(first),))
+    assert not store.save_plan(plan(1, 3), 2, term, ())
+    store.begin_term()
+    assert not store.save_plan(plan(1, 2), 1, term, (change(first),))
+    assert not store.save_plan(plan(2), 0, term, (change(first),))
+    assert [one.plan for one in store.plans(5).plans] == [first]
+    assert len(store.plan_history(None, 9)) == 1
+
+
+def test_the_newest_plans_stand_first(store: Store) -> None:
+    term = store.begin_term()
+    for number in (1, 2, 3):
+        one = plan(number, status=PlanStatus.DONE)
+        assert store.save_plan(one, 0, term, (change(one, f"{number}"),))
+    told = store.plans(2)
+    assert [one.plan.number for one in told.plans] == [3, 2]
+    assert told.made == 3
+    assert [line.change.because for line in store.plan_history(None, 2)] == ["3", "2"]
+
+
+LINE = Happening(About.CAUTION, "batam", "begins", "earthquake of M 6.2", "batam")
+CAUTION = Caution("batam", "bmkg:1", "BMKG", "earthquake of M 6.2", 1, 2, ended="siti: looked")
+
+
+def test_cautions_come_back_as_they_were_kept_last(opener: Opener) -> None:
+    store = opener()
+    term = store.begin_term()
+    assert store.cautions() == ()
+    store.keep_cautions((CAUTION, replace(CAUTION, site="ikn")), term)
+    store.keep_cautions((CAUTION,), term)
+    store.close()
+    again = opener()
+    assert again.cautions() == (CAUTION,)
+    again.close()
+
+
+def test_a_replaced_leader_keeps_no_caution_and_notes_nothing(store: Store) -> None:
+    old = store.begin_term()
+    store.begin_term()
+    with pytest.raises(LeaderReplaced):
+        store.keep_cautions((CAUTION,), old)
+    with pytest.raises(LeaderReplaced):
+        store.note(LINE, old)
+    assert store.cautions() == ()
+    assert store.happenings(Span()) == []
+
+
+def test_the_history_is_found_by_time_newest_first(store: Store) -> None:
+    term = store.begin_term()
+    store.insert(record(term))
+    for revision in (2, 3, 4):
+        assert swap(store, record(term, revision=revision), revision - 1, term)
+        store.note(replace(LINE, what=f"{revision}"), term)
+    lines = store.changes(Span())
+    assert [line.transition.revision for line in lines] == [4, 3, 2]
+    assert [line.happening.what for line in store.happenings(Span())] == ["4", "3", "2"]
+    assert len(store.changes(Span(limit=2))) == 2
+    last_ms = lines[0].at_ms
+    assert store.changes(Span(since_ms=last_ms + 1)) == []
+    assert store.changes(Span(until_ms=lines[-1].at_ms - 1)) == []
+    assert store.happenings(Span(until_ms=0)) == []

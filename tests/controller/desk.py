@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from controller.core.events import RenewCame, ReportCame
 from controller.core.model import Phase, Record, State
 from controller.inbox import Inbox
 from controller.journal import Journal
-from controller.runtime import ControllerRuntime, StoreWorker, lead
-from controller.specs import service_specs
+from controller.leading import lead
+from controller.runtime import ControllerRuntime, StoreWorker
 from controller.stores.sqlite import SqliteStore
 from controller.voice import Voice
 from protocol.intake import Intake
@@ -35,7 +37,7 @@ class Desk:
         self.said: list[tuple[str, Order | Grant]] = []
         self.now_ms = 1_000_000
         self.store = SqliteStore(topology.store.path, "c1")
-        state, broken = lead(self.store, service_specs(topology), lambda: self.now_ms)
+        state, broken = lead(self.store, topology, lambda: self.now_ms)
         self.first = state
         self.worker = StoreWorker(self.store)
         self.journal = Journal(topology.journal.directory, 10**7, 3, "1.0")
@@ -75,12 +77,14 @@ class Desk:
                 await asyncio.sleep(0.005)
 
     def report(self, agent: str, **facts: Any) -> None:
-        """A report of paspor under its present revision."""
+        """A report of paspor under its present revision, from an agent that probes as it should."""
         record = self.record()
         usual = {"revision": record.revision, "epoch": record.epoch, "system_identifier": SYSTEM}
         self._sequence += 1
         replica = self.cluster.replica("paspor", **(usual | {"position_bytes": 5000} | facts))
-        self.runtime.offer(ReportCame(self.cluster.report(agent, self._sequence, replica)))
+        told = self.cluster.report(agent, self._sequence, replica)
+        wanted = self.state.nation.probe_lists[agent]
+        self.runtime.offer(ReportCame(replace(told, probe_list=wanted)))
 
     def renew(self, agent: str, **facts: Any) -> None:
         record = self.record()

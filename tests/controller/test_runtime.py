@@ -232,3 +232,27 @@ async def test_a_controller_whose_stores_disk_is_really_full_orders_nothing_that
         desk.journal.close()
         await desk.worker.close()
         disk.__exit__()
+
+
+async def test_an_agent_is_told_whom_to_probe_in_an_order_without_assignments(
+    turning: Desk,
+) -> None:
+    turning.runtime.offer(ReportCame(turning.cluster.report(A, 1)))
+    await turning.until(lambda: len(turning.said) == 1)
+    agent, order = turning.said[0]
+    assert isinstance(order, Order)
+    assert (agent, order.assignments) == (A, ())
+    assert order.probe_list == turning.state.nation.probe_lists[A]
+    (probe,) = order.probes
+    assert (probe.agent, probe.site) == (B, "batam")
+    assert probe.address == turning.cluster.topology.agent(B).address
+
+
+async def test_whom_to_probe_goes_out_with_the_assignments_where_there_are_some(
+    turning: Desk,
+) -> None:
+    replica = turning.cluster.replica("paspor", mode=Mode.ALONE, system_identifier=SYSTEM)
+    turning.runtime.offer(ReportCame(turning.cluster.report(A, 1, replica)))
+    await turning.until(lambda: len(turning.said) >= 2)
+    orders = [order for agent, order in turning.said if agent == A and isinstance(order, Order)]
+    assert [(len(order.assignments), len(order.probes)) for order in orders] == [(1, 1)]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from config.leases import PROFILES
+from config.loader import load_topology
+from controller.core.sites.model import Health, Load
 from controller.core.step import found
-from controller.specs import RecordUnfit, require_fit, service_specs
+from controller.specs import RecordUnfit, nation, require_fit, service_specs
 from tests.controller.cluster import Cluster
 
 
@@ -31,3 +35,27 @@ def test_a_record_whose_primary_is_not_declared_any_more_is_refused(cluster: Clu
     require_fit(spec, record)
     with pytest.raises(RecordUnfit, match=r"paspor.*primary.*ikn-1.*declare it again"):
         require_fit(spec, replace(record, primary="ikn-1"))
+
+
+def test_the_nation_is_what_is_declared_and_nothing_was_heard(cluster: Cluster) -> None:
+    known = nation(cluster.topology)
+    assert known.home == "arbiter"
+    assert list(known.sites) == ["batam", "jabodetabek"]
+    batam = known.sites["batam"]
+    assert (batam.spec.agents, batam.spec.partner) == (("batam-1",), "jabodetabek")
+    assert batam.spec.capacity is None
+    assert batam.health is Health.UNKNOWN
+    assert known.addresses["batam-1"] == cluster.topology.agent("batam-1").address
+    assert known.agents == {}
+
+
+def test_group_order_and_demand_reach_the_rules_and_so_does_what_a_site_gives_up(
+    root: Path,
+) -> None:
+    topology = load_topology(root / "config" / "example" / "four-sites.yaml").value
+    visa = next(spec for spec in service_specs(topology) if spec.name == "visa")
+    assert (visa.group, visa.order) == ("imigrasi", 2)
+    assert visa.demand == Load(600, 4800, 1500, 2000)
+    sites = nation(topology).sites
+    assert sites["batam"].spec.capacity == Load(4600, 36800, 20000, 20000)
+    assert sites["labuan-bajo"].spec.gives_up == ("arsip",)

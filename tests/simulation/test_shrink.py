@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from agents.core import holder
+from controller.core.model import Protection
+from simulator import shrink as shrink_module
 from simulator.__main__ import main
+from simulator.run import Script
 from simulator.scenarios.playing import play
 from simulator.scenarios.reading import read
+from simulator.setting import ServiceSetting, Setting
+from simulator.strike import Strike
+from tests.simulation.mutants.catalogue import MUTANTS
 
 SEED, PROFILE, SECONDS = "10", "corner", "5"
 
@@ -35,6 +41,26 @@ def test_failing_seed_shrinks_to_what_is_needed(
     assert len(scenario.setting.services) == 1
     assert len(scenario.setting.sites) == 2
     assert not play(scenario).broken
+
+
+def test_death_that_nobody_survived_stays_in_every_smaller_night(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without it nobody would have to take over, and nobody would."""
+    mutant = MUTANTS["primary_stands_alone_on_an_old_proof"]
+    mutant.apply(monkeypatch)
+    monkeypatch.setattr(shrink_module, "TRIES_MOST", 20)
+    service = ServiceSetting("s1", "alpha", "bravo", protection=Protection.SYNC)
+    setting = Setting(("alpha", "bravo"), (service,), ordered=False)
+    replays = [Strike(9_250 + 300 * n, "replay", ("alpha", "hub", "3"), 1) for n in range(7)]
+    noise = Strike(4_500, "slow-looks", ("bravo",), 100)
+    death = Strike(8_000, "crash-host", ("alpha",))
+    script = Script(3, "dead_site", 3, setting, (noise, *replays), death)
+    shrunk = shrink_module.shrink(script, "takeover: nobody", "takeover", lambda _text: None)
+    assert shrunk is not None
+    assert death in shrunk.scenario.strikes
+    assert noise not in shrunk.scenario.strikes
+    assert "s1 writable at bravo" in shrunk.played.broken
 
 
 def test_seed_that_breaks_nothing_is_not_shrunk(capsys: pytest.CaptureFixture[str]) -> None:

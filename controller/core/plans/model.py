@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+MINUTE_MS = 60_000
+
 
 class PlanKind(StrEnum):
     """What shall become of a site's services."""
@@ -36,6 +38,9 @@ class PlanStatus(StrEnum):
     """Given up: by a person, or because it can never be done; `because` says why."""
 
 
+OVER = (PlanStatus.DONE, PlanStatus.ENDED)
+
+
 class StepStatus(StrEnum):
     """Where one service of a plan stands."""
 
@@ -44,6 +49,9 @@ class StepStatus(StrEnum):
     DONE = "done"
     LEFT_OUT = "left out"
     """It is not moved; `because` says why."""
+
+
+SETTLED = (StepStatus.DONE, StepStatus.LEFT_OUT)
 
 
 class PlanStep(Struct, frozen=True):
@@ -58,8 +66,26 @@ class PlanStep(Struct, frozen=True):
     status: StepStatus = StepStatus.TO_DO
     because: str = ""
     tries: int = 0
+    """How often it was asked for."""
     outage_ms: int = -1
     """As measured by the controller, where it was."""
+    leg: int = 1
+    """The steps of a leg begin when all of the one before are settled: a drill has two."""
+    tier: str = ""
+    loss_bytes: int = -1
+    """As estimated when it was taken over; -1 where that is not known."""
+    took_ms: int = -1
+    """From the request to the new primary's service, where one life of the controller saw both."""
+
+    @property
+    def key(self) -> str:
+        """Which step of its plan it is."""
+        return f"{self.leg}/{self.service_uid}"
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """What moves one after the other: a group, or a service without one."""
+        return ("group", self.group) if self.group else ("service", self.service)
 
 
 class Plan(Struct, frozen=True):
@@ -74,9 +100,82 @@ class Plan(Struct, frozen=True):
     because: str = ""
     """The operator's sentence for where it stands."""
     steps: tuple[PlanStep, ...] = ()
+    """In the order in which they are begun."""
     at_once: int = 4
     """How many groups, or services without one, move at the same time."""
     revision: int = 1
     """Every stored change makes a new one."""
     begun_at_ms: int = 0
     """Wall time, for people."""
+    number: int = 0
+    """Of all plans that this store has seen, from 1."""
+    by_policy: bool = False
+    """The controller made it by itself, as the configuration says."""
+
+
+class PlanChange(Struct, frozen=True):
+    """One line of the history of plans: of the plan, or of one of its steps."""
+
+    plan_id: str
+    kind: PlanKind
+    site: str
+    revision: int
+    status: PlanStatus
+    because: str
+    service: str = ""
+    """Empty where it is the plan's own change."""
+    step: str = ""
+    """The status of that service's step."""
+    by: str = ""
+    """Who asked for this very change; empty when nobody did."""
+    reason: str = ""
+    outage_ms: int = -1
+    loss_bytes: int = -1
+
+
+class Failback(StrEnum):
+    """When services go back to the site that they prefer."""
+
+    BY_HAND = "by_hand"
+    AFTER_DWELL = "after_dwell"
+    """By itself, once the site has been healthy for the dwell time."""
+
+
+class MoveRules(Struct, frozen=True):
+    """How sites are moved, as configured."""
+
+    dwell_ms: int = 30 * MINUTE_MS
+    """For how long a site that was left is not gone back to, nor left again, by itself."""
+    per_hour: int = 2
+    """So many plans an hour, at most, are made by policy."""
+    at_once: int = 4
+    failback: Failback = Failback.BY_HAND
+
+
+class Moved(Struct, frozen=True):
+    """A plan that is over."""
+
+    plan_id: str
+    kind: PlanKind
+    site: str
+    status: PlanStatus
+    begun_ms: int
+    """On the clock of the rules; before its beginning, where an earlier life saw it."""
+    ended_ms: int
+    by_policy: bool = False
+
+
+class PlanMemory(Struct, frozen=True):
+    """What is known of plans beside the one under way. It is not stored."""
+
+    made: int = 0
+    """The number of the last plan."""
+    past: tuple[Moved, ...] = ()
+    """The last ones, the oldest first."""
+    taken_ms: int = 0
+    """When this life of the controller took the present plan up."""
+    tried_ms: dict[str, int] = {}
+    """When a step was last asked for or given up, by its key."""
+    outage_ms: dict[str, int] = {}
+    """Of takeovers since the plan began, by uid of the service."""
+    loss_bytes: dict[str, int] = {}

@@ -36,6 +36,19 @@ class Health(StrEnum):
     """The controller hears too few to tell: it may be the blind one."""
 
 
+class Consequence(StrEnum):
+    """What a reason leads to, from the weakest to the strongest."""
+
+    NOTHING = "nothing"
+    ALARM = "alarm"
+    READINESS = "readiness"
+    """The partner is asked to be ready, and nothing is moved back here by itself."""
+    EVACUATE = "evacuate"
+    """Services are moved away in order; nothing is lost."""
+    FAILOVER = "failover"
+    """Moved away though something may be lost, once writes do not commit any more."""
+
+
 class Load(Struct, frozen=True):
     """What a site can carry, or a service demands."""
 
@@ -56,6 +69,11 @@ class SiteSpec(Struct, frozen=True):
     capacity: Load | None = None
     """None: nothing is declared, and nothing is refused for the want of room."""
     shared_risk_links: tuple[str, ...] = ()
+    policy: dict[str, dict[str, Consequence]] = {}
+    """What a reason leads to, by the tier of the service; `other` stands for all that are not
+    named."""
+    gives_up: tuple[str, ...] = ()
+    """Services of the partner that are the last to be carried here, whatever their tier."""
 
 
 class AgentSeen(Struct, frozen=True):
@@ -63,10 +81,38 @@ class AgentSeen(Struct, frozen=True):
 
     heard_ms: int
     """By the controller's clock."""
+    told_ms: int = -1
+    """When it was last sent its list of probes; -1 before."""
     probe_list: str = ""
+    """The list that it follows."""
     paths: tuple[Path, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
     usage: Usage | None = None
+
+
+class Sign(Struct, frozen=True):
+    """A reason why a site is not as it should be."""
+
+    kind: str
+    text: str
+    """What is seen, with figures, and by whom."""
+    agents: tuple[str, ...] = ()
+    """Whose services it concerns; empty: those of the whole site."""
+    first_ms: int = 0
+    """Since when it was seen without a break."""
+    last_ms: int = 0
+    """When it was last seen."""
+
+
+class Steady(Struct, frozen=True):
+    """A verdict that does not jump: what is believed, and what is seen until it is believed."""
+
+    believed: str
+    since_ms: int
+    seen: str
+    seen_since_ms: int
+    changed_ms: tuple[int, ...] = ()
+    """When it changed within the last hour, the oldest first."""
 
 
 class SiteState(Struct, frozen=True):
@@ -80,6 +126,60 @@ class SiteState(Struct, frozen=True):
     """Kinds of symptoms, where it is degraded."""
     since_ms: int = 0
     """Since when this life of the controller calls it so."""
+    signs: tuple[Sign, ...] = ()
+    """All that is seen there, also what is not believed yet."""
+    steady: Steady | None = None
+    """None before the first verdict."""
+    damped: bool = False
+    """It changed too often: the worse state stays."""
+
+
+class LinkHealth(StrEnum):
+    """Whether the agents of two sites reach each other."""
+
+    UP = "up"
+    ONE_WAY = "one-way"
+    CUT = "cut"
+    UNKNOWN = "unknown"
+    """Nobody looks, or one of the two sites is not reached by anybody else."""
+
+
+class LinkState(Struct, frozen=True):
+    """The way between two active sites."""
+
+    sites: tuple[str, str]
+    """In the order of the configuration."""
+    health: LinkHealth = LinkHealth.UNKNOWN
+    because: str = "nobody has looked yet"
+    since_ms: int = 0
+    shared_risk: tuple[str, ...] = ()
+    """Groups of cables and ducts that both sites name: what they run over fails together."""
+    at_risk: tuple[str, ...] = ()
+    """Services with a copy at either end."""
+    steady: Steady | None = None
+
+
+class Caution(Struct, frozen=True):
+    """Why care is taken at a site for a while. It takes moves away, and never causes one."""
+
+    site: str
+    id: str
+    """What it is about, the same in every later word of it: `bmkg:1796000000000`, `volcano:ili`."""
+    source: str
+    """Whose word it is: BMKG, USGS, or the name of a person."""
+    text: str
+    """The operator's sentence for it."""
+    begun_at_ms: int
+    """Wall time of what happened, milliseconds since 1970."""
+    for_ms: int
+    """For how long care is taken, counted from then."""
+    by: str = ""
+    """The person who gave it; empty for a feed."""
+    reason: str = ""
+    until_ms: int = 0
+    """When it is over, by the clock of the rules."""
+    ended: str = ""
+    """Who ended it before its time, and why: it only keeps the same thing from coming back."""
 
 
 class Nation(Struct, frozen=True):
@@ -90,3 +190,17 @@ class Nation(Struct, frozen=True):
     sites: dict[str, SiteState] = {}
     agents: dict[str, AgentSeen] = {}
     """Those that were heard in this life of the controller."""
+    cautions: tuple[Caution, ...] = ()
+    """Also those that somebody ended, until their time is over."""
+    addresses: dict[str, str] = {}
+    """host:port of the HTTPS of every declared agent."""
+    probe_lists: dict[str, str] = {}
+    """By agent: the name of the list of probes that it should follow; empty: it needs none."""
+    report_interval_ms: int = 500
+    began_ms: int = 0
+    """When this life of the controller began to listen."""
+    links: tuple[LinkState, ...] = ()
+    blind: str = ""
+    """Not empty: why the controller is probably the one that is cut off."""
+    judged_ms: int = 0
+    """When the sites were last judged."""

@@ -75,6 +75,7 @@ class Given:
             record=record(phase, **changes),
             proven_ms=NOW - 100,
             proven_once=True,
+            proven_revision=10,
             proven_position_bytes=5000,
             entered_ms=NOW - 1000,
             following_since_ms=NOW - 5000,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.core.plans.model import Plan, PlanKind
 from controller.stores import sqlite
 from controller.stores.base import StoreFailed, StoreLocked, StoreUnusable
 from controller.stores.sqlite import SqliteStore
@@ -184,3 +185,27 @@ def kill_in_the_middle(path: Path, root: Path) -> int:
     process.stdout.close()
     whole = [int(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
     return max([told, *whole])
+
+
+def test_a_store_of_the_version_before_takes_plans(path: Path) -> None:
+    make(path)
+    spoil(path, "DROP TABLE plans", "DROP TABLE plan_history")
+    store = SqliteStore(path, "c1")
+    assert store.plans(5) == ([], 0, {})
+    store.close()
+
+
+def test_a_plan_that_cannot_be_read_is_named_and_the_others_come_back(path: Path) -> None:
+    store = SqliteStore(path, "c1")
+    term = store.begin_term()
+    for number in (1, 2):
+        one = Plan(f"evacuate-batam-{number}", PlanKind.EVACUATE, "batam", "siti", number=number)
+        assert store.save_plan(one, 0, term, ())
+    store.close()
+    spoil(path, "UPDATE plans SET plan = '{}' WHERE number = 2")
+    store = SqliteStore(path, "c1")
+    told = store.plans(5)
+    assert [one.plan.number for one in told.plans] == [1]
+    assert told.made == 2
+    assert "cannot be read" in told.broken["evacuate-batam-2"]
+    store.close()

@@ -11,7 +11,7 @@ from agents.core import holder, reporting
 from agents.core.model import Durable, Replica
 from controller.core import actions as act
 from controller.core import assignments, conditions
-from controller.core.model import Phase, State
+from controller.core.model import Phase, Protection, State
 from protocol.messages import Assignment, Mode, Right
 from simulator.parts.controller import Controller
 from simulator.parts.host import Host
@@ -25,6 +25,7 @@ from tests.simulation.mutants.base import (
     allow_any_change,
     allow_any_step,
     always,
+    ask_instead,
     change_rows,
 )
 from tests.simulation.night import Night
@@ -104,6 +105,12 @@ def grantors_stop_when_alone_is_ordered(patch: Patch) -> None:
     )
 
 
+def primary_stands_alone_on_an_old_proof(patch: Patch) -> None:
+    """A backup that streams no more is given up on a commit that was proved before any change."""
+    old, new = conditions.primary_proves_this_revision, conditions.primary_proves
+    ask_instead(patch, old, new.test)
+
+
 LOST_ORDER = Night(
     Strike(8_000, "crash-host", ("bravo",), 4_000),
     Strike(13_300, "cut-one-way", ("hub", "alpha"), 12_000),
@@ -126,6 +133,12 @@ FULL_DISK = Night(
 )
 """A primary cannot write down that it stands alone now, and its backup is dead."""
 
+LATE_PROOFS = Night(
+    *(Strike(19_000 + 300 * n, "replay", ("alpha", "hub", "3"), 1) for n in range(8)),
+    protection=Protection.SYNC,
+)
+"""A primary dies for good, and some of what it had proved comes only after the countdown began."""
+
 
 def _lead_to_protected(patch: Patch, *names: str) -> None:
     change_rows(
@@ -144,4 +157,7 @@ MUTANTS = (
     Mutant(mode_is_told_before_the_guard_keeps_it, "8", WRITERS, seconds=25, night=LATE_GUARD),
     Mutant(orders_leave_before_the_store_is_swapped, "0, 8", WRITERS, "crashes"),
     Mutant(grantors_stop_when_alone_is_ordered, "8", FENCED, "one_site", night=FULL_DISK),
+    Mutant(
+        primary_stands_alone_on_an_old_proof, "8", ("takeover",), "dead_site", night=LATE_PROOFS
+    ),
 )

@@ -1,0 +1,89 @@
+"""Plans in the SQLite store: their tables, and what is done to them in its transactions.
+
+The tables are made where they are missing, so that a store of the version before takes plans, and
+that version still reads the store.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from controller.core.plans.model import Plan, PlanChange
+from controller.stores.base import PlanLine, Plans, StoredPlan
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS plans (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
+    plan TEXT NOT NULL, begun_at_ms INTEGER NOT NULL, changed_at_ms INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS plan_history (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL,
+    plan_id TEXT NOT NULL, change TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_of_plan ON plan_history (plan_id, number)
+"""
+LEADS = "(SELECT value FROM meta WHERE key = 'term') = ?"
+
+
+def save(
+    database: sqlite3.Connection,
+    plan: Plan,
+    expected_revision: int,
+    term: int,
+    changes: tuple[PlanChange, ...],
+    now_ms: int,
+) -> bool:
+    """Within a transaction: replace or insert a plan and note the changes."""
+    text = msgspec.json.encode(plan).decode()
+    if expected_revision:
+        done = database.execute(
+            "UPDATE plans SET revision = ?, plan = ?, changed_at_ms = ? "
+            f"WHERE id = ? AND revision = ? AND {LEADS}",
+            (plan.revision, text, now_ms, plan.id, expected_revision, str(term)),
+        )
+    else:
+        done = database.execute(
+            f"INSERT OR IGNORE INTO plans SELECT ?, ?, ?, ?, ?, ? WHERE {LEADS}",
+            (plan.number, plan.id, plan.revision, text, now_ms, now_ms, str(term)),
+        )
+    if done.rowcount != 1:
+        return False
+    database.executemany(
+        "INSERT INTO plan_history (at_ms, plan_id, change) VALUES (?, ?, ?)",
+        [(now_ms, plan.id, msgspec.json.encode(change).decode()) for change in changes],
+    )
+    return True
+
+
+def newest(database: sqlite3.Connection, limit: int) -> Plans:
+    """The newest plans, newest first."""
+    (made,) = database.execute("SELECT coalesce(max(number), 0) FROM plans").fetchone()
+    rows = database.execute(
+        "SELECT id, plan, begun_at_ms, changed_at_ms FROM plans ORDER BY number DESC LIMIT ?",
+        (limit,),
+    ).fetchall()
+    plans, broken = [], {}
+    for plan_id, text, begun_at_ms, changed_at_ms in rows:
+        try:
+            plan = msgspec.json.decode(text, type=Plan)
+        except (msgspec.DecodeError, ValueError) as error:
+            broken[plan_id] = f"the plan {plan_id} cannot be read: {error}"
+            continue
+        plans.append(StoredPlan(plan, begun_at_ms, changed_at_ms))
+    return Plans(plans, int(made), broken)
+
+
+def history(database: sqlite3.Connection, plan_id: str | None, limit: int) -> list[PlanLine]:
+    """The newest changes, newest first."""
+    where = "" if plan_id is None else "WHERE plan_id = ?"
+    parameters = (limit,) if plan_id is None else (plan_id, limit)
+    rows = database.execute(
+        f"SELECT number, at_ms, change FROM plan_history {where} ORDER BY number DESC LIMIT ?",
+        parameters,
+    ).fetchall()
+    return [
+        PlanLine(number, at_ms, msgspec.json.decode(text, type=PlanChange))
+        for number, at_ms, text in rows
+    ]

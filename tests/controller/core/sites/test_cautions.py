@@ -1,0 +1,209 @@
+"""A caution asks a person before a planned move to its site, ends by itself, and does no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from controller.core.actions import Answer, KeepCautions, Note, Swap
+from controller.core.events import Cautioned, CautionEnded, Kind, Requested, Tick
+from controller.core.maintenance import FOR_MOST_MS
+from controller.core.model import Phase, State
+from controller.core.sites import cautions
+from controller.core.sites.model import Caution, Nation
+from controller.core.step import step
+from tests.controller.core.given import NOW, UID, Given, backup_report, said
+from tests.controller.core.given import B as BATAM_1
+
+WALL = 1_796_000_000_000
+HOUR = 3_600_000
+
+
+def caution(**changes: Any) -> Caution:
+    usual = Caution("batam", "bmkg:1", "BMKG", "earthquake of M 6.2", WALL, 6 * HOUR)
+    return replace(usual, **changes)
+
+
+def told(state: State, *those: Caution, at_ms: int = WALL, asked: str = "") -> State:
+    return step(state, Cautioned(those, at_ms, asked), NOW)[0]
+
+
+def protected(*those: Caution) -> State:
+    return told(Given(Phase.PROTECTED).state(), *those)
+
+
+def asks(kind: Kind = Kind.SWITCHOVER, **changes: Any) -> Requested:
+    return replace(Requested("r1", kind, UID, "siti", "patching"), **changes)
+
+
+def answer(state: State, event: Requested) -> Answer:
+    (found,) = [a for a in step(state, event, NOW)[1] if isinstance(a, Answer)]
+    return found
+
+
+def test_a_planned_move_to_the_site_asks_for_a_person_who_says_despite_it() -> None:
+    no = answer(protected(caution()), asks())
+    assert not no.accepted
+    assert "batam" in no.unmet[0]
+    assert "M 6.2" in no.unmet[0]
+    assert "BMKG" in no.unmet[0]
+    assert "--despite-caution" in no.unmet[0]
+    assert answer(protected(caution()), asks(despite_caution=True)).accepted
+
+
+def test_a_dry_run_says_the_same() -> None:
+    assert not answer(protected(caution()), asks(dry_run=True)).accepted
+    assert answer(protected(caution()), asks(dry_run=True, despite_caution=True)).accepted
+
+
+def test_the_history_says_what_a_move_was_made_in_spite_of() -> None:
+    _, actions = step(protected(caution()), asks(despite_caution=True), NOW)
+    (swap,) = [a for a in actions if isinstance(a, Swap)]
+    assert swap.transition.reason.startswith("patching; despite caution at batam")
+    assert swap.transition.operation is not None
+    assert "despite caution" in swap.transition.operation.reason
+
+
+def test_a_move_away_from_the_site_is_not_in_the_way() -> None:
+    assert answer(protected(caution(site="jabodetabek")), asks()).accepted
+
+
+def test_what_is_missing_besides_is_said_first() -> None:
+    state = told(Given(Phase.PROTECTED).backup(None).state(), caution())
+    assert "care is taken" not in answer(state, asks()).text
+
+
+@given(
+    sites=st.lists(st.sampled_from(["batam", "jabodetabek"]), max_size=4),
+    ended=st.booleans(),
+    silence_ms=st.integers(3000, 60_000),
+)
+@settings(max_examples=60, deadline=None)
+def test_an_automatic_failover_goes_as_if_there_were_no_caution(
+    sites: list[str], ended: bool, silence_ms: int
+) -> None:
+    """From the silence of the primary to the promotion of a backup that stands at such a site."""
+    kept = tuple(
+        caution(site=site, id=f"bmkg:{i}", until_ms=NOW + HOUR, ended="siti" if ended else "")
+        for i, site in enumerate(sites)
+    )
+    plain = Given(Phase.PROTECTED).silent(silence_ms).state()
+    careful = replace(plain, nation=replace(plain.nation, cautions=kept))
+    for now_ms in range(NOW, NOW + 5000, 100):
+        gone = {"stopped": True, "promise_left_ms": 0, "primary_heard": False, "streaming": False}
+        revision = plain.services[UID].record.revision
+        event = said(BATAM_1, backup_report(revision=revision, **gone))
+        for one in (event, Tick()):
+            plain, expected = step(plain, one, now_ms)
+            careful, done = step(careful, one, now_ms)
+            assert done == expected
+    assert plain.services[UID].record.phase is Phase.PROMOTING
+    assert careful.services == plain.services
+
+
+@pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.SWITCHOVER])
+def test_nothing_else_that_is_asked_for_is_answered_otherwise(kind: Kind) -> None:
+    for phase in Phase:
+        plain = Given(phase).state()
+        careful = replace(plain, nation=Nation(cautions=(caution(until_ms=NOW + HOUR),)))
+        assert step(careful, asks(kind), NOW)[1] == step(plain, asks(kind), NOW)[1]
+
+
+def test_it_is_stored_before_it_holds_and_stands_in_the_history() -> None:
+    state, actions = step(State(1, "g", {}), Cautioned((caution(),), WALL), NOW)
+    kept, note = actions
+    assert isinstance(kept, KeepCautions)
+    assert kept.cautions == state.nation.cautions
+    assert isinstance(note, Note)
+    assert (note.happening.site, note.happening.what) == ("batam", "begins")
+
+
+def test_its_time_counts_from_what_happened_and_it_ends_by_itself() -> None:
+    state = told(State(1, "g", {}), caution(begun_at_ms=WALL - HOUR))
+    assert state.nation.cautions[0].until_ms == NOW + 5 * HOUR
+    before, nothing = step(state, Tick(), NOW + 5 * HOUR - 1)
+    assert before == state and nothing == []
+    after, (note,) = step(state, Tick(), NOW + 5 * HOUR)
+    assert after.nation.cautions == ()
+    assert isinstance(note, Note) and note.happening.what == "is over"
+
+
+def test_what_is_over_already_changes_nothing() -> None:
+    empty = State(1, "g", {})
+    assert step(empty, Cautioned((caution(begun_at_ms=WALL - 6 * HOUR),), WALL), NOW) == (empty, [])
+
+
+def test_no_caution_lasts_longer_than_thirty_days_from_now() -> None:
+    ahead = caution(begun_at_ms=WALL + 900 * HOUR, for_ms=10**15)
+    assert told(State(1, "g", {}), ahead).nation.cautions[0].until_ms <= NOW + FOR_MOST_MS
+
+
+def test_the_same_word_twice_changes_nothing() -> None:
+    state = protected(caution())
+    assert step(state, Cautioned((caution(),), WALL + 60_000), NOW + 60_000) == (state, [])
+
+
+def test_a_later_word_of_a_feed_replaces_and_never_shortens() -> None:
+    state = protected(caution())
+    shorter = told(state, caution(text="M 5.1", for_ms=HOUR))
+    assert shorter == state
+    stronger = told(state, caution(text="M 7.1", for_ms=24 * HOUR))
+    assert [c.text for c in stronger.nation.cautions] == ["M 7.1"]
+
+
+def test_a_person_replaces_his_word_also_by_less() -> None:
+    by_hand = caution(id="hand", by="siti", source="siti", text="flood")
+    state = told(protected(), by_hand, asked="r1")
+    less = told(state, replace(by_hand, for_ms=HOUR), asked="r2")
+    assert [c.until_ms for c in less.nation.cautions] == [NOW + HOUR]
+
+
+def test_what_a_person_ended_no_feed_brings_back() -> None:
+    state = protected(caution())
+    ended, actions = step(state, CautionEnded("r2", "batam", "siti", "inspected"), NOW)
+    assert cautions.at(ended.nation, "batam") == ()
+    assert [type(a) for a in actions] == [KeepCautions, Note, Answer]
+    again = told(ended, caution(), caution(text="M 7.9", for_ms=48 * HOUR))
+    assert cautions.at(again.nation, "batam") == ()
+    another = told(again, caution(id="bmkg:2"))
+    assert len(cautions.at(another.nation, "batam")) == 1
+
+
+def test_one_of_several_is_ended_by_its_name() -> None:
+    state = protected(caution(), caution(id="hand"))
+    ended, _ = step(state, CautionEnded("r2", "batam", "siti", caution="hand"), NOW)
+    assert [c.id for c in cautions.at(ended.nation, "batam")] == ["bmkg:1"]
+
+
+def test_to_end_what_is_not_on_is_no_fault() -> None:
+    _, (no,) = step(protected(), CautionEnded("r2", "batam", "siti"), NOW)
+    assert isinstance(no, Answer) and no.accepted
+
+
+def test_a_site_keeps_a_bounded_number() -> None:
+    many = [caution(id=f"bmkg:{i}", for_ms=HOUR + i) for i in range(50)]
+    kept = protected(*many).nation.cautions
+    assert len(kept) == cautions.AT_A_SITE_AT_MOST
+    assert min(c.for_ms for c in kept) == HOUR + 50 - cautions.AT_A_SITE_AT_MOST
+
+
+def test_another_life_of_the_controller_goes_on_with_what_is_left() -> None:
+    stored = protected(caution(), caution(id="over", for_ms=HOUR)).nation.cautions
+    later = cautions.resumed(Nation(), stored, WALL + 2 * HOUR, 77)
+    assert [(c.id, c.until_ms) for c in later.cautions] == [("bmkg:1", 77 + 4 * HOUR)]
+
+
+def test_a_wall_clock_that_was_set_back_makes_none_longer() -> None:
+    stored = protected(caution()).nation.cautions
+    later = cautions.resumed(Nation(), stored, WALL - 100 * HOUR, 77)
+    assert [c.until_ms for c in later.cautions] == [77 + 6 * HOUR]
+
+
+def test_a_service_is_around_a_caution_at_either_of_its_sites() -> None:
+    state = protected(caution(), caution(site="jabodetabek"), caution(site="ikn"))
+    found = cautions.around(state.nation, state.services[UID])
+    assert [c.site for c in found] == ["jabodetabek", "batam"]

@@ -1,0 +1,141 @@
+"""What a site's reasons lead to, service by service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from controller.core.model import Phase, ServiceState
+from controller.core.sites.model import (
+    Consequence,
+    Health,
+    Nation,
+    Sign,
+    SiteSpec,
+    SiteState,
+    Stage,
+)
+from controller.core.sites.policy import (
+    failback_held,
+    leads_to,
+    policy_of,
+    readiness,
+    wished,
+)
+from controller.core.sites.signs import BELIEVED_AFTER_MS
+from tests.controller.core.given import NOW, A, B, Given
+
+HOME, AWAY = "jabodetabek", "batam"
+
+
+def sign(kind: str, *agents: str, lasted_ms: int = BELIEVED_AFTER_MS) -> Sign:
+    return Sign(kind, "as bad as it gets", agents, NOW - lasted_ms, NOW)
+
+
+def nation(*signs: Sign, partner: Health = Health.HEALTHY, **declared: Any) -> Nation:
+    """The primary's site with these signs, and its partner."""
+    health = declared.pop("health", Health.DEGRADED)
+    policy = policy_of(declared)
+    home = SiteSpec(HOME, agents=(A,), partner=AWAY, policy=policy)
+    away = SiteSpec(AWAY, agents=(B,), partner=HOME, policy=policy)
+    sites = {HOME: SiteState(home, health, "it is so", signs=signs), AWAY: SiteState(away, partner)}
+    return Nation(sites=sites)
+
+
+def service(tier: str = "rendah") -> ServiceState:
+    given = Given(Phase.PROTECTED)
+    return given.seen(spec=replace(given.spec, tier=tier)).service
+
+
+def one(known: Nation, tier: str = "rendah") -> Consequence:
+    """What is wished of the one service."""
+    wishes = wished(known, [service(tier)], NOW)
+    return wishes[0].consequence if wishes else Consequence.NOTHING
+
+
+def test_the_most_particular_word_counts() -> None:
+    top = {"disk": Consequence.EVACUATE, "other": Consequence.ALARM}
+    site = {"disk": {"rendah": Consequence.NOTHING}}
+    spec = SiteSpec("a", policy=policy_of(top, site))
+    assert leads_to(spec, "disk", "strategis") is Consequence.EVACUATE
+    assert leads_to(spec, "disk", "rendah") is Consequence.NOTHING
+    assert leads_to(spec, "hall-2-water", "rendah") is Consequence.ALARM
+    assert leads_to(spec, "clock", "rendah") is Consequence.ALARM
+
+
+def test_nothing_is_moved_unless_the_configuration_says_so() -> None:
+    kinds = ("agents", "certificate", "clock", "disk", "latency", "packet-loss", "paths", "flood")
+    assert one(nation(*(sign(kind) for kind in kinds)), "strategis") is Consequence.READINESS
+    for health in Health:
+        assert one(nation(health=health)) in (Consequence.NOTHING, Consequence.READINESS)
+
+
+def test_the_strongest_of_the_reasons_counts_and_is_named() -> None:
+    known = nation(sign("disk"), sign("flood"), flood=Consequence.EVACUATE)
+    (wish,) = wished(known, [service()], NOW)
+    assert (wish.consequence, wish.reasons) == (Consequence.EVACUATE, ("flood",))
+    assert wish.because == "jabodetabek is degraded (flood: as bad as it gets)"
+    assert (wish.site, wish.service) == (HOME, "paspor")
+
+
+def test_a_tier_may_be_treated_otherwise() -> None:
+    known = nation(sign("disk"), disk={"strategis": Consequence.EVACUATE})
+    assert one(known, "strategis") is Consequence.EVACUATE
+    assert one(known, "rendah") is Consequence.READINESS
+
+
+def test_what_concerns_another_host_moves_nothing_here() -> None:
+    assert one(nation(sign("disk", "jabodetabek-2"), disk=Consequence.EVACUATE)) is (
+        Consequence.NOTHING
+    )
+    assert one(nation(sign("disk", A), disk=Consequence.EVACUATE)) is Consequence.EVACUATE
+
+
+def test_what_did_not_last_moves_nothing() -> None:
+    brief = sign("flood", lasted_ms=BELIEVED_AFTER_MS - 1)
+    assert one(nation(brief, flood=Consequence.EVACUATE)) is Consequence.NOTHING
+
+
+@pytest.mark.parametrize("health", [health for health in Health if health is not Health.HEALTHY])
+def test_nothing_is_moved_to_a_partner_that_is_not_well(health: Health) -> None:
+    known = nation(sign("flood"), partner=health, flood=Consequence.EVACUATE)
+    (wish,) = wished(known, [service()], NOW)
+    assert wish.consequence is Consequence.READINESS
+    assert f"batam is {health.value}, so nothing is moved there" in wish.because
+
+
+def test_a_site_without_a_partner_raises_an_alarm_at_most() -> None:
+    known = nation(sign("flood"), flood=Consequence.EVACUATE)
+    home = known.sites[HOME]
+    alone = replace(known, sites={HOME: replace(home, spec=replace(home.spec, partner=""))})
+    assert one(alone) is Consequence.ALARM
+
+
+def test_a_failover_is_wished_only_when_writes_no_longer_commit() -> None:
+    known = nation(health=Health.DOWN, down=Consequence.FAILOVER)
+    (wish,) = wished(known, [service()], NOW)
+    assert wish.consequence is Consequence.READINESS
+    assert "writes still commit" in wish.because
+    silent = Given(Phase.PROTECTED).silent().service
+    assert wished(known, [silent], NOW)[0].consequence is Consequence.FAILOVER
+
+
+def test_a_site_that_is_not_active_leads_to_nothing() -> None:
+    known = nation(sign("flood"), flood=Consequence.EVACUATE)
+    home = known.sites[HOME]
+    planned = replace(home, spec=replace(home.spec, stage=Stage.SUSPENDED))
+    assert one(replace(known, sites={**known.sites, HOME: planned})) is Consequence.NOTHING
+
+
+def test_the_partner_is_asked_to_be_ready() -> None:
+    assert readiness(nation(sign("flood")), [service()], NOW) == {
+        AWAY: "jabodetabek may need it: flood"
+    }
+    assert readiness(nation(sign("clock")), [service()], NOW) == {}
+
+
+def test_nothing_is_moved_back_to_a_site_that_is_not_healthy() -> None:
+    assert failback_held(nation(sign("flood")), HOME) == "jabodetabek is degraded: it is so"
+    assert failback_held(nation(health=Health.HEALTHY), HOME) == ""
