@@ -21,7 +21,6 @@ from agents.core.symptoms import Board
 from agents.doctor_checks import checks_findings
 from agents.findings import Level
 from agents.guard_client import now_ms
-from config.agent import Symptoms
 from config.checks import Check
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
@@ -238,7 +237,7 @@ async def test_without_a_file_there_is_nothing_to_run() -> None:
 
 
 def findings(file: Path | None) -> list[tuple[Level, str]]:
-    config: Any = SimpleNamespace(symptoms=Symptoms(checks=file))
+    config: Any = SimpleNamespace(symptoms=SimpleNamespace(checks=file))
     return [(finding.level, finding.found) for finding in checks_findings(config)]
 
 
