@@ -136,7 +136,7 @@ def _judged(posted: Posted) -> tuple[str, str, int]:
         raise Refused(fault.message, fault.mend, "kind") from None
     if kind in OWN_KINDS:
         mend = "take another, such as power or cooling"
-        raise Refused(f"the agent itself tells of {kind}", mend, "kind")
+        raise Refused(f"Saling itself tells of {kind}", mend, "kind")
     text = " ".join(posted.text.split())
     if not text or len(text) > TEXT_AT_MOST or not text.isprintable():
         mend = f"say what is not well in 1 to {TEXT_AT_MOST} letters"

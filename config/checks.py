@@ -24,8 +24,12 @@ CHECKS_AT_MOST = 20
 INTERVAL_LEAST_MS = 1000
 TIMEOUT_LEAST_MS = 100
 
-OWN_KINDS = ("certificate", "checks", "clock", "latency")
-"""What the agent itself watches: no check and nobody who posts may speak in their name."""
+OWN_KINDS = (
+    *("certificate", "checks", "clock", "latency"),
+    *("agents", "cut-off", "down", "packet-loss", "paths", "replication"),
+)
+"""What the agents watch themselves, and what the centre finds: no check and nobody who posts may
+speak in their name."""
 
 Word = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
 
@@ -82,7 +86,7 @@ def check_entries(document: Document, checks: Checks) -> None:
         loc = ("checks", index)
         if check.kind in OWN_KINDS:
             mend = "give it another, such as power or cooling"
-            document.add((*loc, "kind"), check.kind, "the agent itself tells of this kind", mend)
+            document.add((*loc, "kind"), check.kind, "Saling itself tells of this kind", mend)
         if first.setdefault(check.kind, index) != index:
             message = f"a second check of this kind, the first is checks[{first[check.kind]}]"
             document.add((*loc, "kind"), check.kind, message, "give each a kind of its own")

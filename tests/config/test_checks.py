@@ -14,6 +14,7 @@ import yaml
 from config.checks import CHECKS_AT_MOST, OWN_KINDS, distrust, load_checks
 from config.problems import ConfigError, Problem
 from config.validate import Report
+from controller.core.sites.policy import DEFAULTS, OTHER
 
 Judge = Callable[[dict[str, Any] | str], Report]
 Said = Callable[[Report, str], Problem]
@@ -45,7 +46,7 @@ def test_a_check_needs_a_kind_and_a_command_and_the_rest_has_defaults(
         ({"timeout": "10ms"}, "timeout", "shorter than 100 ms"),
         ({"timeout": 10}, "timeout", "without a unit"),
         ({"shell": "x"}, "shell", "unknown key"),
-        *[({"kind": kind}, "kind", "the agent itself") for kind in OWN_KINDS],
+        *[({"kind": kind}, "kind", "Saling itself") for kind in OWN_KINDS],
     ],
 )
 def test_a_mistake_is_named_by_its_place_with_a_mend(
@@ -54,6 +55,10 @@ def test_a_mistake_is_named_by_its_place_with_a_mend(
     report = judge(content({**POWER, **changes}))
     assert report.exit_code == 2
     assert message in said(report, f"checks[0].{path}").message
+
+
+def test_reasons_that_the_centre_finds_by_itself_are_no_checks() -> None:
+    assert set(OWN_KINDS) == set(DEFAULTS) - {OTHER, "disk"}
 
 
 def test_each_kind_has_one_check(judge: Judge, said: Said) -> None:
