@@ -15,6 +15,7 @@ from pydantic import Field
 
 from config.loader import check_version, has_errors, in_order
 from config.model import Declared, quantity
+from config.policies import REASONS
 from config.problems import ConfigError, Problem, Refused
 from config.reader import Document, read
 from config.shape import build
@@ -24,10 +25,7 @@ CHECKS_AT_MOST = 20
 INTERVAL_LEAST_MS = 1000
 TIMEOUT_LEAST_MS = 100
 
-OWN_KINDS = (
-    *("certificate", "checks", "clock", "latency"),
-    *("agents", "cut-off", "down", "packet-loss", "paths", "replication"),
-)
+OWN_KINDS = tuple(reason for reason in REASONS if reason not in ("disk", "other"))
 """What the agents watch themselves, and what the centre finds: no check and nobody who posts may
 speak in their name."""
 

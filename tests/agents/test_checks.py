@@ -61,9 +61,7 @@ async def test_a_check_that_cannot_say_is_no_symptom_of_its_kind(script: str, sa
     assert says in said.silent
 
 
-async def test_what_hangs_is_killed_with_all_that_it_started(
-    directory: Path, until: Until
-) -> None:
+async def test_what_hangs_is_killed_with_all_that_it_started(directory: Path, until: Until) -> None:
     file = directory / "pids"
     script = f"sleep 1000 & echo $! > {file}; echo $$ >> {file}; wait"
     said = await run_check(shell(script, timeout="3s"))

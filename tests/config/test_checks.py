@@ -14,7 +14,6 @@ import yaml
 from config.checks import CHECKS_AT_MOST, OWN_KINDS, distrust, load_checks
 from config.problems import ConfigError, Problem
 from config.validate import Report
-from controller.core.sites.policy import DEFAULTS, OTHER
 
 Judge = Callable[[dict[str, Any] | str], Report]
 Said = Callable[[Report, str], Problem]
@@ -55,10 +54,6 @@ def test_a_mistake_is_named_by_its_place_with_a_mend(
     report = judge(content({**POWER, **changes}))
     assert report.exit_code == 2
     assert message in said(report, f"checks[0].{path}").message
-
-
-def test_reasons_that_the_centre_finds_by_itself_are_no_checks() -> None:
-    assert set(OWN_KINDS) == set(DEFAULTS) - {OTHER, "disk"}
 
 
 def test_each_kind_has_one_check(judge: Judge, said: Said) -> None:
