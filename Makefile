@@ -44,7 +44,7 @@ packages:
 	@bash .ci/packages postgresql mosquitto prometheus nftables
 
 test: setup packages
-	$(BIN)/pytest
+	@bash .ci/tests
 
 bench: setup
 	@$(BIN)/python -m lab.bench --output bench-report $(BENCH)

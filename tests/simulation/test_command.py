@@ -72,7 +72,7 @@ def test_what_nobody_can_read_is_no_broken_promise(goes: str, code: int) -> None
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )
     assert told.stdout.split()[-1] == str(code)
     assert "Traceback" not in told.stderr

@@ -24,7 +24,7 @@ def digests(root: Path, seeds: str, hash_seed: str, profile: str) -> list[str]:
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         check=False,
-        timeout=90,
+        timeout=900,
     )
     assert done.stderr.decode().rstrip().endswith(" failed"), done.stderr.decode()
     lines = done.stdout.decode().splitlines()
