@@ -12,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import absence, holding, views
+from controller.cli import absence, caution, holding, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -238,6 +238,7 @@ def resume(
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
 
+app.add_typer(caution.commands, name="caution")
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 

@@ -123,7 +123,7 @@ class Cautioned(Struct, frozen=True, tag="cautioned"):
     at_ms: int
     """Wall time: how much of each is over, for they are counted from what happened."""
     id: str = ""
-    """Of the request, where a person asks. His word replaces an earlier one, also by less."""
+    """Of the request, where somebody waits for an answer."""
 
 
 class CautionEnded(Struct, frozen=True, tag="caution_ended"):

@@ -145,15 +145,16 @@ class Explanation(Struct, frozen=True):
     """Commits that stopped waiting for the backup, in the present life of the primary's agent."""
     hold: HoldView | None = None
     readiness: str = ""
-    """Why its people should stand ready: what keeps it from being moved. Empty when nothing."""
+    """Why its people should stand ready: what keeps it from being moved, or asks for care where it
+    stands. Empty when nothing."""
     loss_ms: int | None = None
     """The same loss as a time: between the last commit that the backup has for certain and the
     last that the primary may have made; None when unknown."""
     approval: ApprovalView | None = None
 
 
-def explain(service: ServiceState, now_ms: int) -> Explanation:
-    """Explain one service."""
+def explain(service: ServiceState, now_ms: int, care: tuple[str, ...] = ()) -> Explanation:
+    """Explain one service; `care` says what is to be taken care of around it."""
     view = View(service, now_ms)
     record, spec = service.record, service.spec
     primary = view.primary
@@ -192,7 +193,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         weakened=block.weakened(view),
         cancelled_waits=primary.cancelled_waits if primary else 0,
         hold=_hold(view),
-        readiness=_readiness(view),
+        readiness=_readiness(view, care),
         loss_ms=view.loss_ms,
         approval=_approval(view),
     )
@@ -246,10 +247,11 @@ def _hold(view: View) -> HoldView | None:
     return HoldView(hold.by, hold.reason, hold.scope, hold.for_ms, left_ms)
 
 
-def _readiness(view: View) -> str:
+def _readiness(view: View, care: tuple[str, ...]) -> str:
     """Alarms go on meanwhile: unlike a maintenance, neither a hold nor a veto silences any."""
     why = (h.on_hold, v.primary_vetoes, v.backup_vetoes)
-    return "; ".join(condition.sentence(view) for condition in why if condition(view))
+    told = (condition.sentence(view) for condition in why if condition(view))
+    return "; ".join((*told, *care))
 
 
 def _approval(view: View) -> ApprovalView | None:
