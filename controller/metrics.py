@@ -89,8 +89,11 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status, counts = self._status(), self._counts()
-        nation, now_ms = status.state.nation, status.now_ms
-        explained = [explain(s, now_ms, care(nation, s, now_ms)) for s in status.services]
+        nation, now_ms, others = status.state.nation, status.now_ms, status.others
+        explained = [
+            explain(service, now_ms, care(nation, service, now_ms), others)
+            for service in status.services
+        ]
         yield _phases(explained)
         yield from _services(explained)
         yield from _disks(explained)

@@ -16,6 +16,7 @@ from controller.core.advice import advice
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.model import HeldFor, Phase, ServiceState
+from controller.core.others import NOBODY, Others
 from controller.core.phases import ROWS_FROM
 from controller.core.row import Row
 from controller.core.view import View
@@ -25,6 +26,7 @@ from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
 PREMISES = (
     "on_hold",
     "is_waiting",
+    "held_in_countdown",
     *(f"{no}held_for_{reason.value}" for no in ("", "not_") for reason in HeldFor),
 )
 """Conditions without which a row, and what its sentences take for given, is not about this case."""
@@ -153,9 +155,14 @@ class Explanation(Struct, frozen=True):
     approval: ApprovalView | None = None
 
 
-def explain(service: ServiceState, now_ms: int, care: tuple[str, ...] = ()) -> Explanation:
-    """Explain one service; `care` says what is to be taken care of around it."""
-    view = View(service, now_ms)
+def explain(
+    service: ServiceState,
+    now_ms: int,
+    care: tuple[str, ...] = (),
+    others: Others = NOBODY,
+) -> Explanation:
+    """Explain one service beside the others; `care` says what is to be taken care of around it."""
+    view = View(service, now_ms, others=others)
     record, spec = service.record, service.spec
     primary = view.primary
     return Explanation(

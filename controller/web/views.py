@@ -66,7 +66,7 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
 def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
     """One service explained: GET /api/v1/services/{name}/explain."""
     care = cautions.care(status.state.nation, service, status.now_ms)
-    explained = explain(service, status.now_ms, care)
+    explained = explain(service, status.now_ms, care, status.others)
     view: dict[str, Any] = msgspec.to_builtins(explained)
     kept = msgspec.to_builtins(quarantines(explained))
     return {**view, "quarantines": kept, "timing": timing(service)}
