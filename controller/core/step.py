@@ -39,11 +39,12 @@ from controller.core.model import (
 from controller.core.others import Others
 from controller.core.phases import first_row
 from controller.core.plans.asking import on_plan_asked
-from controller.core.plans.going import go_on, note_takeovers
-from controller.core.plans.policy import go_by_policy
+from controller.core.plans.going import note_takeovers
+from controller.core.plans.policy import move_sites
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.judge import is_due, judged
 from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
@@ -150,11 +151,16 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
 def _on_tick(state: State, at_ms: int, now_ms: int) -> tuple[State, list[Action]]:
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
-    if state.plan is None:
-        state, moves = go_by_policy(state, at_ms, now_ms, _on_request)
-    else:
-        state, moves = go_on(state, now_ms, _on_request)
-    return state, actions + notes + moves
+    state, changes = _judge_sites(state, now_ms)
+    state, moves = move_sites(state, at_ms, now_ms, _on_request)
+    return state, actions + notes + changes + moves
+
+
+def _judge_sites(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    if not is_due(state.nation, now_ms):
+        return state, []
+    nation, changes = judged(state.nation, state.services.values(), now_ms)
+    return replace(state, nation=nation), [*changes]
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:

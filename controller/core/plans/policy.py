@@ -12,7 +12,7 @@ from controller.core.actions import Action
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import ServiceState, State
 from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
-from controller.core.plans.going import Ask
+from controller.core.plans.going import Ask, go_on
 from controller.core.plans.making import site_of
 from controller.core.plans.model import Failback, Moved, Plan, PlanKind, PlanStep
 from controller.core.sites.cautions import at
@@ -23,6 +23,13 @@ HOUR_MS = 3_600_000
 LOOK_EVERY_MS = 1000
 BY = "the controller"
 MOVES = {Consequence.EVACUATE: PlanKind.EVACUATE, Consequence.FAILOVER: PlanKind.FAILOVER}
+
+
+def move_sites(state: State, at_ms: int, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
+    """The plan under way goes on; where there is none, one may be due."""
+    if state.plan is None:
+        return go_by_policy(state, at_ms, now_ms, ask)
+    return go_on(state, now_ms, ask)
 
 
 def go_by_policy(state: State, at_ms: int, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
