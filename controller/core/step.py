@@ -39,10 +39,12 @@ from controller.core.model import (
 from controller.core.others import Others
 from controller.core.phases import first_row
 from controller.core.plans.asking import on_plan_asked
-from controller.core.plans.going import go_on, note_takeovers
+from controller.core.plans.going import note_takeovers
+from controller.core.plans.policy import move_sites
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.judge import is_due, judged
 from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
@@ -105,7 +107,7 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
 def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     match event:
         case Tick():
-            return _on_tick(state, now_ms)
+            return _on_tick(state, event.at_ms, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -146,11 +148,19 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     )
 
 
-def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+def _on_tick(state: State, at_ms: int, now_ms: int) -> tuple[State, list[Action]]:
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
-    state, moves = go_on(state, now_ms, _on_request)
-    return state, actions + notes + moves
+    state, changes = _judge_sites(state, now_ms)
+    state, moves = move_sites(state, at_ms, now_ms, _on_request)
+    return state, actions + notes + changes + moves
+
+
+def _judge_sites(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    if not is_due(state.nation, now_ms):
+        return state, []
+    nation, changes = judged(state.nation, state.services.values(), now_ms)
+    return replace(state, nation=nation), [*changes]
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
