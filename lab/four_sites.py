@@ -373,8 +373,8 @@ class Lab(Owned):
                 continue
             shared = [s for s in self.plan.services_at(site) if other in s.sites]
             addresses = [self.plan.engine(service.name, other) for service in shared]
-            if shared:
-                addresses.append(self.plan.address(f"agent {other}"))
+            # Agents look whether those of every other site are there.
+            addresses.append(self.plan.address(f"agent {other}"))
             for address in addresses:
                 roads[address] = await self.links.link(site, other, address)
         return roads

@@ -26,6 +26,13 @@ LOCATIONS = {
     "ikn": (-0.97, 116.71),
     "labuan-bajo": (-8.49, 119.89),
 }
+CABLES = {
+    "jabodetabek": ("java-bangka-batam", "ancol-landing"),
+    "batam": ("java-bangka-batam", "batam-strait"),
+    "ikn": ("makassar-strait",),
+    "labuan-bajo": ("bali-lombok-flores",),
+}
+"""What sites share that one anchor may cut."""
 DISK_FLOOR = "128MiB"
 ENGINE_SETTINGS = {
     "shared_buffers": "16MB",
@@ -54,6 +61,9 @@ class Service:
     backup_loss: str = ""
     """What a sync service does then: `alone` or `block`; empty leaves the default."""
     disk_filling: str = "alarm"
+    group: str = ""
+    """Services of one group move together, those of a lower order first."""
+    order: int = 0
     fences: Mapping[str, str] = field(default_factory=lambda: {"nftables": "off"})
     """Of the agents. A killed lab leaves what its guards told the kernel, but for that of a network
     namespace, which goes with it."""
@@ -219,6 +229,7 @@ def _site(site: str) -> dict[str, Any]:
         "name": site.replace("-", " ").title(),
         "state": "active",
         "location": {"latitude": latitude, "longitude": longitude},
+        "shared_risk_links": list(CABLES[site]),
     }
 
 
@@ -232,6 +243,7 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
         **({"lease": dict(service.lease)} if service.lease else {"lease_profile": service.profile}),
         **({"backup_loss": service.backup_loss} if service.backup_loss else {}),
         "disk_filling": service.disk_filling,
+        **({"group": service.group, "order": service.order} if service.group else {}),
         "databases": ["postgres"],
         "replicas": [
             {"site": site, "priority": number, "address": plan.engine(service.name, site)}

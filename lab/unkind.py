@@ -219,7 +219,7 @@ async def told(watch: Watch[Any], witness: Witness, hold_s: float, fault: Fault)
     unlike = await difference(lab, service)
     watch.quiet_since_ms = now_ms()
     mended_ms = fault.mended_ms
-    during_ms, after_ms = _two_writers_ms(probes, [*inside, *outside], service, fault)
+    during_ms, after_ms = during_and_after_ms(probes, [*inside, *outside], service, fault)
     return Unkind(
         act=done,
         failed_over=failed_over,
@@ -261,11 +261,11 @@ def _margin_ms(witness: Witness) -> float | None:
     return witness.lease_end_ms - witness.last_acked_ms(now_ms())
 
 
-def _two_writers_ms(
+def during_and_after_ms(
     probes: list[Probe], inserts: list[Insert], service: str, fault: Fault
 ) -> tuple[float, float]:
-    """During the fault and after it: a thawed engine's first answer must not make a writer of it
-    for all the time it stood still."""
+    """How long there were two writers, during the fault and after it: a thawed engine's first
+    answer must not make a writer of it for all the time it stood still."""
     during_ms = two_writers_ms(
         [probe for probe in probes if probe.end_ms < fault.mended_ms],
         [insert for insert in inserts if insert.end_ms < fault.mended_ms],

@@ -35,9 +35,25 @@ def draw_setting(random: Random, profile: Profile) -> Setting:
         ordered=random.random() < 0.5,
         rates_ppm=tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1)),
     )
+    if profile.pairs:
+        setting = _draw_pairs(random, setting)
     if profile.doors:
         return replace(setting, fences=((NFTABLES,),) * len(sites))
     return _draw_fences(random, setting) if profile.strays else setting
+
+
+def _draw_pairs(random: Random, setting: Setting) -> Setting:
+    """Sites that back each other up, every service within a pair, most of them in groups."""
+    sites = SITES[: random.choice((2, 2, 4, 4, 3))]
+    pairs = ((sites[0], sites[1]), *(((sites[2], sites[3]),) if len(sites) > 3 else ()))
+    services = []
+    for service in setting.services:
+        primary, backup = random.sample(random.choice(pairs), 2)
+        group = random.choice(("", "g1", "g1", "g2"))
+        order = random.randint(1, 3) if group else 0
+        services.append(replace(service, primary=primary, backup=backup, group=group, order=order))
+    rates = tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1))
+    return replace(setting, sites=sites, pairs=pairs, services=tuple(services), rates_ppm=rates)
 
 
 def _draw_fences(random: Random, setting: Setting) -> Setting:

@@ -43,6 +43,10 @@ ENGINES = {
 MAINTENANCE = {"maintenance": 12, "maintenance-begin": 4, "maintenance-end": 4}
 HOLDS = {"hold": 8, "release": 5, "alarm": 8}
 VETOES = {"veto": 16, "release_veto": 3}
+SITES = {
+    "isolate": 4, "isolate_hub": 3, "cut": 4, "cut_one_way": 4, "host_crash": 4, "broker_down": 1,
+    "controller_crash": 2, "controller_pause": 1, "agent_kill": 1, "storm": 2, "ail": 6,
+}  # fmt: skip
 
 
 class Profile(Struct, frozen=True):
@@ -63,6 +67,8 @@ class Profile(Struct, frozen=True):
     """Whether every site has a fence in the kernel, and no client comes by any other way."""
     strays: bool = False
     """Whether layers are drawn, and a copy may write where no promise is made (`Host.excused`)."""
+    pairs: bool = False
+    """Whether the controller knows the sites, in pairs, and services stand in groups."""
     site_dies: bool = False
     """One site that is primary dies for good; its partner must take over."""
 
@@ -206,6 +212,11 @@ PROFILES = {
         Profile(
             "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4, "disk_full": 4},
             "one site alone fails", one_site=True, must_not_fence="I7",
+        ),
+        Profile(
+            "sites", {**SITES, "switchover": 3, "failover": 1, "disk_slow": 1},
+            "sites are cut off, die and ail, and the controller is the blind one",
+            swarm=False, pairs=True,
         ),
         Profile(
             "configuration",

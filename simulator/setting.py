@@ -6,8 +6,10 @@ from msgspec import Struct
 
 from config.leases import PROFILES
 from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
+from controller.core.sites.model import Nation, SiteSpec, SiteState
+from controller.core.sites.probes import with_probe_lists
 from protocol.messages import LeaseTerms
-from simulator.parts.network import Weather
+from simulator.parts.network import HUB, Weather
 
 TIGHT = LeaseTerms(1000, 200, 200, 500, 1500)
 """Shorter than any shipped profile: what comes just in time there is late here."""
@@ -38,6 +40,8 @@ class ServiceSetting(Struct, frozen=True):
     disk_filling: DiskFilling = DiskFilling.ALARM
     local_clients: bool = False
     """Whether clients write over the Unix socket of the host, too: no door stops them."""
+    group: str = ""
+    order: int = 0
 
     @property
     def rate_bytes_s(self) -> int:
@@ -63,6 +67,8 @@ class ServiceSetting(Struct, frozen=True):
             backup_loss=self.backup_loss,
             tier=self.tier,
             disk_filling=self.disk_filling,
+            group=self.group,
+            order=self.order,
         )
 
 
@@ -79,6 +85,21 @@ class Setting(Struct, frozen=True):
 
     fences: tuple[tuple[str, ...], ...] = ()
     """What stands outside of the guards at each site, of `simulator.parts.fence.LAYERS`."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Sites that back each other up. Without one the controller is told of no site at all."""
+
+    @property
+    def nation(self) -> Nation:
+        """The sites as they are declared to the controller; each has one agent of its name."""
+        if not self.pairs:
+            return Nation()
+        partners = {one: other for pair in self.pairs for one, other in (pair, pair[::-1])}
+        sites = {
+            site: SiteState(SiteSpec(site, agents=(site,), partner=partners.get(site, "")))
+            for site in self.sites
+        }
+        addresses = {site: f"{site}:8443" for site in self.sites}
+        return with_probe_lists(Nation(home=HUB, sites=sites, addresses=addresses))
 
     def layers(self, site: str) -> tuple[str, ...]:
         """The ones of a site's host."""

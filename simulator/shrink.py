@@ -193,7 +193,8 @@ def _fewer_sites(scenario: Scenario, _: Played) -> Iterator[Scenario]:
             rates = dict(zip((HUB, *setting.sites), setting.rates_ppm, strict=False))
             clocks = tuple(rates.get(place, 0) for place in (HUB, *left)) if rates else ()
             fences = tuple(map(setting.layers, left)) if setting.fences else ()
-            smaller = replace(setting, sites=left, rates_ppm=clocks, fences=fences)
+            pairs = tuple(pair for pair in setting.pairs if gone not in pair)
+            smaller = replace(setting, sites=left, rates_ppm=clocks, fences=fences, pairs=pairs)
             yield _without(scenario, gone, smaller)
 
 
@@ -205,7 +206,7 @@ def _without(scenario: Scenario, name: str, setting: Setting) -> Scenario:
 
 def _plainer(scenario: Scenario, _: Played) -> Iterator[Scenario]:
     setting = scenario.setting
-    plain = {"rates_ppm": (), "weather": "calm", "ordered": True, "fences": ()}
+    plain = {"rates_ppm": (), "weather": "calm", "ordered": True, "fences": (), "pairs": ()}
     settings = [replace(setting, **{name: value}) for name, value in plain.items()]
     for place, ppm in enumerate(setting.rates_ppm):
         if ppm:

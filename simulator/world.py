@@ -198,7 +198,7 @@ class World:
         specs = [service.spec for service in self.services]
         controller = Controller(
             self.kernel, self.network, self._wires, self.watch, specs, self.setting.rate_ppm(0),
-            self.setting.ordered,
+            self.setting.ordered, self.setting.nation,
         )  # fmt: skip
         self._wires.report = controller.take_report
         self._wires.renew = controller.take_renew

@@ -10,12 +10,13 @@ from simulator.faults import (
     hub,
     network,
     operators,
+    sites,
     store,
     vetoes,
 )
 from simulator.faults.base import Draw, Verb
 
-AREAS = (network, hub, store, hosts, engines, disks, operators, configuration, vetoes)
+AREAS = (network, hub, store, hosts, engines, disks, operators, configuration, vetoes, sites)
 
 VERBS: dict[str, Verb] = {verb.name: verb for area in AREAS for verb in area.VERBS}
 DRAWS: dict[str, Draw] = {kind: draw for area in AREAS for kind, draw in area.DRAWS.items()}

@@ -23,6 +23,7 @@ from protocol.messages import (
 )
 from protocol.windows import grantor_window_ms
 from simulator.parts.network import HUB, Deliver
+from simulator.parts.paths import Prober
 from simulator.parts.runner import LOOK_EVERY_MS, Runner
 from simulator.parts.service import Service
 from simulator.parts.veto import VetoKeeper
@@ -68,6 +69,7 @@ class Process:
         self._replies: dict[str, tuple[str, Deliver]] = {}
         self._questions = 0
         self.runners: dict[str, Runner] = {}
+        self.prober = Prober(self)
         self.veto: VetoKeeper
 
     def start(self) -> None:
@@ -142,7 +144,11 @@ class Process:
 
     def report(self, replicas: tuple[ReplicaReport, ...]) -> None:
         """Tell the controller."""
-        self._to_controller("report", encode(Report(self._header(), replicas)))
+        report = Report(
+            self._header(), replicas, self.prober.list_name, self.prober.paths(),
+            self.host.symptoms(),
+        )  # fmt: skip
+        self._to_controller("report", encode(report))
 
     def _to_controller(self, kind: str, raw: bytes) -> None:
         site = self.host.site
@@ -204,7 +210,10 @@ class Process:
     def take_order(self, raw: bytes) -> None:
         """The controller assigns something."""
         order = self._take(raw, Order, CONTROLLER)
-        for assignment in order.assignments if order else ():
+        if order is None:
+            return
+        self.prober.take(order)
+        for assignment in order.assignments:
             runner = self.runners.get(assignment.service_uid)
             if runner:
                 runner.feed(ev.OrderCame(assignment))

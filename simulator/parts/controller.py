@@ -14,6 +14,7 @@ from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
 from controller.core.plans.going import take_up
 from controller.core.plans.model import OVER, Plan
+from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
@@ -45,6 +46,7 @@ class Controller:
         specs: list[ServiceSpec],
         rate_ppm: int,
         ordered: bool,
+        nation: Nation,
     ) -> None:
         self._kernel = kernel
         self._network = network
@@ -53,6 +55,8 @@ class Controller:
         self._specs = {spec.uid: spec for spec in specs}
         """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
+        self._nation = nation
+        """The sites as declared; none where the world says nothing of them."""
         self.store = Store()
         self._clock = Clock(rate_ppm, 5000, 0)
         self._boots = 1
@@ -93,7 +97,7 @@ class Controller:
                 self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
-        state = begin(specs, records, term, "generation", self.now_ms())
+        state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
         plans = [_plan_reread(plan) for plan in self.store.plans.values()]
         under_way = next((plan for plan in plans if plan.status not in OVER), None)
         made = max((plan.number for plan in plans), default=0)

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from agents.core.model import Durable
-from protocol.messages import CONTROLLER
+from protocol.messages import CONTROLLER, Symptom
 from simulator.kernel import Kernel
 from simulator.parts.agent import Process, Wires
 from simulator.parts.clock import Clock
@@ -69,6 +69,8 @@ class Host:
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
         self.look_slow_until_ms = 0
+        self._ailments: dict[str, tuple[str, int, int]] = {}
+        """By kind: what the site's own check says, since when and until when (true ms)."""
         self.veto_left_ms = 0
         """What the disk says is left of a veto of this host's operator."""
 
@@ -344,6 +346,24 @@ class Host:
         self._overwritten.append((uid, self._disk.get(uid)))
         self._disk[uid] = msgspec.json.encode(durable)
 
+    def ails(self, kind: str, text: str, until_ms: int) -> None:
+        """A check at this host says so until then."""
+        since_ms = min(self.kernel.now_ms, self._since_ms(kind))
+        self._ailments[kind] = (text, since_ms, until_ms)
+
+    def symptoms(self) -> tuple[Symptom, ...]:
+        """What the checks at this host say now."""
+        now_ms = self.kernel.now_ms
+        return tuple(
+            Symptom(kind, text, now_ms - since_ms)
+            for kind, (text, since_ms, until_ms) in self._ailments.items()
+            if now_ms < until_ms
+        )
+
+    def _since_ms(self, kind: str) -> int:
+        _, since_ms, until_ms = self._ailments.get(kind, ("", 0, 0))
+        return since_ms if self.kernel.now_ms < until_ms else self.kernel.now_ms
+
     def disk_full(self) -> bool:
         return self.kernel.now_ms < self.disk_full_until_ms
 
@@ -360,6 +380,7 @@ class Host:
     def heal(self) -> None:
         """End every fault of this host."""
         self.disk_full_until_ms = self.disk_slow_until_ms = self.look_slow_until_ms = 0
+        self._ailments.clear()
         if self.process:
             self.process.paused_until_ms = 0
         if self.frozen_until_ms:

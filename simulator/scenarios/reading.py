@@ -42,6 +42,7 @@ class Draft:
     ordered: bool = True
     clocks: dict[str, int] = field(default_factory=dict)
     fences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
     strikes: list[Strike] = field(default_factory=list)
     heals_ms: list[int] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
@@ -103,6 +104,13 @@ def _sites(draft: Draft, words: Words) -> None:
         draft.sites = (*draft.sites, site)
 
 
+def _pair(draft: Draft, words: Words) -> None:
+    paired = [site for pair in draft.pairs for site in pair]
+    one = words.one_of([s for s in draft.sites if s not in paired], "a site without a partner")
+    left = [s for s in draft.sites if s not in (one, *paired)]
+    draft.pairs.append((one, words.one_of(left, "another site without a partner")))
+
+
 def _service(draft: Draft, words: Words) -> None:
     name = words.next("the service's name")
     if name in draft.services or name in draft.places:
@@ -118,7 +126,7 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", "local", MOVES)
+    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", "local", "group", MOVES)
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
@@ -127,6 +135,9 @@ def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
     if word == "local":
         words.need("clients")
         return replace(service, local_clients=True)
+    if word == "group":
+        group = words.next("the name of a group")
+        return replace(service, group=group, order=words.number_of("its place in the group"))
     if word == "block":
         return replace(service, protection=Protection.SYNC, backup_loss=BackupLoss.BLOCK)
     if word == MOVES:
@@ -247,7 +258,9 @@ def _finish(draft: Draft) -> Scenario:
     rates = tuple(draft.clocks.get(place, 0) for place in draft.places) if draft.clocks else ()
     fences = tuple(draft.fences.get(site, ()) for site in draft.sites) if draft.fences else ()
     services = tuple(draft.services.values())
-    setting = Setting(draft.sites, services, draft.weather, draft.ordered, rates, fences)
+    setting = Setting(
+        draft.sites, services, draft.weather, draft.ordered, rates, fences, tuple(draft.pairs)
+    )
     return Scenario(
         name=draft.file,
         story="\n".join(draft.story),
@@ -263,6 +276,7 @@ def _finish(draft: Draft) -> Scenario:
 COMMANDS: dict[str, Callable[[Draft, Words], None]] = {
     "seed": _seed,
     "sites": _sites,
+    "pair": _pair,
     "service": _service,
     "weather": _weather,
     "messages": _messages,

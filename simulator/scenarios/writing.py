@@ -32,6 +32,7 @@ def _world(setting: Setting) -> list[str]:
     fences = [f"fence {site} {' '.join(which)}" for site, which in layers.items() if which]
     return [
         f"sites {' '.join(setting.sites)}",
+        *(f"pair {one} {other}" for one, other in setting.pairs),
         *map(_service, setting.services),
         f"weather {setting.weather}",
         *([] if setting.ordered else ["messages unordered"]),
@@ -42,11 +43,12 @@ def _world(setting: Setting) -> list[str]:
 
 def _service(service: ServiceSetting) -> str:
     moves = f", {MOVES}" if service.disk_filling is DiskFilling.SWITCHOVER else ""
+    group = f", group {service.group} {service.order}" if service.group else ""
     tier = f" {service.tier}," if service.tier != ServiceSetting.tier else ""
     return (
         f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
         f"{service.lease}, {_protection(service)}, bound {service.loss_bound_bytes}B, "
-        f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}"
+        f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}{group}"
         f"{', local clients' if service.local_clients else ''}"
     )
 

@@ -16,8 +16,9 @@ WORLD = """\
 # What must be different.
 seed 7
 sites jabodetabek batam
+pair jabodetabek batam
 service app at jabodetabek backed by batam, standard, sync, bound 64kB, writes 500B every 20ms\
-, local clients
+, group shop 2, local clients
 fence batam nftables watchdog
 clock batam slow by 4000 ppm
 messages unordered
@@ -33,6 +34,8 @@ def test_world_and_story_are_as_they_are_written() -> None:
     assert (service.lease, service.protection) == ("standard", Protection.SYNC)
     assert (service.loss_bound_bytes, service.write_bytes) == (64_000, 500)
     assert service.local_clients
+    assert (service.group, service.order) == ("shop", 2)
+    assert scenario.setting.pairs == (("jabodetabek", "batam"),)
     assert scenario.setting.fences == ((), ("nftables", "watchdog"))
     assert scenario.setting.rates_ppm == (0, 0, -4000)
     assert (scenario.setting.weather, scenario.setting.ordered) == ("rough", False)
@@ -89,12 +92,12 @@ def test_error_names_file_line_word_and_mend(line: str, wrong: str) -> None:
     """As an editor can find it."""
     with pytest.raises(ScenarioError) as error:
         read(f"{WORLD}{line}\n", "a.txt")
-    assert str(error.value).startswith(f"a.txt:10: {wrong}")
+    assert str(error.value).startswith(f"a.txt:11: {wrong}")
 
 
 def test_time_goes_forward_and_nothing_comes_after_the_end() -> None:
     """What is read from top to bottom happens in this order."""
-    with pytest.raises(ScenarioError, match=r"a.txt:11: '3s' comes after 4s; write what happens"):
+    with pytest.raises(ScenarioError, match=r"a.txt:12: '3s' comes after 4s; write what happens"):
         read(f"{WORLD}at 4s heal\nat 3s heal\n", "a.txt")
     with pytest.raises(ScenarioError, match="comes after the end"):
         read(f"{WORLD}at 4s end\nat 5s heal\n", "a.txt")
