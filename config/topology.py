@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.brokers import Broker, Brokers, EmbeddedBroker, EmbeddedForm
+from config.hazards import Hazards
 from config.leases import DEFAULT_PROFILE, PROFILES, Lease
 from config.model import Declared, quantity
 from config.policy import Policy
@@ -294,6 +295,7 @@ class Topology(Declared):
     agents: Annotated[tuple[Agent, ...], Field(min_length=1)]
     lease_profiles: dict[NameText, Lease] = Field(default_factory=dict)
     services: tuple[Service, ...] = ()
+    hazards: Hazards = Field(default_factory=Hazards)
     policy: Policy = Field(default_factory=dict)
     """What the reasons of a degraded site lead to, in every site."""
 

@@ -28,6 +28,9 @@ from controller.broker import BrokerError
 from controller.core.invariants import InvariantBroken
 from controller.core.step import LeadershipLost
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
+from controller.hazards.desk import HazardDesk
+from controller.hazards.metrics import HazardCollector
+from controller.hazards.polling import poll_all
 from controller.inbox import Inbox
 from controller.journal import Journal
 from controller.leading import lead
@@ -42,6 +45,7 @@ from controller.stores.sqlite import SqliteStore
 from controller.version import installed_version
 from controller.voice import Voice
 from controller.web.app import create_app
+from controller.web.hazards import HazardRoutes
 from protocol.session import BrokerLogin
 
 STOP_TIMEOUT_S = 5.0
@@ -116,15 +120,10 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
         state, broken = await worker.call(lead, store, topology, boottime_ms)
         for uid, why in broken.items():
             log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
-        saling_version = installed_version()
-        metrics = Metrics(saling_version)
+        version = installed_version()
+        metrics = Metrics(version)
         metrics.remember(await worker.call(store.history, None, HISTORY_REMEMBERED))
-        journal = Journal(
-            topology.journal.directory,
-            topology.journal.max_size_bytes,
-            topology.journal.keep,
-            saling_version,
-        )
+        journal = _journal(topology, version)
         stack.callback(journal.close)
         inbox = Inbox()
         logins, keeper = _brokers(topology, secrets)
@@ -143,19 +142,34 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
             metrics.note,
         )
         metrics.watch(lambda: runtime.status, lambda: link.counts)
+        hazards = _hazards(runtime, metrics)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(runtime.run(), name="runtime")]
             if keeper is not None:
                 tasks.append(group.create_task(keeper.run(), name="embedded broker"))
             tasks.append(group.create_task(link.run(), name="link"))
-            app = create_app(runtime, saling_version, metrics.render, *secrets.of_the_api)
+            polling = poll_all(topology.hazards.feeds, hazards, version)
+            tasks.append(group.create_task(polling, name="hazard feeds"))
+            more = HazardRoutes(runtime, hazards).routes()
+            app = create_app(runtime, version, metrics.render, *secrets.of_the_api, more=more)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
                 log.info("stopping")
             for task in reversed(tasks):
                 task.cancel()
                 await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
+
+
+def _journal(topology: Topology, version: str) -> Journal:
+    declared = topology.journal
+    return Journal(declared.directory, declared.max_size_bytes, declared.keep, version)
+
+
+def _hazards(runtime: ControllerRuntime, metrics: Metrics) -> HazardDesk:
+    desk = HazardDesk(lambda: runtime.status.topology, runtime.submit, boottime_ms)
+    metrics.registry.register(HazardCollector(desk, lambda: runtime.status))
+    return desk
 
 
 def _brokers(

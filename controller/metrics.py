@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from controller.copies import unfenced, unfit_backup, vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import BackupLoss, HeldFor, Phase, Protection, Transition
+from controller.core.sites.cautions import care
 from controller.link import Counts
 from controller.status import Status
 from controller.stores.base import HistoryLine
@@ -88,7 +89,11 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status, counts = self._status(), self._counts()
-        explained = [explain(service, status.now_ms) for service in status.services]
+        nation, now_ms, others = status.state.nation, status.now_ms, status.others
+        explained = [
+            explain(service, now_ms, care(nation, service, now_ms), others)
+            for service in status.services
+        ]
         yield _phases(explained)
         yield from _services(explained)
         yield from _disks(explained)
@@ -185,7 +190,7 @@ _SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], .
     ),
     (
         "saling_service_readiness_raised",
-        "1 while a hold keeps the service where it is, so that its people should stand ready.",
+        "1 while a hold, a veto or a caution asks that the service's people stand ready.",
         lambda s: float(bool(s.readiness)),
     ),
     (

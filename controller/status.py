@@ -6,10 +6,12 @@ It is made from memory alone, so that it can be shown when the store and all bro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from config.topology import Agent, Pair, Topology
 from controller.core.explain import protected
 from controller.core.model import ServiceState, State
+from controller.core.others import Others
 
 AGENT_PATIENCE_MS = 2000
 """An agent that is unheard for this long, or for three reports, counts as down."""
@@ -51,6 +53,11 @@ class Status:
     """Events that were dropped because too many waited, by kind."""
     rule_errors: int
     """Events that the rules could not handle; they changed nothing."""
+
+    @cached_property
+    def others(self) -> Others:
+        """What each service may ask of the others: worked out once for a look."""
+        return Others(self.state.services, self.state.nation, self.now_ms)
 
     @property
     def services(self) -> tuple[ServiceState, ...]:

@@ -12,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import absence, holding, views
+from controller.cli import absence, caution, holding, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -29,6 +29,7 @@ from controller.cli.options import (
     LossBytes,
     LossSeconds,
     NoWait,
+    OverCapacity,
     Patience,
     Perhaps,
     Reason,
@@ -135,6 +136,7 @@ def switchover(
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
+    over_capacity: OverCapacity = False,
     by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
@@ -143,7 +145,14 @@ def switchover(
 ) -> None:
     """Move a healthy service to its backup. Nothing is lost."""
     with answers(output):
-        wish = Wish("switchover", service, by, reason, despite_caution=despite_caution)
+        wish = Wish(
+            "switchover",
+            service,
+            by,
+            reason,
+            over_capacity=over_capacity,
+            despite_caution=despite_caution,
+        )
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         raise typer.Exit(move(Client(controller, token_file), wish, manner))
 
@@ -194,16 +203,19 @@ def accept(
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Patience = 60.0,
+    over_capacity: OverCapacity = False,
     by: By = "",
     reason: Reason = "",
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
-    """Release a held service: accept the named loss, or what the agents know."""
+    """Release a held service: accept the named loss, no room, or what the agents know."""
     with answers(output):
         loss_ms = milliseconds(loss_seconds)
-        wish = Wish("approve", service, by, reason, epoch, loss_bytes, loss_ms)
+        wish = Wish(
+            "approve", service, by, reason, epoch, loss_bytes, loss_ms, over_capacity=over_capacity
+        )
         manner = Manner(True, dry_run, not no_wait, timeout, output)
         raise typer.Exit(approve(Client(controller, token_file), wish, manner))
 
@@ -238,6 +250,7 @@ def resume(
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
 
+app.add_typer(caution.commands, name="caution")
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 

@@ -153,6 +153,14 @@ class Client:
             lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S), patient=False
         )
 
+    def hazards(self) -> Any:
+        """Feeds and cautions."""
+        return self._get("/hazards")
+
+    def ask_site(self, site: str, kind: str, body: Mapping[str, Any]) -> Any:
+        """Ask for a change at one site."""
+        return self.ask(f"sites/{_segment(site, 'SITE')}/{kind}", None, body)
+
     def ask(self, kind: str, service: str | None, body: Mapping[str, Any]) -> Any:
         """Ask for a change, of all services when none is named. It is done once."""
         path = f"/{kind}" if service is None else f"/services/{_segment(service)}/{kind}"
@@ -291,14 +299,14 @@ def _refusal(body: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     return str(body.get("text", "")), tuple(unmet)
 
 
-def _segment(name: str) -> str:
-    return quote(_name(name), safe="")
+def _segment(name: str, what: str = "SERVICE") -> str:
+    return quote(_name(name, what), safe="")
 
 
-def _name(name: str) -> str:
+def _name(name: str, what: str = "SERVICE") -> str:
     if NAME.fullmatch(name) is None:
         raise CommandFailed(
-            f"SERVICE {name[:80]!a}: is no name of a service; names are small letters, "
+            f"{what} {name[:80]!a}: is no name of a {what.lower()}; names are small letters, "
             "digits and dashes, 63 at most; `saling status` lists them",
             Exit.USAGE,
         )

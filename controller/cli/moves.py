@@ -42,6 +42,7 @@ class Wish:
     loss_bytes: int | None = None
     loss_ms: int | None = None
     proof: str | None = None
+    over_capacity: bool = False
     despite_caution: bool = False
 
 
@@ -142,8 +143,13 @@ def _show_accepted(console: Console, wish: Wish, service: Explanation) -> None:
             f"({size(wish.loss_bytes)}) of what {service.primary} committed{at_most(wish.loss_ms)}"
         )
         lines.append(f"  estimated loss now: {loss_now(service)}")
-    else:
+    elif service.held_for == HeldFor.RESTORED:
         lines.append(f"  you accept, for epoch {wish.epoch}: what the agents know counts")
+    if wish.over_capacity or service.held_for == HeldFor.CAPACITY:
+        lines.append(
+            f"  you accept, for epoch {wish.epoch} alone: it comes to the site of "
+            f"{service.backup} over the capacity of that site"
+        )
     for line in lines:
         console.print(line, soft_wrap=True)
 
@@ -174,6 +180,8 @@ def body_of(
         body["loss_ms"] = wish.loss_ms
     if wish.proof:
         body["proof"] = wish.proof
+    if wish.over_capacity:
+        body["over_capacity"] = True
     if wish.despite_caution:
         body["despite_caution"] = True
     if dry_run:

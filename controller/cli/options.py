@@ -26,6 +26,9 @@ LossSeconds = Annotated[
     float | None,
     typer.Option("--loss-seconds", min=0, max=1e9, help="The same loss as a time of commits."),
 ]
+OverCapacity = Annotated[
+    bool, typer.Option("--over-capacity", help="Also where the site has no room for it.")
+]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; do nothing.")]

@@ -42,6 +42,7 @@ def _facts(service: Explanation, promoted: bool) -> dict[str, str]:
         "backup": old if promoted else new,
         "epoch": str(service.epoch + promoted),
         "silence": duration(service.proven_ago_ms) if service.proven_ago_ms >= 0 else "ever",
+        "over_capacity": "",
         "loss": size(service.loss_bytes),
         "estimated_loss": estimate(service.loss_bytes),
     }

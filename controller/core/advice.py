@@ -84,6 +84,9 @@ ON_HOLD_ADVICE = (
 HELD_ADVICE = {
     "loss": "Bring {primary} back, or accept the loss: `saling approve {service} --epoch {epoch} "
     "--loss-bytes {loss_bytes} --loss-seconds {loss_seconds} --reason TEXT`{more_people}.",
+    "capacity": "{room}. Make room at {backup_site}, or bring {primary} back; it goes on by itself "
+    "then. To let it come all the same: `saling approve {service} --epoch {epoch}{loss_beyond} "
+    "--reason TEXT`{more_people}.",
     "forced": "{approved_by} asks to move it by force; that is good for {approval_left}. Make sure "
     "now that the host of {primary} is off and stays off, for no lease ends what it writes. "
     "{force_waits}Then somebody else says so: `saling failover {service} --force --epoch {epoch} "
@@ -101,6 +104,8 @@ BEYOND_BOUND = (
     " --loss-bytes {loss_bytes} --loss-seconds {loss_seconds}`, with more than that where it grows "
     "still"
 )
+
+LOSS_NAMED = " --loss-bytes {loss_bytes} --loss-seconds {loss_seconds}"
 
 
 def advice(view: View) -> str:
@@ -120,7 +125,8 @@ def advice(view: View) -> str:
         text = _silent_advice(view)
     if awaited and view.backup and cannot_take_over(view.backup):
         text = FORGETFUL_ADVICE
-    stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or record.held_for is HeldFor.LOSS
+    held = record.held_for in (HeldFor.LOSS, HeldFor.CAPACITY)
+    stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or held
     if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
         text = ON_HOLD_ADVICE
     served = record.phase in (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
@@ -136,6 +142,7 @@ def advice(view: View) -> str:
     loss = view.loss_bytes
     figures = WITHIN_BOUND if approvals.within_bound(view) else BEYOND_BOUND
     text = text.replace("{force_figures}", figures)
+    text = text.replace("{loss_beyond}", "" if approvals.within_bound(view) else LOSS_NAMED)
     return text.format(
         **facts(view),
         force_refused=force_refused(view),

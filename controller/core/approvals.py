@@ -8,7 +8,7 @@ two people, each of them must name at least what is lost, and they must be diffe
 from __future__ import annotations
 
 from controller.core.maintenance import span
-from controller.core.model import Approval
+from controller.core.model import Approval, HeldFor
 from controller.core.view import View
 
 
@@ -37,6 +37,9 @@ def first_person(view: View) -> Approval | None:
     noted = view.record.approval
     if noted is None or noted.epoch != view.record.epoch or not view.approval_left_ms:
         return None
+    if view.record.held_for is HeldFor.CAPACITY:
+        bears = covers(view, noted.loss_bytes, noted.loss_ms) or within_bound(view)
+        return noted if noted.over_capacity and bears else None
     return noted if covers(view, noted.loss_bytes, noted.loss_ms) else None
 
 

@@ -37,6 +37,7 @@ HELD_ORDERS: dict[HeldFor, PhaseOrder | None] = {
     HeldFor.NOTHING: None,
     HeldFor.RESTORED: None,
     HeldFor.LOSS: ORDERS[Phase.COUNTDOWN],
+    HeldFor.CAPACITY: ORDERS[Phase.COUNTDOWN],
     HeldFor.FORCED: ORDERS[Phase.COUNTDOWN],
     HeldFor.ADOPTION: ORDERS[Phase.PROTECTED],
     HeldFor.ILLNESS: ORDERS[Phase.ALONE],

@@ -106,6 +106,8 @@ def _loss_bearable(view: View) -> bool:
     """What nobody can know, only a person can bear. The bound is one in bytes alone."""
     loss, loss_ms, approval = view.loss_bytes, view.loss_ms, view.record.approval
     if loss is None or loss > view.bound_bytes:
+        if approval is not None and approval.over_capacity and approval.loss_bytes < 0:
+            return False
         in_time = loss_ms is None or approval is None or loss_ms <= approval.loss_ms
         return view.approved and in_time and (loss is None or loss <= view.accepted_loss_bytes)
     return True

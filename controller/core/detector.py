@@ -42,7 +42,7 @@ def watched(view: View) -> View:
         fenced_since_ms=fenced_ms,
         backup_proven_bytes=proven_bytes,
     )
-    return View(noted, view.now_ms, view.request)
+    return View(noted, view.now_ms, view.request, view.others)
 
 
 def _streams(view: View) -> bool:

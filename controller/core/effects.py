@@ -31,7 +31,11 @@ def begin_failover(view: View) -> dict[str, Any]:
 
 
 def begin_switchover(view: View) -> dict[str, Any]:
-    return {"operation": _operation(view, Kind.SWITCHOVER)}
+    """Leave to move to a site without room is good for this move, and bears no loss."""
+    dares = view.request is not None and view.request.over_capacity
+    said = _approval(view) if dares else None
+    leave = replace(said, epoch=view.record.epoch, loss_bytes=-1, loss_ms=-1) if said else None
+    return {"operation": _operation(view, Kind.SWITCHOVER), "approval": leave}
 
 
 def begin_disk_handover(view: View) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def approve(view: View) -> dict[str, Any]:
         loss_bytes=min(first.loss_bytes, said.loss_bytes),
         loss_ms=min(first.loss_ms, said.loss_ms),
         second=said.by,
+        over_capacity=first.over_capacity and said.over_capacity,
     )
     return {"approval": both, "held_for": HeldFor.NOTHING}
 
@@ -80,7 +85,15 @@ def _approval(view: View) -> Approval | None:
     request = view.request
     if request is None:
         return None
-    return Approval(request.by, request.epoch, request.loss_bytes, request.reason, request.loss_ms)
+    over_capacity = request.over_capacity or view.record.held_for is HeldFor.CAPACITY
+    return Approval(
+        request.by,
+        request.epoch,
+        request.loss_bytes,
+        request.reason,
+        request.loss_ms,
+        over_capacity=over_capacity,
+    )
 
 
 def promote(view: View) -> dict[str, Any]:
@@ -113,6 +126,11 @@ def release(_view: View) -> dict[str, Any]:
 def hold(reason: HeldFor) -> Effect:
     # A maintenance ends with it: what a store says that may be an older copy is announced no more.
     return lambda _view: {"held_for": reason, "approval": None, "maintenance": None}
+
+
+def hold_for_capacity(_view: View) -> dict[str, Any]:
+    """A loss that was accepted stays accepted: it is not what it is held for."""
+    return {"held_for": HeldFor.CAPACITY, "maintenance": None}
 
 
 def hold_restored(view: View) -> dict[str, Any]:

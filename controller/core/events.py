@@ -77,6 +77,8 @@ class Requested(Struct, frozen=True, tag="requested"):
     dry_run: bool = False
     proof: str = ""
     """Prove: how it is known that the old primary's host is off, looked at after the force."""
+    over_capacity: bool = False
+    """Switchover, approve: also where the site has no room for it."""
     scope: str = ""
     """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
     despite_caution: bool = False
@@ -121,7 +123,7 @@ class Cautioned(Struct, frozen=True, tag="cautioned"):
     at_ms: int
     """Wall time: how much of each is over, for they are counted from what happened."""
     id: str = ""
-    """Of the request, where a person asks. His word replaces an earlier one, also by less."""
+    """Of the request, where somebody waits for an answer."""
 
 
 class CautionEnded(Struct, frozen=True, tag="caution_ended"):

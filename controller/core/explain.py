@@ -16,6 +16,7 @@ from controller.core.advice import advice
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
 from controller.core.events import Kind
 from controller.core.model import HeldFor, Phase, ServiceState
+from controller.core.others import NOBODY, Others
 from controller.core.phases import ROWS_FROM
 from controller.core.row import Row
 from controller.core.view import View
@@ -25,6 +26,7 @@ from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
 PREMISES = (
     "on_hold",
     "is_waiting",
+    "held_in_countdown",
     *(f"{no}held_for_{reason.value}" for no in ("", "not_") for reason in HeldFor),
 )
 """Conditions without which a row, and what its sentences take for given, is not about this case."""
@@ -145,16 +147,22 @@ class Explanation(Struct, frozen=True):
     """Commits that stopped waiting for the backup, in the present life of the primary's agent."""
     hold: HoldView | None = None
     readiness: str = ""
-    """Why its people should stand ready: what keeps it from being moved. Empty when nothing."""
+    """Why its people should stand ready: what keeps it from being moved, or asks for care where it
+    stands. Empty when nothing."""
     loss_ms: int | None = None
     """The same loss as a time: between the last commit that the backup has for certain and the
     last that the primary may have made; None when unknown."""
     approval: ApprovalView | None = None
 
 
-def explain(service: ServiceState, now_ms: int) -> Explanation:
-    """Explain one service."""
-    view = View(service, now_ms)
+def explain(
+    service: ServiceState,
+    now_ms: int,
+    care: tuple[str, ...] = (),
+    others: Others = NOBODY,
+) -> Explanation:
+    """Explain one service beside the others; `care` says what is to be taken care of around it."""
+    view = View(service, now_ms, others=others)
     record, spec = service.record, service.spec
     primary = view.primary
     return Explanation(
@@ -192,7 +200,7 @@ def explain(service: ServiceState, now_ms: int) -> Explanation:
         weakened=block.weakened(view),
         cancelled_waits=primary.cancelled_waits if primary else 0,
         hold=_hold(view),
-        readiness=_readiness(view),
+        readiness=_readiness(view, care),
         loss_ms=view.loss_ms,
         approval=_approval(view),
     )
@@ -246,10 +254,11 @@ def _hold(view: View) -> HoldView | None:
     return HoldView(hold.by, hold.reason, hold.scope, hold.for_ms, left_ms)
 
 
-def _readiness(view: View) -> str:
+def _readiness(view: View, care: tuple[str, ...]) -> str:
     """Alarms go on meanwhile: unlike a maintenance, neither a hold nor a veto silences any."""
     why = (h.on_hold, v.primary_vetoes, v.backup_vetoes)
-    return "; ".join(condition.sentence(view) for condition in why if condition(view))
+    told = (condition.sentence(view) for condition in why if condition(view))
+    return "; ".join((*told, *care))
 
 
 def _approval(view: View) -> ApprovalView | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core import approvals, disks, holds, maintenance
+from controller.core import approvals, disks, holds, maintenance, room, turns
 from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport
 from protocol.windows import silence_ms
@@ -48,6 +48,9 @@ def facts(view: View) -> dict[str, str]:
         **approvals.facts(view),
         **maintenance.facts(view),
         **holds.facts(view),
+        **turns.facts(view),
+        "room": room.said(view),
+        "over_capacity": _over_capacity(view),
     }
 
 
@@ -67,6 +70,11 @@ def estimated(count: int | None) -> str:
 def _request(view: View) -> str:
     request = view.request
     return f"{request.by}: {request.reason or 'no reason given'}" if request else ""
+
+
+def _over_capacity(view: View) -> str:
+    dares = view.request is not None and view.request.over_capacity
+    return f", over the capacity of its site ({room.said(view)})" if dares else ""
 
 
 def _veto(told: ReplicaReport | None) -> str:

@@ -11,6 +11,8 @@ class About(StrEnum):
     """What a line is about."""
 
     SITE = "site"
+    LINK = "link"
+    CONTROLLER = "controller"
     PLAN = "plan"
     CAUTION = "caution"
     CONFIGURATION = "configuration"

@@ -72,7 +72,7 @@ def _may_promote(old: Record) -> bool:
     the primary has none: its host is off, as two people say."""
     if old.phase is Phase.HELD:
         forced = old.held_for is HeldFor.FORCED and old.approval is not None
-        return forced or old.held_for is HeldFor.LOSS
+        return forced or old.held_for in (HeldFor.LOSS, HeldFor.CAPACITY)
     return old.phase in (Phase.COUNTDOWN, Phase.DRAINING)
 
 

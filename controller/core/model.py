@@ -34,6 +34,8 @@ class HeldFor(StrEnum):
     """An agent knows a later revision than the store: the store is an older copy."""
     ADOPTION = "adoption"
     """Both replicas must take the revision with which a restored store was accepted."""
+    CAPACITY = "capacity"
+    """The backup's site has no room for it: as for a loss, nobody writes meanwhile."""
     FORCED = "forced"
     """One person asks to move it by force; another one must say that the old host is off."""
 
@@ -131,6 +133,8 @@ class Approval(Struct, frozen=True):
     """The same loss as a time of commits; -1 where none was named."""
     second: str = ""
     """Who else said the same, where it takes two people."""
+    over_capacity: bool = False
+    """Leave to come to a site that has no room for it; it bears no loss that it does not name."""
 
 
 class Maintenance(Struct, frozen=True):

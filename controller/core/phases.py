@@ -4,8 +4,8 @@
 taken. Each row carries its operator's sentence, which is stored with the record and shown
 everywhere. The diagram in docs/phases.md is generated from this table.
 
-Why there is never a second writer: a row may lead to PROMOTING only from a phase in which
-nobody is granted a lease (COUNTDOWN, or HELD for a loss, which orders the same), once every
+Why there is never a second writer: a row may lead to PROMOTING only from a phase in which nobody is
+granted a lease (COUNTDOWN, or HELD for a loss or for capacity, which order the same), once every
 promise has run out or the primary has promised under this very revision not to write; or from
 DRAINING, once the primary has promised the same and stopped. Waiting for the rest of a fenced
 primary's log only delays that. ALONE, ARMING and HELD for illness, in which the primary
@@ -27,6 +27,9 @@ one to PROMOTING from HELD for a loss, with what the others there ask: that nobo
 
 A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
 
+The turn in a group and the room at a site take ways away until they are there; HELD for capacity is
+what HELD for a loss is, and leads to PROMOTING by what `fence_certain` asks (`room_rows.py`).
+
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
 """
@@ -38,6 +41,7 @@ from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
+from controller.core import room_conditions as r
 from controller.core import veto_conditions as v
 from controller.core.block_rows import BLOCK_ROWS
 from controller.core.conditions import held_for, not_held_for
@@ -65,6 +69,7 @@ from controller.core.force_rows import FORCE_ROWS
 from controller.core.hold_rows import HOLD_ROWS
 from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
+from controller.core.room_rows import ROOM_ROWS
 from controller.core.row import DONE, GIVEN_UP, Row
 from controller.core.veto_rows import VETO_ROWS
 from controller.core.view import View
@@ -97,9 +102,10 @@ TABLE: tuple[Row, ...] = (
         "switchover", P.PROTECTED, P.DRAINING,
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
-            c.backup_fit, h.not_on_hold, v.backup_willing, v.primary_willing,
+            c.backup_fit, h.not_on_hold, v.backup_willing, v.primary_willing, r.room_to_move,
         ),
-        "an operator moves the service from {primary} to {backup}; {primary} stops in order",
+        "an operator moves the service from {primary} to {backup}{over_capacity}; {primary} stops "
+        "in order",
         begin_switchover,
     ),
     Row(
@@ -140,7 +146,8 @@ TABLE: tuple[Row, ...] = (
     *DISK_ROWS,
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
-        "drained", P.DRAINING, P.PROMOTING, (c.primary_released, c.backup_stands, v.backup_willing),
+        "drained", P.DRAINING, P.PROMOTING,
+        (c.primary_released, c.backup_stands, v.backup_willing, r.in_turn, r.has_room),
         "{primary} stopped in order, {backup} has its whole log: {backup} becomes primary",
         promote,
     ),
@@ -190,7 +197,7 @@ TABLE: tuple[Row, ...] = (
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
         (
             c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold,
-            v.backup_willing,
+            v.backup_willing, r.in_turn, r.has_room,
         ),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
@@ -278,7 +285,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "primary_back_in_hold", P.HELD, P.ARMING,
-        (held_for(HeldFor.LOSS), c.primary_present),
+        (r.held_in_countdown, c.primary_present),
         "{primary} is back with all its data; nothing was moved, the pair is armed anew",
         rearm, GIVEN_UP,
     ),
@@ -286,7 +293,7 @@ TABLE: tuple[Row, ...] = (
         "log_arrived", P.HELD, P.PROMOTING,
         (
             held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused,
-            h.not_on_hold, v.backup_willing,
+            h.not_on_hold, v.backup_willing, r.in_turn, r.has_room,
         ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
@@ -354,6 +361,7 @@ TABLE: tuple[Row, ...] = (
     ),
     *VETO_ROWS,
     *BLOCK_ROWS,
+    *ROOM_ROWS,
     *HOLD_ROWS,
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from controller.core.events import Kind, Requested
 from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, State
 from controller.core.phases import TABLE
+from controller.core.room_conditions import held_in_countdown
 from controller.core.row import Row
 from controller.core.view import View
 from protocol.messages import ReplicaReport
@@ -33,8 +34,10 @@ APPROVAL = (
     "`saling approve {service} --epoch {epoch} --loss-bytes {loss_bytes} --loss-seconds "
     "{loss_seconds} --reason TEXT`"
 )
+OVER_CAPACITY = "`saling approve {service} --epoch {epoch} --reason TEXT`"
 INSTEAD = {
     HeldFor.LOSS: f"here: {APPROVAL}",
+    HeldFor.CAPACITY: f"here: room at {{backup_site}}, or {OVER_CAPACITY}",
     HeldFor.RESTORED: "here: `saling approve {service} --epoch {epoch} --reason TEXT`",
     HeldFor.ADOPTION: "here both agents must be heard",
 }
@@ -50,7 +53,7 @@ def rows_for(kind: Kind) -> tuple[Row, ...]:
 def refuse(state: State, view: View, event: Requested, rows: list[Row]) -> Answer:
     """The answer when none of the rows that serve the request holds; `rows` of this phase."""
     record = view.record
-    if event.kind in MOVES and record.operation is not None and not _held_for_loss(view):
+    if event.kind in MOVES and record.operation is not None and not held_in_countdown(view):
         under_way = record.operation
         text = (
             f"{under_way.kind} {under_way.id} of {record.service}, by {under_way.by}, is under "
@@ -93,8 +96,11 @@ def _missing(view: View, kind: Kind, phase: str) -> tuple[str, ...]:
         return (_filled(first, view),)
     if kind is Kind.END_FORCE:
         return ("no force is asked for",)
-    if kind in MOVES and _held_for_loss(view):
-        return (_filled("somebody must accept the loss: " + APPROVAL, view),)
+    if kind in MOVES and held_in_countdown(view):
+        loss = view.record.held_for is HeldFor.LOSS
+        needs = f"somebody must accept the loss: {APPROVAL}"
+        room = f"{{room}}; somebody must let it come all the same: {OVER_CAPACITY}"
+        return (_filled(needs if loss else room, view),)
     if _stands_alone(view) and not primary_proves(view):
         # Only it has what was committed since it stood alone; no phase helps without it.
         heard = f"is heard, but commits nothing: mend its engine ({doing(view.primary)})"
@@ -126,10 +132,6 @@ def _way_on(view: View) -> tuple[str, ...]:
 def _filled(text: str, view: View) -> str:
     loss_bytes, loss_seconds = view.loss_bytes or 0, approvals.whole_seconds(view.loss_ms)
     return text.format(**facts(view), loss_bytes=loss_bytes, loss_seconds=loss_seconds)
-
-
-def _held_for_loss(view: View) -> bool:
-    return view.record.phase is Phase.HELD and view.record.held_for is HeldFor.LOSS
 
 
 def _stands_alone(view: View) -> bool:

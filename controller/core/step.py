@@ -36,12 +36,14 @@ from controller.core.model import (
     ServiceState,
     State,
 )
+from controller.core.others import Others
 from controller.core.phases import first_row
 from controller.core.plans.asking import on_plan_asked
 from controller.core.plans.going import go_on, note_takeovers
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
+from controller.core.sites.judge import is_due, judged
 from controller.core.sites.model import Nation
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
@@ -148,8 +150,16 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
 def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
+    state, changes = _judge_sites(state, now_ms)
     state, moves = go_on(state, now_ms, _on_request)
-    return state, actions + notes + moves
+    return state, actions + notes + changes + moves
+
+
+def _judge_sites(state: State, now_ms: int) -> tuple[State, list[Action]]:
+    if not is_due(state.nation, now_ms):
+        return state, []
+    nation, changes = judged(state.nation, state.services.values(), now_ms)
+    return replace(state, nation=nation), [*changes]
 
 
 def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, list[Action]]:
@@ -256,7 +266,7 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     against = cautions.objections(state.nation, service, event, now_ms)
     if against and event.despite_caution:
         event = cautions.noted(event, against)
-    view = View(service, now_ms, event)
+    view = View(service, now_ms, event, Others(state.services, state.nation, now_ms))
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
     if row is None and event.kind is Kind.RESUME and not service.record.paused:
@@ -282,23 +292,26 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
 
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:
     services = dict(state.services)
+    # Each sees what became of those before it, but who fits where is worked out once.
+    others = Others(services, state.nation, now_ms)
     actions: list[Action] = []
     for uid in uids:
-        services[uid], more = _settle(services[uid], state.term, now_ms)
+        services[uid], more = _settle(services[uid], state.term, others)
         actions += more
     return replace(state, services=services), actions
 
 
-def _settle(service: ServiceState, term: int, now_ms: int) -> tuple[ServiceState, list[Action]]:
+def _settle(service: ServiceState, term: int, others: Others) -> tuple[ServiceState, list[Action]]:
     """Note what is seen, take rows of the table until none fires, then tell the replicas."""
-    view = watched(View(service, now_ms))
+    now_ms = others.now_ms
+    view = watched(View(service, now_ms, others=others))
     actions: list[Action] = []
     for _ in range(MAX_ROWS_A_STEP):
         row = first_row(view)
         if row is None:
             break
         service, swap = take_row(view, row, term)
-        view = View(service, now_ms)
+        view = View(service, now_ms, others=others)
         actions.append(swap)
     service = view.service
     if actions or _order_is_due(view):

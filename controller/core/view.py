@@ -6,7 +6,7 @@ from typing import Final
 
 from controller.core import loss
 from controller.core.disks import is_full
-from controller.core.events import Requested
+from controller.core.events import Kind, Requested
 from controller.core.model import (
     HeldFor,
     LastWord,
@@ -16,6 +16,7 @@ from controller.core.model import (
     ServiceSpec,
     ServiceState,
 )
+from controller.core.others import NOBODY, Others
 from protocol.messages import ReplicaReport, Role
 from protocol.windows import silence_ms
 
@@ -33,11 +34,16 @@ class View:
     """
 
     def __init__(
-        self, service: ServiceState, now_ms: int, request: Requested | None = None
+        self,
+        service: ServiceState,
+        now_ms: int,
+        request: Requested | None = None,
+        others: Others = NOBODY,
     ) -> None:
         self.service: Final = service
         self.now_ms: Final = now_ms
         self.request: Final = request
+        self.others: Final = others
         self.spec: Final[ServiceSpec] = service.spec
         self.record: Final[Record] = service.record
         interval_ms = self.spec.report_interval_ms
@@ -117,6 +123,17 @@ class View:
             and self.approval_left_ms > 0
             and (bool(approval.second) or not self.two_people)
         )
+
+    @property
+    def may_exceed(self) -> bool:
+        """Whether an operator lets it come to a site without room, and all who must do. Of a move
+        in order, in which nothing is lost, one person decides."""
+        approval, operation = self.record.approval, self.record.operation
+        if approval is None or not approval.over_capacity or approval.epoch != self.record.epoch:
+            return False
+        planned = operation is not None and operation.kind == Kind.SWITCHOVER.value
+        enough = planned or bool(approval.second) or not self.two_people
+        return enough and self.approval_left_ms > 0
 
     @property
     def approval_left_ms(self) -> int:

@@ -8,7 +8,7 @@ no success is JSON: {"error", "where", "mend"}, or for a refusal by a safety rul
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from aiohttp import web
@@ -37,9 +37,10 @@ def create_app(
     render_metrics: Callable[[], bytes],
     token: str | None,
     callers: tuple[Caller, ...] = (),
+    more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The application. With a token, everything under /api asks for it as a bearer; or for one of
-    those that the operators have."""
+    those that the operators have. `more` are further paths."""
     app = web.Application(
         client_max_size=intake.BODY_AT_MOST_BYTES,
         middlewares=[_tell_problems, authorize(token, callers)],
@@ -60,6 +61,7 @@ def create_app(
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
             web.post("/api/v1/alertmanager", orders.alarmed),
+            *more,
         ]
     )
     app.on_shutdown.append(orders.close)

@@ -20,6 +20,7 @@ from controller.web.desk import Problem
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ALARMS = "/api/v1/alertmanager"
+FEEDS = "/api/v1/hazards/"
 READS = ("GET", "HEAD")
 
 
@@ -35,7 +36,8 @@ class Caller:
         """Whether this role may ask for that."""
         if request.method in READS or self.role is OperatorRole.OPERATOR:
             return True
-        return self.role is OperatorRole.ALARM and request.path == ALARMS
+        posts_alarm = request.path == ALARMS or request.path.startswith(FEEDS)
+        return self.role is OperatorRole.ALARM and posts_alarm
 
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)

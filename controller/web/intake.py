@@ -42,6 +42,7 @@ NEED_REASON = (
 )  # fmt: skip
 NEED_EPOCH = (Kind.APPROVE, Kind.FORCE, Kind.PROVE)
 MAY_LOSE = (Kind.APPROVE, Kind.PROVE)
+MAY_EXCEED = (Kind.SWITCHOVER, Kind.APPROVE)
 HOLDS = (Kind.HOLD, Kind.RELEASE)
 ALL, SITE, SERVICE = "all", "site:", "service:"
 
@@ -65,6 +66,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     scope: Annotated[str, Meta(max_length=80, pattern=LINE)] = ""
     """Hold and release of more than one service: `all`, `site:NAME` or `service:NAME`."""
     dry_run: bool = False
+    over_capacity: bool = False
+    """Switchover, approve: also where the site has no room for it."""
     despite_caution: bool = False
     """Switchover: also to a site where caution is on."""
     proof: Reason = ""
@@ -95,7 +98,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             "body",
             'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
             "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run, "
-            "despite_caution",
+            "over_capacity, despite_caution",
         ) from None
     wish = replace(wish, by=who(request, wish.by))
     _check_wish(wish, kind)
@@ -132,6 +135,9 @@ def _check_wish(wish: Wish, kind: Kind) -> None:
             "leave them out; a loss beyond the bound is accepted by approve",
         )
     _check_time(wish, kind)
+    if kind not in MAY_EXCEED and wish.over_capacity:
+        mend = "leave it out; only a switchover and an approval come over the capacity of a site"
+        raise Problem(422, f"{kind.value} takes no over_capacity", "body: over_capacity", mend)
     if wish.scope and kind not in HOLDS:
         raise Problem(422, f"{kind.value} takes no scope", "body: scope", "leave it out")
     if wish.despite_caution and kind is not Kind.SWITCHOVER:

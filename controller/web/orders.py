@@ -259,6 +259,7 @@ class _Work:
             scope=wish.scope or (holds.ONE_SERVICE if self.kind is Kind.HOLD else ""),
             dry_run=wish.dry_run,
             proof=wish.proof,
+            over_capacity=wish.over_capacity,
             despite_caution=wish.despite_caution,
         )
         # That an approval names another epoch is for the rules to refuse, as unsafe.

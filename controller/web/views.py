@@ -10,8 +10,10 @@ import msgspec
 from controller.copies import quarantines
 from controller.core.explain import explain, timing
 from controller.core.model import ServiceState
+from controller.core.sites import cautions
 from controller.status import Status
 from controller.stores.base import HistoryLine
+from controller.web.cautions import caution_views
 
 
 def state_view(status: Status, version: str) -> dict[str, Any]:
@@ -63,7 +65,8 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
 
 def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
     """One service explained: GET /api/v1/services/{name}/explain."""
-    explained = explain(service, status.now_ms)
+    care = cautions.care(status.state.nation, service, status.now_ms)
+    explained = explain(service, status.now_ms, care, status.others)
     view: dict[str, Any] = msgspec.to_builtins(explained)
     kept = msgspec.to_builtins(quarantines(explained))
     return {**view, "quarantines": kept, "timing": timing(service)}
@@ -96,6 +99,7 @@ def _sites(status: Status) -> list[dict[str, Any]]:
             "partner": status.topology.partner_site(site.id),
             "agents": [agent.id for agent in status.agents_of(site.id)],
             "up": status.site_up(site.id),
+            "cautions": caution_views(status, site.id),
         }
         for site in status.topology.sites
     ]

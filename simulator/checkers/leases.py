@@ -66,5 +66,5 @@ class LiveLease(Watch):
 def _right_without_lease(record: Record, agent: str) -> bool:
     if record.primary != agent:
         return False
-    held_for_loss = record.phase is Phase.HELD and record.held_for is HeldFor.LOSS
-    return record.phase not in LEASED and not held_for_loss
+    in_countdown = record.held_for in (HeldFor.LOSS, HeldFor.CAPACITY)
+    return record.phase not in LEASED and not (record.phase is Phase.HELD and in_countdown)

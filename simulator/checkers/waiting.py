@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.core.events import Kind
 from controller.core.explain import explain
 from controller.core.model import Phase, Record, State
+from controller.core.others import Others
 from simulator.strike import Strike
 from simulator.watch import Broken, Watch
 
@@ -37,6 +38,7 @@ class NobodyWaitsSilently(Watch):
 
     def look(self, now_ms: int, state: State, local_ms: int) -> None:
         """Raise Broken when something waits for nothing, or does not say for what."""
+        others = Others(state.services, state.nation, local_ms)
         for service in state.services.values():
             record = service.record
             revision, since_ms = self._since.get(record.service, (0, 0))
@@ -44,7 +46,7 @@ class NobodyWaitsSilently(Watch):
                 self._since[record.service] = (record.revision, now_ms)
                 continue
             if record.phase is Phase.HELD or record.operation is not None:
-                told = explain(service, local_ms)
+                told = explain(service, local_ms, others=others)
                 if not (told.because and told.advice and told.ways):
                     raise Broken("I8", f"{record.service} waits in {record.phase.value} silently")
             quiet_ms = now_ms - max(since_ms, self._trouble_until_ms)

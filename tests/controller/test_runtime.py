@@ -256,3 +256,12 @@ async def test_whom_to_probe_goes_out_with_the_assignments_where_there_are_some(
     await turning.until(lambda: len(turning.said) >= 2)
     orders = [order for agent, order in turning.said if agent == A and isinstance(order, Order)]
     assert [(len(order.assignments), len(order.probes)) for order in orders] == [(1, 1)]
+
+
+async def test_the_judgement_of_the_sites_goes_on_and_is_in_the_journal(turning: Desk) -> None:
+    turning.report(A, mode=Mode.ALONE)
+    turning.report(B, role=Role.STANDBY, mode=Mode.NONE)
+    await turning.until(lambda: len(turning.state.nation.agents) == 2)
+    turning.now_ms += 1000
+    await turning.until(lambda: turning.state.nation.judged_ms == turning.now_ms)
+    assert turning.state.nation.sites["batam"].because.startswith("1 of 1 agents heard")

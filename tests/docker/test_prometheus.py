@@ -44,7 +44,9 @@ def test_promtool_takes_the_configuration(root: Path, tmp_path: Path) -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("cases", ["rules_test.yml", "maintenance_test.yml", "holds_test.yml"])
+@pytest.mark.parametrize(
+    "cases", ["rules_test.yml", "maintenance_test.yml", "holds_test.yml", "hazards_test.yml"]
+)
 def test_alerts_fire_when_they_should_and_not_before(
     root: Path, tmp_path: Path, cases: str
 ) -> None:
@@ -98,7 +100,9 @@ def test_every_page_belongs_to_an_alert(root: Path, rules: list[dict[str, Any]])
 
 
 def test_alerts_ask_for_metrics_that_are_exported(root: Path, rules: list[dict[str, Any]]) -> None:
-    code = "".join((root / place / "metrics.py").read_text() for place in ("controller", "agents"))
+    places = (root / "controller", root / "agents")
+    files = [file for place in places for file in place.rglob("*metrics.py")]
+    code = "".join(file.read_text() for file in files)
     exported = set(re.findall(r'"(saling_\w+)"', code))
     for rule in rules:
         for name in re.findall(r"saling_\w+", rule["expr"]):

@@ -35,6 +35,11 @@ def around(nation: Nation, service: ServiceState) -> tuple[Caution, ...]:
     return tuple(caution for site in sites for caution in at(nation, site))
 
 
+def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
+    """The same in sentences: why the people of a service should stand ready."""
+    return tuple(sentence(caution, now_ms) for caution in around(nation, service))
+
+
 def left_ms(caution: Caution, now_ms: int) -> int:
     """What is left of it; 0 when it is over."""
     return max(0, caution.until_ms - now_ms)
@@ -103,7 +108,7 @@ def _take(nation: Nation, event: Cautioned, now_ms: int) -> tuple[Nation, list[A
     told = [_counted(caution, event.at_ms, now_ms) for caution in event.cautions]
     for caution in told:
         known = next((c for c in nation.cautions if _same(c, caution)), None)
-        if caution.until_ms <= now_ms or not (event.id or _says_more(known, caution)):
+        if caution.until_ms <= now_ms or not (caution.by or _says_more(known, caution)):
             continue
         others = tuple(c for c in nation.cautions if not _same(c, caution))
         nation = replace(nation, cautions=_bounded((*others, caution), caution.site))

@@ -111,6 +111,8 @@ class Steady(Struct, frozen=True):
     since_ms: int
     seen: str
     seen_since_ms: int
+    other_since_ms: int = -1
+    """Since when something else than what is believed is seen; -1 while it is not."""
     changed_ms: tuple[int, ...] = ()
     """When it changed within the last hour, the oldest first."""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from controller.core.model import ServiceState
+from controller.core.sites import cautions
 from controller.core.sites.model import (
     Consequence,
     Health,
@@ -109,6 +110,9 @@ def readiness(nation: Nation, services: Iterable[ServiceState], now_ms: int) -> 
 def failback_held(nation: Nation, site: str) -> str:
     """Why nothing may be moved back to a site by itself; empty when nothing is against it."""
     state = nation.sites.get(site)
+    care = cautions.at(nation, site)
+    if care:
+        return f"caution is on at {site}: {care[0].text} ({care[0].source})"
     if state is None or state.health is Health.HEALTHY:
         return ""
     return f"{site} is {state.health.value}: {state.because}"

@@ -14,8 +14,6 @@ BELIEVED_AFTER_MS = 3000
 """A sign must be seen for so long without a break before it counts."""
 KEPT_FOR_MS = 15_000
 """One that counted goes on counting for so long after it was last seen."""
-FRESH_MS = 1000
-"""A sign that was not seen at so many milliseconds' looks was interrupted."""
 
 
 def is_believed(sign: Sign, now_ms: int) -> bool:

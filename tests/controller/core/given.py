@@ -20,6 +20,8 @@ from controller.core.model import (
     ServiceState,
     State,
 )
+from controller.core.others import Others
+from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
 from controller.core.step import begin, found
 from controller.core.view import View
 from protocol.messages import Ask, Header, LeaseTerms, Mode, Renew, ReplicaReport, Report, Role
@@ -82,6 +84,7 @@ class Given:
             promise_end_ms=NOW + 1900,
         )
         self.request: Requested | None = None
+        self.nation = Nation()
         self.primary(primary_report(epoch=self.service.record.epoch))
         self.backup(backup_report(epoch=self.service.record.epoch))
 
@@ -121,11 +124,18 @@ class Given:
     def held(self, reason: HeldFor) -> Given:
         return self.seen(record=replace(self.service.record, held_for=reason))
 
+    def room(self, vcpu: float, demand: float = 16) -> Given:
+        """The backup's site has so much, and nobody else is there."""
+        site = SiteSpec("batam", capacity=Load(vcpu=vcpu))
+        self.nation = Nation(sites={"batam": SiteState(site)})
+        return self.seen(spec=replace(self.service.spec, demand=Load(vcpu=demand)))
+
     def view(self) -> View:
-        return View(self.service, NOW, self.request)
+        others = Others({UID: self.service}, self.nation, NOW)
+        return View(self.service, NOW, self.request, others)
 
     def state(self) -> State:
-        return State(1, "g", {UID: self.service})
+        return State(1, "g", {UID: self.service}, self.nation)
 
     def _report(self, agent: str, told: ReplicaReport | None, age_ms: int) -> Given:
         reports = {k: v for k, v in self.service.reports.items() if k != agent}

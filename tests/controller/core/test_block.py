@@ -91,7 +91,7 @@ def test_no_row_but_a_takeover_a_maintenance_or_the_configuration_leaves_a_block
             leaves.add(f"{row.name} relaxes")
     assert leaves == {
         "maintenance", "new_protection", "drained", "fence_certain", "log_arrived",
-        "backup_caught_up",
+        "backup_caught_up", "room_found",
     }  # fmt: skip
 
 

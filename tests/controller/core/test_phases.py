@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core import diagram
+from controller.core.assignments import HELD_ORDERS, ORDERS
 from controller.core.events import Kind
 from controller.core.facts import facts
 from controller.core.model import (
@@ -37,6 +38,7 @@ from tests.controller.core.given import (
     primary_report,
 )
 from tests.controller.core.holding import HOLD_SITUATIONS, VETO_SITUATIONS
+from tests.controller.core.rooming import ROOM_SITUATIONS
 
 P = Phase
 OTHER_TERMS = LeaseTerms(6000, 1000, 500, 3000, 5000)
@@ -169,6 +171,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     **HOLD_SITUATIONS,
     **VETO_SITUATIONS,
     **FORCE_SITUATIONS,
+    **ROOM_SITUATIONS,
 }
 
 
@@ -199,9 +202,20 @@ def test_only_phases_in_which_nobody_is_granted_a_lease_lead_to_promoting() -> N
     assert {r.source for r in rows} == {P.COUNTDOWN, P.DRAINING, P.HELD}
     from_hold = [{x.name for x in r.when} for r in rows if r.source is P.HELD]
     by_force = {"held_for_forced", "proof_stated", "another_person", "promises_over"}
-    assert all(
-        {"held_for_loss", "fence_certain"} <= names or by_force <= names for names in from_hold
-    )
+    in_countdown = ({"held_for_loss", "fence_certain"}, {"held_for_capacity", "fence_certain"})
+    ways = (*in_countdown, by_force)
+    assert all(any(way <= names for way in ways) for names in from_hold)
+
+
+def test_held_for_capacity_leads_on_by_all_that_a_countdown_asks() -> None:
+    """And by one thing more: that nobody paused it since."""
+    when = {r.name: {c.name for c in r.when} for r in TABLE}
+    assert when["room_found"] - when["fence_certain"] == {"held_for_capacity", "not_paused"}
+    assert when["fence_certain"] <= when["room_found"]
+
+
+def test_held_for_capacity_orders_what_a_countdown_does() -> None:
+    assert HELD_ORDERS[HeldFor.CAPACITY] == ORDERS[P.COUNTDOWN] == HELD_ORDERS[HeldFor.LOSS]
 
 
 def test_a_primary_without_a_lease_can_never_be_counted_down() -> None:

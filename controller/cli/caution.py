@@ -1,0 +1,190 @@
+"""`saling caution`: care at a site, by a person's word; and what feeds and people said."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+from msgspec import Struct
+from rich.text import Text
+
+from controller.cli.absence import read_time
+from controller.cli.client import DEFAULT_URL, Client
+from controller.cli.exits import CommandFailed, Exit
+from controller.cli.figures import duration, moment
+from controller.cli.options import By, Form, Reason, TokenFile, Where
+from controller.cli.output import Output, answers, data_console, print_json
+from controller.cli.wire import read
+
+commands = typer.Typer(
+    help="Caution at a site: planned moves to it ask for a person. It never moves anything.",
+    no_args_is_help=True,
+)
+Site = Annotated[str, typer.Argument(metavar="SITE", help="Name of the site.")]
+Sites = Annotated[list[str], typer.Option("--site", help="A site in its reach; repeatable.")]
+LEVELS = {"1": 1, "2": 2, "3": 3, "4": 4, "i": 1, "ii": 2, "iii": 3, "iv": 4}
+LEVEL_NAMES = {"normal": 1, "waspada": 2, "siaga": 3, "awas": 4}
+
+
+class CautionView(Struct, frozen=True):
+    """One caution."""
+
+    site: str
+    id: str
+    source: str
+    text: str
+    by: str
+    reason: str
+    begun_at_ms: int
+    for_ms: int
+    left_ms: int
+
+
+class FeedLine(Struct, frozen=True):
+    """One feed."""
+
+    name: str
+    source: str
+    age_ms: int
+    stale: bool
+    problem: str = ""
+
+
+class HazardsView(Struct, frozen=True):
+    """Feeds and cautions."""
+
+    feeds: tuple[FeedLine, ...]
+    cautions: tuple[CautionView, ...]
+
+
+class Said(Struct, frozen=True):
+    """The answer about one site."""
+
+    site: str
+    text: str
+
+
+@commands.command("set")
+def begin(
+    site: Site,
+    lasts: Annotated[str, typer.Option("--for", help="For how long, such as 90m or 2d.")],
+    reason: Annotated[str, typer.Option(help="Why: shown, and kept in the history.")],
+    by: By = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Take care at a site. Said once more, the time is counted anew."""
+    with answers(output):
+        body = {"by": by, "reason": reason, "for_ms": read_time(lasts)}
+        _ask(Client(controller, token_file), [site], "caution", body, output)
+
+
+@commands.command("end")
+def end(
+    site: Site,
+    caution: Annotated[str, typer.Option("--id", help="Only this one, as `list` names it.")] = "",
+    by: By = "",
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """End cautions of a site before their time. No feed brings the same ones back."""
+    with answers(output):
+        body = {"by": by, "reason": reason, "caution": caution}
+        _ask(Client(controller, token_file), [site], "caution-end", body, output)
+
+
+@commands.command("volcano")
+def volcano(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the volcano.")],
+    level: Annotated[
+        str, typer.Argument(metavar="LEVEL", help="I Normal, II Waspada, III Siaga, IV Awas.")
+    ],
+    site: Sites,
+    lasts: Annotated[str, typer.Option("--for", help="For how long; a week if left out.")] = "",
+    by: By = "",
+    reason: Reason = "",
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """The level of a volcano: II and above ask for care at the sites, I ends it."""
+    with answers(output):
+        body: dict[str, Any] = {"by": by, "reason": reason, "volcano": name}
+        body["level"] = read_level(level)
+        if lasts:
+            body["for_ms"] = read_time(lasts)
+        _ask(Client(controller, token_file), site, "caution", body, output)
+
+
+@commands.command("list")
+def show(
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What care is taken where, on whose word, for how long still; and the feeds."""
+    with answers(output):
+        raw = Client(controller, token_file).hazards()
+        if output is Output.JSON:
+            print_json(raw)
+            return
+        told = read(raw, HazardsView, "hazards")
+        for line in (*_caution_lines(told), *_feed_lines(told)):
+            data_console().print(line, soft_wrap=True)
+
+
+def read_level(text: str) -> int:
+    """`III`, `3`, `Siaga` or `III (Siaga)` as a number. Raises CommandFailed."""
+    words = re.findall(r"[a-z0-9]+", text.casefold())
+    found = {LEVELS.get(word) or LEVEL_NAMES.get(word) for word in words}
+    if len(found) != 1 or None in found:
+        raise CommandFailed(
+            f"{text[:40]!a} is no level of a volcano: give I (Normal), II (Waspada), III (Siaga) "
+            "or IV (Awas); nothing was done",
+            Exit.USAGE,
+        )
+    (level,) = (one for one in found if one is not None)
+    return level
+
+
+def _ask(client: Client, sites: list[str], kind: str, body: dict[str, Any], output: Output) -> None:
+    """Of each site, one after the other; each is answered by itself."""
+    told = [client.ask_site(site, kind, body) for site in sites]
+    if output is Output.JSON:
+        print_json({"sites": told})
+        return
+    for raw in told:
+        answer = read(raw, Said, "answer")
+        data_console().print(f"{answer.site}: {answer.text}", soft_wrap=True)
+
+
+def _caution_lines(told: HazardsView) -> list[Text]:
+    if not told.cautions:
+        return [Text("no caution is on")]
+    lines = []
+    for one in told.cautions:
+        lines.append(
+            Text.assemble(
+                (one.site, "bold yellow"),
+                f"  {one.text} ({one.source}), since {moment(one.begun_at_ms)}, "
+                f"{duration(one.left_ms)} left  [{one.id}]",
+            )
+        )
+        if one.reason:
+            lines.append(Text(f"    {one.reason}"))
+    return lines
+
+
+def _feed_lines(told: HazardsView) -> list[Text]:
+    lines = []
+    for feed in told.feeds:
+        problem = f", {feed.problem}" if feed.problem else ""
+        style = "red" if feed.stale else "yellow" if feed.problem else ""
+        state = "stale" if feed.stale else "heard"
+        text = f"feed {feed.name} ({feed.source}): {state} {duration(feed.age_ms)} ago{problem}"
+        lines.append(Text(text, style=style))
+    return lines

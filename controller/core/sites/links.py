@@ -1,0 +1,153 @@
+"""The link between two sites: whether their agents reach each other while both are reached by
+others. That is a finding, and no site's fault: nothing is moved for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from controller.core.actions import Note
+from controller.core.happening import About, Happening
+from controller.core.sites.look import Answers, Look, Sight, ago, named, overall
+from controller.core.sites.model import LinkHealth, LinkState, SiteState
+from controller.core.sites.steady import begun, settled
+
+BEST_FIRST = (LinkHealth.UP, LinkHealth.UNKNOWN, LinkHealth.ONE_WAY, LinkHealth.CUT)
+DWELL_MS = 3000
+"""Five probes in a row were lost already when it begins to count."""
+
+
+class Ends(NamedTuple):
+    """Both ends of a link, and what they say of each other."""
+
+    one: SiteState
+    other: SiteState
+    there: Answers
+    back: Answers
+
+
+def judged_links(look: Look) -> tuple[tuple[LinkState, ...], list[Note]]:
+    """All links between active sites, and what changed."""
+    before = {link.sites: link for link in look.nation.links}
+    links, notes = [], []
+    for ends in _all_ends(look):
+        sites = (ends.one.spec.name, ends.other.spec.name)
+        known = before.get(sites) or LinkState(sites, since_ms=look.now_ms)
+        link = _judged(look, ends, known)
+        links.append(link)
+        if link.health is not known.health and (is_broken(link) or is_broken(known)):
+            notes.append(_note(link, known.health))
+    return tuple(links), notes
+
+
+def is_broken(link: LinkState) -> bool:
+    """Whether a person should see to it."""
+    return link.health in (LinkHealth.CUT, LinkHealth.ONE_WAY)
+
+
+def _all_ends(look: Look) -> Iterator[Ends]:
+    for index, one in enumerate(look.active):
+        for other in look.active[index + 1 :]:
+            there = overall(look.sights(one.spec.name, other.spec.name))
+            back = overall(look.sights(other.spec.name, one.spec.name))
+            yield Ends(one, other, there, back)
+
+
+def _judged(look: Look, ends: Ends, known: LinkState) -> LinkState:
+    seen, why = _seen(look, ends)
+    steady = known.steady or begun(LinkHealth.UNKNOWN, look.now_ms)
+    steady = settled(steady, seen, BEST_FIRST, DWELL_MS, look.now_ms)
+    health = LinkHealth(steady.believed)
+    shared = tuple(
+        group for group in ends.one.spec.shared_risk_links
+        if group in ends.other.spec.shared_risk_links
+    )  # fmt: skip
+    at_risk = _at_risk(look, known.sites)
+    link = replace(
+        known,
+        health=health,
+        since_ms=steady.since_ms,
+        shared_risk=shared,
+        at_risk=at_risk,
+        steady=steady,
+    )
+    if seen is not health:
+        why += f"; it counts as {health.value} until that has lasted"
+    return replace(link, because=why + _consequence(link) if is_broken(link) else why)
+
+
+def _seen(look: Look, ends: Ends) -> tuple[LinkHealth, str]:
+    one, other = ends.one.spec.name, ends.other.spec.name
+    said = {ends.there, ends.back}
+    if said == {Answers.YES} or said == {Answers.YES, Answers.UNTOLD}:
+        return LinkHealth.UP, _round_trip(look, one, other)
+    if Answers.NO not in said:
+        return LinkHealth.UNKNOWN, "nobody has looked for long enough"
+    for end in (ends.one, ends.other):
+        away = _beyond_the_link(look, end, ends)
+        if away:
+            return LinkHealth.UNKNOWN, away
+    both = f"{one} and {other} are both heard and reached by others"
+    if said == {Answers.NO, Answers.YES}:
+        first, second = (one, other) if ends.there is Answers.NO else (other, one)
+        return LinkHealth.ONE_WAY, f"{both}, and {first} does not reach {second}, only back"
+    if said == {Answers.NO, Answers.UNTOLD}:
+        first, second = (one, other) if ends.there is Answers.NO else (other, one)
+        text = f"{both}, and {first} does not reach {second}; {second} does not say"
+        return LinkHealth.ONE_WAY, text
+    sights = [*look.sights(one, other), *look.sights(other, one)]
+    return LinkHealth.CUT, f"{both}, and have not reached each other for {_cut_for(sights)}"
+
+
+def _beyond_the_link(look: Look, end: SiteState, ends: Ends) -> str:
+    """Why it is not the link alone: an end that is not heard, or that no other site reaches."""
+    name = end.spec.name
+    if not look.heard_of(end):
+        return f"{name} is not heard: its own state says more"
+    others = [site.spec.name for site in look.active if site not in (ends.one, ends.other)]
+    said = [overall(look.sights(site, name)) for site in others]
+    if Answers.NO in said and Answers.YES not in said:
+        return f"{name} is reached by no other site either: its own state says more"
+    return ""
+
+
+def _cut_for(sights: list[Sight]) -> str:
+    return ago(min(sight.age_ms for sight in sights if sight.is_heard))
+
+
+def _round_trip(look: Look, one: str, other: str) -> str:
+    sights = [*look.sights(one, other), *look.sights(other, one)]
+    times_us = [s.round_trip_us for s in sights if s.is_heard and s.round_trip_us]
+    median_us = sorted(times_us)[(len(times_us) - 1) // 2] if times_us else 0
+    asked, lost = sum(s.asked for s in sights), sum(s.lost for s in sights)
+    return f"round trip {median_us / 1000:.1f} ms, {lost} of {asked} probes lost of late"
+
+
+def _at_risk(look: Look, sites: tuple[str, str]) -> tuple[str, ...]:
+    """Services whose primary stands at one end and whose backup at the other."""
+    found = []
+    for service in look.services:
+        record, spec = service.record, service.spec
+        copies = (spec.replica(agent) for agent in (record.primary, record.backup))
+        if {copy.site for copy in copies if copy} == set(sites):
+            found.append(record.service)
+    return tuple(found)
+
+
+def _consequence(link: LinkState) -> str:
+    groups = named(link.shared_risk)
+    shared = f"shared risk: {groups}" if groups else "no shared-risk group is declared for both"
+    if not link.at_risk:
+        return f"; {shared}; no service has a copy at either end"
+    return (
+        f"; {shared}; at risk: the replication of {named(link.at_risk)}, and their leases from the "
+        "partner, so that they rest on the controller alone"
+    )
+
+
+def _note(link: LinkState, was: LinkHealth) -> Note:
+    what = f"{was.value} -> {link.health.value}"
+    return Note(Happening(About.LINK, " <-> ".join(link.sites), what, link.because))
