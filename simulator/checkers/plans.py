@@ -57,13 +57,10 @@ class PlansKept(Watch):
         operation = change.operation
         if operation is None or (old.operation and old.operation.id == operation.id):
             return
-        plan_id, _, rest = operation.id.partition("/")
-        plan = self._plans.get(plan_id)
-        if plan is None:
-            return
-        key = rest.rpartition("/")[0]
-        step = next(one for one in plan.steps if one.key == key)
-        _in_its_turn(plan, step)
+        # What a plan asks for says so in its reason.
+        plan = self._plans.get(operation.reason.partition(": ")[0])
+        if plan is not None:
+            _in_its_turn(plan, change.service_uid, operation.to_agent)
 
     def _one_at_a_time(self, new: Plan) -> None:
         others = [plan for plan in self._plans.values() if plan.status not in OVER]
@@ -119,9 +116,10 @@ def _goes_forward(old: Plan, new: Plan) -> None:
             )
 
 
-def _in_its_turn(plan: Plan, step: PlanStep) -> None:
-    """What a plan begins is not settled, and those before it in its lane are."""
-    if step.status in SETTLED:
+def _in_its_turn(plan: Plan, uid: str, to_agent: str) -> None:
+    """What a plan begins is stored as begun, and those before it in its lane are settled."""
+    step = next(s for s in plan.steps if (s.service_uid, s.to_agent) == (uid, to_agent))
+    if step.status is not StepStatus.MOVING:
         raise Broken("plans", f"{plan.id} moves {step.service}, which is {step.status.value}")
     waits = plan.kind is not PlanKind.FAILOVER
     before = plan.steps[: plan.steps.index(step)]

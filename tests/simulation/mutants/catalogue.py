@@ -14,6 +14,7 @@ from tests.simulation.mutants import (
     losses,
     membership,
     operators,
+    plans,
     promotion,
     records,
     restarts,
@@ -23,7 +24,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
-    records, operators, history, forced, holds, disks,
+    records, operators, history, forced, holds, disks, plans,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}
