@@ -16,6 +16,7 @@ from config.brokers import Broker, Brokers, EmbeddedBroker, EmbeddedForm
 from config.hazards import Hazards
 from config.leases import DEFAULT_PROFILE, PROFILES, Lease
 from config.model import Declared, quantity
+from config.moves import Moves
 from config.policy import Policy
 from config.problems import Refused
 from config.values import (
@@ -298,6 +299,8 @@ class Topology(Declared):
     hazards: Hazards = Field(default_factory=Hazards)
     policy: Policy = Field(default_factory=dict)
     """What the reasons of a degraded site lead to, in every site."""
+    moves: Moves = Field(default_factory=Moves)
+    """How whole sites are moved."""
 
     @property
     def embedded_broker(self) -> EmbeddedBroker | None:

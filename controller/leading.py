@@ -14,7 +14,7 @@ from controller.core.plans.going import PAST_AT_MOST, take_up
 from controller.core.plans.model import OVER, Moved
 from controller.core.sites.cautions import resumed
 from controller.core.step import begin, found
-from controller.specs import nation, require_fit, service_specs
+from controller.specs import move_rules, nation, require_fit, service_specs
 from controller.stores.base import Plans, Store, StoredPlan
 
 log = structlog.get_logger("controller")
@@ -38,7 +38,7 @@ def lead(
     records = store.records().records
     state = begin(usable, records, term, store.generation, clock(), nation(topology))
     cautioned = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
-    state = replace(state, nation=cautioned)
+    state = replace(state, nation=cautioned, move_rules=move_rules(topology))
     return _with_plans(state, store.plans(PAST_AT_MOST), clock()), stored.broken
 
 

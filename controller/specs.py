@@ -12,6 +12,7 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
+from controller.core.plans.model import Failback, MoveRules
 from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
 from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
@@ -79,6 +80,12 @@ def _site_spec(topology: Topology, site: Site) -> SiteSpec:
         gives_up=site.gives_up,
         policy=policy_of(_policy(topology.policy), _policy(site.policy)),
     )
+
+
+def move_rules(topology: Topology) -> MoveRules:
+    """How sites are moved."""
+    moves = topology.moves
+    return MoveRules(moves.dwell_ms, moves.per_hour, moves.at_once, Failback(moves.failback.value))
 
 
 def _policy(declared: Policy) -> dict[str, dict[str, Consequence]]:

@@ -107,6 +107,8 @@ class PlanAsked(Struct, frozen=True, tag="plan_asked"):
     """Begin: of which site."""
     now: bool = False
     """Begin a failback: even within the dwell time."""
+    despite_caution: bool = False
+    """Begin: also to a site where caution is on."""
     at_once: int = 0
     """Begin: how many groups at the same time; 0 for as many as configured."""
     plan_id: str = ""

@@ -39,7 +39,8 @@ from controller.core.model import (
 from controller.core.others import Others
 from controller.core.phases import first_row
 from controller.core.plans.asking import on_plan_asked
-from controller.core.plans.going import go_on, note_takeovers
+from controller.core.plans.going import note_takeovers
+from controller.core.plans.policy import move_sites
 from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
@@ -106,7 +107,7 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
 def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
     match event:
         case Tick():
-            return _on_tick(state, now_ms)
+            return _on_tick(state, event.at_ms, now_ms)
         case ReportCame():
             return _on_report(state, event, now_ms)
         case RenewCame():
@@ -147,11 +148,11 @@ def _begin_service(spec: ServiceSpec, record: Record, now_ms: int) -> ServiceSta
     )
 
 
-def _on_tick(state: State, now_ms: int) -> tuple[State, list[Action]]:
+def _on_tick(state: State, at_ms: int, now_ms: int) -> tuple[State, list[Action]]:
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
     state, changes = _judge_sites(state, now_ms)
-    state, moves = go_on(state, now_ms, _on_request)
+    state, moves = move_sites(state, at_ms, now_ms, _on_request)
     return state, actions + notes + changes + moves
 
 

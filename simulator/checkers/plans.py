@@ -15,7 +15,6 @@ from controller.core.plans.model import (
     Plan,
     PlanKind,
     PlanStatus,
-    PlanStep,
     StepStatus,
 )
 from simulator.faults.plans import NOW

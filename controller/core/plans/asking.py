@@ -10,13 +10,14 @@ from controller.core.maintenance import span
 from controller.core.model import State
 from controller.core.plans.going import (
     Ask,
+    notes,
     plan_change,
     refused_because,
     request_for,
     step_change,
     taken,
 )
-from controller.core.plans.making import plan_steps
+from controller.core.plans.making import plan_steps, site_of
 from controller.core.plans.model import (
     SETTLED,
     Plan,
@@ -27,6 +28,7 @@ from controller.core.plans.model import (
     StepStatus,
 )
 from controller.core.plans.standing import Standing, standing
+from controller.core.sites.cautions import at, sentence
 from controller.core.sites.model import Health
 from controller.core.view import View
 
@@ -70,10 +72,11 @@ def make_plan(state: State, event: PlanAsked, *, by_policy: bool) -> Plan:
         begun_at_ms=event.at_ms,
         number=number,
         by_policy=by_policy,
+        despite_caution=event.despite_caution,
     )
 
 
-def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, SavePlan]:
+def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, list[Action]]:
     """Store it; its first steps are asked for at the next tick."""
     past = state.plan_memory.past
     state = replace(state, plan_memory=PlanMemory(plan.number, past, taken_ms=now_ms))
@@ -81,7 +84,8 @@ def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, SavePlan]:
     text = f"{plan.kind.value} of {plan.site} begins: {to_do} of {len(plan.steps)} steps to do"
     first = plan_change(plan, text, plan.by, plan.reason)
     left = [step_change(plan, step) for step in plan.steps if step.status is StepStatus.LEFT_OUT]
-    return taken(state, plan, now_ms), SavePlan(plan, 0, (first, *left))
+    changes = (first, *left)
+    return taken(state, plan, now_ms), [SavePlan(plan, 0, changes), *notes(changes)]
 
 
 def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
@@ -93,15 +97,19 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
     plan = make_plan(state, event, by_policy=False)
     if not plan.steps:
         return state, [Answer(event.id, True, _nothing_to_move(event))]
-    unmet = (*_too_soon(state, event, now_ms), *_all_refused(state, plan, now_ms, ask))
+    unmet = (
+        *_too_soon(state, event, now_ms),
+        *_careful(state, plan, now_ms),
+        *all_refused(state, plan, now_ms, ask),
+    )
     what = f"{event.kind.value} of {event.site}"
     if unmet:
         return state, [Answer(event.id, False, f"{what} is refused", unmet)]
     text = f"{what}: {_counted(plan)}"
     if event.dry_run:
         return state, [Answer(event.id, True, text)]
-    state, save = begin_plan(state, plan, now_ms)
-    return state, [save, Answer(event.id, True, text, (), plan.id)]
+    state, saved = begin_plan(state, plan, now_ms)
+    return state, [*saved, Answer(event.id, True, text, (), plan.id)]
 
 
 def _nothing_to_move(event: PlanAsked) -> str:
@@ -136,6 +144,19 @@ def _too_soon(state: State, event: PlanAsked, now_ms: int) -> tuple[str, ...]:
     return tuple(unmet)
 
 
+def _careful(state: State, plan: Plan, now_ms: int) -> tuple[str, ...]:
+    """The cautions at the sites that the plan would move to."""
+    if plan.despite_caution:
+        return ()
+    targets = dict.fromkeys(
+        site_of(state.services[step.service_uid], step.to_agent)
+        for step in plan.steps
+        if step.status is StepStatus.TO_DO and step.leg == 1
+    )
+    told = [sentence(one, now_ms) for site in targets for one in at(state.nation, site)]
+    return tuple(f"{text}; --despite-caution moves all the same" for text in told)
+
+
 def dwell_left_ms(state: State, site: str, now_ms: int) -> int:
     """How long a site that was left by a plan is still not gone back to by itself."""
     ends = [
@@ -146,7 +167,7 @@ def dwell_left_ms(state: State, site: str, now_ms: int) -> int:
     return max(0, max(ends, default=0) - now_ms)
 
 
-def _all_refused(state: State, plan: Plan, now_ms: int, ask: Ask) -> tuple[str, ...]:
+def all_refused(state: State, plan: Plan, now_ms: int, ask: Ask) -> tuple[str, ...]:
     """Why nothing at all could be moved now; empty where something could. In a failover the rules
     may be about to move what nobody hears, so it is not asked."""
     told = []
@@ -208,5 +229,5 @@ def _changed(state: State, plan: Plan, event: PlanAsked, now_ms: int) -> tuple[S
     if event.dry_run:
         return state, [Answer(event.id, True, f"{text}, if it is asked for", (), plan.id)]
     change = plan_change(plan, "", event.by, event.reason)
-    save = SavePlan(plan, expected, (change,))
-    return taken(state, plan, now_ms), [save, Answer(event.id, True, text, (), plan.id)]
+    saved = [SavePlan(plan, expected, (change,)), *notes((change,))]
+    return taken(state, plan, now_ms), [*saved, Answer(event.id, True, text, (), plan.id)]

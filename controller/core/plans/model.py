@@ -111,6 +111,8 @@ class Plan(Struct, frozen=True):
     """Of all plans that this store has seen, from 1."""
     by_policy: bool = False
     """The controller made it by itself, as the configuration says."""
+    despite_caution: bool = False
+    """Also to a site where caution is on, as a person said."""
 
 
 class PlanChange(Struct, frozen=True):
@@ -172,6 +174,8 @@ class PlanMemory(Struct, frozen=True):
     """The number of the last plan."""
     past: tuple[Moved, ...] = ()
     """The last ones, the oldest first."""
+    looked_ms: int = 0
+    """When it was last looked whether a site is to be moved by policy."""
     taken_ms: int = 0
     """When this life of the controller took the present plan up."""
     tried_ms: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from controller.core import step
 from controller.core.actions import Action, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import State
-from controller.core.plans import asking, going
+from controller.core.plans import asking, going, policy
 from controller.core.plans.model import OVER, Plan, PlanStatus, PlanStep
 from controller.core.plans.standing import Standing, standing
 from simulator.parts import controller
@@ -46,21 +46,23 @@ def group_of_a_plan_moves_at_once(patch: Patch) -> None:
 
 def plan_is_stored_after_what_it_asks(patch: Patch) -> None:
     """What a plan asks for is done before the plan that asks is stored."""
-    go_on = step.go_on
+    go_on = policy.go_on
 
     def late(state: State, now_ms: int, ask: going.Ask) -> tuple[State, list[Action]]:
         state, actions = go_on(state, now_ms, ask)
         saves: list[Action] = [one for one in actions if isinstance(one, SavePlan)]
         return state, [*(one for one in actions if one not in saves), *saves]
 
-    patch.setattr(step, "go_on", late)
+    patch.setattr(policy, "go_on", late)
 
 
 def plan_is_forgotten_by_a_new_life(patch: Patch) -> None:
     """A controller that begins to lead does not take up what the last one left."""
-    take_up = controller.take_up
-    forgets: Callable[..., State] = lambda state, _plan, *rest: take_up(state, None, *rest)  # noqa: E731
-    patch.setattr(controller, "take_up", forgets)
+
+    def forget(state: State, _plan: Plan | None, *rest: Any) -> State:
+        return going.take_up(state, None, *rest)
+
+    patch.setattr(controller, "take_up", forget)
 
 
 def plan_waits_silently(patch: Patch) -> None:

@@ -1,0 +1,203 @@
+"""Plans that nobody asks for: a degraded site is left once, and gone back to when it may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from controller.core.actions import SavePlan
+from controller.core.model import ServiceSpec, State
+from controller.core.plans.model import (
+    Failback,
+    Moved,
+    MoveRules,
+    Plan,
+    PlanKind,
+    PlanStatus,
+    StepStatus,
+)
+from controller.core.plans.policy import LOOK_EVERY_MS, go_by_policy
+from controller.core.sites.model import (
+    Caution,
+    Consequence,
+    Health,
+    Nation,
+    Sign,
+    SiteSpec,
+    SiteState,
+)
+from controller.core.step import _on_request
+from tests.controller.core.plan_world import PlanWorld, service
+
+DWELL_MS = 600_000
+RULES = MoveRules(dwell_ms=DWELL_MS)
+
+
+class Site:
+    """A pair of sites over a world of services, one of them not well."""
+
+    def __init__(self, *specs: ServiceSpec, **policy: Consequence) -> None:
+        self.world = PlanWorld(specs or [service("paspor")])
+        tiers = ("strategis", "tinggi", "rendah")
+        led = {reason: dict.fromkeys(tiers, one) for reason, one in policy.items()}
+        now_ms = self.world.now_ms
+        sign = Sign("disk", "2 GiB free", (), now_ms - 60_000, now_ms)
+        ill = SiteSpec("jabodetabek", partner="batam", policy=led)
+        self.nation = Nation(
+            sites={
+                "jabodetabek": SiteState(
+                    ill, Health.DEGRADED, "its disk fills", ("disk",), 0, (sign,)
+                ),
+                "batam": SiteState(SiteSpec("batam", partner="jabodetabek"), Health.HEALTHY, ""),
+            }
+        )
+        self.rules = RULES
+        self.past: tuple[Moved, ...] = ()
+
+    @property
+    def state(self) -> State:
+        memory = replace(self.world.state.plan_memory, past=self.past, looked_ms=0)
+        return replace(
+            self.world.state, nation=self.nation, plan_memory=memory, move_rules=self.rules
+        )
+
+    def plan(self) -> Plan | None:
+        """The plan that is made now."""
+        _state, actions = go_by_policy(self.state, 0, self.world.now_ms, _on_request)
+        saves = [action for action in actions if isinstance(action, SavePlan)]
+        return saves[0].plan if saves else None
+
+    def left(self, ago_ms: int, **changes: Any) -> Site:
+        """It was left by a plan that ended so long ago."""
+        ended_ms = self.world.now_ms - ago_ms
+        one = Moved("p1", PlanKind.EVACUATE, "jabodetabek", PlanStatus.DONE, ended_ms, ended_ms)
+        self.past = (replace(one, **({"by_policy": True} | changes)),)
+        return self
+
+
+def test_a_site_whose_policy_says_so_is_evacuated() -> None:
+    plan = Site(disk=Consequence.EVACUATE).plan()
+    assert plan is not None
+    assert (plan.kind, plan.site, plan.by) == (PlanKind.EVACUATE, "jabodetabek", "the controller")
+    assert plan.by_policy
+    assert "disk: 2 GiB free" in plan.reason
+
+
+def test_a_site_whose_policy_only_alarms_is_left_alone() -> None:
+    assert Site(disk=Consequence.READINESS).plan() is None
+    assert Site(disk=Consequence.ALARM).plan() is None
+
+
+def test_a_site_is_evacuated_once_within_the_dwell_time() -> None:
+    site = Site(disk=Consequence.EVACUATE)
+    assert site.left(ago_ms=DWELL_MS - 1).plan() is None
+    assert site.left(ago_ms=DWELL_MS - 1, by_policy=False).plan() is None
+    assert site.left(ago_ms=DWELL_MS + 1).plan() is not None
+
+
+def test_no_more_plans_an_hour_are_made_than_are_allowed() -> None:
+    site = Site(disk=Consequence.EVACUATE)
+    site.left(ago_ms=DWELL_MS + 1, site="ikn")
+    site.past = site.past * 2
+    assert site.plan() is None
+    site.past = site.past[:1]
+    assert site.plan() is not None
+    site.rules = replace(RULES, per_hour=0)
+    assert site.plan() is None
+
+
+def test_a_controller_that_may_be_the_blind_one_moves_nothing() -> None:
+    site = Site(disk=Consequence.EVACUATE)
+    site.nation = replace(site.nation, blind="2 of 8 agents are heard")
+    assert site.plan() is None
+
+
+def test_nothing_is_moved_to_a_site_where_caution_is_on() -> None:
+    site = Site(disk=Consequence.EVACUATE)
+    caution = Caution("batam", "bmkg:1", "BMKG", "earthquake", 1, 2, until_ms=2**60)
+    site.nation = replace(site.nation, cautions=(caution,))
+    assert site.plan() is None
+
+
+def test_a_group_of_which_one_is_to_move_moves_as_a_whole_and_others_stay() -> None:
+    specs = [
+        service("db", group="app", order=1),
+        service("front", group="app", order=2, tier="strategis"),
+        service("other"),
+    ]
+    site = Site(*specs)
+    spec = replace(
+        site.nation.sites["jabodetabek"].spec,
+        policy={"disk": {"strategis": Consequence.EVACUATE, "rendah": Consequence.ALARM}},
+    )
+    ill = replace(site.nation.sites["jabodetabek"], spec=spec)
+    site.nation = replace(site.nation, sites={**site.nation.sites, "jabodetabek": ill})
+    plan = site.plan()
+    assert plan is not None
+    assert [step.service for step in plan.steps] == ["db", "front"]
+
+
+def test_a_paused_service_is_not_moved_by_policy() -> None:
+    site = Site(service("paspor"), service("pajak"), disk=Consequence.EVACUATE)
+    site.world.store["paspor"] = replace(site.world.store["paspor"], paused="by siti: looks")
+    site.world.restart()
+    site.world.run(3000)
+    plan = site.plan()
+    assert plan is not None
+    left = [step.service for step in plan.steps if step.status is StepStatus.LEFT_OUT]
+    assert left == ["paspor"]
+
+
+def test_it_looks_once_a_second() -> None:
+    site = Site(disk=Consequence.READINESS)
+    now_ms = site.world.now_ms
+    state, _actions = go_by_policy(site.state, 0, now_ms, _on_request)
+    again, _actions = go_by_policy(state, 0, now_ms + LOOK_EVERY_MS - 1, _on_request)
+    assert again is state
+
+
+def away(**changes: Any) -> Site:
+    """All is at batam, and jabodetabek has been well for the dwell time."""
+    site = Site()
+    site.world.ask(PlanKind.EVACUATE)
+    site.world.finish()
+    site.world.run(20_000)
+    well = SiteState(
+        SiteSpec("jabodetabek", partner="batam"),
+        Health.HEALTHY,
+        since_ms=site.world.now_ms - DWELL_MS,
+    )
+    site.nation = replace(site.nation, sites={**site.nation.sites, "jabodetabek": well})
+    site.rules = replace(RULES, failback=Failback.AFTER_DWELL, **changes)
+    return site.left(ago_ms=DWELL_MS)
+
+
+def test_services_go_back_by_themselves_after_the_dwell_time_where_it_is_configured() -> None:
+    site = away()
+    plan = site.plan()
+    assert plan is not None
+    assert (plan.kind, plan.site) == (PlanKind.FAILBACK, "jabodetabek")
+    site.rules = RULES
+    assert site.plan() is None
+
+
+def test_services_do_not_go_back_by_themselves_within_the_dwell_time() -> None:
+    site = away()
+    assert site.left(ago_ms=DWELL_MS - 1).plan() is None
+    site = away()
+    well = site.nation.sites["jabodetabek"]
+    fresh = replace(well, since_ms=well.since_ms + 1)
+    site.nation = replace(site.nation, sites={**site.nation.sites, "jabodetabek": fresh})
+    assert site.plan() is None
+
+
+def test_what_a_person_moved_away_a_person_brings_back() -> None:
+    assert away().left(ago_ms=DWELL_MS, by_policy=False).plan() is None
+
+
+def test_nothing_goes_back_by_itself_while_care_is_taken_there() -> None:
+    site = away()
+    caution = Caution("jabodetabek", "bmkg:1", "BMKG", "earthquake", 1, 2, until_ms=2**60)
+    site.nation = replace(site.nation, cautions=(caution,))
+    assert site.plan() is None
