@@ -11,7 +11,7 @@ from controller.core.actions import Action, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import State
 from controller.core.plans import asking, going, policy
-from controller.core.plans.model import OVER, Plan, PlanStatus, PlanStep
+from controller.core.plans.model import OVER, SETTLED, Plan, PlanStatus, PlanStep
 from controller.core.plans.standing import Standing, standing
 from simulator.parts import controller
 from tests.simulation.mutants.base import Mutant, Patch
@@ -38,7 +38,7 @@ def group_of_a_plan_moves_at_once(patch: Patch) -> None:
 
     def heads(state: State, plan: Plan, now_ms: int) -> list[tuple[PlanStep, Standing]]:
         leg = going.present_leg(plan)
-        steps = [one for one in plan.steps if one.leg == leg and one.status not in going.SETTLED]
+        steps = [one for one in plan.steps if one.leg == leg and one.status not in SETTLED]
         return [(one, standing(state, one, now_ms)[0]) for one in steps]
 
     patch.setattr(going, "_heads", heads)
@@ -46,10 +46,9 @@ def group_of_a_plan_moves_at_once(patch: Patch) -> None:
 
 def plan_is_stored_after_what_it_asks(patch: Patch) -> None:
     """What a plan asks for is done before the plan that asks is stored."""
-    go_on = policy.go_on
 
     def late(state: State, now_ms: int, ask: going.Ask) -> tuple[State, list[Action]]:
-        state, actions = go_on(state, now_ms, ask)
+        state, actions = going.go_on(state, now_ms, ask)
         saves: list[Action] = [one for one in actions if isinstance(one, SavePlan)]
         return state, [*(one for one in actions if one not in saves), *saves]
 
