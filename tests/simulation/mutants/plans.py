@@ -21,7 +21,7 @@ PLANS = ("plans",)
 
 def plan_begins_beside_another(patch: Patch) -> None:
     """A second plan is begun while one is under way."""
-    asked = step.on_plan_asked
+    asked = asking.on_plan_asked
 
     def begin(
         state: State, event: PlanAsked, now_ms: int, ask: going.Ask
