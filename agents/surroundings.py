@@ -13,11 +13,13 @@ from agents.core.commits import CommitTimes
 from agents.core.symptoms import Board
 from agents.engines.base import Engine
 from agents.metrics import Metrics
+from agents.posts_file import PostsFile
 from agents.prober import Prober
 from agents.surroundings_metrics import SurroundingsMetrics, View
 from agents.symptom_desk import SymptomDesk
 from agents.symptom_watch import Certificate, SymptomWatch
 from agents.usage import UsageWatch
+from agents.voice import boot_id
 from config.agent import AgentConfig
 from protocol.messages import Order, Report
 
@@ -42,7 +44,8 @@ class Surroundings:
         self._prober: Prober
         data = (service.data_directory for service in config.services)
         self._usage = UsageWatch(data, engines)
-        self.desk = SymptomDesk(self._board, clock)
+        posts = PostsFile(config.state_directory, boot_id())
+        self.desk = SymptomDesk(self._board, clock, posts)
 
     def begin(self, context: ssl.SSLContext, group: asyncio.TaskGroup) -> None:
         """Start its tasks."""

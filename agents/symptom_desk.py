@@ -5,7 +5,7 @@
     GET    /v1/symptoms        all that the agent tells of, and until when what was posted counts
 
 Only for processes of this very host, or with a certificate of the cluster's authority. What was
-posted ends with this life of the agent: who means it posts it again and again.
+posted outlives the agent, not the host: agents/posts_file.py.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from agents.core.symptoms import POST_LEAST_MS, POST_MOST_MS, Board, Posts, TooMany, merged
 from agents.peers import peer_name
+from agents.posts_file import PostsFile
 from config.checks import OWN_KINDS
 from config.problems import Refused
 from config.values import parse_duration, parse_name
@@ -29,6 +30,7 @@ from protocol.messages import Symptom
 
 SYMPTOMS_PATH = "/v1/symptoms"
 BODY_LIMIT_S = 2.0
+SAVE_LIMIT_S = 2.0
 TEXT_AT_MOST = 500
 MAPPED = re.compile("^::ffff:(?=[0-9.]+$)")
 """An IPv4 address, as a socket for both families shows it."""
@@ -56,10 +58,12 @@ class Shown(Struct, frozen=True):
 class SymptomDesk:
     """Answers the requests."""
 
-    def __init__(self, board: Board, clock: Callable[[], int]) -> None:
-        self.posts = Posts()
+    def __init__(self, board: Board, clock: Callable[[], int], file: PostsFile) -> None:
+        self.posts = Posts(file.read())
         self._board = board
         self._clock = clock
+        self._file = file
+        self._saving = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         """What the agent's server serves of it."""
@@ -88,6 +92,7 @@ class SymptomDesk:
         except TooMany as error:
             return _refusal(409, str(error), "withdraw one of them first")
         log.warning("a symptom was told", kind=kind, text=text, lasts=posted.lasts, by=who)
+        await self._save()
         now_ms = self._clock()
         shown = Shown(kind, text, now_ms - post.since_ms, post.until_ms - now_ms)
         return _answer(shown)
@@ -97,6 +102,7 @@ class SymptomDesk:
         was_there = self.posts.withdraw(kind, self._clock())
         if was_there:
             log.info("a symptom was withdrawn", kind=kind, by=who)
+            await self._save()
         return _answer({"kind": kind, "was_there": was_there})
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -108,6 +114,16 @@ class SymptomDesk:
             for one in self.symptoms(now_ms)
         ]
         return _answer({"symptoms": shown})
+
+    async def _save(self) -> None:
+        """It counts all the same where it cannot be kept."""
+        async with self._saving:
+            posts = self.posts.live(self._clock())
+            try:
+                async with asyncio.timeout(SAVE_LIMIT_S):
+                    await asyncio.to_thread(self._file.write, posts)
+            except (OSError, TimeoutError) as error:
+                log.warning("what was posted ends with this life of the agent", error=repr(error))
 
 
 def _admitted(request: web.Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.core.events import Requested
+from controller.core.model import ServiceSpec
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.disks import DisksHeeded
@@ -20,7 +21,9 @@ from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
 from simulator.checkers.replays import NothingTwice
+from simulator.checkers.room import RoomKept
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.turns import OrderKept
 from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.waits import NothingAtOneSiteOnly
@@ -98,6 +101,11 @@ class World:
         self._requests += 1
         self._last_request = make(f"request-{self._requests}")
         self.controller.request(self._last_request)
+
+    def reload(self, *changed: ServiceSpec) -> None:
+        """The controller reads another declaration of some services."""
+        self._requests += 1
+        self.controller.reload(f"request-{self._requests}", *changed)
 
     def request_again(self) -> None:
         """The last request comes once more."""
@@ -181,6 +189,7 @@ class World:
             PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(),
+            RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
         ]  # fmt: skip
 

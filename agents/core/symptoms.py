@@ -97,8 +97,9 @@ class TooMany(Exception):
 class Posts:
     """All that was posted and has not ended."""
 
-    def __init__(self) -> None:
-        self._posts: dict[str, Post] = {}
+    def __init__(self, kept: Iterable[Post] = ()) -> None:
+        """`kept`: of an earlier life of the agent."""
+        self._posts = {post.kind: post for post in kept}
 
     def put(self, kind: str, text: str, for_ms: int, now_ms: int) -> Post:
         """Say it, or say it again: then its age goes on and its end is new. Raises TooMany."""
@@ -115,9 +116,9 @@ class Posts:
         post = self._posts.pop(kind, None)
         return post is not None and post.until_ms > now_ms
 
-    def live(self, now_ms: int) -> list[Post]:
+    def live(self, now_ms: int) -> tuple[Post, ...]:
         """Those that count."""
-        return [post for post in self._posts.values() if post.until_ms > now_ms]
+        return tuple(post for post in self._posts.values() if post.until_ms > now_ms)
 
     def symptoms(self, now_ms: int) -> list[Symptom]:
         """As they are reported."""

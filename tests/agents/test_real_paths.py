@@ -77,6 +77,14 @@ async def test_agents_tell_what_is_not_well_at_their_host_and_what_it_uses(
     await until(lambda: whole[HOME].symptoms, "the centre hears it")
     [power] = whole[HOME].symptoms
     assert (power.kind, power.text) == ("power", "on battery")
+
+    # It outlives the agent, with its age.
+    life = controller.headers[HOME].incarnation
+    await home.end(signal.SIGKILL)
+    await home.start()
+    await until(lambda: controller.headers[HOME].incarnation != life, "a new life")
+    await until(lambda: whole[HOME].symptoms, "the centre hears it still")
+    assert whole[HOME].symptoms[0].age_ms > power.age_ms
     await asyncio.to_thread(symptom_command.withdraw, config, "power")
     await until(lambda: not whole[HOME].symptoms, "it is over")
 

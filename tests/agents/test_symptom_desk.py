@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from aiohttp import web
 from agents import symptom_command
 from agents.core.symptoms import Board, Rule
 from agents.peers import PeerServer
+from agents.posts_file import PostsFile
 from agents.symptom_command import SymptomError, SymptomRefused
 from agents.symptom_desk import SymptomDesk, _admitted
 from config.checks import OWN_KINDS
@@ -29,10 +31,11 @@ SAID = {"kind": "power", "text": "on battery", "for": "10m"}
 class Desk:
     """The desk of AWAY on its server, with a clock of its own."""
 
-    def __init__(self, keys: LabKeys) -> None:
+    def __init__(self, keys: LabKeys, directory: Path) -> None:
         self.now_ms = 100_000
         self.board = Board()
-        self.desk = SymptomDesk(self.board, lambda: self.now_ms)
+        self.file = PostsFile(directory, "boot-1")
+        self.desk = SymptomDesk(self.board, lambda: self.now_ms, self.file)
         grantor = Grantor(keys)
         self.server: PeerServer = grantor.server
         self.server._more = self.desk.routes()
@@ -58,8 +61,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(keys: LabKeys) -> AsyncIterator[Desk]:
-    made = Desk(keys)
+async def desk(keys: LabKeys, directory: Path) -> AsyncIterator[Desk]:
+    made = Desk(keys, directory)
     task = asyncio.create_task(made.server.run("127.0.0.1:0", made.context, made.ready))
     await asyncio.wait_for(made.ready.wait(), 30)
     yield made
@@ -87,6 +90,29 @@ async def test_all_that_is_told_is_listed_with_the_end_of_what_was_posted(desk: 
     clock, power = said["symptoms"]
     assert clock == {"kind": "clock", "text": "behind", "age_ms": 5, "left_ms": None}
     assert (power["kind"], power["left_ms"]) == ("power", 600_000)
+
+
+async def test_what_was_posted_outlives_the_agent_but_not_the_host(
+    desk: Desk, directory: Path
+) -> None:
+    await desk.ask("POST", body=SAID)
+    await desk.ask("POST", body={**SAID, "kind": "cooling"})
+    await desk.ask("DELETE", "/cooling")
+    later = SymptomDesk(Board(), lambda: 0, PostsFile(directory, "boot-1"))
+    assert later.symptoms(desk.now_ms + 5) == (Symptom("power", "on battery", 5),)
+    assert PostsFile(directory, "boot-2").read() == ()
+
+
+async def test_where_nothing_can_be_kept_it_counts_all_the_same(
+    desk: Desk, directory: Path
+) -> None:
+    (directory / "symptoms.json").mkdir()
+    assert (await desk.ask("POST", body=SAID))[0] == 200
+    assert [one.kind for one in desk.told()] == ["power"]
+    assert desk.file.read() == ()
+    (directory / "symptoms.json").rmdir()
+    (directory / "symptoms.json").write_text("{")
+    assert desk.file.read() == ()
 
 
 @pytest.mark.parametrize(
