@@ -153,6 +153,10 @@ class Client:
             lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S), patient=False
         )
 
+    def capacity(self) -> Any:
+        """Whether each site could carry the loss of another."""
+        return self._get("/capacity")
+
     def hazards(self) -> Any:
         """Feeds and cautions."""
         return self._get("/hazards")

@@ -40,6 +40,7 @@ class Stub:
     break_connections: int = 0
     """So many POSTs without dry_run are cut off after they arrived."""
     history_answer: Answer | None = None
+    capacity: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
     reads: int = 0
@@ -56,6 +57,7 @@ class Stub:
             [
                 web.get("/api/v1/state", self._state),
                 web.get("/api/v1/history", self._history),
+                web.get("/api/v1/capacity", self._capacity),
                 web.get("/api/v1/services/{name}/explain", self._explain),
                 web.post("/api/v1/services/{name}/{kind}", self._post),
                 web.post("/api/v1/{kind}", self._post),
@@ -66,6 +68,9 @@ class Stub:
     async def _state(self, _request: web.Request) -> web.Response:
         self.reads += 1
         return web.json_response(self.state)
+
+    async def _capacity(self, _request: web.Request) -> web.Response:
+        return web.json_response({"sites": self.capacity})
 
     async def _explain(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
