@@ -46,6 +46,7 @@ from controller.version import installed_version
 from controller.voice import Voice
 from controller.web.app import create_app
 from controller.web.hazards import HazardRoutes
+from controller.web.timeline import TimelineRoutes
 from protocol.session import BrokerLogin
 
 STOP_TIMEOUT_S = 5.0
@@ -151,7 +152,7 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
             tasks.append(group.create_task(link.run(), name="link"))
             polling = poll_all(topology.hazards.feeds, hazards, version)
             tasks.append(group.create_task(polling, name="hazard feeds"))
-            more = HazardRoutes(runtime, hazards).routes()
+            more = HazardRoutes(runtime, hazards).routes() + TimelineRoutes(runtime).routes()
             app = create_app(runtime, version, metrics.render, *secrets.of_the_api, more=more)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()

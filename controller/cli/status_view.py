@@ -8,7 +8,7 @@ from rich.text import Text
 
 from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
-from controller.cli.wire import AgentView, SiteView, StateView
+from controller.cli.wire import AgentView, CautionView, SiteView, StateView
 from controller.copies import quarantines, vetoes
 from controller.core.explain import ApprovalView, Explanation, HoldView, MaintenanceView
 from controller.core.holds import where
@@ -208,7 +208,16 @@ def _troubles(state: StateView) -> list[RenderableType]:
 
 def _sites(state: StateView) -> list[RenderableType]:
     longest = max((len(site.id) for site in state.sites), default=0)
-    return [_site(site, state, longest) for site in state.sites]
+    lines: list[RenderableType] = []
+    for site in state.sites:
+        lines.append(_site(site, state, longest))
+        lines += [_below(_care(caution), "yellow") for caution in site.cautions]
+    return lines
+
+
+def _care(caution: CautionView) -> str:
+    left = duration(caution.left_ms)
+    return f"caution, {left} left: {caution.text} ({caution.source})"
 
 
 def _site(site: SiteView, state: StateView, longest: int) -> RenderableType:

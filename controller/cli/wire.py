@@ -59,6 +59,20 @@ class BrokerView(Struct, frozen=True):
     problem: str = ""
 
 
+class CautionView(Struct, frozen=True):
+    """One caution at a site."""
+
+    site: str
+    id: str
+    source: str
+    text: str
+    by: str
+    reason: str
+    begun_at_ms: int
+    for_ms: int
+    left_ms: int
+
+
 class SiteView(Struct, frozen=True):
     """One site."""
 
@@ -70,6 +84,7 @@ class SiteView(Struct, frozen=True):
     partner: str | None
     agents: tuple[str, ...]
     up: bool
+    cautions: tuple[CautionView, ...] = ()
 
 
 class PairView(Struct, frozen=True):
