@@ -20,7 +20,9 @@ from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
 from simulator.checkers.replays import NothingTwice
+from simulator.checkers.room import RoomKept
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.turns import OrderKept
 from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.waits import NothingAtOneSiteOnly
@@ -181,6 +183,7 @@ class World:
             PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(),
+            RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
         ]  # fmt: skip
 
