@@ -30,6 +30,12 @@ CONFIGURATION = {
     "configure_backup_loss": 3,
     "configure_loss_bound": 1,
 }
+RELOADS = {
+    "reload_lease": 3,
+    "reload_protection": 3,
+    "reload_backup_loss": 3,
+    "reload_loss_bound": 1,
+}
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 CLOCKS = {"host_freeze": 6, "guard_pause": 2, "clock_change": 3, "hub_reboot": 2}
 STILLNESS = {
@@ -225,6 +231,15 @@ PROFILES = {
                 "engine_crash": 2, "controller_crash_mid": 2, "broker_down": 1,
             },
             "the configuration changes in the middle of operations and failures",
+        ),
+        Profile(
+            "reloads",
+            {
+                **RELOADS, **OPERATORS, "configure_lease": 1, "host_crash": 2,
+                "agent_kill_mid": 2, "isolate": 2, "cut": 2, "engine_crash": 2, "corner": 1,
+                "controller_crash_mid": 2, "slow_writes": 1, "broker_down": 1,
+            },
+            "the controller reads its configuration anew while it leads on",
         ),
         Profile(
             "restored",

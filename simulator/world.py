@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.core.events import Requested
+from controller.core.model import ServiceSpec
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.disks import DisksHeeded
@@ -100,6 +101,11 @@ class World:
         self._requests += 1
         self._last_request = make(f"request-{self._requests}")
         self.controller.request(self._last_request)
+
+    def reload(self, *changed: ServiceSpec) -> None:
+        """The controller reads another declaration of some services."""
+        self._requests += 1
+        self.controller.reload(f"request-{self._requests}", *changed)
 
     def request_again(self) -> None:
         """The last request comes once more."""

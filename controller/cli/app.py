@@ -12,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import caution, holding, maintenance, timeline, views
+from controller.cli import caution, holding, maintaining, reloading, timeline, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -250,11 +250,13 @@ def resume(
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
 
+app.command("reload")(reloading.reload)
 app.add_typer(caution.commands, name="caution")
-app.add_typer(maintenance.commands, name="maintenance")
 app.command("timeline")(timeline.timeline)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
+
+app.add_typer(maintaining.commands, name="maintenance")
 
 
 @app.command()

@@ -62,6 +62,7 @@ from controller.core.effects import (
     rearm,
     release,
     resume,
+    take_backup,
     take_protection,
     take_settings,
 )
@@ -335,6 +336,12 @@ TABLE: tuple[Row, ...] = (
             "the configuration has new lease times", take_settings, aside=True,
         )
         for phase in (P.PROTECTED, P.ALONE)
+    ),
+    Row(
+        "new_backup", P.ALONE, P.ALONE, (c.backup_redeclared, c.primary_acknowledged_alone),
+        "the configuration has another backup than {backup}: {declared_backup}; {primary} stands "
+        "alone until a backup follows it",
+        take_backup,
     ),
     *(
         Row(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from controller.core import actions as act
 from controller.core import events as ev
 from controller.core.actions import Action
+from controller.core.configured import begun, misfits
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
 from controller.core.plans.going import take_up
@@ -90,7 +91,7 @@ class Controller:
         self._writing = False
         self._waiting.clear()
         term = self.store.lead(self._kernel.now_ms)
-        specs = list(self._specs.values())
+        specs = begun(self._specs.values())
         for spec in specs:
             if spec.uid not in self.store.records:
                 record = found(spec, term)
@@ -142,6 +143,31 @@ class Controller:
         self._watch.configured(self._kernel.now_ms, spec)
         self.crash(down_ms)
 
+    def reload(self, id_: str, *changed: ServiceSpec) -> None:
+        """It reads another declaration of some services while it leads; dead, its next life does,
+        where that one can."""
+        if self.state is not None:
+            self._later(0, lambda: self._read_anew(id_, changed))
+        elif not any(misfits(s, self.store.records[s.uid]) for s in changed if self._knows(s)):
+            self._take(changed)
+
+    def _knows(self, spec: ServiceSpec) -> bool:
+        return spec.uid in self.store.records
+
+    def _read_anew(self, id_: str, changed: tuple[ServiceSpec, ...]) -> None:
+        if self.state is None:
+            return
+        known = self.state.services
+        stored = {u: _reread(r) for u, r in self.store.records.items() if u not in known}
+        specs = {**self._specs, **{spec.uid: spec for spec in changed}}
+        self._feed(ev.Configured(id_, tuple(specs.values()), self.state.nation, stored))
+
+    def _take(self, specs: Iterable[ServiceSpec]) -> None:
+        for spec in specs:
+            if spec != self._specs[spec.uid]:
+                self._specs[spec.uid] = spec
+                self._watch.configured(self._kernel.now_ms, spec)
+
     def declared(self, uid: str) -> ServiceSpec:
         """What the configuration says of a service now."""
         return self._specs[uid]
@@ -160,16 +186,16 @@ class Controller:
         self._later(0, lambda: self._renew_came(site, raw))
 
     def _report_came(self, site: str, raw: bytes) -> None:
-        report = self._take(raw, Report, site)
+        report = self._take_in(raw, Report, site)
         if report:
             self._feed(ev.ReportCame(report))
 
     def _renew_came(self, site: str, raw: bytes) -> None:
-        renew = self._take(raw, Renew, site)
+        renew = self._take_in(raw, Renew, site)
         if renew:
             self._feed(ev.RenewCame(renew))
 
-    def _take(self, raw: bytes, kind: type[M], sender: str) -> M | None:
+    def _take_in(self, raw: bytes, kind: type[M], sender: str) -> M | None:
         intake = self._intake if self._ordered else Intake(CLUSTER)
         try:
             return intake.take(raw, kind, sender)
@@ -207,6 +233,8 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if isinstance(event, ev.Configured) and _accepted(actions):
+            self._take(event.specs)
         if isinstance(event, ev.Requested | ev.PlanAsked) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         if not isinstance(event, ev.Tick):
@@ -248,6 +276,9 @@ class Controller:
         match action:
             case act.Swap():
                 self._swap(state, action)
+            case act.Found():
+                self.store.found(self._kernel.now_ms, action.record)
+                self._watch.swapped(self._kernel.now_ms, None, action.record)
             case act.SavePlan():
                 self._save_plan(state, action)
             case act.SendOrder():
@@ -327,6 +358,10 @@ class Controller:
         self._sequence += 1
         boot_id, life = f"boot-{self._boots}", f"{self._life}-controller"
         return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
+
+
+def _accepted(actions: list[Action]) -> bool:
+    return any(isinstance(action, act.Answer) and action.accepted for action in actions)
 
 
 def _reread(record: Record) -> Record:

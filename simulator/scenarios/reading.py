@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from controller.core.model import BackupLoss, DiskFilling, Protection
+from controller.core.sites.model import Stage
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM
@@ -235,6 +236,7 @@ def _victim(draft: Draft, takes: Takes, words: Words) -> str:
         Takes.LEASE: LEASES,
         Takes.PROTECTION: [protection.value for protection in Protection],
         Takes.BACKUP_LOSS: [policy.value for policy in BackupLoss],
+        Takes.STAGE: [stage.value for stage in Stage if stage is not Stage.RETIRED],
     }
     return words.one_of(among[takes], takes.value)
 

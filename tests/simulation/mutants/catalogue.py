@@ -17,6 +17,7 @@ from tests.simulation.mutants import (
     operators,
     promotion,
     records,
+    reloads,
     restarts,
     switchovers,
 )
@@ -25,6 +26,7 @@ from tests.simulation.mutants.base import Mutant
 AREAS = (
     leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
     records, operators, history, forced, holds, disks, company,
+    reloads,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

@@ -1,4 +1,4 @@
-"""`saling maintenance`: the commands that announce that the host of backups will be away."""
+"""`saling maintenance`: the planned absence of the host of a backup."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Only = Annotated[str | None, typer.Option("--service", help="One service, whose 
 
 
 @commands.command("begin")
-def begin(
+def begin_maintenance(
     lasts: Annotated[str, typer.Option("--for", help="For how long, such as 90m or 2h.")],
     reason: Annotated[str, typer.Option(help="Why, for the history.")],
     place: Place = None,
@@ -44,7 +44,7 @@ def begin(
 
 
 @commands.command("end")
-def end(
+def end_maintenance(
     place: Place = None,
     service: Only = None,
     by: By = "",
@@ -60,7 +60,7 @@ def end(
 
 
 @commands.command("list")
-def show(
+def list_maintenance(
     output: Form = Output.TABLE,
     controller: Where = DEFAULT_URL,
     token_file: TokenFile = None,
