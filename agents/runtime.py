@@ -278,7 +278,7 @@ class Agent:
         due_s = loop.time()
         while True:
             for unit in self._units.values():
-                unit.worker.mailbox.put(Tick())
+                unit.worker.tick()
             # After a pause of the machine, time goes on from now.
             due_s = max(due_s + TICK_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
