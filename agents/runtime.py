@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from agents.aside import AsideKeeper
 from agents.core.actions import AnswerAsk, SendAsk
-from agents.core.events import AskCame, GrantCame, OrderCame, Tick
+from agents.core.events import AskCame, GrantCame, OrderCame
 from agents.core.model import Replica
 from agents.core.reporting import report
 from agents.core.step import begin
