@@ -34,7 +34,7 @@ class Kernel:
         heapq.heappush(self._queue, (max(when_ms, self.now_ms), self._count - FIRST, do))
 
     def after(self, delay_ms: int, do: Do) -> None:
-        """Do something after a delay, or now; not by way of `at`: most things come through here."""
+        """Do something after a delay, or now; apart from `at`, for most of it comes here."""
         self._count += 1
         when_ms = self.now_ms + delay_ms if delay_ms > 0 else self.now_ms
         heapq.heappush(self._queue, (when_ms, self._count, do))

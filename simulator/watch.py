@@ -9,6 +9,7 @@ from agents.core.model import Replica
 from controller.core.actions import Answer
 from controller.core.events import Event as ControllerEvent
 from controller.core.model import Record, ServiceSpec, State, Transition
+from controller.core.plans.model import Plan
 from protocol.messages import Granted
 from simulator.strike import Strike
 
@@ -37,6 +38,9 @@ class Watch:
 
     def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
         """The history holds a new line."""
+
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        """The store holds a new plan, or another revision of one."""
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         """The store is an older copy of itself."""
@@ -114,6 +118,10 @@ class All(Watch):
     def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
         for checker in self._checkers:
             checker.told(now_ms, change, old, new)
+
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        for checker in self._checkers:
+            checker.planned(now_ms, old, new)
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         for checker in self._checkers:
