@@ -12,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import caution, holding, maintaining, reloading, views
+from controller.cli import caution, holding, maintaining, reloading, timeline, views
 from controller.cli.capacity_view import show_capacity
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
@@ -264,6 +264,7 @@ def resume(
 
 app.command("reload")(reloading.reload)
 app.add_typer(caution.commands, name="caution")
+app.command("timeline")(timeline.timeline)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 

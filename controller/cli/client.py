@@ -157,6 +157,10 @@ class Client:
         """Whether each site could carry the loss of another."""
         return self._get("/capacity")
 
+    def timeline(self, query: list[tuple[str, str]]) -> Any:
+        """What happened, of one choice."""
+        return self._get("/timeline?" + urlencode(query))
+
     def hazards(self) -> Any:
         """Feeds and cautions."""
         return self._get("/hazards")

@@ -41,6 +41,9 @@ class Stub:
     """So many POSTs without dry_run are cut off after they arrived."""
     history_answer: Answer | None = None
     capacity: list[dict[str, Any]] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
+    """By the last part of the path: what is answered there."""
+    queries: list[dict[str, str]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
     reads: int = 0
@@ -61,6 +64,8 @@ class Stub:
                 web.get("/api/v1/services/{name}/explain", self._explain),
                 web.post("/api/v1/services/{name}/{kind}", self._post),
                 web.post("/api/v1/{kind}", self._post),
+                web.post("/api/v1/sites/{site}/{kind}", self._post),
+                web.get("/api/v1/{what:hazards|timeline}", self._told),
             ]
         )
         return app
@@ -86,6 +91,10 @@ class Stub:
         chosen = [x for x in self.history if name in (None, x["transition"]["service"])]
         newest = chosen[::-1][: int(request.query.get("limit", "50"))]
         return web.json_response({"history": newest})
+
+    async def _told(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        return web.json_response(self.told[request.match_info["what"]])
 
     async def _post(self, request: web.Request) -> web.Response:
         raw = await request.read()
