@@ -12,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import absence, caution, holding, views
+from controller.cli import caution, holding, maintenance, planning, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -251,66 +251,13 @@ def resume(
 
 
 app.add_typer(caution.commands, name="caution")
+app.add_typer(maintenance.commands, name="maintenance")
+app.add_typer(planning.commands, name="plan")
+app.command("evacuate")(planning.evacuate)
+app.command("failover-site")(planning.fail_site_over)
+app.command("failback")(planning.fail_back)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
-
-maintenance = typer.Typer(
-    help="Announce that the host of a backup is patched or rebooted: no alarm, no takeover.",
-    no_args_is_help=True,
-)
-app.add_typer(maintenance, name="maintenance")
-Place = Annotated[
-    str | None, typer.Argument(metavar="[AGENT|SITE]", help="All services with their backup there.")
-]
-Only = Annotated[str | None, typer.Option("--service", help="One service, whose backup is meant.")]
-
-
-@maintenance.command("begin")
-def begin_maintenance(
-    lasts: Annotated[str, typer.Option("--for", help="For how long, such as 90m or 2h.")],
-    reason: Annotated[str, typer.Option(help="Why, for the history.")],
-    place: Place = None,
-    service: Only = None,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Patience = 60.0,
-    by: By = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """Announce it, and wait until the backup may be stopped. Refused where a primary stands."""
-    with answers(output):
-        plan = absence.Plan(place, service, by, reason, absence.read_time(lasts))
-        manner = Manner(True, dry_run, not no_wait, timeout, output)
-        raise typer.Exit(absence.begin(Client(controller, token_file), plan, manner))
-
-
-@maintenance.command("end")
-def end_maintenance(
-    place: Place = None,
-    service: Only = None,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """End it before its time; the pair is armed again once the backup follows."""
-    with answers(output):
-        plan = absence.Plan(place, service, by, reason)
-        raise typer.Exit(absence.end(Client(controller, token_file), plan, output))
-
-
-@maintenance.command("list")
-def list_maintenance(
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """What is announced, by whom, for how long still."""
-    with answers(output):
-        absence.show(Client(controller, token_file), output)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from controller.core.actions import Action, Answer, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.maintenance import span
 from controller.core.model import State
+from controller.core.others import site_of
 from controller.core.plans.going import (
     Ask,
     notes,
@@ -17,7 +18,7 @@ from controller.core.plans.going import (
     step_change,
     taken,
 )
-from controller.core.plans.making import plan_steps, site_of
+from controller.core.plans.making import plan_steps
 from controller.core.plans.model import (
     SETTLED,
     Plan,
@@ -67,12 +68,13 @@ def make_plan(state: State, event: PlanAsked, *, by_policy: bool) -> Plan:
         site=event.site,
         by=event.by,
         reason=event.reason,
-        steps=plan_steps(state, event.kind, event.site, by_policy),
+        steps=plan_steps(state, event, by_policy=by_policy),
         at_once=event.at_once or state.move_rules.at_once,
         begun_at_ms=event.at_ms,
         number=number,
         by_policy=by_policy,
         despite_caution=event.despite_caution,
+        over_capacity=event.over_capacity,
     )
 
 

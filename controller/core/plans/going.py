@@ -110,6 +110,7 @@ def request_for(plan: Plan, step: PlanStep, view: View) -> Requested:
         by=plan.by,
         reason=f"{plan.id}: {plan.reason or 'no reason given'}",
         despite_caution=plan.despite_caution,
+        over_capacity=plan.over_capacity and not silent,
     )
 
 

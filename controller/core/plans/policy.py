@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from controller.core.actions import Action
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import ServiceState, State
+from controller.core.others import site_of
 from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
 from controller.core.plans.going import Ask, go_on
-from controller.core.plans.making import site_of
 from controller.core.plans.model import Failback, Moved, Plan, PlanKind, PlanStep
 from controller.core.sites.cautions import at
 from controller.core.sites.model import Consequence, Health, Stage
