@@ -19,6 +19,7 @@ from agents.metrics import Metrics
 from agents.peer_client import client_context
 from agents.peers import server_context
 from agents.runtime import Local, Parts
+from agents.symptom_watch import Certificate
 from agents.veto_file import read_veto
 from agents.voice import Voice, boot_id
 from config.agent import AgentConfig, LocalService
@@ -50,6 +51,7 @@ def assemble(config: AgentConfig) -> Parts:
             metrics=Metrics(config.agent, config.site),
             server_tls=server_context(config.tls),
             client_tls=client_context(config.tls),
+            certificate=Certificate(config.tls.certificate),
             veto=read_veto(config.state_directory),
         )
     except (DurableError, EngineError, GuardError, ssl.SSLError, ValueError) as error:

@@ -1,5 +1,5 @@
-"""The command `saling-agent`: runs the agent, examines its host, adopts, holds its role, or stops
-everything.
+"""The command `saling-agent`: runs the agent, examines its host, adopts, holds its role, tells of
+symptoms, or stops everything.
 
 Exit status: 0 ended as told, 1 failed, 2 the configuration or the host does not allow to start,
 3 (doctor) only warnings, 4 (adopt, hold, stop) refused by a safety rule. Logs go to stderr.
@@ -14,13 +14,16 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import structlog
 import typer
 
+from agents import symptom_command
 from agents.adoption.command import Asked as AdoptionAsked
 from agents.adoption.command import adopt as adopt_server
 from agents.assembly import StartError, assemble
@@ -28,6 +31,7 @@ from agents.doctor import Output, examine, show
 from agents.durable import DurableError, lock_directory, prepare_directory
 from agents.runtime import Agent
 from agents.stopping import PrimaryHere, StopError, stop_host
+from agents.symptom_command import SymptomError, SymptomRefused
 from agents.veto_command import VetoError, VetoRefused, as_json, as_line, new_id, read_time, shown
 from agents.veto_command import ask as ask_veto
 from agents.veto_file import Asked
@@ -45,9 +49,14 @@ application = typer.Typer(
     add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False
 )
 
+symptom = typer.Typer(no_args_is_help=True, help="What is not well at this host.")
+application.add_typer(symptom, name="symptom")
+
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="The agent's configuration file.")
 ]
+OutputOption = Annotated[Output, typer.Option("--output", help="table or json.")]
+KindArgument = Annotated[str, typer.Argument(help="Such as power, cooling, network.")]
 ByOption = Annotated[str | None, typer.Option("--by", help="Who asks; this user if left out.")]
 
 
@@ -76,7 +85,7 @@ def run(
 def doctor(
     context: typer.Context,
     config: ConfigOption = None,
-    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Say what is missing on this host and how to mend it, and the grants that roles need."""
     file = config or context.obj
@@ -104,7 +113,7 @@ def adopt(
     yes: Annotated[
         bool, typer.Option("--yes", help="Also keep Debian's start.conf from starting it.")
     ] = False,
-    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Bring a running PostgreSQL under Saling's control: no reseed, one short restart."""
     loaded = _load(config or context.obj)
@@ -143,7 +152,7 @@ def hold(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; shown in the centre.")] = "",
     by: ByOption = None,
-    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Forbid any change of this host's role for a time; without --for, show what is in force."""
     loaded = _load(config or context.obj)
@@ -169,13 +178,54 @@ def release(
     context: typer.Context,
     config: ConfigOption = None,
     by: ByOption = None,
-    output: Annotated[Output, typer.Option("--output", help="table or json.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """End what `saling-agent hold` began; nothing in force is no error."""
     loaded = _load(config or context.obj)
     ended = _ask_hold(loaded.value, Asked(new_id(), _asker(by)))
     _show_hold(loaded.value, output)
     typer.echo("a hold was ended" if ended else "there was none to end", err=True)
+
+
+@symptom.command("report")
+def report_symptom(
+    context: typer.Context,
+    kind: KindArgument,
+    text: Annotated[str, typer.Option("--text", help="What is not well, in one line.")],
+    lasts: Annotated[str, typer.Option("--for", help="It ends by itself after this: 10m, 2h.")],
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Tell the centre that something is not well here, for a time; again, to go on."""
+    loaded = _load(config or context.obj)
+    told = _told(lambda: symptom_command.report(loaded.value, kind, text, lasts))
+    line = f"{kind} is told of, until it is withdrawn or {lasts} have gone by"
+    typer.echo(msgspec.json.encode(told).decode() if output is Output.JSON else line)
+
+
+@symptom.command("withdraw")
+def withdraw_symptom(
+    context: typer.Context,
+    kind: KindArgument,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """What was reported is over; nothing reported is no error."""
+    loaded = _load(config or context.obj)
+    told = _told(lambda: symptom_command.withdraw(loaded.value, kind))
+    line = f"{kind} is withdrawn" if told["was_there"] else f"{kind} was not reported"
+    typer.echo(msgspec.json.encode(told).decode() if output is Output.JSON else line)
+
+
+@symptom.command("list")
+def list_symptoms(
+    context: typer.Context, config: ConfigOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """All that the agent tells the centre of: reported, checked, and seen by itself."""
+    loaded = _load(config or context.obj)
+    told = _told(lambda: symptom_command.listed(loaded.value))
+    lines = symptom_command.as_lines(told, loaded.value.agent)
+    typer.echo(msgspec.json.encode(told).decode() if output is Output.JSON else lines)
 
 
 def main() -> None:
@@ -203,6 +253,17 @@ def set_up_logs(log_format: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _told(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return ask()
+    except SymptomRefused as refusal:
+        typer.echo(f"error: {refusal}", err=True)
+        raise typer.Exit(refusal.status) from None
+    except SymptomError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _ask_hold(config: AgentConfig, asked: Asked) -> bool:

@@ -26,6 +26,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from agents.doctor_checks import checks_findings
 from agents.doctor_fences import fence_findings
 from agents.doctor_keys import certificate_findings, key_findings
 from agents.doctor_sql import GRANTS, engine_findings
@@ -80,6 +81,7 @@ async def examine(file: Path) -> list[Finding]:
     findings += key_findings(config)
     findings += certificate_findings(config)
     findings += _state(config)
+    findings += checks_findings(config)
     findings += await fence_findings(config)
     findings += [*_clock(), *_namespaces(), *_memory_lock(), *_port(config)]
     async for finding in _outside(config):

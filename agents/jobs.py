@@ -29,7 +29,7 @@ from agents.engines.base import (
     Turn,
     Upstream,
 )
-from agents.guard_client import GuardError
+from agents.guard_client import GuardError, now_ms
 from agents.metrics import Metrics
 from agents.pace import Pace
 from agents.turns import Turns
@@ -267,6 +267,9 @@ class Jobs:
             probe = Probe(ProbeKind.LOCAL, reason=f"the probe failed: {failure!r}")
         took_s = time.monotonic() - begun_s
         self._metrics.probe_seconds.labels(self._service, probe.kind.value).observe(took_s)
+        if probe.kind in (ProbeKind.COMMITTED, ProbeKind.TIMEOUT):
+            commits = self._metrics.timings(self._service).commits
+            commits.took(now_ms(), int(took_s * 1000))
         self._put(Probed(replace(probe, reason=_clipped(probe.reason))))
 
     def _upstream(self, job: BeginJob) -> Upstream | None:

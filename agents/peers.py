@@ -6,6 +6,7 @@
     GET  /primary  /replica          200 or 503; ?service=NAME, which one service alone may omit;
                                      /replica takes lag=BYTES as well
     GET  /services/NAME/primary      the same with the service in the path; .../replica
+    ...  /v1/symptoms                what somebody says is not well: agents/symptom_desk.py
     GET  /health                     200 while the agent works, with all its replicas
     GET  /metrics                    for Prometheus
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -70,7 +71,9 @@ class PeerServer:
         metrics: Metrics,
         logs: LogServer,
         clock: Callable[[], int],
+        more: Sequence[web.RouteDef] = (),
     ) -> None:
+        """`more`: what else is served on the port."""
         self._voice = voice
         self._desk = desk
         self._board = board
@@ -78,6 +81,7 @@ class PeerServer:
         self._metrics = metrics
         self._logs = logs
         self._clock = clock
+        self._more = more
         self._intake = Intake(voice.cluster)
         self._silent: set[web.RequestHandler] = set()
         self.port = 0
@@ -137,6 +141,7 @@ class PeerServer:
                 web.get("/services/{service}/replica", self._standby),
                 web.get("/health", self._health),
                 web.get("/metrics", self._show_metrics),
+                *self._more,
             ]
         )
         return application

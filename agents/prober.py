@@ -69,6 +69,11 @@ class Prober:
         """What was found, in the order of the list."""
         return tuple(way.window.path(name, now_ms) for name, way in self._ways.items())
 
+    @property
+    def count(self) -> int:
+        """How many agents are probed."""
+        return len(self._ways)
+
     def clocks_ahead_ms(self, now_ms: int) -> tuple[int, ...]:
         """Of each agent that told: its wall clock minus ours."""
         told = (way.window.clock_ahead_ms(now_ms) for way in self._ways.values())

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from agents.aside import AsideKeeper
 from agents.core.actions import AnswerAsk, SendAsk
-from agents.core.events import AskCame, GrantCame, OrderCame, Tick
+from agents.core.events import AskCame, GrantCame, OrderCame
 from agents.core.model import Replica
 from agents.core.reporting import report
 from agents.core.step import begin
@@ -36,11 +36,11 @@ from agents.log_server import LogServer
 from agents.metrics import Metrics
 from agents.peer_client import PeerClient
 from agents.peers import Board, PeerServer
-from agents.prober import Prober
 from agents.refusals import Refusals
 from agents.state_disk import StateDisk
 from agents.stranded import Stranded
 from agents.surroundings import Surroundings
+from agents.symptom_watch import Certificate
 from agents.sync_watch import SyncWatch
 from agents.turns import Turns
 from agents.upkeep import Fitness, Upkeep
@@ -83,6 +83,7 @@ class Parts(Struct, frozen=True):
     metrics: Metrics
     server_tls: ssl.SSLContext
     client_tls: ssl.SSLContext
+    certificate: Certificate
     veto: Veto | None = None
     """What an operator of this host forbade in an earlier life."""
 
@@ -182,7 +183,6 @@ class Agent:
         self._desk = Desk(self._put_ask)
         self._refusals = Refusals(parts.metrics)
         self._peers: PeerClient
-        self._around: Surroundings
         self._asks: list[Ask] = []
         self._report_due = False
         self.ready = asyncio.Event()
@@ -197,8 +197,11 @@ class Agent:
         self._link = Link(config.brokers, config.cluster, config.agent, gate, parts.metrics)
         self._board = Board(self.replica, tuple(parts.locals))
         logs = LogServer({n: x.engine for n, x in parts.locals.items()}, self.settled)
+        engines = [local.engine for local in parts.locals.values()]
+        self._around = Surroundings(config, parts.certificate, engines, parts.metrics, now_ms)
         self._server = PeerServer(
-            parts.voice, self._desk, self._board, self._refusals, parts.metrics, logs, now_ms
+            *(parts.voice, self._desk, self._board, self._refusals, parts.metrics, logs, now_ms),
+            more=self._around.desk.routes(),
         )
         parts.metrics.show(self._replicas, now_ms)
 
@@ -243,9 +246,7 @@ class Agent:
 
     def _start(self, group: asyncio.TaskGroup, disk: ThreadPoolExecutor) -> None:
         parts, turns, config = self._parts, Turns(), self._parts.config
-        prober = Prober(config.agent, parts.client_tls, config.reached, group)
-        self._around = Surroundings(prober, now_ms)
-        parts.metrics.registry.register(self._around.metrics)
+        self._around.begin(parts.client_tls, group)
         disk_watch = StateDisk(config.state_directory, parts.metrics)
         group.create_task(disk_watch.run(), name="state disk")
         vetoes = VetoKeeper(
@@ -277,7 +278,7 @@ class Agent:
         due_s = loop.time()
         while True:
             for unit in self._units.values():
-                unit.worker.mailbox.put(Tick())
+                unit.worker.tick()
             # After a pause of the machine, time goes on from now.
             due_s = max(due_s + TICK_S, loop.time())
             await asyncio.sleep(due_s - loop.time())

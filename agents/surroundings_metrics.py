@@ -1,20 +1,29 @@
-"""What Prometheus may know of an agent's ways to other sites."""
+"""What Prometheus may know of an agent beside its replicas: ways, symptoms, real use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from msgspec import Struct
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from protocol.messages import Path
+from protocol.messages import Path, Symptom, Usage
+
+
+class View(Struct, frozen=True):
+    """What is known at one moment."""
+
+    paths: tuple[Path, ...]
+    symptoms: tuple[Symptom, ...]
+    usage: Usage | None
 
 
 class SurroundingsMetrics(Collector):
     """Read at the moment of the scrape, so that nothing is stale and nothing stays that ended."""
 
-    def __init__(self, paths: Callable[[], tuple[Path, ...]]) -> None:
-        self._paths = paths
+    def __init__(self, view: Callable[[], View]) -> None:
+        self._view = view
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing to say before the first scrape."""
@@ -22,13 +31,22 @@ class SurroundingsMetrics(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One family a measure."""
-        paths = self._paths()
+        view = self._view()
         for name, text, value in _PATH_GAUGES:
             family = GaugeMetricFamily(name, text, labels=("to",))
-            for path in paths:
+            for path in view.paths:
                 if path.asked:
                     family.add_metric((path.to,), value(path))
             yield family
+        age = GaugeMetricFamily(
+            "saling_symptom_age_seconds", "For how long something is not well", labels=("kind",)
+        )
+        for symptom in view.symptoms:
+            age.add_metric((symptom.kind,), symptom.age_ms / 1000)
+        yield age
+        for name, text, used in _USAGE_GAUGES:
+            if view.usage is not None:
+                yield GaugeMetricFamily(name, text, used(view.usage))
 
 
 _PATH_GAUGES: tuple[tuple[str, str, Callable[[Path], float]], ...] = (
@@ -51,5 +69,20 @@ _PATH_GAUGES: tuple[tuple[str, str, Callable[[Path], float]], ...] = (
         "saling_path_clock_ahead_seconds",
         "What the wall clock there is ahead of the one here",
         lambda path: path.clock_ahead_ms / 1000,
+    ),
+)
+
+_USAGE_GAUGES: tuple[tuple[str, str, Callable[[Usage], float]], ...] = (
+    ("saling_host_used_cores", "Processor cores that are busy", lambda u: u.millicores / 1000),
+    ("saling_host_used_memory_bytes", "Memory in use", lambda u: float(u.memory_bytes)),
+    (
+        "saling_host_used_storage_bytes",
+        "What is used on the file systems of the engines' data",
+        lambda u: float(u.storage_bytes),
+    ),
+    (
+        "saling_host_used_connections",
+        "Clients that are connected to the engines",
+        lambda u: float(u.connections),
     ),
 )

@@ -7,6 +7,7 @@ milliseconds of the boot-time clock; the caller reads it.
 
 from __future__ import annotations
 
+from agents.core.commits import CommitTimes
 from agents.spread import Spread
 from protocol.messages import LeaseTerms
 
@@ -25,6 +26,8 @@ class Timings:
         self._kills = Spread()
         self._extended_ms: int | None = None
         self._terms: LeaseTerms | None = None
+        self.commits = CommitTimes()
+        """How long probe rows took."""
 
     def extended(self, at_ms: int) -> int | None:
         """The lease was extended: the gap since the last time, None for the first one."""

@@ -14,6 +14,7 @@ from config.brokers import BrokerList
 from config.model import Declared, quantity
 from config.values import (
     Address,
+    DurationMs,
     FilePath,
     NameText,
     PublicKey,
@@ -93,6 +94,17 @@ class LocalService(Declared):
     fences: Fences = Fences()
 
 
+class Symptoms(Declared):
+    """What counts as not well at this host, beside what its replicas tell of themselves."""
+
+    checks: FilePath | None = None
+    """The file of the site's own checks: config/checks.py."""
+    clock_off_ms: DurationMs = quantity("clock_off", 500, "500ms")
+    """So far the wall clock may be from those of the other sites' agents."""
+    slow_commit_ms: DurationMs = quantity("slow_commit", 250, "250ms")
+    """A primary whose commits take longer (p99 of a minute) is not well."""
+
+
 class AgentConfig(Declared):
     """One agent as it was declared on its host."""
 
@@ -108,6 +120,7 @@ class AgentConfig(Declared):
     controller_public_key: PublicKey
     reach: dict[Address, Address] = Field(default_factory=dict)
     """From a declared address to the one by which it is reached from here."""
+    symptoms: Symptoms = Symptoms()
     services: Annotated[tuple[LocalService, ...], Field(max_length=256)] = ()
 
     def reached(self, address: str) -> str:

@@ -10,12 +10,12 @@ from config.reader import Document
 from config.topology import Topology
 
 REASONS = (
-    "agents", "certificate", "clock", "cut-off", "disk", "down", "latency", "other", "packet-loss",
-    "paths", "replication",
+    "agents", "certificate", "checks", "clock", "cut-off", "disk", "down", "latency", "other",
+    "packet-loss", "paths", "replication",
 )  # fmt: skip
 """Those that Saling finds by itself, and what stands for all others."""
 
-UNMOVED = ("certificate", "clock", "replication")
+UNMOVED = ("certificate", "checks", "clock", "replication")
 """Reasons that a move of the services does not end."""
 
 ALIKE = 0.75

@@ -1,4 +1,4 @@
-"""The JSON Schemas of both files, made from the models: `python -m config.schema`."""
+"""The JSON Schemas of all files, made from the models: `python -m config.schema`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from config.agent import AgentConfig
+from config.checks import Checks
 from config.model import Declared
 from config.topology import Topology
 
@@ -14,6 +15,7 @@ DIRECTORY = Path(__file__).parent / "schema"
 SCHEMAS: dict[str, tuple[type[Declared], str]] = {
     "topology.schema.json": (Topology, "Saling: the topology of a cluster"),
     "agent.schema.json": (AgentConfig, "Saling: the file of an agent"),
+    "checks.schema.json": (Checks, "Saling: the checks of a site's own"),
 }
 
 
@@ -27,7 +29,7 @@ def schema_text(name: str) -> str:
 
 
 def main() -> None:
-    """Writes both schemas beside the code."""
+    """Writes all schemas beside the code."""
     DIRECTORY.mkdir(exist_ok=True)
     for name in SCHEMAS:
         (DIRECTORY / name).write_text(schema_text(name), encoding="utf-8")

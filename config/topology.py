@@ -84,6 +84,14 @@ class DiskFilling(StrEnum):
     SWITCHOVER = "switchover"
 
 
+class ServiceStage(StrEnum):
+    """Whether a service is looked after."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
+    """Given up: the controller orders nothing of it and grants it no lease."""
+
+
 class Cluster(Declared):
     """The name to show and the identifier that every message carries."""
 
@@ -238,6 +246,7 @@ class Service(Declared):
     uid: UidText = Field(default_factory=lambda data: str(data.get("name", "")))
     """The name, if none is given."""
     engine: Literal["postgresql"]
+    state: ServiceStage = ServiceStage.ACTIVE
     tier: Tier
     group: NameText | None = None
     order: Annotated[Whole, Field(ge=0, le=1000)] | None = None

@@ -1,4 +1,4 @@
-"""Judges a file of either kind and says what is wrong, as text or as JSON."""
+"""Judges a file of any kind and says what is wrong, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config.checks import checks_of
 from config.files import check_agent_files, check_files
 from config.loader import ONLY_TOPOLOGY, agent_of, topology_of
 from config.problems import ConfigError, Problem, Severity
@@ -18,11 +19,12 @@ EXIT_ERRORS = 2
 UNKNOWN = "unknown"
 TOPOLOGY = "topology"
 AGENT = "agent"
+CHECKS = "checks"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in one file. `kind` is topology, agent or unknown."""
+    """What was found in one file. `kind` is topology, agent, checks or unknown."""
 
     file: Path
     kind: str
@@ -95,10 +97,13 @@ def kind_of(document: Document) -> str:
         return AGENT
     if ONLY_TOPOLOGY & set(document.data):
         return TOPOLOGY
+    if "checks" in document.data:
+        return CHECKS
     document.add(
         (),
         "",
-        "neither a topology (it has no controller and no sites) nor an agent's file (no agent)",
+        "neither a topology (it has no controller and no sites) nor an agent's file (no agent) "
+        "nor one of checks",
         "start from config/example/four-sites.yaml or config/example/agent.yaml",
     )
     raise ConfigError(tuple(document.problems))
@@ -110,6 +115,9 @@ def judge(document: Document, kind: str, files: bool) -> tuple[Problem, ...]:
         topology = topology_of(document)
         found = check_files(topology.value, topology.base, document.file) if files else ()
         return (*topology.warnings, *found)
+    if kind == CHECKS:
+        checks_of(document)
+        return ()
     agent = agent_of(document)
     found = check_agent_files(agent.value, agent.base, document.file) if files else ()
     return (*agent.warnings, *found)

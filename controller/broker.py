@@ -114,6 +114,20 @@ class EmbeddedBroker:
             await self.stop()
             raise
 
+    def declare(self, accounts: Sequence[Account]) -> None:
+        """Who may connect from now on; those that are connected and stay declared notice nothing.
+
+        A server that does not run reads it when it starts. Raises BrokerError.
+        """
+        accounts = tuple(accounts)
+        for account in accounts:
+            _user(account)
+        self.accounts = accounts
+        process = self._process
+        if process is not None and process.returncode is None:
+            _write_private(self._config_path, self._configuration())
+            process.send_signal(signal.SIGHUP)
+
     async def stop(self) -> None:
         """End the server in order, by force after a while. Harmless when it does not run."""
         process, watcher = self._process, self._watcher

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,23 @@ from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.hazards.desk import HazardDesk
 from controller.hazards.metrics import HazardCollector
 from controller.hazards.polling import poll_all
-from controller.inbox import Inbox
+from controller.inbox import Busy, Inbox, RulesFailed
 from controller.journal import Journal
 from controller.leading import lead
 from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
 from controller.metrics import Metrics
-from controller.runtime import ControllerRuntime, StoreWorker, boottime_ms
-from controller.specs import RecordUnfit
+from controller.reload import Reloads
+from controller.runtime import ControllerRuntime, boottime_ms
+from controller.specs import RecordUnfit, Wish
 from controller.stores.base import StoreError, StoreFailed
 from controller.stores.sqlite import SqliteStore
+from controller.stores.worker import StoreWorker
 from controller.version import installed_version
 from controller.voice import Voice
 from controller.web.app import create_app
+from controller.web.configuring import Configuring
 from controller.web.hazards import HazardRoutes
 from protocol.session import BrokerLogin
 
@@ -102,7 +106,7 @@ async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
         loop.add_signal_handler(number, stopped.set)
     code = OK
     try:
-        await _lead_until(stopped, loaded.value, secrets)
+        await _lead_until(stopped, loaded, secrets)
     except* MUST_STOP as group:
         for error in _leaves(group):
             log.critical("the controller stops", reason=str(error), kind=type(error).__name__)
@@ -110,16 +114,15 @@ async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
     return code
 
 
-async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secrets) -> None:
+async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets: Secrets) -> None:
     """Everything in order; what was started last is ended first."""
-    cluster = topology.cluster.uid
+    topology, reloads, cluster = loaded.value, Reloads(loaded), loaded.value.cluster.uid
     async with contextlib.AsyncExitStack() as stack:
         store = SqliteStore(topology.store.path, cluster)
         worker = StoreWorker(store)
         stack.push_async_callback(_bounded, worker.close)
         state, broken = await worker.call(lead, store, topology, boottime_ms)
-        for uid, why in broken.items():
-            log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
+        _tell_broken(broken)
         version = installed_version()
         metrics = Metrics(version)
         metrics.remember(await worker.call(store.history, None, HISTORY_REMEMBERED))
@@ -127,8 +130,7 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
         stack.callback(journal.close)
         inbox = Inbox()
         logins, keeper = _brokers(topology, secrets)
-        agents = frozenset(agent.id for agent in topology.agents)
-        link = Link(logins, cluster, agents, inbox.put)
+        link = Link(logins, cluster, _agents(topology), inbox.put)
         voice = Voice(secrets.signer, cluster, state.term, state.generation, link.publish)
         runtime = ControllerRuntime(
             topology,
@@ -140,18 +142,21 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
             journal,
             lambda: link.brokers,
             metrics.note,
+            configuration=lambda: reloads.status,
         )
+        reloads.attach(runtime.configure, partial(_in_force, link, keeper, logins))
         metrics.watch(lambda: runtime.status, lambda: link.counts)
         hazards = _hazards(runtime, metrics)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(runtime.run(), name="runtime")]
+            parts = {"runtime": runtime.run()}
             if keeper is not None:
-                tasks.append(group.create_task(keeper.run(), name="embedded broker"))
-            tasks.append(group.create_task(link.run(), name="link"))
-            polling = poll_all(topology.hazards.feeds, hazards, version)
-            tasks.append(group.create_task(polling, name="hazard feeds"))
-            more = HazardRoutes(runtime, hazards).routes()
+                parts["embedded broker"] = keeper.run()
+            parts["link"] = link.run()
+            parts["reloads"] = _reload_on_hangup(reloads)
+            parts["hazard feeds"] = poll_all(topology.hazards.feeds, hazards, version)
+            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+            more = (*HazardRoutes(runtime, hazards).routes(), *Configuring(reloads).routes())
             app = create_app(runtime, version, metrics.render, *secrets.of_the_api, more=more)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
@@ -161,9 +166,43 @@ async def _lead_until(stopped: asyncio.Event, topology: Topology, secrets: Secre
                 await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
 
 
+def _tell_broken(broken: dict[str, str]) -> None:
+    for uid, why in broken.items():
+        log.error("a record cannot be read; its service is left alone", uid=uid, why=why)
+
+
 def _journal(topology: Topology, version: str) -> Journal:
     declared = topology.journal
     return Journal(declared.directory, declared.max_size_bytes, declared.keep, version)
+
+
+def _in_force(
+    link: Link, keeper: BrokerKeeper | None, logins: tuple[BrokerLogin, ...], topology: Topology
+) -> None:
+    """Whom the controller hears, and who may log in, from now on."""
+    link.declare(_agents(topology))
+    if keeper is not None:
+        keeper.declare(topology.cluster.uid, logins[0], sorted(_agents(topology)))
+
+
+async def _reload_on_hangup(reloads: Reloads) -> None:
+    """SIGHUP asks for a reload; the log tells what came of it."""
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    try:
+        while True:
+            await asked.wait()
+            asked.clear()
+            try:
+                await reloads.reload(Wish(by="SIGHUP"))
+            except (Busy, RulesFailed, StoreFailed) as error:
+                log.error("the configuration was not taken; the old one stays", why=str(error))
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _agents(topology: Topology) -> frozenset[str]:
+    return frozenset(agent.id for agent in topology.agents)
 
 
 def _hazards(runtime: ControllerRuntime, metrics: Metrics) -> HazardDesk:

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from controller.broker import (
+    Account,
     BrokerError,
     EmbeddedBroker,
     agent_account,
@@ -34,9 +35,13 @@ def make_broker(
     it is made when it is absent. Raises BrokerError.
     """
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    accounts = [controller_account(cluster, CONTROLLER, password)]
-    accounts += [agent_account(cluster, agent, _password(directory, agent)) for agent in agents]
+    accounts = _accounts(cluster, password, directory, agents)
     return EmbeddedBroker(directory, listen, accounts), password
+
+
+def _accounts(cluster: str, password: str, directory: Path, agents: Iterable[str]) -> list[Account]:
+    known = [agent_account(cluster, agent, _password(directory, agent)) for agent in agents]
+    return [controller_account(cluster, CONTROLLER, password), *known]
 
 
 def embedded_login(listen: str, password: str) -> BrokerLogin:
@@ -51,6 +56,14 @@ class BrokerKeeper:
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
         self._said = ""
+
+    def declare(self, cluster: str, login: BrokerLogin, agents: Iterable[str]) -> None:
+        """Let these agents connect from now on, and no others; the controller with its login."""
+        try:
+            password = login.password or ""
+            self._broker.declare(_accounts(cluster, password, self._broker.directory, agents))
+        except (BrokerError, OSError) as error:
+            log.error("the embedded broker does not know the new agents", problem=str(error))
 
     async def run(self) -> None:
         """Start the broker again whenever it ends, until cancelled; then stop it."""

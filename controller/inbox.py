@@ -33,7 +33,7 @@ class RulesFailed(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """An operator's request, what it takes for granted, and who waits for the answer."""
+    """A request or a configuration, what it takes for granted, and who waits for the answer."""
 
     event: Ask
     answer: asyncio.Future[Answer]

@@ -9,6 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from config.topology import Topology
+from controller.core.configured import begun
 from controller.core.model import State
 from controller.core.plans.going import PAST_AT_MOST, take_up
 from controller.core.plans.model import OVER, Moved
@@ -29,7 +30,8 @@ def lead(
     """
     term = store.begin_term()
     stored = store.records()
-    usable = [spec for spec in service_specs(topology) if spec.uid not in stored.broken]
+    declared = begun(service_specs(topology))
+    usable = [spec for spec in declared if spec.uid not in stored.broken]
     for spec in usable:
         if spec.uid in stored.records:
             require_fit(spec, stored.records[spec.uid])

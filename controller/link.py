@@ -53,6 +53,10 @@ class Gate:
         self._said_s: dict[Reason, float] = {}
         self._unsaid: Counter[Reason] = Counter()
 
+    def declare(self, agents: frozenset[str]) -> None:
+        """Whom to hear from now on."""
+        self._agents = agents
+
     def take(self, topic_text: str, raw: bytes, retained: bool) -> None:
         """Hand a message on, or put it aside."""
         try:
@@ -141,6 +145,10 @@ class Link:
     def brokers(self) -> tuple[BrokerStatus, ...]:
         """Each broker as it is now."""
         return tuple(link.status for link in self._links)
+
+    def declare(self, agents: frozenset[str]) -> None:
+        """Which agents there are from now on; what others say is put aside."""
+        self._gate.declare(agents)
 
     def publish(self, agent: str, kind: type[Message], payload: bytes) -> None:
         """Send to an agent over every broker that is connected. Never waits."""

@@ -17,10 +17,11 @@ from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.core.sites.cautions import care
 from controller.link import Counts
+from controller.own_metrics import configuration, machinery, messages
+from controller.plan_metrics import plans
 from controller.service_gauges import SERVICE_GAUGES
 from controller.status import Status
 from controller.stores.base import HistoryLine
-from protocol.intake import Reason
 
 OUTCOMES = {"done": "done", "given up": "given_up"}
 LABELS = ("service", "reason", "outcome")
@@ -101,8 +102,10 @@ class _StateCollector(Collector):
         yield from _places(status)
         yield from _absences(status, explained)
         yield _vetoes(status, explained)
-        yield from _messages(counts)
-        yield from _machinery(status)
+        yield from plans(status)
+        yield from messages(counts)
+        yield from machinery(status)
+        yield from configuration(status.configuration)
 
 
 def _family(
@@ -215,46 +218,3 @@ def _vetoes(status: Status, explained: list[Explanation]) -> Metric:
 def _is_away(agent: str, explained: list[Explanation]) -> bool:
     held = [s.maintenance for s in explained if agent in (s.primary, s.backup)]
     return bool(held) and all(m and m.agent == agent and m.as_announced for m in held)
-
-
-def _messages(counts: Counts) -> Iterator[Metric]:
-    accepted = CounterMetricFamily(
-        "saling_messages_accepted", "Messages of agents that counted.", labels=["kind"]
-    )
-    for kind in ("report", "renew"):
-        accepted.add_metric([kind], counts.accepted[kind])
-    yield accepted
-    rejected = CounterMetricFamily(
-        "saling_messages_rejected", "Messages that were put aside.", labels=["reason"]
-    )
-    for reason in Reason:
-        rejected.add_metric([reason.value], counts.rejected[reason.value])
-    yield rejected
-
-
-def _machinery(status: Status) -> Iterator[Metric]:
-    def one(name: str, text: str, value: float) -> Metric:
-        return GaugeMetricFamily(name, text, value=value)
-
-    yield one(
-        "saling_controller_term", "The term in which this controller leads.", status.state.term
-    )
-    yield one("saling_store_up", "1 while the store answers.", float(not status.store_problem))
-    yield one(
-        "saling_store_broken_records",
-        "Records that cannot be read; their services are left alone.",
-        len(status.broken_records),
-    )
-    yield one("saling_events_waiting", "Events that wait for the rules.", status.waiting)
-    dropped = CounterMetricFamily(
-        "saling_events_dropped", "Events dropped because too many waited.", labels=["kind"]
-    )
-    for kind in ("tick", "report", "renew"):
-        dropped.add_metric([kind], status.dropped.get(kind, 0))
-    yield dropped
-    yield CounterMetricFamily(
-        "saling_rule_errors", "Events that the rules could not handle.", value=status.rule_errors
-    )
-    yield CounterMetricFamily(
-        "saling_journal_errors", "Lines of the journal not written.", value=status.journal_errors
-    )

@@ -12,22 +12,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
 
 import structlog
 
 from config.topology import Topology
-from controller.core.actions import Action, Answer, KeepCautions, Note, ReadRecord, SavePlan, Swap
-from controller.core.events import Ask, Event, RecordRead, RenewCame, ReportCame, Requested
+from controller.core.actions import (
+    Action,
+    Answer,
+    KeepCautions,
+    Note,
+    ReadRecord,
+)
+from controller.core.events import (
+    Ask,
+    Event,
+    RecordRead,
+    RenewCame,
+    ReportCame,
+    Requested,
+)
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Phase, State, Transition
+from controller.core.model import Phase, Record, State, Transition
 from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
-from controller.status import BrokerStatus, Status
+from controller.keeping import Keeper
+from controller.specs import Wish, declared, service_specs
+from controller.status import BrokerStatus, ConfigurationStatus, Status
 from controller.stores.base import (
     Claim,
     HappeningLine,
@@ -35,14 +49,12 @@ from controller.stores.base import (
     PlanLine,
     Plans,
     Span,
-    Store,
-    StoreError,
     StoreFailed,
     StoreUnusable,
 )
+from controller.stores.worker import StoreWorker
 from controller.voice import Voice
 
-STORE_TIMEOUT_S = 10.0
 TICK_S = 0.05
 QUICK_TICK_S = 0.025
 URGENT = (Phase.COUNTDOWN, Phase.PROMOTING, Phase.DRAINING)
@@ -51,42 +63,12 @@ BEAT_AT_LEAST_S = 5.0
 
 SAY_AGAIN_S = 10.0
 
-Result = TypeVar("Result")
 log = structlog.get_logger("controller")
 
 
 def boottime_ms() -> int:
     """The clock of the rules: it counts a suspended host's time, and nobody sets it."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-
-
-class StoreWorker:
-    """Runs the store's calls one at a time in a thread, so that a slow disk stops no loop."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.problem = ""
-        self._thread = ThreadPoolExecutor(1, "store")
-
-    async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Raises StoreError, StoreFailed also when there is no answer in time."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_S):
-                result = await loop.run_in_executor(self._thread, function, *arguments)
-        except TimeoutError:
-            self.problem = f"the store did not answer within {STORE_TIMEOUT_S:g} s: see to its disk"
-            raise StoreFailed(self.problem) from None
-        except StoreError as error:
-            self.problem = str(error)
-            raise
-        self.problem = ""
-        return result
-
-    async def close(self) -> None:
-        """Let go of the store, after the calls that are under way."""
-        await self.call(self.store.close)
-        self._thread.shutdown(wait=False)
 
 
 class ControllerRuntime:
@@ -104,17 +86,19 @@ class ControllerRuntime:
         brokers: Callable[[], tuple[BrokerStatus, ...]],
         on_transition: Callable[[Transition], None],
         clock: Callable[[], int] = boottime_ms,
+        configuration: Callable[[], ConfigurationStatus] = ConfigurationStatus,
     ) -> None:
         self._topology = topology
         self._worker = worker
+        self._keeper = Keeper(worker, state.term, on_transition)
         self._state = state
         self._broken_records = broken_records
         self._inbox = inbox
         self._voice = voice
         self._journal = journal
         self._brokers = brokers
-        self._on_transition = on_transition
         self._clock = clock
+        self._configuration = configuration
         self._started_at_ms = time.time_ns() // 1_000_000
         self._heard_ms: dict[str, int] = {}
         self._answers: dict[str, asyncio.Future[Answer]] = {}
@@ -143,6 +127,26 @@ class ControllerRuntime:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._inbox.submit(Submission(event, answer, revision, epoch))
         return await answer
+
+    async def configure(
+        self, topology: Topology, wish: Wish, in_force: Callable[[], None]
+    ) -> Answer:
+        """Let this be what is declared, whole, or say why not; `in_force` is called once it is.
+
+        Raises Busy, RulesFailed, StoreError.
+        """
+        new = [s.uid for s in service_specs(topology) if s.uid not in self._state.services]
+        stored: dict[str, Record] = {}
+        for uid in new:
+            if uid not in self._broken_records:
+                found = await self._worker.call(self._worker.store.read, uid, self._state.term)
+                stored |= {uid: found} if found else {}
+        event = declared(uuid.uuid4().hex, topology, stored, self._broken_records, wish)
+        answer = await self.submit(event)
+        if answer.accepted and not wish.dry_run:
+            self._topology = topology
+            in_force()
+        return answer
 
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
@@ -193,6 +197,7 @@ class ControllerRuntime:
             waiting=len(self._inbox),
             dropped=dict(self._inbox.dropped),
             rule_errors=self._rule_errors,
+            configuration=self._configuration(),
         )
 
     async def _tick(self) -> None:
@@ -257,7 +262,7 @@ class ControllerRuntime:
         except Exception as error:  # noqa: BLE001 - one poisoned message must not end it all
             self._set_aside(event, error)
             return []
-        await self._persist(actions)
+        await self._keeper.persist(actions)
         if not await self._keep(event, actions):
             return []
         self._state = after
@@ -266,53 +271,6 @@ class ControllerRuntime:
             self._journal.note(event, now_ms, after, actions)
         self._resolve(actions)
         return await self._read(actions)
-
-    async def _persist(self, actions: list[Action]) -> None:
-        """All changes, in their order. Raises LeadershipLost, StoreError."""
-        for action in actions:
-            if isinstance(action, Swap):
-                await self._swap(action)
-            elif isinstance(action, SavePlan):
-                await self._save_plan(action)
-
-    async def _swap(self, action: Swap) -> None:
-        done = await self._worker.call(
-            self._worker.store.swap,
-            action.record,
-            action.expected_revision,
-            self._state.term,
-            action.transition,
-        )
-        if not done:
-            raise self._replaced(action.record.service, action.expected_revision)
-        self._on_transition(action.transition)
-        _tell(action.transition)
-
-    async def _save_plan(self, action: SavePlan) -> None:
-        done = await self._worker.call(
-            self._worker.store.save_plan,
-            action.plan,
-            action.expected_revision,
-            self._state.term,
-            action.changes,
-        )
-        if not done:
-            raise self._replaced(action.plan.id, action.expected_revision)
-        for change in action.changes:
-            log.info(
-                change.because,
-                plan=change.plan_id,
-                status=change.status.value,
-                service=change.service,
-                step=change.step,
-                revision=change.revision,
-            )
-
-    def _replaced(self, what: str, revision: int) -> LeadershipLost:
-        return LeadershipLost(
-            f"{what}: the store no longer holds revision {revision} under term "
-            f"{self._state.term}: another controller leads"
-        )
 
     async def _keep(self, event: Event, actions: list[Action]) -> bool:
         """Cautions, which must be stored to hold, and lines for people, which may be lost.
@@ -374,16 +332,3 @@ class ControllerRuntime:
                 errors=self._rule_errors,
                 exc_info=error,
             )
-
-
-def _tell(transition: Transition) -> None:
-    log.info(
-        transition.because,
-        service=transition.service,
-        was=transition.from_phase,
-        phase=transition.to_phase,
-        epoch=transition.epoch,
-        revision=transition.revision,
-        primary=transition.primary,
-        operation=transition.operation.id if transition.operation else "",
-    )

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from config.policy import Policy
-from config.topology import Capacity, Replica, Service, Site, Topology
+from config.topology import Capacity, Replica, Service, ServiceStage, Site, Topology
+from controller.core.configured import misfits
+from controller.core.events import Configured
 from controller.core.model import (
     BackupLoss,
     DiskFilling,
@@ -22,9 +29,20 @@ class RecordUnfit(Exception):
     """The store's record of a service names a replica that is not declared any more."""
 
 
+class Wish(Struct, frozen=True):
+    """Who wants a reload and how, and what is told of it in the history."""
+
+    by: str
+    reason: str = ""
+    dry_run: bool = False
+    file: str = ""
+    told: str = ""
+
+
 def service_specs(topology: Topology) -> tuple[ServiceSpec, ...]:
-    """All declared services, in the order of the file."""
-    return tuple(service_spec(topology, service) for service in topology.services)
+    """All declared services that are not retired, in the order of the file."""
+    kept = (s for s in topology.services if s.state is not ServiceStage.RETIRED)
+    return tuple(service_spec(topology, service) for service in kept)
 
 
 def service_spec(topology: Topology, service: Service) -> ServiceSpec:
@@ -47,6 +65,11 @@ def service_spec(topology: Topology, service: Service) -> ServiceSpec:
     )
 
 
+def retired(topology: Topology) -> tuple[str, ...]:
+    """Uids of the services that are given up."""
+    return tuple(s.uid for s in topology.services if s.state is ServiceStage.RETIRED)
+
+
 def nation(topology: Topology) -> Nation:
     """All declared sites and agents, of which nothing was heard yet."""
     declared = Nation(
@@ -58,15 +81,28 @@ def nation(topology: Topology) -> Nation:
     return with_probe_lists(declared)
 
 
+def declared(
+    id_: str, topology: Topology, stored: dict[str, Record], left_alone: Iterable[str], wish: Wish
+) -> Configured:
+    """The topology as the rules are told of it while they run.
+
+    `left_alone` are the uids of services whose records cannot be read.
+    """
+    skipped = tuple(left_alone)
+    return Configured(
+        id=id_,
+        specs=tuple(spec for spec in service_specs(topology) if spec.uid not in skipped),
+        nation=nation(topology),
+        stored=stored,
+        retired=retired(topology),
+        **asdict(wish),
+    )
+
+
 def require_fit(spec: ServiceSpec, record: Record) -> None:
-    """Raise RecordUnfit when the stored reign needs a replica that is not declared."""
-    for role, agent in (("primary", record.primary), ("backup", record.backup)):
-        if agent and spec.replica(agent) is None:
-            raise RecordUnfit(
-                f"service {spec.name}: the store says that its {role} is on the agent {agent}, and "
-                "the configuration declares no replica there; declare it again, and move the "
-                "service first if it shall leave that agent"
-            )
+    """Raise RecordUnfit when the stored reign cannot go on under what is declared."""
+    if unfit := misfits(spec, record):
+        raise RecordUnfit("; ".join(unfit))
 
 
 def _site_spec(topology: Topology, site: Site) -> SiteSpec:
@@ -116,4 +152,5 @@ def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:
         engine_address=replica.address,
         agent_address=agent.address,
         public_key=agent.public_key,
+        stage=Stage(topology.site(replica.site).state.value),
     )

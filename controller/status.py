@@ -29,6 +29,22 @@ class BrokerStatus:
 
 
 @dataclass(frozen=True)
+class ConfigurationStatus:
+    """What is in force, since when, and how the last reload ended."""
+
+    file: str = ""
+    sha256: str = ""
+    in_force_since_ms: int = 0
+    """Wall time."""
+    waits_for_restart: tuple[str, ...] = ()
+    tried_at_ms: int = 0
+    """Wall time of the last reload; 0 where there was none since the start."""
+    tried_by: str = ""
+    failed: str = ""
+    """Why the last reload changed nothing; empty when it did, or there was none."""
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything at one moment of the rules' clock."""
 
@@ -53,6 +69,7 @@ class Status:
     """Events that were dropped because too many waited, by kind."""
     rule_errors: int
     """Events that the rules could not handle; they changed nothing."""
+    configuration: ConfigurationStatus = ConfigurationStatus()
 
     @cached_property
     def others(self) -> Others:

@@ -18,6 +18,8 @@ HOW_MANY_SERVICES = (1, 1, 1, 1, 2, 2, 3, 4, 6, 8, 12)
 LEASES = ("fast", "fast", "fast", "tight", "standard")
 LAYERS: tuple[tuple[str, ...], ...] = ((), (NFTABLES,), (NFTABLES,))
 LAYERS_WATCHED: tuple[tuple[str, ...], ...] = ((WATCHDOG,), (NFTABLES, WATCHDOG))
+CROWDED = 0.3
+"""The share of worlds in which services have groups, and sites may be too small."""
 CLOCKS_PPM = (-RATE_MOST_PPM, 0, RATE_MOST_PPM, RATE_MOST_PPM)
 
 
@@ -37,6 +39,8 @@ def draw_setting(random: Random, profile: Profile) -> Setting:
     )
     if profile.pairs:
         setting = _draw_pairs(random, setting)
+    if random.random() < CROWDED:
+        setting = _draw_company(random, setting)
     if profile.doors:
         return replace(setting, fences=((NFTABLES,),) * len(sites))
     return _draw_fences(random, setting) if profile.strays else setting
@@ -54,6 +58,27 @@ def _draw_pairs(random: Random, setting: Setting) -> Setting:
         services.append(replace(service, primary=primary, backup=backup, group=group, order=order))
     rates = tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1))
     return replace(setting, sites=sites, pairs=pairs, services=tuple(services), rates_ppm=rates)
+
+
+def _draw_company(random: Random, setting: Setting) -> Setting:
+    """Groups where there are none, demands, and sites with room for all that may come, some of it
+    or nothing."""
+    services = []
+    for service in setting.services:
+        group = service.group or random.choice(("", "g1", "g1", "g2"))
+        order = service.order or (random.randint(1, 3) if group else 0)
+        demand = random.choice((0, 1, 2, 2, 4, 8))
+        tier = random.choice(("strategis", "tinggi", "rendah"))
+        drawn = replace(service, group=group, order=order, demand=demand, tier=tier)
+        services.append(drawn)
+    capacities = []
+    for site in setting.sites:
+        own = sum(service.demand for service in services if service.primary == site)
+        come = sum(service.demand for service in services if service.backup == site)
+        room = random.choice((None, 0, come // 2, come // 2, come))
+        if room is not None and own + room:
+            capacities.append((site, own + room))
+    return replace(setting, services=tuple(services), capacities=tuple(capacities))
 
 
 def _draw_fences(random: Random, setting: Setting) -> Setting:

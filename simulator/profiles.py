@@ -30,6 +30,12 @@ CONFIGURATION = {
     "configure_backup_loss": 3,
     "configure_loss_bound": 1,
 }
+RELOADS = {
+    "reload_lease": 3,
+    "reload_protection": 3,
+    "reload_backup_loss": 3,
+    "reload_loss_bound": 1,
+}
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 CLOCKS = {"host_freeze": 6, "guard_pause": 2, "clock_change": 3, "hub_reboot": 2}
 STILLNESS = {
@@ -46,6 +52,10 @@ VETOES = {"veto": 16, "release_veto": 3}
 SITES = {
     "isolate": 4, "isolate_hub": 3, "cut": 4, "cut_one_way": 4, "host_crash": 4, "broker_down": 1,
     "controller_crash": 2, "controller_pause": 1, "agent_kill": 1, "storm": 2, "ail": 6,
+}  # fmt: skip
+PLANS = {
+    "plan_evacuate": 6, "plan_failover": 3, "plan_failback": 3, "plan_drill": 4,
+    "plan_there_and_back": 4, "plan_try": 1, "plan_resume": 1,
 }  # fmt: skip
 
 
@@ -219,12 +229,32 @@ PROFILES = {
             swarm=False, pairs=True,
         ),
         Profile(
+            "plans",
+            {
+                **PLANS, "isolate": 2, "cut": 2, "host_crash": 2, "agent_kill": 1,
+                "engine_crash": 2, "controller_crash": 2, "controller_crash_mid": 4,
+                "broker_down": 1, "slow_writes": 2, "switchover": 1, "hold": 1, "pause": 1,
+                "resume": 1,
+            },
+            "operators move whole sites, pause and end plans, and every fault on their way",
+            swarm=False, pairs=True,
+        ),
+        Profile(
             "configuration",
             {
                 **CONFIGURATION, **OPERATORS, "host_crash": 2, "agent_kill_mid": 2, "isolate": 2,
                 "engine_crash": 2, "controller_crash_mid": 2, "broker_down": 1,
             },
             "the configuration changes in the middle of operations and failures",
+        ),
+        Profile(
+            "reloads",
+            {
+                **RELOADS, **OPERATORS, "configure_lease": 1, "host_crash": 2,
+                "agent_kill_mid": 2, "isolate": 2, "cut": 2, "engine_crash": 2, "corner": 1,
+                "controller_crash_mid": 2, "slow_writes": 1, "broker_down": 1,
+            },
+            "the controller reads its configuration anew while it leads on",
         ),
         Profile(
             "restored",

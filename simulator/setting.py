@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from config.leases import PROFILES
 from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
-from controller.core.sites.model import Nation, SiteSpec, SiteState
+from controller.core.plans.model import MoveRules
+from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
 from controller.core.sites.probes import with_probe_lists
 from protocol.messages import LeaseTerms
 from simulator.parts.network import HUB, Weather
@@ -18,6 +19,8 @@ WATCHED = LeaseTerms(12_000, 1500, 500, 3000, 5000)
 SHORT = {"tight": TIGHT, "fast": PROFILES["fast"], "standard": PROFILES["standard"]}
 """Those that are shipped, but for the patient one: it is too slow for a world."""
 LEASES = {**SHORT, "watched": WATCHED}
+MOVES = MoveRules(dwell_ms=10_000)
+"""How sites are moved; the dwell time is a short one, so that a night sees the end of it."""
 WEATHERS = {
     "calm": Weather(1, 30),
     "rough": Weather(1, 60, loss=0.02, doubled=0.05, late=0.02, late_most_ms=3000),
@@ -42,6 +45,8 @@ class ServiceSetting(Struct, frozen=True):
     """Whether clients write over the Unix socket of the host, too: no door stops them."""
     group: str = ""
     order: int = 0
+    demand: int = 0
+    """How many cores it needs where it is primary."""
 
     @property
     def rate_bytes_s(self) -> int:
@@ -69,6 +74,7 @@ class ServiceSetting(Struct, frozen=True):
             disk_filling=self.disk_filling,
             group=self.group,
             order=self.order,
+            demand=Load(vcpu=self.demand),
         )
 
 
@@ -86,16 +92,29 @@ class Setting(Struct, frozen=True):
     fences: tuple[tuple[str, ...], ...] = ()
     """What stands outside of the guards at each site, of `simulator.parts.fence.LAYERS`."""
     pairs: tuple[tuple[str, str], ...] = ()
-    """Sites that back each other up. Without one the controller is told of no site at all."""
+    """Sites that back each other up. Without one no agent probes another."""
+    capacities: tuple[tuple[str, int], ...] = ()
+    """Sites that declare how many cores they have."""
 
     @property
     def nation(self) -> Nation:
         """The sites as they are declared to the controller; each has one agent of its name."""
+        limits = {site: Load(vcpu=cores) for site, cores in self.capacities}
         if not self.pairs:
-            return Nation()
+            limited = {
+                site: SiteState(SiteSpec(site, capacity=has)) for site, has in limits.items()
+            }
+            return Nation(sites=limited)
         partners = {one: other for pair in self.pairs for one, other in (pair, pair[::-1])}
         sites = {
-            site: SiteState(SiteSpec(site, agents=(site,), partner=partners.get(site, "")))
+            site: SiteState(
+                SiteSpec(
+                    site,
+                    agents=(site,),
+                    partner=partners.get(site, ""),
+                    capacity=limits.get(site),
+                )
+            )
             for site in self.sites
         }
         addresses = {site: f"{site}:8443" for site in self.sites}

@@ -194,7 +194,10 @@ def _fewer_sites(scenario: Scenario, _: Played) -> Iterator[Scenario]:
             clocks = tuple(rates.get(place, 0) for place in (HUB, *left)) if rates else ()
             fences = tuple(map(setting.layers, left)) if setting.fences else ()
             pairs = tuple(pair for pair in setting.pairs if gone not in pair)
-            smaller = replace(setting, sites=left, rates_ppm=clocks, fences=fences, pairs=pairs)
+            limits = tuple(limit for limit in setting.capacities if limit[0] != gone)
+            smaller = replace(
+                setting, sites=left, rates_ppm=clocks, fences=fences, pairs=pairs, capacities=limits
+            )
             yield _without(scenario, gone, smaller)
 
 
@@ -206,7 +209,14 @@ def _without(scenario: Scenario, name: str, setting: Setting) -> Scenario:
 
 def _plainer(scenario: Scenario, _: Played) -> Iterator[Scenario]:
     setting = scenario.setting
-    plain = {"rates_ppm": (), "weather": "calm", "ordered": True, "fences": (), "pairs": ()}
+    plain = {
+        "rates_ppm": (),
+        "weather": "calm",
+        "ordered": True,
+        "fences": (),
+        "pairs": (),
+        "capacities": (),
+    }
     settings = [replace(setting, **{name: value}) for name, value in plain.items()]
     for place, ppm in enumerate(setting.rates_ppm):
         if ppm:

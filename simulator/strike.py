@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 FOR_EVER_MS = 1 << 50
+RELOAD = "reload-"
+"""How the verbs begin by which a controller that leads reads its configuration anew."""
 
 
 class Strike(Struct, frozen=True):

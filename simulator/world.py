@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.core.events import Requested
+from controller.core.events import PlanAsked, Requested
+from controller.core.model import ServiceSpec
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.disks import DisksHeeded
@@ -19,8 +20,11 @@ from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
+from simulator.checkers.plans import PlansKept
 from simulator.checkers.replays import NothingTwice
+from simulator.checkers.room import RoomKept
 from simulator.checkers.sync_loss import NothingLost
+from simulator.checkers.turns import OrderKept
 from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.waits import NothingAtOneSiteOnly
@@ -33,7 +37,7 @@ from simulator.parts.engine import Changed, Engine, Writes
 from simulator.parts.host import Host
 from simulator.parts.network import HUB, Network
 from simulator.parts.service import Service
-from simulator.setting import WEATHERS, ServiceSetting, Setting
+from simulator.setting import MOVES, WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike
 from simulator.watch import All, Watch
 
@@ -65,7 +69,7 @@ class World:
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
-        self._last_request: Requested | None = None
+        self._last_request: Requested | PlanAsked | None = None
 
     def start(self) -> None:
         """The first moment."""
@@ -93,11 +97,16 @@ class World:
         for host in self.hosts:
             host.heal()
 
-    def request(self, make: Callable[[str], Requested]) -> None:
+    def request(self, make: Callable[[str], Requested | PlanAsked]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
         self._last_request = make(f"request-{self._requests}")
         self.controller.request(self._last_request)
+
+    def reload(self, *changed: ServiceSpec) -> None:
+        """The controller reads another declaration of some services."""
+        self._requests += 1
+        self.controller.reload(f"request-{self._requests}", *changed)
 
     def request_again(self) -> None:
         """The last request comes once more."""
@@ -180,7 +189,8 @@ class World:
             WholeAudit(), NothingTwice(),
             PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
-            LeaveGiven(self.setting.services), ForcedByTwo(),
+            LeaveGiven(self.setting.services), ForcedByTwo(), PlansKept(MOVES.dwell_ms),
+            RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
         ]  # fmt: skip
 
@@ -198,7 +208,7 @@ class World:
         specs = [service.spec for service in self.services]
         controller = Controller(
             self.kernel, self.network, self._wires, self.watch, specs, self.setting.rate_ppm(0),
-            self.setting.ordered, self.setting.nation,
+            self.setting.ordered, self.setting.nation, MOVES,
         )  # fmt: skip
         self._wires.report = controller.take_report
         self._wires.renew = controller.take_renew

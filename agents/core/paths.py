@@ -1,4 +1,4 @@
-"""What the probes of one way found of late, and which list of ways counts.
+"""What the probes of one way found of late, which list of ways counts, and whose clock is wrong.
 
 Round trips are microseconds, moments are milliseconds of the observer's boot-time clock.
 """
@@ -15,6 +15,8 @@ from protocol.messages import Order, Path, Probe
 PROBES_KEPT = 20
 KEPT_MS = 60_000
 """An observer that could not ask for a while does not tell of what was before."""
+PEERS_TO_JUDGE = 2
+"""Of two clocks that differ nobody can say which is wrong."""
 TERM_KEPT_MS = 60_000
 """A restored store begins with an older term: after so long without the newer one it counts."""
 
@@ -97,3 +99,21 @@ def take_list(known: ProbeList, order: Order, now_ms: int) -> ProbeList:
 def median(values: list[int]) -> int:
     """The middle one, of two the lower; 0 of none."""
     return sorted(values)[(len(values) - 1) // 2] if values else 0
+
+
+def clock_off(aheads_ms: tuple[int, ...], probed: int, bound_ms: int) -> str:
+    """Why this host's wall clock is the wrong one; empty when it is not or nobody can tell.
+
+    `aheads_ms`: their clocks minus ours, of those of the `probed` agents that told.
+    """
+    beyond = [ahead_ms for ahead_ms in aheads_ms if abs(ahead_ms) > bound_ms]
+    later = sum(ahead_ms > 0 for ahead_ms in beyond)
+    agree = max(later, len(beyond) - later)
+    if probed < PEERS_TO_JUDGE or agree * 2 <= probed:
+        return ""
+    ahead_ms = median(list(aheads_ms))
+    how = "behind" if ahead_ms > 0 else "ahead of"
+    return (
+        f"the wall clock of this host is {abs(ahead_ms)} ms {how} those of {agree} of {probed} "
+        "agents of other sites: see to its time daemon"
+    )

@@ -237,5 +237,11 @@ class Engine(Protocol):
         Beside any other call. They stand here, and their clients know it at best.
         """
 
+    async def connections(self) -> int:
+        """How many clients are connected, without Saling. EngineBusy while it does not answer.
+
+        Beside any other call.
+        """
+
     async def close(self) -> None:
         """Let go of connections. The engine and its guard go on."""

@@ -190,6 +190,12 @@ class Server:
                 raise EngineBusy(f"{self._config.service}: its receiver goes on, {timeout_ms} ms")
             await asyncio.sleep(POLL_S)
 
+    async def clients(self) -> int:
+        """Sessions of others than Saling. EngineBusy."""
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        row = await self._asked(f"{sql} AND application_name <> 'saling'")
+        return int(row[0])
+
     async def _in_force(self) -> list[str]:
         return list(await self._asked(SHOW_CHANGEABLE))
 

@@ -296,6 +296,10 @@ class PostgreSQL(Engine):
         """Counted in the server's own log."""
         return await self._waits.cancelled()
 
+    async def connections(self) -> int:
+        """As the server's activity shows them."""
+        return await self._server.clients()
+
     async def other_slots(self, name: str) -> tuple[str, ...]:
         """Names with how much log each holds back; slots that are not Saling's are the DBA's."""
         try:

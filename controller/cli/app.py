@@ -12,7 +12,7 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import caution, holding, maintenance, planning, views
+from controller.cli import caution, holding, maintaining, planning, reloading, views
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -250,14 +250,16 @@ def resume(
         views.ask_simply(Client(controller, token_file), "resume", service, body, output)
 
 
+app.command("reload")(reloading.reload)
 app.add_typer(caution.commands, name="caution")
-app.add_typer(maintenance.commands, name="maintenance")
 app.add_typer(planning.commands, name="plan")
 app.command("evacuate")(planning.evacuate)
 app.command("failover-site")(planning.fail_site_over)
 app.command("failback")(planning.fail_back)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
+
+app.add_typer(maintaining.commands, name="maintenance")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from controller.core.decided import Decided
 from controller.core.events import (
     Cautioned,
     CautionEnded,
+    Configured,
     Event,
     PlanAsked,
     RecordRead,
@@ -169,6 +170,8 @@ def _decided(title: str, what: Decided) -> list[str]:
 def event_words(event: Event) -> str:
     """An event in a few words."""
     match event:
+        case Configured():
+            return f"the configuration was read anew, with {counted(len(event.specs), 'service')}"
         case Tick():
             return "time went by"
         case ReportCame():

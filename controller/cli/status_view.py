@@ -208,12 +208,27 @@ def _troubles(state: StateView) -> list[RenderableType]:
         told.append(f"the record of {uid} cannot be read, its service is left alone{_why(why)}")
     if state.journal.problem:
         told.append(f"the journal is not written{_why(state.journal.problem)}")
+    told += _of_configuration(state)
     if state.controller.rule_errors:
         told.append(
             f"{state.controller.rule_errors} events were not understood by the rules; "
             "see the controller's log"
         )
     return [_below(text, "bold red") for text in told]
+
+
+def _of_configuration(state: StateView) -> list[str]:
+    known = state.configuration
+    told = []
+    if known.last_reload.failed:
+        who = f" by {known.last_reload.by}" if known.last_reload.by else ""
+        told.append(
+            f"the last reload{who} changed nothing, and the configuration of "
+            f"{known.in_force_since} stays: {known.last_reload.failed}"
+        )
+    if known.waits_for_restart:
+        told.append(f"taken by a restart only: {', '.join(known.waits_for_restart)}")
+    return told
 
 
 def _sites(state: StateView) -> list[RenderableType]:

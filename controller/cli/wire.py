@@ -60,6 +60,24 @@ class BrokerView(Struct, frozen=True):
     problem: str = ""
 
 
+class LastReload(Struct, frozen=True):
+    """How the last reload of the configuration ended; `failed` is empty when it did not fail."""
+
+    at: str = ""
+    by: str = ""
+    failed: str = ""
+
+
+class ConfigurationView(Struct, frozen=True):
+    """What is in force of the configuration."""
+
+    file: str = ""
+    sha256: str = ""
+    in_force_since: str = ""
+    waits_for_restart: tuple[str, ...] = ()
+    last_reload: LastReload = LastReload()
+
+
 class SiteView(Struct, frozen=True):
     """One site."""
 
@@ -107,6 +125,40 @@ class StateView(Struct, frozen=True):
     services: tuple[Explanation, ...]
     plan: PlanView | None = None
     """The plan under way."""
+    configuration: ConfigurationView = ConfigurationView()
+
+
+class Finding(Struct, frozen=True):
+    """One thing that is wrong in a configuration file, or weakens the protection."""
+
+    severity: str
+    line: int
+    key: str
+    value: str
+    message: str
+    mend: str
+
+
+class Change(Struct, frozen=True):
+    """One thing that a reload changes."""
+
+    kind: str
+    name: str
+    text: str
+
+
+class Reloaded(Struct, frozen=True):
+    """What came of a reload."""
+
+    applied: bool
+    dry_run: bool
+    text: str
+    file: str
+    sha256: str
+    changes: tuple[Change, ...] = ()
+    waits_for_restart: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unmet: tuple[str, ...] = ()
 
 
 class History(Struct, frozen=True):

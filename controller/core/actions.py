@@ -22,6 +22,15 @@ class Swap(Struct, frozen=True, tag="swap"):
     transition: Transition
 
 
+class Found(Struct, frozen=True, tag="found"):
+    """Keep the first record of a new service, before anything is said of it.
+
+    Where the store holds one already, this controller leads no more.
+    """
+
+    record: Record
+
+
 class SavePlan(Struct, frozen=True, tag="save_plan"):
     """Store a plan, if the store still holds this revision of it (0: none) and this leader's term.
 
@@ -90,5 +99,14 @@ class Note(Struct, frozen=True, tag="note"):
 
 
 Action = (
-    Swap | SavePlan | KeepCautions | Note | SendOrder | SendGrant | SendProbes | ReadRecord | Answer
+    Swap
+    | Found
+    | SavePlan
+    | KeepCautions
+    | Note
+    | SendOrder
+    | SendGrant
+    | SendProbes
+    | ReadRecord
+    | Answer
 )

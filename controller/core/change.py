@@ -50,6 +50,15 @@ def _enter(view: View, new: Record) -> ServiceState:
             caught_up_ms=-1,
             heard_positions=(),
         )
+    elif new.backup != old.backup:
+        service = replace(
+            service,
+            ailing_since_ms=-1,
+            following_since_ms=-1,
+            backup_proven_bytes=0,
+            marks=(),
+            caught_up_ms=-1,
+        )
     return replace(service, record=new, fenced_since_ms=-1, ordered_ms=view.now_ms)
 
 

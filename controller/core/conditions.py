@@ -362,6 +362,12 @@ protection_changed = Condition(
     "the configuration asks for another protection",
     "the protection is that of the configuration",
 )
+backup_redeclared = Condition(
+    "backup_redeclared",
+    lambda v: v.declared_backup != v.record.backup,
+    "the configuration has another backup than {backup}: {declared_backup}",
+    "the backup is that of the configuration",
+)
 asked_switchover = asked(Kind.SWITCHOVER)
 asked_failover = asked(Kind.FAILOVER)
 asked_approve = asked(Kind.APPROVE)

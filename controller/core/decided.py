@@ -11,6 +11,7 @@ from msgspec import Struct
 from controller.core.actions import (
     Action,
     Answer,
+    Found,
     KeepCautions,
     Note,
     ReadRecord,
@@ -55,7 +56,7 @@ def decided(actions: Iterable[Action]) -> Decided:
 def of_service(all_of_it: Decided, name: str, uid: str) -> Decided:
     """What of it concerns one service alone; a grant may answer for several and is left out."""
     changes = tuple(change for change in all_of_it.changes if change.service == name)
-    mine = (f"change {name} ", f"order {name} to ", f"read {uid} for ")
+    mine = (f"change {name} ", f"found {name} ", f"order {name} to ", f"read {uid} for ")
     return Decided(changes, tuple(said for said in all_of_it.actions if said.startswith(mine)))
 
 
@@ -68,6 +69,8 @@ def _name(action: Action) -> str:
     match action:
         case Swap():
             return f"change {action.record.service}"
+        case Found():
+            return f"found {action.record.service}"
         case SavePlan():
             return f"plan {action.plan.id}"
         case SendOrder():

@@ -166,6 +166,15 @@ def learn_identity(view: View) -> dict[str, Any]:
     return {"system_identifier": view.primary.system_identifier if view.primary else ""}
 
 
+def take_backup(view: View) -> dict[str, Any]:
+    """Another agent, or none: whoever granted before grants no more of what counts."""
+    return {
+        "backup": view.declared_backup,
+        "grantor_set": view.record.grantor_set + 1,
+        "maintenance": None,
+    }
+
+
 def take_protection(view: View) -> dict[str, Any]:
     return {"protection": view.spec.protection, **UNBOUND}
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from controller.core.model import Record
+from controller.core.model import Record, ServiceSpec
 from controller.core.plans.model import PlanKind
-from controller.core.sites.model import Caution
+from controller.core.sites.model import Caution, Nation
 from protocol.messages import Renew, Report
 
 
@@ -85,6 +85,26 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Switchover: also to a site where caution is on."""
 
 
+class Configured(Struct, frozen=True, tag="configured"):
+    """The configuration was read anew: it is taken whole, or refused whole."""
+
+    id: str
+    specs: tuple[ServiceSpec, ...]
+    """All that are declared and not retired, in the order of the file."""
+    nation: Nation
+    """As declared; what was heard of it is known already."""
+    stored: dict[str, Record] = {}
+    """What the store holds of services that are new here, by uid."""
+    retired: tuple[str, ...] = ()
+    """Uids of the services that the file calls retired."""
+    dry_run: bool = False
+    file: str = ""
+    by: str = ""
+    reason: str = ""
+    told: str = ""
+    """What it changes, in sentences for the history; empty where it changes nothing."""
+
+
 class PlanAct(StrEnum):
     """What may be asked of a plan."""
 
@@ -141,7 +161,7 @@ class CautionEnded(Struct, frozen=True, tag="caution_ended"):
     """The id of one; all of the site where it is empty."""
 
 
-Ask = Requested | PlanAsked | Cautioned | CautionEnded
+Ask = Requested | PlanAsked | Cautioned | CautionEnded | Configured
 """What is answered."""
 
 Event = Tick | ReportCame | RenewCame | RecordRead | Ask

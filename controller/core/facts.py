@@ -16,6 +16,7 @@ def facts(view: View) -> dict[str, str]:
         "service": record.service,
         "primary": record.primary,
         "backup": record.backup or "no backup",
+        "declared_backup": view.declared_backup or "no backup",
         "epoch": str(record.epoch),
         "silence": f"{view.silence_ms / 1000:.1f} s",
         "threshold": f"{silence_ms(record.terms) / 1000:.1f} s",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.core.plans.model import MoveRules, Plan, PlanMemory
-from controller.core.sites.model import Load, Nation
+from controller.core.sites.model import Load, Nation, Stage
 from protocol.messages import LeaseTerms, Mode, ReplicaReport
 
 
@@ -71,6 +71,8 @@ class ReplicaSpec(Struct, frozen=True):
     engine_address: str
     agent_address: str
     public_key: str
+    stage: Stage = Stage.ACTIVE
+    """That of its site."""
 
 
 class ServiceSpec(Struct, frozen=True):

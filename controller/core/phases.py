@@ -62,6 +62,7 @@ from controller.core.effects import (
     rearm,
     release,
     resume,
+    take_backup,
     take_protection,
     take_settings,
 )
@@ -336,6 +337,12 @@ TABLE: tuple[Row, ...] = (
         )
         for phase in (P.PROTECTED, P.ALONE)
     ),
+    Row(
+        "new_backup", P.ALONE, P.ALONE, (c.backup_redeclared, c.primary_acknowledged_alone),
+        "the configuration has another backup than {backup}: {declared_backup}; {primary} stands "
+        "alone until a backup follows it",
+        take_backup,
+    ),
     *(
         Row(
             "new_protection", phase, P.ALONE, (c.protection_changed, *also),
@@ -371,5 +378,11 @@ ROWS_FROM = {phase: tuple(row for row in TABLE if row.source is phase) for phase
 
 
 def first_row(view: View) -> Row | None:
-    """The row that fires now."""
-    return next((row for row in ROWS_FROM[view.record.phase] if row.holds(view)), None)
+    """The row that fires now. Nested loops, for this is a good part of every step's work."""
+    for row in ROWS_FROM[view.record.phase]:
+        for condition in row.when:
+            if not condition.test(view):
+                break
+        else:
+            return row
+    return None

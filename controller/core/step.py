@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from controller.core import leases, loss
-from controller.core.actions import Action, Answer, ReadRecord, SendGrant, SendOrder
+from controller.core.actions import Action, Answer, Found, Note, ReadRecord, SendGrant, SendOrder
 from controller.core.assignments import assignment_for
 from controller.core.change import take_row
+from controller.core.configured import begun, objections, redeclared, redeclared_nation
 from controller.core.detector import watched
 from controller.core.events import (
     Cautioned,
     CautionEnded,
+    Configured,
     Event,
     Kind,
     PlanAsked,
@@ -28,6 +30,7 @@ from controller.core.events import (
     Requested,
     Tick,
 )
+from controller.core.happening import About, Happening
 from controller.core.model import (
     Phase,
     Record,
@@ -45,7 +48,7 @@ from controller.core.refusal import refuse, rows_for
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
 from controller.core.sites.judge import is_due, judged
-from controller.core.sites.model import Nation
+from controller.core.sites.model import Nation, Stage
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
@@ -77,8 +80,10 @@ def begin(
 
 
 def found(spec: ServiceSpec, term: int) -> Record:
-    """The first record of a service: its preferred primary stands alone in epoch 1."""
-    primary, *others = spec.replicas
+    """The first record of a service: its preferred primary, of those in a site that is in use,
+    stands alone in epoch 1."""
+    first = next((r for r in spec.replicas if r.stage is Stage.ACTIVE), spec.replicas[0])
+    others = [replica for replica in spec.replicas if replica is not first]
     return Record(
         service=spec.name,
         service_uid=spec.uid,
@@ -86,7 +91,7 @@ def found(spec: ServiceSpec, term: int) -> Record:
         term=term,
         phase=Phase.ALONE,
         epoch=1,
-        primary=primary.agent,
+        primary=first.agent,
         backup=others[0].agent if others else "",
         terms=spec.terms,
         ttl_ceiling_ms=spec.terms.ttl_ms,
@@ -116,6 +121,8 @@ def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action
             return _on_record_read(state, event, now_ms)
         case Requested():
             return _on_request(state, event, now_ms)
+        case Configured():
+            return _on_configured(state, event, now_ms)
         case PlanAsked():
             return on_plan_asked(state, event, now_ms, _on_request)
         case Cautioned() | CautionEnded():
@@ -289,6 +296,42 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     state, more = _settle_all(_put(state, service), [event.service_uid], now_ms)
     answer = Answer(event.id, True, row.sentence(view), (), operation)
     return state, [swap, *orders, *more, answer]
+
+
+def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State, list[Action]]:
+    """Take what is declared now, whole or not at all; what is new is founded first."""
+    unmet = objections(state, event, now_ms)
+    if unmet:
+        return state, [Answer(event.id, False, "the configuration is refused", unmet)]
+    if event.dry_run:
+        return state, [Answer(event.id, True, "the configuration would be taken")]
+    services: dict[str, ServiceState] = {}
+    actions: list[Action] = []
+    for spec in begun(event.specs):
+        known, stored = state.services.get(spec.uid), event.stored.get(spec.uid)
+        if known is not None:
+            services[spec.uid] = redeclared(known, spec)
+            continue
+        if stored is None:
+            stored = found(spec, state.term)
+            actions.append(Found(stored))
+        services[spec.uid] = _begin_service(spec, stored, now_ms)
+    before = state.services
+    nation = redeclared_nation(state.nation, event.nation, now_ms)
+    state, swaps = _settle_all(replace(state, services=services, nation=nation), services, now_ms)
+    actions += swaps
+    for uid, service in state.services.items():
+        # Addresses and keys are told under the same revision; what is new is asked for.
+        if uid in before and service.spec.replicas != before[uid].spec.replicas:
+            actions += _orders(service, [r.agent for r in service.spec.replicas], state.term)
+    taken = "the configuration is taken"
+    noted = [_note_of(event, taken)] if event.told else []
+    return state, [*actions, *noted, Answer(event.id, True, taken)]
+
+
+def _note_of(event: Configured, what: str) -> Note:
+    about = About.CONFIGURATION
+    return Note(Happening(about, event.file, what, event.told, by=event.by, reason=event.reason))
 
 
 def _settle_all(state: State, uids: Iterable[str], now_ms: int) -> tuple[State, list[Action]]:

@@ -179,6 +179,15 @@ class View:
         return "; ".join(filter(None, (backup.unfit, low)))
 
     @property
+    def declared_backup(self) -> str:
+        """The agent that the configuration has for a backup: the present one, if it still does."""
+        record = self.record
+        if record.backup and self.spec.replica(record.backup) is not None:
+            return record.backup
+        others = (r.agent for r in self.spec.replicas if r.agent != record.primary)
+        return next(others, "")
+
+    @property
     def lag_bytes(self) -> int | None:
         return loss.lag_bytes(self.service)
 

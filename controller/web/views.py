@@ -39,6 +39,7 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
             "broken_records": status.broken_records,
         },
         "journal": {"errors": status.journal_errors, "problem": status.journal_problem},
+        "configuration": _configuration(status),
         "brokers": [
             {
                 "name": broker.name,
@@ -86,6 +87,21 @@ def utc_text(at_ms: int) -> str:
 def _history_line(line: HistoryLine) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(line)
     return {**shown, "at": utc_text(line.at_ms)}
+
+
+def _configuration(status: Status) -> dict[str, Any]:
+    known = status.configuration
+    return {
+        "file": known.file,
+        "sha256": known.sha256,
+        "in_force_since": utc_text(known.in_force_since_ms),
+        "waits_for_restart": list(known.waits_for_restart),
+        "last_reload": {
+            "at": utc_text(known.tried_at_ms) if known.tried_at_ms else "",
+            "by": known.tried_by,
+            "failed": known.failed,
+        },
+    }
 
 
 def _sites(status: Status) -> list[dict[str, Any]]:

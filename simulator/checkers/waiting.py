@@ -6,7 +6,7 @@ from controller.core.events import Kind
 from controller.core.explain import explain
 from controller.core.model import Phase, Record, State
 from controller.core.others import Others
-from simulator.strike import Strike
+from simulator.strike import RELOAD, Strike
 from simulator.watch import Broken, Watch
 
 MOVING = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING, Phase.ROUTING, Phase.ARMING)
@@ -29,7 +29,7 @@ class NobodyWaitsSilently(Watch):
         """By service, its revision and when it was first seen."""
 
     def struck(self, now_ms: int, strike: Strike) -> None:
-        if strike.verb in WISHES:
+        if strike.verb in WISHES or strike.verb.startswith(RELOAD):
             return
         self._trouble_until_ms = max(self._trouble_until_ms, strike.until_ms)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _ask(
-    kind: Kind, dry_run: bool = False, by: str = "an operator"
+    kind: Kind, dry_run: bool = False, by: str = "an operator", over_capacity: bool = False
 ) -> Callable[[World, Strike], None]:
     def ask(world: World, strike: Strike) -> None:
         name, *figures = strike.on
@@ -27,7 +27,7 @@ def _ask(
             lambda id_: Requested(
                 id_, kind, world.service(name).uid, by, "a test",
                 epoch=epoch, loss_bytes=loss_bytes, for_ms=strike.for_ms,
-                dry_run=dry_run, loss_ms=shown[2],
+                dry_run=dry_run, loss_ms=shown[2], over_capacity=over_capacity,
             )
         )  # fmt: skip
 
@@ -84,6 +84,9 @@ VERBS = (
         for kind in Kind if kind is not Kind.PROVE
     ),
     *(Verb(f"try-{kind.value}", _ask(kind, True), (Takes.SERVICE,), FIGURES) for kind in Kind),
+    Verb(
+        "move-over-capacity", _ask(Kind.SWITCHOVER, over_capacity=True), (Takes.SERVICE,), FIGURES
+    ),
     Verb("approve-too", _ask(Kind.APPROVE, by=SECOND), (Takes.SERVICE,), FIGURES),
     Verb(Kind.PROVE.value, prove_off(SECOND), (Takes.SERVICE,)),
     Verb(PROVE_ALONE, prove_off(FIRST), (Takes.SERVICE,)),

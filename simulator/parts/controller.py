@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from controller.core import actions as act
 from controller.core import events as ev
 from controller.core.actions import Action
+from controller.core.configured import begun, misfits
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
 from controller.core.plans.going import take_up
-from controller.core.plans.model import OVER, Plan
+from controller.core.plans.model import OVER, Moved, MoveRules, Plan
 from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
@@ -47,6 +49,7 @@ class Controller:
         rate_ppm: int,
         ordered: bool,
         nation: Nation,
+        move_rules: MoveRules,
     ) -> None:
         self._kernel = kernel
         self._network = network
@@ -55,6 +58,7 @@ class Controller:
         self._specs = {spec.uid: spec for spec in specs}
         """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
+        self._move_rules = move_rules
         self._nation = nation
         """The sites as declared; none where the world says nothing of them."""
         self.store = Store()
@@ -90,7 +94,7 @@ class Controller:
         self._writing = False
         self._waiting.clear()
         term = self.store.lead(self._kernel.now_ms)
-        specs = list(self._specs.values())
+        specs = begun(self._specs.values())
         for spec in specs:
             if spec.uid not in self.store.records:
                 record = found(spec, term)
@@ -98,12 +102,24 @@ class Controller:
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
         state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
+        state = replace(state, move_rules=self._move_rules)
         plans = [_plan_reread(plan) for plan in self.store.plans.values()]
         under_way = next((plan for plan in plans if plan.status not in OVER), None)
         made = max((plan.number for plan in plans), default=0)
-        self.state = take_up(state, under_way, (), made, self.now_ms())
+        self.state = take_up(state, under_way, self._past(), made, self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
+
+    def _past(self) -> tuple[Moved, ...]:
+        """Plans that are over, and when; the true time stands for the wall time of the shipped."""
+        ahead_ms = self.now_ms() - self._kernel.now_ms
+        return tuple(
+            Moved(
+                plan.id, plan.kind, plan.site, plan.status, begun_ms + ahead_ms,
+                changed_ms + ahead_ms, plan.by_policy,
+            )
+            for plan, (begun_ms, changed_ms) in self.store.dated_plans() if plan.status in OVER
+        )  # fmt: skip
 
     def crash(self, down_ms: int) -> None:
         """It dies, and comes back after a while."""
@@ -142,6 +158,31 @@ class Controller:
         self._watch.configured(self._kernel.now_ms, spec)
         self.crash(down_ms)
 
+    def reload(self, id_: str, *changed: ServiceSpec) -> None:
+        """It reads another declaration of some services while it leads; dead, its next life does,
+        where that one can."""
+        if self.state is not None:
+            self._later(0, lambda: self._read_anew(id_, changed))
+        elif not any(misfits(s, self.store.records[s.uid]) for s in changed if self._knows(s)):
+            self._take(changed)
+
+    def _knows(self, spec: ServiceSpec) -> bool:
+        return spec.uid in self.store.records
+
+    def _read_anew(self, id_: str, changed: tuple[ServiceSpec, ...]) -> None:
+        if self.state is None:
+            return
+        known = self.state.services
+        stored = {u: _reread(r) for u, r in self.store.records.items() if u not in known}
+        specs = {**self._specs, **{spec.uid: spec for spec in changed}}
+        self._feed(ev.Configured(id_, tuple(specs.values()), self.state.nation, stored))
+
+    def _take(self, specs: Iterable[ServiceSpec]) -> None:
+        for spec in specs:
+            if spec != self._specs[spec.uid]:
+                self._specs[spec.uid] = spec
+                self._watch.configured(self._kernel.now_ms, spec)
+
     def declared(self, uid: str) -> ServiceSpec:
         """What the configuration says of a service now."""
         return self._specs[uid]
@@ -160,16 +201,16 @@ class Controller:
         self._later(0, lambda: self._renew_came(site, raw))
 
     def _report_came(self, site: str, raw: bytes) -> None:
-        report = self._take(raw, Report, site)
+        report = self._take_in(raw, Report, site)
         if report:
             self._feed(ev.ReportCame(report))
 
     def _renew_came(self, site: str, raw: bytes) -> None:
-        renew = self._take(raw, Renew, site)
+        renew = self._take_in(raw, Renew, site)
         if renew:
             self._feed(ev.RenewCame(renew))
 
-    def _take(self, raw: bytes, kind: type[M], sender: str) -> M | None:
+    def _take_in(self, raw: bytes, kind: type[M], sender: str) -> M | None:
         intake = self._intake if self._ordered else Intake(CLUSTER)
         try:
             return intake.take(raw, kind, sender)
@@ -207,6 +248,8 @@ class Controller:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
+        if isinstance(event, ev.Configured) and _accepted(actions):
+            self._take(event.specs)
         if isinstance(event, ev.Requested | ev.PlanAsked) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         if not isinstance(event, ev.Tick):
@@ -248,6 +291,9 @@ class Controller:
         match action:
             case act.Swap():
                 self._swap(state, action)
+            case act.Found():
+                self.store.found(self._kernel.now_ms, action.record)
+                self._watch.swapped(self._kernel.now_ms, None, action.record)
             case act.SavePlan():
                 self._save_plan(state, action)
             case act.SendOrder():
@@ -301,7 +347,7 @@ class Controller:
         self._watch.told(self._kernel.now_ms, change, old, new)
 
     def _save_plan(self, state: State, action: act.SavePlan) -> None:
-        plan = action.plan
+        plan, old = action.plan, self.store.plans.get(action.plan.id)
         if not self.store.save_plan(
             self._kernel.now_ms, plan, action.expected_revision, state.term
         ):
@@ -309,6 +355,7 @@ class Controller:
         for change in action.changes:
             what = f"{change.service} {change.step}" if change.service else change.status.value
             self._kernel.tell(CONTROLLER, f"{plan.id}: {what}: {change.because}")
+        self._watch.planned(self._kernel.now_ms, old, plan)
 
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:
@@ -327,6 +374,10 @@ class Controller:
         self._sequence += 1
         boot_id, life = f"boot-{self._boots}", f"{self._life}-controller"
         return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
+
+
+def _accepted(actions: list[Action]) -> bool:
+    return any(isinstance(action, act.Answer) and action.accepted for action in actions)
 
 
 def _reread(record: Record) -> Record:

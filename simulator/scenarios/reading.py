@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from controller.core.model import BackupLoss, DiskFilling, Protection
+from controller.core.sites.model import Stage
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM
@@ -43,6 +44,7 @@ class Draft:
     clocks: dict[str, int] = field(default_factory=dict)
     fences: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: list[tuple[str, str]] = field(default_factory=list)
+    capacities: dict[str, int] = field(default_factory=dict)
     strikes: list[Strike] = field(default_factory=list)
     heals_ms: list[int] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
@@ -111,6 +113,11 @@ def _pair(draft: Draft, words: Words) -> None:
     draft.pairs.append((one, words.one_of(left, "another site without a partner")))
 
 
+def _capacity(draft: Draft, words: Words) -> None:
+    site = words.one_of([s for s in draft.sites if s not in draft.capacities], "another site")
+    draft.capacities[site] = words.number_of("how many cores it has")
+
+
 def _service(draft: Draft, words: Words) -> None:
     name = words.next("the service's name")
     if name in draft.services or name in draft.places:
@@ -126,7 +133,8 @@ def _service(draft: Draft, words: Words) -> None:
 
 
 def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
-    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", "local", "group", MOVES)
+    known = (*LEASES, *TIERS, "async", "sync", "block", "bound", "writes", "local", "group",
+             "demands", MOVES)  # fmt: skip
     word = words.one_of(known, "what a service may have")
     if word in LEASES:
         return replace(service, lease=word)
@@ -138,6 +146,8 @@ def _property(service: ServiceSetting, words: Words) -> ServiceSetting:
     if word == "group":
         group = words.next("the name of a group")
         return replace(service, group=group, order=words.number_of("its place in the group"))
+    if word == "demands":
+        return replace(service, demand=words.number_of("how many cores it needs"))
     if word == "block":
         return replace(service, protection=Protection.SYNC, backup_loss=BackupLoss.BLOCK)
     if word == MOVES:
@@ -226,6 +236,7 @@ def _victim(draft: Draft, takes: Takes, words: Words) -> str:
         Takes.LEASE: LEASES,
         Takes.PROTECTION: [protection.value for protection in Protection],
         Takes.BACKUP_LOSS: [policy.value for policy in BackupLoss],
+        Takes.STAGE: [stage.value for stage in Stage if stage is not Stage.RETIRED],
     }
     return words.one_of(among[takes], takes.value)
 
@@ -259,8 +270,9 @@ def _finish(draft: Draft) -> Scenario:
     fences = tuple(draft.fences.get(site, ()) for site in draft.sites) if draft.fences else ()
     services = tuple(draft.services.values())
     setting = Setting(
-        draft.sites, services, draft.weather, draft.ordered, rates, fences, tuple(draft.pairs)
-    )
+        draft.sites, services, draft.weather, draft.ordered, rates, fences, tuple(draft.pairs),
+        tuple(draft.capacities.items()),
+    )  # fmt: skip
     return Scenario(
         name=draft.file,
         story="\n".join(draft.story),
@@ -277,6 +289,7 @@ COMMANDS: dict[str, Callable[[Draft, Words], None]] = {
     "seed": _seed,
     "sites": _sites,
     "pair": _pair,
+    "capacity": _capacity,
     "service": _service,
     "weather": _weather,
     "messages": _messages,

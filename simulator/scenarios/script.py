@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from controller.core.events import Kind
 from simulator.setting import Setting
-from simulator.strike import Strike
+from simulator.strike import RELOAD, Strike
 
 REQUESTS = (
     *(verb for kind in Kind for verb in (kind.value, f"try-{kind.value}")),
     "approve-too",
     "force-proof-alone",
+    *(f"{RELOAD}{what}" for what in ("lease", "protection", "backup-loss", "loss-bound", "stage")),
 )
 """The verbs that are an operator's wish, not a fault. Each gets an answer."""
 

@@ -33,6 +33,7 @@ def _world(setting: Setting) -> list[str]:
     return [
         f"sites {' '.join(setting.sites)}",
         *(f"pair {one} {other}" for one, other in setting.pairs),
+        *(f"capacity {site} {cores}" for site, cores in setting.capacities),
         *map(_service, setting.services),
         f"weather {setting.weather}",
         *([] if setting.ordered else ["messages unordered"]),
@@ -44,11 +45,12 @@ def _world(setting: Setting) -> list[str]:
 def _service(service: ServiceSetting) -> str:
     moves = f", {MOVES}" if service.disk_filling is DiskFilling.SWITCHOVER else ""
     group = f", group {service.group} {service.order}" if service.group else ""
+    demands = f", demands {service.demand}" if service.demand else ""
     tier = f" {service.tier}," if service.tier != ServiceSetting.tier else ""
     return (
         f"service {service.name} at {service.primary} backed by {service.backup},{tier} "
         f"{service.lease}, {_protection(service)}, bound {service.loss_bound_bytes}B, "
-        f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}{group}"
+        f"writes {service.write_bytes}B every {service.write_every_ms}ms{moves}{group}{demands}"
         f"{', local clients' if service.local_clients else ''}"
     )
 

@@ -20,7 +20,8 @@ def example(root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("four-sites.yaml", "topology"), ("agent.yaml", "agent")]
+    ("name", "kind"),
+    [("four-sites.yaml", "topology"), ("agent.yaml", "agent"), ("checks.yaml", "checks")],
 )
 def test_examples_load_without_a_warning(example: Path, name: str, kind: str) -> None:
     """What people start from is right."""

@@ -106,6 +106,24 @@ async def test_a_primary_commits_and_is_a_standby_at_rest(
     assert await site.sql("SELECT number FROM saling.probe WHERE service = 'orders'") == 2
 
 
+async def test_clients_are_counted_without_sessions_of_salings_own(
+    make_site: MakeSite, template: Path
+) -> None:
+    site = make_site("a")
+    with pytest.raises(EngineBusy):
+        await site.engine.connections()
+    await site.start_as_primary(template)
+    await site.engine.probe(10_000)
+    before = await site.engine.connections()
+    client = await asyncpg.connect(
+        host=str(site.config.sockets), port=site.config.port, user="saling", database="postgres"
+    )
+    try:
+        assert await site.engine.connections() == before + 1
+    finally:
+        client.terminate()
+
+
 async def test_a_probe_tells_that_the_log_went_on_in_another_file(
     make_site: MakeSite, template: Path
 ) -> None:

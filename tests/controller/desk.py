@@ -13,8 +13,9 @@ from controller.core.model import Phase, Record, State
 from controller.inbox import Inbox
 from controller.journal import Journal
 from controller.leading import lead
-from controller.runtime import ControllerRuntime, StoreWorker
+from controller.runtime import ControllerRuntime
 from controller.stores.sqlite import SqliteStore
+from controller.stores.worker import StoreWorker
 from controller.voice import Voice
 from protocol.intake import Intake
 from protocol.messages import Grant, Mode, Order, Role

@@ -305,3 +305,38 @@ async def test_the_configuration_sets_no_bound_on_consumers(broker: EmbeddedBrok
     written = json.loads((broker.directory / "nats-server.conf").read_text())
     assert written["jetstream"]["limits"] == {"default_max_consumers": -1}
     assert written["server_name"] == "saling"
+
+
+async def test_a_new_account_may_connect_while_those_that_are_connected_notice_nothing(
+    broker: EmbeddedBroker,
+) -> None:
+    pid = broker.pid
+    topic = "saling/c1/batam-1/order"
+    async with client(broker, "batam-1") as agent:
+        assert await may_subscribe(agent, topic)
+        broker.declare((*ACCOUNTS, agent_account("c1", "new-1", PASSWORD)))
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    async with client(broker, "new-1") as new:
+                        assert await may_subscribe(new, "saling/c1/new-1/order")
+                    break
+                except aiomqtt.MqttError:
+                    await asyncio.sleep(0.05)
+        async with client(broker, "controller") as speaker:
+            await speaker.publish(topic, b"still here", qos=1)
+        assert await next_payload(agent) == (topic, b"still here")
+    assert broker.pid == pid
+
+
+async def test_an_account_that_is_declared_no_more_is_let_in_no_more(
+    broker: EmbeddedBroker,
+) -> None:
+    broker.declare(ACCOUNTS[:2])
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                async with client(broker, "ikn-1"):
+                    await asyncio.sleep(0.05)
+            except aiomqtt.MqttError:
+                return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -19,13 +20,14 @@ import aiohttp
 import aiomqtt
 import msgspec
 import pytest
+import yaml
 
 from controller.journal import SnapshotLine, files, numbered
 from protocol.intake import Intake
 from protocol.messages import Grant, Order
 from protocol.sealing import Verifier
 from protocol.topics import read_by
-from tests.controller.cluster import Cluster
+from tests.controller.cluster import Cluster, write_key
 
 WAIT_S = 60.0
 A, B = "jabodetabek-1", "batam-1"
@@ -343,3 +345,53 @@ async def test_a_store_that_names_an_undeclared_replica_ends_with_two(
     assert done.returncode == 2
     assert "batam-1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_hangup_signal_reads_the_configuration_anew_and_a_bad_one_changes_nothing(
+    daemon: Daemon,
+) -> None:
+    process = daemon._process
+    assert process is not None
+    daemon.cluster.change("tier: tinggi", "tier: rendah")
+    process.send_signal(signal.SIGHUP)
+    await daemon.until_said("the configuration is taken: 2 changes")
+    state = await daemon.get("/api/v1/state")
+    assert [service["tier"] for service in state["services"]] == ["rendah", "rendah"]
+    assert state["configuration"]["last_reload"]["failed"] == ""
+    daemon.cluster.change("tier: rendah", "tier: keliru")
+    process.send_signal(signal.SIGHUP)
+    await daemon.until_said("the configuration was not taken; the old one stays")
+    state = await daemon.get("/api/v1/state")
+    assert [service["tier"] for service in state["services"]] == ["rendah", "rendah"]
+    assert "services[0].tier" in state["configuration"]["last_reload"]["failed"]
+
+
+async def test_an_agent_that_a_reload_declares_connects_to_the_embedded_broker(
+    daemon: Daemon,
+) -> None:
+    key = write_key(daemon.cluster.directory / "batam-2.key")
+    known = yaml.safe_load(daemon.cluster.config.read_text())
+    for service in known["services"]:
+        for replica in service["replicas"]:
+            replica["agent"] = f"{replica['site']}-1"
+    new = {"id": "batam-2", "site": "batam", "address": "127.0.0.1:1", "public_key": key}
+    known["agents"].append(new)
+    daemon.cluster.config.write_text(yaml.safe_dump(known, sort_keys=False))
+    status, body = await daemon.post("reload", "k", by="siti")
+    assert (status, body["applied"]) == (200, True), body
+    host, port = daemon.cluster.broker.split(":")
+    password = daemon.cluster.password("batam-2")
+    said = msgspec.json.encode(daemon.cluster.report("batam-2", 1))
+    async with asyncio.timeout(WAIT_S):
+        while not await _is_up(daemon, "batam-2"):
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with aiomqtt.Client(
+                    host, int(port), username="batam-2", password=password
+                ) as agent:
+                    await agent.publish("saling/c1/batam-2/report", said)
+            await asyncio.sleep(0.05)
+
+
+async def _is_up(daemon: Daemon, name: str) -> bool:
+    state = await daemon.get("/api/v1/state")
+    return any(agent["up"] for agent in state["agents"] if agent["id"] == name)

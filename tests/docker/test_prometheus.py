@@ -14,6 +14,7 @@ import yaml
 from lab.compose import AGENT_PORT, AGENTS, CONTROLLER_PORT
 
 PROMTOOL = shutil.which("promtool")
+CASES = sorted(file.name for file in Path(__file__).parent.glob("*_test.yml"))
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is not installed; it comes with the package prometheus"
 )
@@ -44,9 +45,7 @@ def test_promtool_takes_the_configuration(root: Path, tmp_path: Path) -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize(
-    "cases", ["rules_test.yml", "maintenance_test.yml", "holds_test.yml", "hazards_test.yml"]
-)
+@pytest.mark.parametrize("cases", CASES)
 def test_alerts_fire_when_they_should_and_not_before(
     root: Path, tmp_path: Path, cases: str
 ) -> None:
@@ -101,7 +100,7 @@ def test_every_page_belongs_to_an_alert(root: Path, rules: list[dict[str, Any]])
 
 def test_alerts_ask_for_metrics_that_are_exported(root: Path, rules: list[dict[str, Any]]) -> None:
     places = (root / "controller", root / "agents")
-    files = [file for place in places for file in place.rglob("*metrics.py")]
+    files = [file for place in places for file in place.rglob("*.py")]
     code = "".join(file.read_text() for file in files)
     exported = set(re.findall(r'"(saling_\w+)"', code))
     for rule in rules:

@@ -33,6 +33,7 @@ TIERS = ("strategis", "tinggi", "rendah")
 DEFAULTS: dict[str, Consequence] = {
     "agents": Consequence.ALARM,
     "certificate": Consequence.ALARM,
+    "checks": Consequence.ALARM,
     "clock": Consequence.ALARM,
     "cut-off": Consequence.READINESS,
     "disk": Consequence.READINESS,

@@ -13,6 +13,7 @@ from agents.core.paths import (
     Found,
     PathWindow,
     ProbeList,
+    clock_off,
     median,
     take_list,
 )
@@ -131,3 +132,27 @@ def test_a_replaced_leader_is_not_followed_while_the_new_one_is_heard(
 ) -> None:
     known = take_list(ProbeList(), order("new", IKN, term=4), 0)
     assert take_list(known, order("old", BATAM, term=3), later_ms).name == name
+
+
+# Whose clock is wrong.
+
+
+@pytest.mark.parametrize(
+    ("aheads_ms", "probed", "says"),
+    [
+        ((900, 1100, 1000), 3, "1000 ms behind those of 3 of 3 agents"),
+        ((-900, -1100, 3), 3, "900 ms ahead of those of 2 of 3 agents"),
+        ((900, 3, -2), 3, ""),
+        ((900, -900), 2, ""),
+        ((900,), 1, ""),
+        ((900, 900), 4, ""),
+        ((900, 900, 900), 4, "900 ms behind those of 3 of 4 agents"),
+        ((500, 500, -500), 3, ""),
+        ((), 0, ""),
+    ],
+)
+def test_a_clock_is_off_only_when_most_of_those_that_are_probed_agree(
+    aheads_ms: tuple[int, ...], probed: int, says: str
+) -> None:
+    told = clock_off(aheads_ms, probed, 500)
+    assert (says in told) if says else told == ""

@@ -124,6 +124,9 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("new_settings", P.ALONE): lambda: Given(P.ALONE, terms=OTHER_TERMS),
     ("new_settings", P.PROTECTED): lambda: Given(P.PROTECTED, terms=OTHER_TERMS),
     **{("new_protection", phase): partial(newly_sync, phase) for phase in (P.PROTECTED, P.ALONE)},
+    ("new_backup", P.ALONE): lambda: Given(P.ALONE, backup="ikn-1").primary(
+        primary_report(mode=Mode.ALONE)
+    ),
     ("armed", P.ARMING): lambda: Given(P.ARMING),
     ("identity_learned", P.ARMING): lambda: Given(P.ARMING, system_identifier=""),
     ("backup_lost_in_arming", P.ARMING): lambda: (

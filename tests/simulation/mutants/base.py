@@ -22,6 +22,7 @@ from controller.core import (
     hold_conditions,
     phases,
     refusal,
+    room_conditions,
     veto_conditions,
 )
 from controller.core.conditions import Condition
@@ -104,7 +105,7 @@ def ask_instead(patch: Patch, condition: Condition, test: Callable[[View], bool]
     change_rows(patch, lambda row: _with(row, mutant))
     asked = (
         conditions, approval_conditions, disk_conditions, force_conditions, hold_conditions,
-        veto_conditions,
+        room_conditions, veto_conditions,
     )  # fmt: skip
     for module in asked:
         if hasattr(module, condition.name):

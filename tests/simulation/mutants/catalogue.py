@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.mutants import (
     blocking,
+    company,
     disks,
     fences,
     forced,
@@ -14,8 +15,10 @@ from tests.simulation.mutants import (
     losses,
     membership,
     operators,
+    plans,
     promotion,
     records,
+    reloads,
     restarts,
     switchovers,
 )
@@ -23,7 +26,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
-    records, operators, history, forced, holds, disks,
+    records, operators, history, forced, holds, disks, company, plans, reloads,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

@@ -1,4 +1,4 @@
-"""`saling maintenance`: the absence of a backup is announced, ended, listed."""
+"""`saling maintenance`: the planned absence of the host of a backup."""
 
 from __future__ import annotations
 
