@@ -17,6 +17,7 @@ from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.core.sites.cautions import care
 from controller.link import Counts
+from controller.nation_metrics import nation_metrics
 from controller.own_metrics import configuration, machinery, messages
 from controller.plan_metrics import plans
 from controller.service_gauges import SERVICE_GAUGES
@@ -101,6 +102,7 @@ class _StateCollector(Collector):
         yield from _disks(explained)
         yield from _places(status)
         yield from _absences(status, explained)
+        yield from nation_metrics(status)
         yield _vetoes(status, explained)
         yield from plans(status)
         yield from messages(counts)

@@ -31,6 +31,8 @@ class ControllerView(Struct, frozen=True):
     """The daemon's own health."""
 
     failure_domain: str
+    blind: str = ""
+    """Why it is probably the one that is cut off."""
     events_waiting: int = 0
     rule_errors: int = 0
 
@@ -58,6 +60,15 @@ class BrokerView(Struct, frozen=True):
     name: str
     connected: bool
     problem: str = ""
+
+
+class WishView(Struct, frozen=True):
+    """What a site's reasons lead to for one service."""
+
+    service: str
+    consequence: str
+    reasons: tuple[str, ...] = ()
+    because: str = ""
 
 
 class LastReload(Struct, frozen=True):
@@ -89,6 +100,41 @@ class SiteView(Struct, frozen=True):
     partner: str | None
     agents: tuple[str, ...]
     up: bool
+    health: str = ""
+    """Empty: a controller that judges no sites yet."""
+    because: str = ""
+    since_ago_ms: int = 0
+    reasons: tuple[str, ...] = ()
+    ready_for: str = ""
+    """Not empty: it is asked to be ready, for whose sake and why."""
+    wished: tuple[WishView, ...] = ()
+    policy: dict[str, dict[str, str]] = {}
+    """What a reason leads to, by tier."""
+
+
+class LinkView(Struct, frozen=True):
+    """The link between two active sites."""
+
+    sites: tuple[str, str]
+    health: str
+    because: str
+    since_ago_ms: int = 0
+    shared_risk: tuple[str, ...] = ()
+    at_risk: tuple[str, ...] = ()
+
+
+class PathView(Struct, frozen=True):
+    """What the agents of one site find of another."""
+
+    from_site: str
+    to_site: str
+    answers: str
+    observers: int = 0
+    reaching: int = 0
+    asked: int = 0
+    lost: int = 0
+    round_trip_us: int = 0
+    age_ms: int = -1
 
 
 class PairView(Struct, frozen=True):
@@ -125,6 +171,8 @@ class StateView(Struct, frozen=True):
     services: tuple[Explanation, ...]
     plan: PlanView | None = None
     """The plan under way."""
+    links: tuple[LinkView, ...] = ()
+    paths: tuple[PathView, ...] = ()
     configuration: ConfigurationView = ConfigurationView()
 
 
