@@ -60,8 +60,13 @@ class Desk(Protocol):
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
 
-    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
-        """The changes of all services, and what else happened, within a time. Raises StoreError."""
+    async def lines(
+        self, span: Span
+    ) -> tuple[list[HistoryLine], list[PlanLine], list[HappeningLine]]:
+        """The changes of all services and plans, and what else happened, within a time.
+
+        Raises StoreError.
+        """
 
     async def plans(self, limit: int) -> Plans:
         """The newest plans, newest first. Raises StoreError."""

@@ -11,7 +11,6 @@ from controller.core.model import State
 from controller.core.others import site_of
 from controller.core.plans.going import (
     Ask,
-    notes,
     plan_change,
     refused_because,
     request_for,
@@ -78,7 +77,7 @@ def make_plan(state: State, event: PlanAsked, *, by_policy: bool) -> Plan:
     )
 
 
-def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, list[Action]]:
+def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, SavePlan]:
     """Store it; its first steps are asked for at the next tick."""
     past = state.plan_memory.past
     state = replace(state, plan_memory=PlanMemory(plan.number, past, taken_ms=now_ms))
@@ -86,8 +85,7 @@ def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, list[Actio
     text = f"{plan.kind.value} of {plan.site} begins: {to_do} of {len(plan.steps)} steps to do"
     first = plan_change(plan, text, plan.by, plan.reason)
     left = [step_change(plan, step) for step in plan.steps if step.status is StepStatus.LEFT_OUT]
-    changes = (first, *left)
-    return taken(state, plan, now_ms), [SavePlan(plan, 0, changes), *notes(changes)]
+    return taken(state, plan, now_ms), SavePlan(plan, 0, (first, *left))
 
 
 def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
@@ -110,8 +108,8 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
     text = f"{what}: {_counted(plan)}"
     if event.dry_run:
         return state, [Answer(event.id, True, text)]
-    state, saved = begin_plan(state, plan, now_ms)
-    return state, [*saved, Answer(event.id, True, text, (), plan.id)]
+    state, save = begin_plan(state, plan, now_ms)
+    return state, [save, Answer(event.id, True, text, (), plan.id)]
 
 
 def _nothing_to_move(event: PlanAsked) -> str:
@@ -231,5 +229,5 @@ def _changed(state: State, plan: Plan, event: PlanAsked, now_ms: int) -> tuple[S
     if event.dry_run:
         return state, [Answer(event.id, True, f"{text}, if it is asked for", (), plan.id)]
     change = plan_change(plan, "", event.by, event.reason)
-    saved = [SavePlan(plan, expected, (change,)), *notes((change,))]
-    return taken(state, plan, now_ms), [*saved, Answer(event.id, True, text, (), plan.id)]
+    save = SavePlan(plan, expected, (change,))
+    return taken(state, plan, now_ms), [save, Answer(event.id, True, text, (), plan.id)]

@@ -41,7 +41,8 @@ def go_by_policy(state: State, at_ms: int, now_ms: int, ask: Ask) -> tuple[State
         return state, []
     for plan in (*_away(state, at_ms, now_ms), *_home(state, at_ms, now_ms)):
         if plan.steps and not all_refused(state, plan, now_ms, ask):
-            return begin_plan(state, plan, now_ms)
+            state, save = begin_plan(state, plan, now_ms)
+            return state, [save]
     return state, []
 
 

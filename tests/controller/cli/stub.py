@@ -42,6 +42,9 @@ class Stub:
     history_answer: Answer | None = None
     plans: dict[str, list[Any]] = field(default_factory=dict)
     """Answers by path, such as `plans/evacuate-batam-1`, one after the other; the last stays."""
+    told: dict[str, Any] = field(default_factory=dict)
+    """By the last part of the path: what is answered there."""
+    queries: list[dict[str, str]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
     reads: int = 0
@@ -64,6 +67,7 @@ class Stub:
                 web.post("/api/v1/sites/{site}/{kind}", self._post),
                 web.post("/api/v1/plan/{act}", self._post),
                 web.get("/api/v1/{path:plans?(?:/.*)?}", self._plan),
+                web.get("/api/v1/{what:hazards|timeline}", self._told),
             ]
         )
         return app
@@ -92,6 +96,10 @@ class Stub:
         if not told:
             return _respond(problem(404, "there is no such plan"))
         return web.json_response(told[0] if len(told) == 1 else told.pop(0))
+
+    async def _told(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        return web.json_response(self.told[request.match_info["what"]])
 
     async def _post(self, request: web.Request) -> web.Response:
         raw = await request.read()
