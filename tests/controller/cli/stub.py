@@ -42,6 +42,7 @@ class Stub:
     history_answer: Answer | None = None
     plans: dict[str, list[Any]] = field(default_factory=dict)
     """Answers by path, such as `plans/evacuate-batam-1`, one after the other; the last stays."""
+    capacity: list[dict[str, Any]] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
     """By the last part of the path: what is answered there."""
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Stub:
             [
                 web.get("/api/v1/state", self._state),
                 web.get("/api/v1/history", self._history),
+                web.get("/api/v1/capacity", self._capacity),
                 web.get("/api/v1/services/{name}/explain", self._explain),
                 web.post("/api/v1/services/{name}/{kind}", self._post),
                 web.post("/api/v1/{kind}", self._post),
@@ -75,6 +77,9 @@ class Stub:
     async def _state(self, _request: web.Request) -> web.Response:
         self.reads += 1
         return web.json_response(self.state)
+
+    async def _capacity(self, _request: web.Request) -> web.Response:
+        return web.json_response({"sites": self.capacity})
 
     async def _explain(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
