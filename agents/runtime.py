@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from agents.aside import AsideKeeper
 from agents.core.actions import AnswerAsk, SendAsk
-from agents.core.events import AskCame, GrantCame, OrderCame, Tick
+from agents.core.events import AskCame, GrantCame, OrderCame
 from agents.core.model import Replica
 from agents.core.reporting import report
 from agents.core.step import begin
@@ -278,7 +278,7 @@ class Agent:
         due_s = loop.time()
         while True:
             for unit in self._units.values():
-                unit.worker.mailbox.put(Tick())
+                unit.worker.tick()
             # After a pause of the machine, time goes on from now.
             due_s = max(due_s + TICK_S, loop.time())
             await asyncio.sleep(due_s - loop.time())

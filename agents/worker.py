@@ -38,8 +38,10 @@ from agents.core.events import (
     OrderCame,
     PersistFailed,
     PersistWorks,
+    Tick,
 )
 from agents.core.model import Durable, Replica
+from agents.core.quiet import rests
 from agents.core.step import step
 from agents.core.waiting import FACTS
 from agents.jobs import Fresh
@@ -130,6 +132,11 @@ class Worker:
     def connect(self, permits: Permits, work: Work) -> None:
         """Whom to ask for permits and jobs; both tell their events to this worker."""
         self._permits, self._work = permits, work
+
+    def tick(self) -> None:
+        """Time has gone on: let the rules look, unless they would find nothing to do."""
+        if not (self.replica.disk_ok and rests(self.replica, self._clock())):
+            self.mailbox.put(Tick())
 
     @property
     def problem(self) -> str:

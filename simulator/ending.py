@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from controller.core.events import Kind, Requested
+from controller.core.events import Kind, PlanAct, PlanAsked, Requested
 from controller.core.model import HeldFor, Phase
+from controller.core.plans.model import PlanStatus
 from simulator.checkers.convergence import CALM_MS, PATIENCE_MS, must_be_well, unwell
+from simulator.checkers.plans import PLAN_PATIENCE_MS, goes_on, must_have_come_to_something
 from simulator.parts.service import Service
 from simulator.strike import Strike
 from simulator.watch import Broken
@@ -18,6 +20,7 @@ TAKEOVER_SLACK_MS = 6000
 
 def run_until_well(world: World) -> None:
     """Look until all was well for a while. Raises Broken when time is over."""
+    _run_until_planned(world)
     kernel, records = world.kernel, world.controller.store.records
     declared = world.controller.declared
     end_ms = kernel.now_ms + PATIENCE_MS
@@ -33,6 +36,16 @@ def run_until_well(world: World) -> None:
             return
     for service in world.services:
         must_be_well(service, records[service.uid], declared(service.uid))
+
+
+def _run_until_planned(world: World) -> None:
+    """The plan under way is over, or waits: where nothing is wrong any more, it comes to that."""
+    kernel = world.kernel
+    end_ms = kernel.now_ms + PLAN_PATIENCE_MS
+    while goes_on(world.controller.store.plans.values()) and kernel.now_ms < end_ms:
+        kernel.run_until(kernel.now_ms + LOOK_MS)
+        _help(world)
+    must_have_come_to_something(world.controller.store.plans.values())
 
 
 def let_a_site_die(world: World, dice: Random) -> None:
@@ -64,6 +77,8 @@ def let_a_site_die(world: World, dice: Random) -> None:
 
 def _help(world: World) -> None:
     """The operators undo what they did, and decide what only they may."""
+    if any(plan.status is PlanStatus.PAUSED for plan in world.controller.store.plans.values()):
+        world.request(lambda id_: PlanAsked(id_, PlanAct.RESUME, "help"))
     for service in world.services:
         record = world.controller.store.records[service.uid]
         restored = record.phase is Phase.HELD and record.held_for is HeldFor.RESTORED

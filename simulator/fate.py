@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.core.model import Record
+from controller.core.plans.model import Plan
 from simulator.faults.catalogue import DRAWS
 from simulator.parts.service import Service
 from simulator.profiles import Profile
@@ -42,6 +43,11 @@ class Fate(Watch):
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         """A bad moment: something changed just now."""
+        if self._begin_ms <= now_ms < self._end_ms and self.chance(self._reactive):
+            self.world.kernel.first_at(now_ms + self.between(1, self._soon_ms), self._strike)
+
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        """Likewise."""
         if self._begin_ms <= now_ms < self._end_ms and self.chance(self._reactive):
             self.world.kernel.first_at(now_ms + self.between(1, self._soon_ms), self._strike)
 

@@ -34,8 +34,10 @@ class Kernel:
         heapq.heappush(self._queue, (max(when_ms, self.now_ms), self._count - FIRST, do))
 
     def after(self, delay_ms: int, do: Do) -> None:
-        """Do something after a delay."""
-        self.at(self.now_ms + delay_ms, do)
+        """Do something after a delay, or now; apart from `at`, for most of it comes here."""
+        self._count += 1
+        when_ms = self.now_ms + delay_ms if delay_ms > 0 else self.now_ms
+        heapq.heappush(self._queue, (when_ms, self._count, do))
 
     def run_until(self, end_ms: int) -> None:
         """Do all that is due until this moment."""

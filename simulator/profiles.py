@@ -55,6 +55,10 @@ SITES = {
     "isolate": 4, "isolate_hub": 3, "cut": 4, "cut_one_way": 4, "host_crash": 4, "broker_down": 1,
     "controller_crash": 2, "controller_pause": 1, "agent_kill": 1, "storm": 2, "ail": 6,
 }  # fmt: skip
+PLANS = {
+    "plan_evacuate": 6, "plan_failover": 3, "plan_failback": 3, "plan_drill": 4,
+    "plan_there_and_back": 4, "plan_try": 1, "plan_resume": 1,
+}  # fmt: skip
 
 
 class Profile(Struct, frozen=True):
@@ -224,6 +228,17 @@ PROFILES = {
         Profile(
             "sites", {**SITES, "switchover": 3, "failover": 1, "disk_slow": 1},
             "sites are cut off, die and ail, and the controller is the blind one",
+            swarm=False, pairs=True,
+        ),
+        Profile(
+            "plans",
+            {
+                **PLANS, "isolate": 2, "cut": 2, "host_crash": 2, "agent_kill": 1,
+                "engine_crash": 2, "controller_crash": 2, "controller_crash_mid": 4,
+                "broker_down": 1, "slow_writes": 2, "switchover": 1, "hold": 1, "pause": 1,
+                "resume": 1,
+            },
+            "operators move whole sites, pause and end plans, and every fault on their way",
             swarm=False, pairs=True,
         ),
         Profile(

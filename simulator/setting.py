@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from config.leases import PROFILES
 from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
+from controller.core.plans.model import MoveRules
 from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
 from controller.core.sites.probes import with_probe_lists
 from protocol.messages import LeaseTerms
@@ -18,6 +19,8 @@ WATCHED = LeaseTerms(12_000, 1500, 500, 3000, 5000)
 SHORT = {"tight": TIGHT, "fast": PROFILES["fast"], "standard": PROFILES["standard"]}
 """Those that are shipped, but for the patient one: it is too slow for a world."""
 LEASES = {**SHORT, "watched": WATCHED}
+MOVES = MoveRules(dwell_ms=10_000)
+"""How sites are moved; the dwell time is a short one, so that a night sees the end of it."""
 WEATHERS = {
     "calm": Weather(1, 30),
     "rough": Weather(1, 60, loss=0.02, doubled=0.05, late=0.02, late_most_ms=3000),

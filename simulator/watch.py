@@ -9,6 +9,7 @@ from agents.core.model import Replica
 from controller.core.actions import Answer
 from controller.core.events import Event as ControllerEvent
 from controller.core.model import Record, ServiceSpec, State, Transition
+from controller.core.plans.model import Plan
 from protocol.messages import Granted
 from simulator.strike import Strike
 
@@ -37,6 +38,9 @@ class Watch:
 
     def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
         """The history holds a new line."""
+
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        """The store holds a new plan, or another revision of one."""
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         """The store is an older copy of itself."""
@@ -82,14 +86,26 @@ class Watch:
 
 
 class All(Watch):
-    """Tells every checker, in their order."""
+    """Tells every checker, in their order. Of what happens all the time, only those who listen."""
 
     def __init__(self, checkers: list[Watch]) -> None:
-        self._checkers = checkers
+        self._checkers: list[Watch] = []
+        self._see_controller: list[Callable[[State, ControllerEvent, int], None]] = []
+        self._see_agent: list[Callable[[Replica, AgentEvent, int], None]] = []
+        self._see_grant: list[Callable[[int, str, Granted, int], None]] = []
+        for checker in checkers:
+            self.add(checker)
 
     def add(self, checker: Watch) -> None:
         """One more, after the others."""
         self._checkers.append(checker)
+        kind = type(checker)
+        if kind.controller_stepped is not Watch.controller_stepped:
+            self._see_controller.append(checker.controller_stepped)
+        if kind.agent_stepped is not Watch.agent_stepped:
+            self._see_agent.append(checker.agent_stepped)
+        if kind.granted is not Watch.granted:
+            self._see_grant.append(checker.granted)
 
     def struck(self, now_ms: int, strike: Strike) -> None:
         for checker in self._checkers:
@@ -102,6 +118,10 @@ class All(Watch):
     def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
         for checker in self._checkers:
             checker.told(now_ms, change, old, new)
+
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        for checker in self._checkers:
+            checker.planned(now_ms, old, new)
 
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         for checker in self._checkers:
@@ -116,20 +136,20 @@ class All(Watch):
             checker.healed(now_ms)
 
     def controller_stepped(self, state: State, event: ControllerEvent, at_ms: int) -> None:
-        for checker in self._checkers:
-            checker.controller_stepped(state, event, at_ms)
+        for see in self._see_controller:
+            see(state, event, at_ms)
 
     def agent_stepped(self, replica: Replica, event: AgentEvent, at_ms: int) -> None:
-        for checker in self._checkers:
-            checker.agent_stepped(replica, event, at_ms)
+        for see in self._see_agent:
+            see(replica, event, at_ms)
 
     def answered(self, now_ms: int, answer: Answer) -> None:
         for checker in self._checkers:
             checker.answered(now_ms, answer)
 
     def granted(self, now_ms: int, holder: str, granted: Granted, end_ms: int) -> None:
-        for checker in self._checkers:
-            checker.granted(now_ms, holder, granted, end_ms)
+        for see in self._see_grant:
+            see(now_ms, holder, granted, end_ms)
 
     def writes(self, now_ms: int, service: str, agent: str, epoch: int, lost_bytes: int) -> None:
         for checker in self._checkers:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from controller.core.events import Requested
+from controller.core.events import PlanAsked, Requested
 from controller.core.model import ServiceSpec
 from controller.core.sites.model import Stage
 from simulator.checkers.approvals import LeaveGiven
@@ -23,6 +23,7 @@ from simulator.checkers.leases import LiveLease
 from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
+from simulator.checkers.plans import PlansKept
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.room import RoomKept
 from simulator.checkers.stages import StagesKept
@@ -41,7 +42,7 @@ from simulator.parts.engine import Changed, Engine, Writes
 from simulator.parts.host import Host
 from simulator.parts.network import HUB, Network
 from simulator.parts.service import Service
-from simulator.setting import WEATHERS, ServiceSetting, Setting
+from simulator.setting import MOVES, WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike
 from simulator.watch import All, Watch
 
@@ -73,7 +74,7 @@ class World:
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
-        self._last_request: Requested | None = None
+        self._last_request: Requested | PlanAsked | None = None
 
     def start(self) -> None:
         """The first moment."""
@@ -109,7 +110,7 @@ class World:
         if changed:
             self.reload(*changed)
 
-    def request(self, make: Callable[[str], Requested]) -> None:
+    def request(self, make: Callable[[str], Requested | PlanAsked]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
         self._last_request = make(f"request-{self._requests}")
@@ -207,7 +208,8 @@ class World:
             WholeAudit(), NothingTwice(),
             PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
-            LeaveGiven(self.setting.services), ForcedByTwo(), StagesKept(),
+            LeaveGiven(self.setting.services), ForcedByTwo(), PlansKept(MOVES.dwell_ms),
+            StagesKept(),
             RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
         ]  # fmt: skip
@@ -226,7 +228,7 @@ class World:
         specs = [service.spec for service in self.services]
         controller = Controller(
             self.kernel, self.network, self._wires, self.watch, specs, self.setting.rate_ppm(0),
-            self.setting.ordered, self.setting.nation,
+            self.setting.ordered, self.setting.nation, MOVES,
         )  # fmt: skip
         self._wires.report = controller.take_report
         self._wires.renew = controller.take_renew

@@ -15,6 +15,12 @@ from protocol.windows import silence_ms
 FOREVER_MS = 2**62
 
 
+def rests(replica: Replica, now_ms: int) -> bool:
+    """Whether a Tick now would find nothing to do: the last step left nothing, and no moment that
+    the rules ask for has come since."""
+    return now_ms < replica.quiet_until_ms
+
+
 def quiet_until_ms(replica: Replica, now_ms: int) -> int:
     """The first moment after now at which time alone may change what is decided or said."""
     return min([at_ms for at_ms in _moments(replica) if at_ms > now_ms], default=FOREVER_MS)

@@ -42,7 +42,7 @@ from agents.core.events import (
 from agents.core.invariants import check
 from agents.core.model import Durable, Lease, Permit, Replica
 from agents.core.permission import fence_missing, permit_now, reigning
-from agents.core.quiet import quiet_until_ms
+from agents.core.quiet import quiet_until_ms, rests
 from agents.core.reporting import report, urgent
 from protocol.messages import Role
 from protocol.windows import grantor_window_ms
@@ -69,8 +69,7 @@ def begin(
 
 def step(replica: Replica, event: Event, now_ms: int) -> tuple[Replica, list[Action]]:
     """Decide what follows from an event. Raises InvariantBroken."""
-    if isinstance(event, Tick) and now_ms < replica.quiet_until_ms:
-        # The last step left nothing to do, and no moment that the rules ask for has come since.
+    if isinstance(event, Tick) and rests(replica, now_ms):
         return replica, []
     before = replica
     replica = veto.expire(replica, now_ms)

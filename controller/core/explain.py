@@ -169,8 +169,7 @@ def explain(
 ) -> Explanation:
     """Explain one service beside the others; `care` says what is to be taken care of around it."""
     view = View(service, now_ms, others=others)
-    record, spec = service.record, service.spec
-    primary = view.primary
+    record, spec, primary = service.record, service.spec, view.primary
     return Explanation(
         service=record.service,
         service_uid=record.service_uid,

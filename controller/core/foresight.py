@@ -1,4 +1,5 @@
-"""The shipped `step` over imagined time, for one service, against its imagined agents.
+"""The shipped `step` over imagined time, for services that look at each other, against their
+imagined agents.
 
 Nothing is touched: the state is a value. The loss comes after a turn, in which everything that
 was under way still arrives: the last reports, the last proof, and with it the last lease.
@@ -9,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from controller.core.actions import Action, ReadRecord, Swap
+from controller.core.actions import Action, ReadRecord, SendGrant, SendOrder, Swap
 from controller.core.assignments import assignment_for
 from controller.core.conditions import ASYNC_PATIENCE_MS
 from controller.core.decided import Change
@@ -23,6 +24,7 @@ from controller.core.imagined import (
 )
 from controller.core.lost import Lost, links_of
 from controller.core.model import Phase, ServiceState, State
+from controller.core.others import Others
 from controller.core.step import step
 from controller.core.view import View
 from protocol.messages import (
@@ -55,34 +57,29 @@ class Step(Struct, frozen=True):
 
 
 class Foresight:
-    """Turn by turn, until nothing is decided any more."""
+    """Services that look at each other, turn by turn, until nothing is decided any more."""
 
-    def __init__(self, state: State, uid: str, lost: Lost, now_ms: int) -> None:
-        service = state.services[uid]
-        self._state, self._uid, self._begun_ms = state, uid, now_ms
-        self._lives = lost.controller_lives
-        self._under_way: list[Event] = []
+    def __init__(self, state: State, lost: Lost, now_ms: int) -> None:
+        self._state, self._lives = state, lost.controller_lives
         self.now_ms = now_ms + TURN_MS
-        self.steps: list[Step] = []
-        self.moved_loss_bytes: int | None = None
-        """What the takeover loses, as the rules estimate it; None where nothing is taken over."""
-        told = _last_words(service, now_ms)
-        self.agents = _imagine(state, service, told, lost, self.now_ms)
-        self.served = False
-        """Whether clients' commits come through."""
-        self.served_from_ms, self.served_until_ms = 0, 0
-        """After the loss: of the last stretch of time in which they came through."""
-        self._turns = 0
-        if self._lives:
-            self._hear_last(service, told)
+        self.courses = {uid: Course(state, uid, lost, now_ms) for uid in state.services}
+        for course in self.courses.values() if self._lives else ():
+            for event in course.last_words:
+                self._feed(event)
+
+    def service(self, uid: str) -> ServiceState:
+        """As it is known now."""
+        return self._state.services[uid]
 
     @property
-    def service(self) -> ServiceState:
-        return self._state.services[self._uid]
+    def others(self) -> Others:
+        """What each may ask of the others now."""
+        return Others(self._state.services, self._state.nation, self.now_ms)
 
     def run(self) -> None:
         """Until it is quiet for longer than any patience of the rules."""
-        quiet_ms = _patience_ms(View(self.service, self.now_ms))
+        views = (View(service, self.now_ms) for service in self._state.services.values())
+        quiet_ms = max(map(_patience_ms, views))
         bound_ms = self.now_ms + AGAIN_AT_MOST * quiet_ms
         changed_ms = self.now_ms
         while self.now_ms < min(bound_ms, changed_ms + quiet_ms):
@@ -91,61 +88,104 @@ class Foresight:
                 changed_ms = self.now_ms
 
     def _turn(self) -> bool:
-        decided, served = len(self.steps), self.served
-        said: list[Event] = []
-        for one in self.agents:
-            other = next((x for x in self.agents if x is not one), None)
-            told = one.turn(self.now_ms, other)
-            if one.heard:
-                said += _says(one.agent, told, one.ask())
+        before = [(len(course.steps), course.served) for course in self.courses.values()]
+        heard = [event for course in self.courses.values() for event in course.turn(self.now_ms)]
         if self._lives:
-            for event in self._under_way:
+            for event in heard:
                 self._feed(event)
             self._feed(Tick())
-        self._under_way = said
-        self._note_service()
-        return len(self.steps) > decided or self.served != served
-
-    @property
-    def _since_ms(self) -> int:
-        """On a right clock; the controller's may be slow."""
-        return on_another_clock(self.now_ms - self._begun_ms)
-
-    def _note_service(self) -> None:
-        primary = next((x for x in self.agents if x.agent == self.service.record.primary), None)
-        serves = primary is not None and primary.takes_writes and not primary.draining
-        if serves and not self.served and self._turns:
-            self.served_from_ms = self._since_ms
-        if primary is not None and primary.takes_writes:
-            self.served_until_ms = self._since_ms
-        self.served = serves
-        self._turns += 1
-
-    def _hear_last(self, service: ServiceState, told: dict[str, ReplicaReport]) -> None:
-        """Also of those who are lost: it was under way."""
-        for agent, said in told.items():
-            proof = agent == service.record.primary and _proves(service, said, self._begun_ms)
-            for event in _says(agent, said, ask_of(said, proven=True) if proof else None):
-                self._feed(event)
+        for uid, course in self.courses.items():
+            course.note_service(self.service(uid).record.primary, self.now_ms)
+        return before != [(len(course.steps), course.served) for course in self.courses.values()]
 
     def _feed(self, event: Event) -> None:
         self._state, actions = step(self._state, event, self.now_ms)
-        for one in self.agents:
-            one.hear(actions, self.now_ms)
+        for course in self.courses.values():
+            course.hear(actions, self.now_ms)
         for action in actions:
-            self._note(action)
+            if isinstance(action, ReadRecord):
+                record = self.service(action.service_uid).record
+                self._feed(RecordRead(record, action.agent, action.start_nonce))
 
-    def _note(self, action: Action) -> None:
-        if isinstance(action, ReadRecord):
-            self._feed(RecordRead(self.service.record, action.agent, action.start_nonce))
-        if isinstance(action, Swap):
-            told = action.transition
-            change = Change(
-                told.service, told.revision, told.from_phase, told.to_phase, told.because
-            )
-            self.steps.append(Step(self._since_ms + TURN_MS, change))
-            if told.to_phase == Phase.PROMOTING and told.loss_bytes >= 0:
-                self.moved_loss_bytes = told.loss_bytes
+
+class Course:
+    """What becomes of one service: its imagined agents, what is decided, and who serves."""
+
+    def __init__(self, state: State, uid: str, lost: Lost, now_ms: int) -> None:
+        service = state.services[uid]
+        self._uid, self._begun_ms = uid, now_ms
+        told = _last_words(service, now_ms)
+        self.agents = _imagine(state, service, told, lost, now_ms + TURN_MS)
+        self.last_words = _hear_last(service, told, now_ms)
+        """Also of those who are lost: it was under way."""
+        self.steps: list[Step] = []
+        self.moved_loss_bytes: int | None = None
+        """What the takeover loses, as the rules estimate it; None where nothing is taken over."""
+        self.served = False
+        """Whether clients' commits come through."""
+        self.served_from_ms, self.served_until_ms = 0, 0
+        """After the loss: of the last stretch of time in which they came through."""
+        self._turns = 0
+        self._under_way: list[Event] = []
+
+    def turn(self, now_ms: int) -> list[Event]:
+        """What the agents do now, and what the controller hears now: what they said before."""
+        heard, self._under_way = self._under_way, []
+        for one in self.agents:
+            other = next((x for x in self.agents if x is not one), None)
+            told = one.turn(now_ms, other)
+            if one.heard:
+                self._under_way += _says(one.agent, told, one.ask())
+        return heard
+
+    def hear(self, actions: list[Action], now_ms: int) -> None:
+        """What was decided, as far as it is about this service."""
+        mine = [mine for action in actions if (mine := _part(action, self._uid))]
+        for one in self.agents:
+            one.hear(mine, now_ms)
+        for action in mine:
+            if isinstance(action, Swap):
+                self._note(action, now_ms)
+
+    def note_service(self, reigns: str, now_ms: int) -> None:
+        """Whether clients are served now, by whom the record has as primary."""
+        primary = next((x for x in self.agents if x.agent == reigns), None)
+        serves = primary is not None and primary.takes_writes and not primary.draining
+        if serves and not self.served and self._turns:
+            self.served_from_ms = self._since_ms(now_ms)
+        if primary is not None and primary.takes_writes:
+            self.served_until_ms = self._since_ms(now_ms)
+        self.served = serves
+        self._turns += 1
+
+    def _since_ms(self, now_ms: int) -> int:
+        """On a right clock; the controller's may be slow."""
+        return on_another_clock(now_ms - self._begun_ms)
+
+    def _note(self, swap: Swap, now_ms: int) -> None:
+        told = swap.transition
+        change = Change(told.service, told.revision, told.from_phase, told.to_phase, told.because)
+        self.steps.append(Step(self._since_ms(now_ms) + TURN_MS, change))
+        if told.to_phase == Phase.PROMOTING and told.loss_bytes >= 0:
+            self.moved_loss_bytes = told.loss_bytes
+
+
+def _part(action: Action, uid: str) -> Action | None:
+    """What of it concerns one service."""
+    if isinstance(action, SendGrant):
+        grants = tuple(one for one in action.grants if one.service_uid == uid)
+        return replace(action, grants=grants) if grants else None
+    if isinstance(action, SendOrder):
+        return action if action.assignment.service_uid == uid else None
+    return action if isinstance(action, Swap) and action.record.service_uid == uid else None
+
+
+def _hear_last(service: ServiceState, told: dict[str, ReplicaReport], begun_ms: int) -> list[Event]:
+    found: list[Event] = []
+    for agent, said in told.items():
+        proof = agent == service.record.primary and _proves(service, said, begun_ms)
+        found += _says(agent, said, ask_of(said, proven=True) if proof else None)
+    return found
 
 
 def _last_words(service: ServiceState, now_ms: int) -> dict[str, ReplicaReport]:

@@ -11,10 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from controller.core.explain import explain, protected
-from controller.core.foresight import Foresight, Step
+from controller.core.foresight import Course, Foresight, Step
 from controller.core.lost import Links, Lost, links_of
 from controller.core.model import Phase, Record, ServiceState, State
-from controller.core.sites.model import Nation
+from controller.core.sites.model import Nation, SiteSpec, SiteState
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -71,34 +71,78 @@ class Forecast(Struct, frozen=True):
 
 
 def what_if(state: State, lost: Lost, services: Iterable[str], now_ms: int) -> list[Forecast]:
-    """The forecast for these services, by uid."""
-    return [_forecast(state, state.services[uid], lost, now_ms) for uid in services]
+    """The forecast for these services, by uid. With each are foreseen those whose turn or room it
+    depends on."""
+    asked = list(services)
+    found: dict[str, Forecast] = {}
+    for together in companies(state, asked):
+        foreseen = Foresight(_alone(state, together), lost, now_ms)
+        foreseen.run()
+        wanted = [uid for uid in together if uid in asked]
+        found |= {uid: _forecast(state, foreseen, uid, lost, now_ms) for uid in wanted}
+    return [found[uid] for uid in asked]
 
 
-def _forecast(state: State, service: ServiceState, lost: Lost, now_ms: int) -> Forecast:
-    uid = service.spec.uid
-    foreseen = Foresight(
-        replace(state, services={uid: service}, nation=Nation(), plan=None), uid, lost, now_ms
-    )
-    foreseen.run()
-    after, record = foreseen.service, foreseen.service.record
-    served, lives = foreseen.served, lost.controller_lives
+def companies(state: State, services: Iterable[str]) -> list[list[str]]:
+    """These services, each with all that look at each other: of one group, or with a copy at one
+    site whose capacity is declared."""
+    left = dict(state.services)
+    found = []
+    for uid in services:
+        if uid not in left:
+            continue
+        together, ties = [uid], _ties(state, left.pop(uid))
+        grows = True
+        while grows:
+            more = [other for other, service in left.items() if ties & _ties(state, service)]
+            for other in more:
+                ties |= _ties(state, left.pop(other))
+            together += more
+            grows = bool(more)
+        found.append(together)
+    return found
+
+
+def _ties(state: State, service: ServiceState) -> frozenset[tuple[str, str]]:
+    spec, sites = service.spec, state.nation.sites
+    limited = {
+        ("site", replica.site)
+        for replica in spec.replicas
+        if replica.site in sites and sites[replica.site].spec.capacity is not None
+    }
+    return frozenset(limited | ({("group", spec.group)} if spec.group else set()))
+
+
+def _alone(state: State, together: list[str]) -> State:
+    """These services, and of the sites only what they can carry: nothing else is moved, or judged,
+    in what is imagined."""
+    sites = {
+        name: SiteState(SiteSpec(name, capacity=site.spec.capacity, gives_up=site.spec.gives_up))
+        for name, site in state.nation.sites.items()
+    }
+    services = {uid: service for uid, service in state.services.items() if uid in together}
+    return replace(state, services=services, nation=Nation(sites=sites), plan=None)
+
+
+def _forecast(state: State, foreseen: Foresight, uid: str, lost: Lost, now_ms: int) -> Forecast:
+    service, after, course = state.services[uid], foreseen.service(uid), foreseen.courses[uid]
+    record, served, lives = after.record, course.served, lost.controller_lives
     links = links_of(service.spec, service.record, lost)
     return Forecast(
         service=record.service,
         phase=record.phase.value,
         epoch=record.epoch,
         primary=record.primary,
-        steps=tuple(foreseen.steps),
+        steps=tuple(course.steps),
         served=served,
         protected=lives and served and _guarded(after, foreseen.now_ms),
         was_protected=_guarded(service, now_ms),
         held=record.phase is Phase.HELD,
-        writes_end_ms=-1 if served else foreseen.served_until_ms,
-        outage_ms=foreseen.served_from_ms if served else -1,
-        loss_bytes=_loss_bytes(foreseen, links),
-        why=_why(foreseen, service, links) if lives else _leaderless(foreseen, links),
-        mend=_mend(after, foreseen.now_ms, links) if lives else _back(service, links),
+        writes_end_ms=-1 if served else course.served_until_ms,
+        outage_ms=course.served_from_ms if served else -1,
+        loss_bytes=_loss_bytes(after, course, foreseen.now_ms, links),
+        why=_why(record, course, service, links) if lives else _leaderless(record, course, links),
+        mend=_mend(after, foreseen, links) if lives else _back(service, links),
         looked_ms=foreseen.now_ms - now_ms if lives else 0,
     )
 
@@ -107,23 +151,22 @@ def _guarded(service: ServiceState, now_ms: int) -> bool:
     return protected(service, now_ms) and not service.record.paused and not service.record.hold
 
 
-def _loss_bytes(foreseen: Foresight, links: Links) -> int | None:
+def _loss_bytes(after: ServiceState, course: Course, now_ms: int, links: Links) -> int | None:
     """What a takeover loses, or would lose once it is released. What a fenced primary has is not
     lost; what one that is lost itself wrote alone is not known."""
-    if foreseen.moved_loss_bytes is not None:
-        return foreseen.moved_loss_bytes
-    if foreseen.service.record.phase in (Phase.HELD, Phase.COUNTDOWN):
-        return View(foreseen.service, foreseen.now_ms).loss_bytes
-    return 0 if foreseen.served or links.primary_lives else None
+    if course.moved_loss_bytes is not None:
+        return course.moved_loss_bytes
+    if after.record.phase in (Phase.HELD, Phase.COUNTDOWN):
+        return View(after, now_ms).loss_bytes
+    return 0 if course.served or links.primary_lives else None
 
 
-def _why(foreseen: Foresight, before: ServiceState, links: Links) -> str:
-    record = foreseen.service.record
-    if foreseen.steps and (foreseen.served or record.phase is Phase.HELD):
+def _why(record: Record, course: Course, before: ServiceState, links: Links) -> str:
+    if course.steps and (course.served or record.phase is Phase.HELD):
         return record.because
-    if foreseen.served:
+    if course.served:
         return f"nothing is decided; {record.primary} goes on taking writes"
-    if foreseen.steps:
+    if course.steps:
         return f"{record.because}; then nothing more is decided, and nobody takes writes"
     lives = links.primary_lives and before.record.primary == record.primary
     doing = "takes no writes" if lives else "is lost or unheard"
@@ -133,19 +176,18 @@ def _why(foreseen: Foresight, before: ServiceState, links: Links) -> str:
     )
 
 
-def _leaderless(foreseen: Foresight, links: Links) -> str:
+def _leaderless(record: Record, course: Course, links: Links) -> str:
     """Without a controller nothing is decided; writes go on as far as the agents' rights go."""
-    return f"nothing is moved: {_leaderless_reason(foreseen, links)}"
+    return f"nothing is moved: {_leaderless_reason(record, course, links)}"
 
 
-def _leaderless_reason(foreseen: Foresight, links: Links) -> str:
-    record = foreseen.service.record
-    primary = next((x for x in foreseen.agents if x.agent == record.primary), None)
+def _leaderless_reason(record: Record, course: Course, links: Links) -> str:
+    primary = next((x for x in course.agents if x.agent == record.primary), None)
     if primary is None:
         lost = "is not heard" if links.primary_lives else "is lost"
         return f"{record.primary} {lost}, and without a controller nobody takes over"
     leased = primary.told.mode is Mode.LEASED
-    if foreseen.served:
+    if course.served:
         reason = f"{record.backup} grants" if leased else "it needs no lease"
         return f"{record.primary} goes on taking writes without a limit: {reason}"
     if record.phase is Phase.DRAINING:
@@ -154,14 +196,14 @@ def _leaderless_reason(foreseen: Foresight, links: Links) -> str:
         return f"{record.primary} goes on to its promotion only if its order reached it before"
     if primary.sync and not primary.linked:
         return f"commits wait for {record.backup}, and nobody lets {record.primary} stand alone"
-    if leased and foreseen.served_until_ms:
+    if leased and course.served_until_ms:
         return f"nobody extends the lease of {record.primary}: it is fenced when it ends"
     return f"{record.primary} takes no writes, and nobody tells it to"
 
 
-def _mend(after: ServiceState, now_ms: int, links: Links) -> str:
+def _mend(after: ServiceState, foreseen: Foresight, links: Links) -> str:
     """`explain` cannot know that who is unheard is lost."""
-    advice = explain(after, now_ms).advice
+    advice = explain(after, foreseen.now_ms, others=foreseen.others).advice
     if links.primary_lives or links.backup_lives:
         return advice
     if after.record.phase is Phase.HELD:

@@ -1,7 +1,7 @@
 """GET /api/v1/what-if: reads what shall be lost, and asks the rules' what_if.
 
-It runs in a thread, a service at a time, on the state as a value, so that the rules' own loop
-goes on meanwhile.
+It runs in a thread, a company of services at a time, on the state as a value, so that the rules'
+own loop goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from controller.core.lost import Lost
-from controller.core.what_if import Forecast, what_if
+from controller.core.what_if import Forecast, companies, what_if
 from controller.status import Status
 from controller.web import intake
 from controller.web.desk import Problem
@@ -38,7 +38,8 @@ async def forecast(status: Status, request: web.Request) -> dict[str, Any]:
         ]
     told: list[Forecast] = []
     end_s = time.monotonic() + ALL_WITHIN_S
-    for service in chosen:
+    uids = [service.spec.uid for service in chosen]
+    for together in companies(status.state, uids):
         if time.monotonic() > end_s:
             raise Problem(
                 503,
@@ -46,8 +47,10 @@ async def forecast(status: Status, request: web.Request) -> dict[str, Any]:
                 "query",
                 "name some of them with service=",
             )
-        uid = service.spec.uid
-        told += await asyncio.to_thread(what_if, status.state, lost, [uid], status.now_ms)
+        wanted = [uid for uid in together if uid in uids]
+        told += await asyncio.to_thread(what_if, status.state, lost, wanted, status.now_ms)
+    names = [service.spec.name for service in chosen]
+    told.sort(key=lambda one: names.index(one.service))
     return {
         "lose": sorted(lost.places),
         "cut": sorted(sorted(cut) for cut in lost.cuts),

@@ -10,13 +10,14 @@ from simulator.faults import (
     hub,
     network,
     operators,
+    plans,
     sites,
     store,
     vetoes,
 )
 from simulator.faults.base import Draw, Verb
 
-AREAS = (network, hub, store, hosts, engines, disks, operators, configuration, vetoes, sites)
+AREAS = (network, hub, store, hosts, engines, disks, operators, configuration, vetoes, sites, plans)
 
 VERBS: dict[str, Verb] = {verb.name: verb for area in AREAS for verb in area.VERBS}
 DRAWS: dict[str, Draw] = {kind: draw for area in AREAS for kind, draw in area.DRAWS.items()}

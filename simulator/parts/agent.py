@@ -128,9 +128,9 @@ class Process:
             runner.know_guard()
 
     def _tick(self) -> None:
-        tick = ev.Tick()
+        now_ms = self.host.now_ms()
         for runner in self.runners.values():
-            runner.feed(tick)
+            runner.tick(now_ms)
         self.later(TICK_MS, self._tick)
 
     def _report_all(self) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from controller.core import actions as act
 from controller.core import events as ev
@@ -14,7 +15,7 @@ from controller.core.configured import begun, misfits
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
 from controller.core.plans.going import take_up
-from controller.core.plans.model import OVER, Plan
+from controller.core.plans.model import OVER, Moved, MoveRules, Plan
 from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
@@ -48,6 +49,7 @@ class Controller:
         rate_ppm: int,
         ordered: bool,
         nation: Nation,
+        move_rules: MoveRules,
     ) -> None:
         self._kernel = kernel
         self._network = network
@@ -56,6 +58,7 @@ class Controller:
         self._specs = {spec.uid: spec for spec in specs}
         """What the configuration declares, as the next life reads it."""
         self._ordered = ordered
+        self._move_rules = move_rules
         self._nation = nation
         """The sites as declared; none where the world says nothing of them."""
         self.store = Store()
@@ -99,12 +102,24 @@ class Controller:
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
         state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
+        state = replace(state, move_rules=self._move_rules)
         plans = [_plan_reread(plan) for plan in self.store.plans.values()]
         under_way = next((plan for plan in plans if plan.status not in OVER), None)
         made = max((plan.number for plan in plans), default=0)
-        self.state = take_up(state, under_way, (), made, self.now_ms())
+        self.state = take_up(state, under_way, self._past(), made, self.now_ms())
         self._kernel.tell(CONTROLLER, f"begins to lead in term {term}")
         self._later(self._kernel.between(1, TICK_MS), self._tick)
+
+    def _past(self) -> tuple[Moved, ...]:
+        """Plans that are over, and when; the true time stands for the wall time of the shipped."""
+        ahead_ms = self.now_ms() - self._kernel.now_ms
+        return tuple(
+            Moved(
+                plan.id, plan.kind, plan.site, plan.status, begun_ms + ahead_ms,
+                changed_ms + ahead_ms, plan.by_policy,
+            )
+            for plan, (begun_ms, changed_ms) in self.store.dated_plans() if plan.status in OVER
+        )  # fmt: skip
 
     def crash(self, down_ms: int) -> None:
         """It dies, and comes back after a while."""
@@ -332,7 +347,7 @@ class Controller:
         self._watch.told(self._kernel.now_ms, change, old, new)
 
     def _save_plan(self, state: State, action: act.SavePlan) -> None:
-        plan = action.plan
+        plan, old = action.plan, self.store.plans.get(action.plan.id)
         if not self.store.save_plan(
             self._kernel.now_ms, plan, action.expected_revision, state.term
         ):
@@ -340,6 +355,7 @@ class Controller:
         for change in action.changes:
             what = f"{change.service} {change.step}" if change.service else change.status.value
             self._kernel.tell(CONTROLLER, f"{plan.id}: {what}: {change.because}")
+        self._watch.planned(self._kernel.now_ms, old, plan)
 
     def _grant(self, action: act.SendGrant) -> None:
         for granted in action.grants:

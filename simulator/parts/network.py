@@ -105,7 +105,8 @@ class Network:
 
     def open(self, source: str, target: str) -> bool:
         """Whether what is sent now may arrive."""
-        return self._cut_until_ms.get((source, target), 0) <= self._kernel.now_ms
+        cut = self._cut_until_ms
+        return not cut or cut.get((source, target), 0) <= self._kernel.now_ms
 
     def open_both_ways(self, one: str, other: str) -> bool:
         """Whether a connection between the two lives."""
@@ -113,11 +114,14 @@ class Network:
 
     def stream_ms(self, source: str, target: str) -> int:
         """How long a piece of log is under way."""
-        now_ms, weather = self._kernel.now_ms, self._weather
+        weather = self._weather
+        under_way_ms = self._kernel.between(weather.near_ms, weather.far_ms)
+        if not self._lag_ms and not self._stalled_until_ms:
+            return under_way_ms
+        now_ms = self._kernel.now_ms
         lag_ms, until_ms = self._lag_ms.get((source, target), (0, 0))
         stalled_ms = max(0, self._stalled_until_ms.get((source, target), 0) - now_ms)
-        late_ms = max(stalled_ms, lag_ms if now_ms < until_ms else 0)
-        return late_ms + self._kernel.between(weather.near_ms, weather.far_ms)
+        return under_way_ms + max(stalled_ms, lag_ms if now_ms < until_ms else 0)
 
     def send(self, source: str, target: str, raw: bytes, deliver: Deliver) -> None:
         """Send a message; it arrives once, twice, late or never."""

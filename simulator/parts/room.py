@@ -32,7 +32,7 @@ class Room:
     @property
     def full(self) -> bool:
         """Nothing can be written."""
-        return self.filling and self._kernel.now_ms >= self._full_ms
+        return self._full_ms <= self._kernel.now_ms < self._until_ms
 
     @property
     def free_bytes(self) -> int:

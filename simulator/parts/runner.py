@@ -20,6 +20,7 @@ from agents.core.actions import Action
 from agents.core.invariants import InvariantBroken
 from agents.core.model import Durable, JobKind, Permit, Replica
 from agents.core.observation import Observation, Probe
+from agents.core.quiet import rests
 from agents.core.reporting import report
 from agents.core.step import begin, step
 from agents.core.waiting import FACTS, Waiting
@@ -33,6 +34,7 @@ from simulator.watch import Broken
 if TYPE_CHECKING:
     from simulator.parts.agent import Process
 
+TICK = ev.Tick()
 OBSERVE_EVERY_MS = 200
 DISK_RETRY_MS = 200
 CLOSE_MS, EXTEND_MS, BIND_MS = 150, 300, 1000
@@ -83,6 +85,11 @@ class Runner:
         """Let the rules know; at once, unless they are busy."""
         self._waiting.put(event)
         self._turn()
+
+    def tick(self, now_ms: int) -> None:
+        """As the shell does: a Tick that would find nothing to do is none."""
+        if self._busy or self._waiting or not rests(self.replica, now_ms):
+            self.feed(TICK)
 
     def know_guard(self) -> None:
         """Tell what the guard says, starting a new one where none lives."""

@@ -28,6 +28,8 @@ class Store:
         self.records: dict[str, Record] = {}
         self.plans: dict[str, Plan] = {}
         """By id, in the order in which they were made."""
+        self._plans_ms: dict[str, tuple[int, int]] = {}
+        """By id: when it was made, and when it was last changed (true ms)."""
         self._copies: deque[Copy] = deque(maxlen=COPIES_MOST)
 
     def lead(self, now_ms: int) -> int:
@@ -56,8 +58,13 @@ class Store:
         if term != self.term or (known.revision if known else 0) != expected_revision:
             return False
         self.plans[plan.id] = plan
+        self._plans_ms[plan.id] = (self._plans_ms.get(plan.id, (now_ms, 0))[0], now_ms)
         self._copy(now_ms)
         return True
+
+    def dated_plans(self) -> list[tuple[Plan, tuple[int, int]]]:
+        """Every plan, with when it was made and when it was last changed."""
+        return [(plan, self._plans_ms[uid]) for uid, plan in self.plans.items()]
 
     def restore(self, as_of_ms: int) -> None:
         """Be what it was at a moment, or at the earliest moment of which there is a copy."""

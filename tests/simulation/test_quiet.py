@@ -29,6 +29,7 @@ def test_every_tick_that_is_skipped_would_have_done_nothing(
             assert replace(after, quiet_until_ms=0) == awake
         return rules.step(replica, event, now_ms)
 
+    monkeypatch.setattr(runner, "rests", lambda _replica, _now_ms: False)
     monkeypatch.setattr(runner, "step", step)
     assert run(seed, profile, seconds=15).broken == ""
     assert skipped > 1000

@@ -37,8 +37,8 @@ def test_every_mutant_stands_with_the_promises_that_catch_it(text: str) -> None:
         names = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", entry)
         promises = set(
             re.findall(
-                r"\b(I\d+|takeover|pause|hold|veto|illness|approval|forced|distance|disk|stage|layers"
-                r"|order|capacity)\b(?=[.,])",
+                r"\b(I\d+|takeover|pause|hold|veto|illness|approval|forced|distance|disk|layers|order"
+                r"|capacity|plans|dwell|stage)\b(?=[.,])",
                 entry,
             )
         )

@@ -7,10 +7,12 @@ import copy
 import pytest
 
 from controller.core.lost import Lost
-from controller.core.model import HeldFor, Phase, Protection
-from controller.core.what_if import Forecast, what_if
+from controller.core.model import HeldFor, Phase, Protection, State
+from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
+from controller.core.what_if import Forecast, companies, what_if
 from protocol.messages import Mode, Role
 from protocol.windows import grantor_window_ms
+from tests.controller.core.company import company, renamed
 from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
 
 FIRST, SECOND, CENTRE = "jabodetabek", "batam", "arbiter"
@@ -266,3 +268,37 @@ def test_all_at_once_leaves_nobody_to_decide_and_says_so() -> None:
     assert (told.steps, told.served, told.loss_bytes) == ((), False, None)
     assert "nobody takes over" in told.why
     assert "bring the controller back" in told.mend
+
+
+def crowded(vcpu: float) -> State:
+    """Two services of one group, the strategic one later in it, and a site for their backups."""
+    site = SiteState(SiteSpec("batam", capacity=Load(vcpu=vcpu)))
+    first = renamed(given(Phase.PROTECTED), "first", group="g", order=1, demand=Load(vcpu=4))
+    second = renamed(
+        given(Phase.PROTECTED), "second", group="g", order=2, demand=Load(vcpu=4), tier="strategis"
+    )
+    return company(second, first, nation=Nation(sites={"batam": site}))
+
+
+def test_a_group_is_foreseen_in_its_order() -> None:
+    told = what_if(crowded(8), Lost((FIRST,), (), False, CENTRE), ["second", "first"], NOW)
+    second_ms, first_ms = (
+        next(s.within_ms for s in one.steps if s.change.to_phase == "PROMOTING") for one in told
+    )
+    assert [one.service for one in told] == ["second", "first"]
+    assert first_ms < second_ms
+
+
+def test_who_finds_no_room_is_foreseen_as_held_also_when_it_alone_is_asked_for() -> None:
+    lost = Lost((FIRST,), (), False, CENTRE)
+    (first,) = what_if(crowded(6), lost, ["first"], NOW)
+    (second,) = what_if(crowded(6), lost, ["second"], NOW)
+    assert (first.held, first.served, second.held, second.served) == (True, False, False, True)
+    assert "of 6 vcpu at batam 4 are taken, and first demands 4" in first.why
+    assert "saling approve first" in first.mend
+
+
+def test_only_services_that_look_at_each_other_are_foreseen_together() -> None:
+    apart = company(*(renamed(given(Phase.PROTECTED), name) for name in ("a", "b")))
+    assert companies(apart, ["a", "b"]) == [["a"], ["b"]]
+    assert companies(crowded(8), ["first"]) == [["first", "second"]]

@@ -15,6 +15,7 @@ from tests.simulation.mutants import (
     losses,
     membership,
     operators,
+    plans,
     promotion,
     records,
     reloads,
@@ -25,8 +26,7 @@ from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
-    records, operators, history, forced, holds, disks, company,
-    reloads,
+    records, operators, history, forced, holds, disks, company, plans, reloads,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

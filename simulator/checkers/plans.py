@@ -1,0 +1,131 @@
+"""I8 of plans: one at a time, in order, nothing twice, and each ends or waits and says for what.
+
+And a site that was left is not gone back to within the dwell time, but by who says that he means
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from controller.core.model import Record, Transition
+from controller.core.plans.model import (
+    OVER,
+    SETTLED,
+    Plan,
+    PlanKind,
+    PlanStatus,
+    StepStatus,
+)
+from simulator.faults.plans import NOW
+from simulator.watch import Broken, Watch
+
+PLAN_PATIENCE_MS = 400_000
+"""So long after the last fault a plan may still go on: its tries pause for a minute at most."""
+AWAY = (PlanKind.EVACUATE, PlanKind.FAILOVER)
+NOT_LEFT_MS = 50
+"""Clocks of the controller's host differ from true time by 1 % at most."""
+
+
+class PlansKept(Watch):
+    """Looks at every plan as it is stored, and at every operation that a plan asked for."""
+
+    def __init__(self, dwell_ms: int) -> None:
+        self._dwell_ms = dwell_ms
+        self._plans: dict[str, Plan] = {}
+        self._left_ms: dict[str, int] = {}
+        """By site: when the last plan that moved it away was over."""
+
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        self._plans[new.id] = new
+        self._one_at_a_time(new)
+        self._says_why(new)
+        if old is None:
+            self._not_too_soon(now_ms, new)
+        else:
+            _goes_forward(old, new)
+        if new.status in OVER and new.kind in AWAY:
+            self._left_ms[new.site] = now_ms
+
+    def restored(self, now_ms: int, records: dict[str, Record]) -> None:
+        """What an older copy of the store does not know may happen once more."""
+        self._plans.clear()
+        self._left_ms.clear()
+
+    def told(self, now_ms: int, change: Transition, old: Record, new: Record) -> None:
+        operation = change.operation
+        if operation is None or (old.operation and old.operation.id == operation.id):
+            return
+        # What a plan asks for says so in its reason.
+        plan = self._plans.get(operation.reason.partition(": ")[0])
+        if plan is not None:
+            _in_its_turn(plan, change.service_uid, operation.to_agent)
+
+    def _one_at_a_time(self, new: Plan) -> None:
+        others = [plan for plan in self._plans.values() if plan.status not in OVER]
+        if len(others) > 1:
+            names = ", ".join(plan.id for plan in others)
+            raise Broken("plans", f"more than one plan is under way: {names}")
+
+    def _says_why(self, new: Plan) -> None:
+        if new.status is not PlanStatus.RUNNING and not new.because:
+            raise Broken("plans", f"{new.id} is {new.status.value} and says not why")
+        for step in new.steps:
+            if step.status is StepStatus.LEFT_OUT and not step.because:
+                raise Broken("plans", f"{new.id} leaves {step.service} out and says not why")
+
+    def _not_too_soon(self, now_ms: int, new: Plan) -> None:
+        left_ms = self._left_ms.get(new.site)
+        if new.kind is not PlanKind.FAILBACK or new.reason == NOW or left_ms is None:
+            return
+        since_ms = now_ms - left_ms
+        if since_ms * 102 // 100 + NOT_LEFT_MS < self._dwell_ms:
+            raise Broken(
+                "dwell", f"{new.id} goes back to {new.site} {since_ms} ms after it was left"
+            )
+
+
+def goes_on(plans: Iterable[Plan]) -> bool:
+    """Whether a plan is neither over nor waits for a person."""
+    return any(plan.status not in (*OVER, PlanStatus.WAITING) for plan in plans)
+
+
+def must_have_come_to_something(plans: Iterable[Plan]) -> None:
+    """Raise Broken where a plan goes on for ever."""
+    for plan in plans:
+        if plan.status not in (*OVER, PlanStatus.WAITING):
+            told = ", ".join(f"{step.service} {step.status.value}" for step in plan.steps)
+            raise Broken(
+                "plans",
+                f"{PLAN_PATIENCE_MS // 1000} s after the last fault {plan.id} is "
+                f"{plan.status.value}: {told}",
+            )
+
+
+def _goes_forward(old: Plan, new: Plan) -> None:
+    if old.status in OVER:
+        raise Broken("plans", f"{new.id} was {old.status.value} and is {new.status.value}")
+    if new.revision != old.revision + 1:
+        raise Broken("plans", f"{new.id}: revision {new.revision} after {old.revision}")
+    for before, after in zip(old.steps, new.steps, strict=True):
+        if before.status in SETTLED and after.status is not before.status:
+            raise Broken(
+                "plans",
+                f"{new.id}: {after.service} was {before.status.value}, is {after.status.value}",
+            )
+
+
+def _in_its_turn(plan: Plan, uid: str, to_agent: str) -> None:
+    """What a plan begins is stored as begun, and those before it in its lane are settled."""
+    step = next(s for s in plan.steps if (s.service_uid, s.to_agent) == (uid, to_agent))
+    if step.status is not StepStatus.MOVING:
+        raise Broken("plans", f"{plan.id} moves {step.service}, which is {step.status.value}")
+    waits = plan.kind is not PlanKind.FAILOVER
+    before = plan.steps[: plan.steps.index(step)]
+    for one in before if waits else ():
+        if (one.leg, one.lane) == (step.leg, step.lane) and one.status not in SETTLED:
+            raise Broken(
+                "plans",
+                f"{plan.id} moves {step.service} while {one.service}, which comes before it, is "
+                f"{one.status.value}",
+            )

@@ -1,0 +1,103 @@
+"""Plans: one at a time, stored before they act, in order, and never without an end or a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from controller.core import step
+from controller.core.actions import Action, SavePlan
+from controller.core.events import PlanAct, PlanAsked
+from controller.core.model import State
+from controller.core.plans import asking, going, policy
+from controller.core.plans.model import OVER, SETTLED, Plan, PlanStatus, PlanStep
+from controller.core.plans.standing import Standing, standing
+from simulator.parts import controller
+from tests.simulation.mutants.base import Mutant, Patch
+
+PLANS = ("plans",)
+
+
+def plan_begins_beside_another(patch: Patch) -> None:
+    """A second plan is begun while one is under way."""
+    asked = asking.on_plan_asked
+
+    def begin(
+        state: State, event: PlanAsked, now_ms: int, ask: going.Ask
+    ) -> tuple[State, list[Action]]:
+        if event.act is PlanAct.BEGIN:
+            state = replace(state, plan=None)
+        return asked(state, event, now_ms, ask)
+
+    patch.setattr(step, "on_plan_asked", begin)
+
+
+def group_of_a_plan_moves_at_once(patch: Patch) -> None:
+    """The services of a group are not waited for one after the other."""
+
+    def heads(state: State, plan: Plan, now_ms: int) -> list[tuple[PlanStep, Standing]]:
+        leg = going.present_leg(plan)
+        steps = [one for one in plan.steps if one.leg == leg and one.status not in SETTLED]
+        return [(one, standing(state, one, now_ms)[0]) for one in steps]
+
+    patch.setattr(going, "_heads", heads)
+
+
+def plan_is_stored_after_what_it_asks(patch: Patch) -> None:
+    """What a plan asks for is done before the plan that asks is stored."""
+
+    def late(state: State, now_ms: int, ask: going.Ask) -> tuple[State, list[Action]]:
+        state, actions = going.go_on(state, now_ms, ask)
+        saves: list[Action] = [one for one in actions if isinstance(one, SavePlan)]
+        return state, [*(one for one in actions if one not in saves), *saves]
+
+    patch.setattr(policy, "go_on", late)
+
+
+def plan_is_forgotten_by_a_new_life(patch: Patch) -> None:
+    """A controller that begins to lead does not take up what the last one left."""
+
+    def forget(state: State, _plan: Plan | None, *rest: Any) -> State:
+        return going.take_up(state, None, *rest)
+
+    patch.setattr(controller, "take_up", forget)
+
+
+def plan_waits_silently(patch: Patch) -> None:
+    """It does not say what it waits for."""
+    summed = going._summed
+
+    def silent(state: State, plan: Plan, now_ms: int) -> Plan:
+        told = summed(state, plan, now_ms)
+        waits = told.status is PlanStatus.WAITING
+        return replace(told, because="") if waits else told
+
+    patch.setattr(going, "_summed", silent)
+
+
+def plan_is_never_over(patch: Patch) -> None:
+    """All of its steps are settled, and it goes on."""
+    summed = going._summed
+
+    def endless(state: State, plan: Plan, now_ms: int) -> Plan:
+        told = summed(state, plan, now_ms)
+        return plan if told.status in OVER else told
+
+    patch.setattr(going, "_summed", endless)
+
+
+def dwell_time_is_not_kept(patch: Patch) -> None:
+    """A site that was left a moment ago is gone back to."""
+    patch.setattr(asking, "dwell_left_ms", lambda _state, _site, _now_ms: 0)
+
+
+MUTANTS = (
+    Mutant(plan_begins_beside_another, "plans", PLANS, "plans"),
+    Mutant(group_of_a_plan_moves_at_once, "plans", PLANS, "plans"),
+    Mutant(plan_is_stored_after_what_it_asks, "plans", PLANS, "plans"),
+    Mutant(plan_is_forgotten_by_a_new_life, "plans", PLANS, "plans"),
+    Mutant(plan_waits_silently, "plans", PLANS, "plans"),
+    Mutant(plan_is_never_over, "plans", PLANS, "plans"),
+    Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans"),
+)
