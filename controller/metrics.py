@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controller.capacity_gauges import room
 from controller.copies import vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
@@ -103,6 +104,7 @@ class _StateCollector(Collector):
         yield from _absences(status, explained)
         yield from nation_metrics(status)
         yield _vetoes(status, explained)
+        yield from room(status)
         yield from messages(counts)
         yield from machinery(status)
         yield from configuration(status.configuration)

@@ -153,6 +153,14 @@ class Client:
             lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S), patient=False
         )
 
+    def capacity(self) -> Any:
+        """Whether each site could carry the loss of another."""
+        return self._get("/capacity")
+
+    def timeline(self, query: list[tuple[str, str]]) -> Any:
+        """What happened, of one choice."""
+        return self._get("/timeline?" + urlencode(query))
+
     def hazards(self) -> Any:
         """Feeds and cautions."""
         return self._get("/hazards")

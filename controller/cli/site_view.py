@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.cli.figures import duration
-from controller.cli.wire import LinkView, PathView, SiteView, StateView
+from controller.cli.wire import CautionView, LinkView, PathView, SiteView, StateView
 from controller.core.sites.model import Health, LinkHealth
 
 WATCHED_STATES = ("active",)
@@ -61,7 +61,12 @@ def site_lines(site: SiteView) -> list[Text]:
         lines.append(Text(f"leads to {consequences(site)}"))
     if site.ready_for:
         lines.append(Text(f"asked to be ready: {site.ready_for}", style="yellow"))
-    return lines
+    return lines + [Text(_care(caution), style="yellow") for caution in site.cautions]
+
+
+def _care(caution: CautionView) -> str:
+    left = duration(caution.left_ms)
+    return f"caution, {left} left: {caution.text} ({caution.source})"
 
 
 def link_text(link: LinkView) -> Text:

@@ -61,6 +61,20 @@ class BrokerView(Struct, frozen=True):
     problem: str = ""
 
 
+class CautionView(Struct, frozen=True):
+    """One caution at a site."""
+
+    site: str
+    id: str
+    source: str
+    text: str
+    by: str
+    reason: str
+    begun_at_ms: int
+    for_ms: int
+    left_ms: int
+
+
 class WishView(Struct, frozen=True):
     """What a site's reasons lead to for one service."""
 
@@ -109,6 +123,7 @@ class SiteView(Struct, frozen=True):
     wished: tuple[WishView, ...] = ()
     policy: dict[str, dict[str, str]] = {}
     """What a reason leads to, by tier."""
+    cautions: tuple[CautionView, ...] = ()
 
 
 class LinkView(Struct, frozen=True):

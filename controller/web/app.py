@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from config.topology import OperatorRole
+from controller.core.capacity import capacities
 from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
@@ -58,6 +59,7 @@ def create_app(
             web.get("/api/v1/me", reading.me),
             web.get("/api/v1/services/{name}/explain", reading.explain),
             web.get("/api/v1/what-if", reading.what_if),
+            web.get("/api/v1/capacity", reading.capacity),
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
             web.post("/api/v1/alertmanager", orders.alarmed),
@@ -113,6 +115,12 @@ class _Reading:
         response = _json(views.service_view(status, service))
         response.headers["ETag"] = f'"{service.record.revision}"'
         return response
+
+    async def capacity(self, _request: web.Request) -> web.Response:
+        """Whether each site could carry the loss of another."""
+        status = self._desk.status
+        told = capacities(status.state, status.now_ms)
+        return _json({"sites": [msgspec.to_builtins(one) for one in told]})
 
     async def what_if(self, request: web.Request) -> web.Response:
         """What would be decided if this were lost now; one at a time, beside the rules' loop."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from controller.core.actions import Answer
 from controller.core.events import Ask
 from controller.status import Status
-from controller.stores.base import Claim, HappeningLine, HistoryLine, Span
+from controller.stores.base import Claim, HappeningLine, HistoryLine, PlanLine, Span
 
 
 class Problem(Exception):
@@ -53,8 +53,13 @@ class Desk(Protocol):
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
 
-    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
-        """The changes of all services, and what else happened, within a time. Raises StoreError."""
+    async def lines(
+        self, span: Span
+    ) -> tuple[list[HistoryLine], list[PlanLine], list[HappeningLine]]:
+        """The changes of all services and plans, and what else happened, within a time.
+
+        Raises StoreError.
+        """
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note in the store that a request begins. Raises StoreError."""
