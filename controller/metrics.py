@@ -20,6 +20,7 @@ from controller.core.sites.cautions import care
 from controller.link import Counts
 from controller.nation_metrics import nation_metrics
 from controller.own_metrics import configuration, machinery, messages
+from controller.plan_metrics import plans
 from controller.service_gauges import SERVICE_GAUGES
 from controller.status import Status
 from controller.stores.base import HistoryLine
@@ -104,6 +105,7 @@ class _StateCollector(Collector):
         yield from _absences(status, explained)
         yield from nation_metrics(status)
         yield _vetoes(status, explained)
+        yield from plans(status)
         yield from room(status)
         yield from messages(counts)
         yield from machinery(status)
