@@ -105,14 +105,15 @@ class FakeEngine:
 
 async def test_commits_count_as_times_and_failures_do_not() -> None:
     metrics = Metrics(HOME, "batam")
-    engine, times = FakeEngine(), metrics.timings("paspor").commits
+    engine: Any = FakeEngine()
+    wiring, times = Wiring(HOME, "u", str, NEVER), metrics.timings("paspor").commits
 
     async def probe() -> None:
         for _ in range(LEAST):
             told: list[Any] = []
-            rest: Any = (Wiring(HOME, "u", str, None), told.append, Fresh(), metrics)  # type: ignore[arg-type]
             async with asyncio.TaskGroup() as group:
-                Jobs("paspor", engine, *rest, group, Turns()).begin_probe(5000)  # type: ignore[arg-type]
+                jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group, Turns())
+                jobs.begin_probe(5000)
 
     engine.error = EngineError("it is down")
     await probe()
