@@ -8,6 +8,7 @@ from rich.text import Text
 
 from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
+from controller.cli.plan_view import plan_line
 from controller.cli.site_view import WATCHED_STATES, broken, is_faulty, link_text, site_lines
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines, vetoes
@@ -15,6 +16,7 @@ from controller.core.explain import ApprovalView, Explanation, HoldView, Mainten
 from controller.core.holds import where
 from controller.core.maintenance import left
 from controller.core.model import HeldFor, Phase
+from controller.core.plans.model import PlanStatus
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
 QUARANTINED = "*"
@@ -34,9 +36,15 @@ def degraded(state: StateView) -> bool:
         or not state.store.up
         or not all(broker.connected for broker in state.brokers)
         or any(not agent.up for agent in _watched_agents(state))
+        or plan_waits(state)
         or any(is_faulty(site) and not _is_announced(site, state) for site in state.sites)
         or broken(state.links)
     )
+
+
+def plan_waits(state: StateView) -> bool:
+    """Whether a plan needs a person."""
+    return state.plan is not None and state.plan.status is PlanStatus.WAITING
 
 
 def well(service: Explanation) -> bool:
@@ -71,6 +79,8 @@ def narrowed(state: StateView, name: str) -> Explanation | None:
 def status_view(state: StateView, width: int) -> Group:
     """The whole picture, at most `width` columns wide."""
     parts: list[RenderableType] = [headline(state), *_troubles(state)]
+    if state.plan is not None:
+        parts.append(plan_line(state.plan))
     parts += [Text(), Text(f"cluster {state.cluster.name}"), *_sites(state), *_pairs(state), Text()]
     parts += services_view(state.services, width)
     return Group(*parts)
@@ -229,7 +239,9 @@ def _sites(state: StateView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for site in state.sites:
         parts.append(_site(site, state, longest))
-        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in site_lines(site)]
+        # Of a blind controller that is said once, at the top.
+        lines = [] if state.controller.blind else site_lines(site)
+        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in lines]
     return [*parts, *(link_text(link) for link in broken(state.links))]
 
 
