@@ -256,7 +256,9 @@ def _sites(state: StateView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for site in state.sites:
         parts.append(_site(site, state, longest))
-        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in site_lines(site)]
+        # Of a blind controller that is said once, at the top.
+        lines = [] if state.controller.blind else site_lines(site)
+        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in lines]
     return [*parts, *(link_text(link) for link in broken(state.links))]
 
 

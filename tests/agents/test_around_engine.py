@@ -14,7 +14,6 @@ import pytest
 from agents import jobs as jobs_module
 from agents import watch as watch_module
 from agents.core.actions import BeginJob, PermitLease
-from agents.core.commits import LEAST
 from agents.core.events import EngineExited, GuardState, JobEnded, Probed
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Observation, Probe, ProbeKind
@@ -245,28 +244,6 @@ async def test_a_probe_that_hangs_ends_in_a_timeout(
         jobs.begin_probe(20)
     assert isinstance(told[0], Probed)
     assert told[0].probe.kind is ProbeKind.TIMEOUT
-
-
-async def test_commits_and_those_given_up_count_as_times_and_failures_do_not(
-    metrics: Metrics,
-) -> None:
-    engine, times = FakeEngine(), metrics.timings("paspor").commits
-    wiring = Wiring("batam-1", "u", lambda a: a, no_log)
-
-    async def probe(number: int) -> None:
-        for _ in range(number):
-            async with asyncio.TaskGroup() as group:
-                told: list[Any] = []
-                fresh = Fresh()
-                jobs = Jobs("paspor", engine, wiring, told.append, fresh, metrics, group, Turns())  # type: ignore[arg-type]
-                jobs.begin_probe(20)
-
-    engine.error = EngineError("it is down")
-    await probe(LEAST)
-    assert times.slow("paspor", -1, now_ms()) == ""
-    engine.error = None
-    await probe(LEAST)
-    assert f"p99 of {LEAST} in the last minute" in times.slow("paspor", -1, now_ms())
 
 
 async def test_a_probe_of_an_engine_that_is_gone_tells_nothing(metrics: Metrics) -> None:
