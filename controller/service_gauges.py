@@ -54,7 +54,7 @@ SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], ..
     ),
     (
         "saling_service_readiness_raised",
-        "1 while a hold, a veto or a caution asks that the service's people stand ready.",
+        "1 while a hold, a veto, a caution or its site asks that the service's people stand ready.",
         lambda s: float(bool(s.readiness)),
     ),
     (

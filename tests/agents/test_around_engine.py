@@ -25,6 +25,7 @@ from agents.guard_client import (
     GuardStatus,
     LayerStatus,
     RunningEngine,
+    now_ms,
 )
 from agents.jobs import Fresh, Jobs, Wiring, slot_name
 from agents.keeper import Keeper
