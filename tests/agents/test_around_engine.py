@@ -25,7 +25,6 @@ from agents.guard_client import (
     GuardStatus,
     LayerStatus,
     RunningEngine,
-    now_ms,
 )
 from agents.jobs import Fresh, Jobs, Wiring, slot_name
 from agents.keeper import Keeper
