@@ -165,6 +165,14 @@ class Client:
         """Feeds and cautions."""
         return self._get("/hazards")
 
+    def plan(self, plan_id: str | None) -> Any:
+        """One plan with its changes; the one under way where none is named."""
+        return self._get("/plan" if plan_id is None else f"/plans/{quote(plan_id, safe='')}")
+
+    def plans(self, limit: int) -> Any:
+        """The newest plans."""
+        return self._get("/plans?" + urlencode({"limit": limit}))
+
     def ask_site(self, site: str, kind: str, body: Mapping[str, Any]) -> Any:
         """Ask for a change at one site."""
         return self.ask(f"sites/{_segment(site, 'SITE')}/{kind}", None, body)

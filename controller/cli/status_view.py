@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
+from controller.cli.plan_view import plan_line
 from controller.cli.site_view import WATCHED_STATES, broken, is_faulty, link_text, site_lines
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines, vetoes
@@ -15,6 +18,7 @@ from controller.core.explain import ApprovalView, Explanation, HoldView, Mainten
 from controller.core.holds import where
 from controller.core.maintenance import left
 from controller.core.model import HeldFor, Phase
+from controller.core.plans.model import PlanStatus
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
 QUARANTINED = "*"
@@ -34,9 +38,15 @@ def degraded(state: StateView) -> bool:
         or not state.store.up
         or not all(broker.connected for broker in state.brokers)
         or any(not agent.up for agent in _watched_agents(state))
+        or plan_waits(state)
         or any(is_faulty(site) and not _is_announced(site, state) for site in state.sites)
         or broken(state.links)
     )
+
+
+def plan_waits(state: StateView) -> bool:
+    """Whether a plan needs a person."""
+    return state.plan is not None and state.plan.status is PlanStatus.WAITING
 
 
 def well(service: Explanation) -> bool:
@@ -50,9 +60,24 @@ def stopped(service: Explanation) -> bool:
 
 
 def announced(service: Explanation) -> bool:
-    """Whether nothing but an announced maintenance of the backup is in the way of that."""
-    maintenance = service.maintenance
-    return maintenance is not None and maintenance.as_announced and not stopped(service)
+    """Whether nothing is in the way of that but an announced maintenance of the backup, or that
+    its site is planned."""
+    return (_in_maintenance(service) or service.as_planned) and not stopped(service)
+
+
+def _in_maintenance(service: Explanation) -> bool:
+    return service.maintenance is not None and service.maintenance.as_announced
+
+
+def _told_of(services: Iterable[Explanation]) -> str:
+    """`, 2 in maintenance, 1 with a planned backup` of those that are as announced."""
+    known = [service for service in services if announced(service)]
+    away = sum(_in_maintenance(service) for service in known)
+    told = (
+        f", {away} in maintenance" if away else "",
+        f", {len(known) - away} with a planned backup" if len(known) > away else "",
+    )
+    return "".join(told)
 
 
 def silent(service: Explanation) -> bool:
@@ -71,6 +96,8 @@ def narrowed(state: StateView, name: str) -> Explanation | None:
 def status_view(state: StateView, width: int) -> Group:
     """The whole picture, at most `width` columns wide."""
     parts: list[RenderableType] = [headline(state), *_troubles(state)]
+    if state.plan is not None:
+        parts.append(plan_line(state.plan))
     parts += [Text(), Text(f"cluster {state.cluster.name}"), *_sites(state), *_pairs(state), Text()]
     parts += services_view(state.services, width)
     return Group(*parts)
@@ -84,7 +111,7 @@ def headline(state: StateView) -> Text:
     text = Text()
     text.append(f"{safe} of {total} services protected", style="green" if safe == total else "")
     if planned:
-        text.append(f", {planned} in maintenance", style="yellow")
+        text.append(_told_of(state.services), style="yellow")
     if safe + planned < total:
         text.append(f", {total - safe - planned} NOT", style="bold red")
     connected = sum(broker.connected for broker in state.brokers)
@@ -229,7 +256,9 @@ def _sites(state: StateView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for site in state.sites:
         parts.append(_site(site, state, longest))
-        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in site_lines(site)]
+        # Of a blind controller that is said once, at the top.
+        lines = [] if state.controller.blind else site_lines(site)
+        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in lines]
     return [*parts, *(link_text(link) for link in broken(state.links))]
 
 
@@ -275,7 +304,7 @@ def _pairs(state: StateView) -> list[RenderableType]:
             style="yellow" if planned and safe + planned == len(mine) else style,
         )
         if planned:
-            text.append(f", {planned} in maintenance", style="yellow")
+            text.append(_told_of(mine), style="yellow")
         parts.append(text)
     return parts
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from controller.cli.exits import CommandFailed
 from controller.cli.plain import plain
+from controller.cli.plan_view import PlanView
 from controller.core.explain import Explanation
 from controller.stores.base import HistoryLine
 
@@ -183,6 +184,8 @@ class StateView(Struct, frozen=True):
     pairs: tuple[PairView, ...]
     agents: tuple[AgentView, ...]
     services: tuple[Explanation, ...]
+    plan: PlanView | None = None
+    """The plan under way."""
     links: tuple[LinkView, ...] = ()
     paths: tuple[PathView, ...] = ()
     configuration: ConfigurationView = ConfigurationView()

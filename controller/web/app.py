@@ -22,6 +22,7 @@ from controller.web.callers import CALLER, Caller, Handler, authorize
 from controller.web.desk import Desk, Problem
 from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
+from controller.web.plans import PlanRoutes, present_view
 
 MENDS = {
     404: "the paths are listed in docs/http-api.md",
@@ -63,6 +64,7 @@ def create_app(
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
             web.post("/api/v1/alertmanager", orders.alarmed),
+            *PlanRoutes(desk, orders).routes(),
             *more,
         ]
     )
@@ -100,7 +102,9 @@ class _Reading:
 
     async def state(self, _request: web.Request) -> web.Response:
         """Everything at once."""
-        return _json(views.state_view(self._desk.status, self._version))
+        status = self._desk.status
+        shown = views.state_view(status, self._version)
+        return _json({**shown, "plan": present_view(status)})
 
     async def me(self, request: web.Request) -> web.Response:
         """Whom the token names; nobody where it is everybody's."""

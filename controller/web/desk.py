@@ -9,7 +9,14 @@ from msgspec import Struct
 from controller.core.actions import Answer
 from controller.core.events import Ask
 from controller.status import Status
-from controller.stores.base import Claim, HappeningLine, HistoryLine, PlanLine, Span
+from controller.stores.base import (
+    Claim,
+    HappeningLine,
+    HistoryLine,
+    PlanLine,
+    Plans,
+    Span,
+)
 
 
 class Problem(Exception):
@@ -60,6 +67,12 @@ class Desk(Protocol):
 
         Raises StoreError.
         """
+
+    async def plans(self, limit: int) -> Plans:
+        """The newest plans, newest first. Raises StoreError."""
+
+    async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        """The newest changes of plans, newest first. Raises StoreError."""
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note in the store that a request begins. Raises StoreError."""

@@ -40,6 +40,8 @@ class Stub:
     break_connections: int = 0
     """So many POSTs without dry_run are cut off after they arrived."""
     history_answer: Answer | None = None
+    plans: dict[str, list[Any]] = field(default_factory=dict)
+    """Answers by path, such as `plans/evacuate-batam-1`, one after the other; the last stays."""
     capacity: list[dict[str, Any]] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
     """By the last part of the path: what is answered there."""
@@ -65,6 +67,8 @@ class Stub:
                 web.post("/api/v1/services/{name}/{kind}", self._post),
                 web.post("/api/v1/{kind}", self._post),
                 web.post("/api/v1/sites/{site}/{kind}", self._post),
+                web.post("/api/v1/plan/{act}", self._post),
+                web.get("/api/v1/{path:plans?(?:/.*)?}", self._plan),
                 web.get("/api/v1/{what:hazards|timeline}", self._told),
             ]
         )
@@ -91,6 +95,12 @@ class Stub:
         chosen = [x for x in self.history if name in (None, x["transition"]["service"])]
         newest = chosen[::-1][: int(request.query.get("limit", "50"))]
         return web.json_response({"history": newest})
+
+    async def _plan(self, request: web.Request) -> web.Response:
+        told = self.plans.get(request.path.removeprefix("/api/v1/"), [])
+        if not told:
+            return _respond(problem(404, "there is no such plan"))
+        return web.json_response(told[0] if len(told) == 1 else told.pop(0))
 
     async def _told(self, request: web.Request) -> web.Response:
         self.queries.append(dict(request.query))
