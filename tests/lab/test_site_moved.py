@@ -11,7 +11,12 @@ from lab.plan import Service
 from lab.site_moved import site_moved, until_over
 from lab.twelve import PARTNER, SITE, TWELVE_SERVICES
 
-pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.postgres,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 HERE = [service for service in TWELVE_SERVICES if service.sites[0] == SITE]
 REASON = ("--reason", "new racks")
