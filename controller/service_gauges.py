@@ -63,6 +63,11 @@ SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], ..
         _maintenance_as_announced,
     ),
     (
+        "saling_service_backup_planned",
+        "1 while only that the backup's site is planned is in the way of protection.",
+        lambda s: float(s.as_planned),
+    ),
+    (
         "saling_service_maintenance_left_seconds",
         "What is left of the announced maintenance of the backup, negative when overdue.",
         _maintenance_left_s,

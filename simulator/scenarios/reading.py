@@ -43,6 +43,7 @@ class Draft:
     ordered: bool = True
     clocks: dict[str, int] = field(default_factory=dict)
     fences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    planned: tuple[str, ...] = ()
     pairs: list[tuple[str, str]] = field(default_factory=list)
     capacities: dict[str, int] = field(default_factory=dict)
     strikes: list[Strike] = field(default_factory=list)
@@ -190,6 +191,11 @@ def _fence(draft: Draft, words: Words) -> None:
     draft.fences[site] = layers
 
 
+def _planned(draft: Draft, words: Words) -> None:
+    while words or not draft.planned:
+        draft.planned = (*draft.planned, words.one_of(draft.sites, "a site"))
+
+
 def _at(draft: Draft, words: Words) -> None:
     at_ms = words.duration_ms()
     if at_ms < draft.now_ms:
@@ -271,7 +277,7 @@ def _finish(draft: Draft) -> Scenario:
     services = tuple(draft.services.values())
     setting = Setting(
         draft.sites, services, draft.weather, draft.ordered, rates, fences, tuple(draft.pairs),
-        tuple(draft.capacities.items()),
+        tuple(draft.capacities.items()), planned=draft.planned,
     )  # fmt: skip
     return Scenario(
         name=draft.file,
@@ -295,6 +301,7 @@ COMMANDS: dict[str, Callable[[Draft, Words], None]] = {
     "messages": _messages,
     "clock": _clock,
     "fence": _fence,
+    "planned": _planned,
     "at": _at,
     "expect": _expect,
 }
