@@ -188,7 +188,7 @@ def _last(entries: list[Entry]) -> list[Entry]:
     moved = [e for e in entries if e.about == "service" and e.from_phase != e.to_phase]
     if not moved:
         return entries[-1:]
-    left = {entry.subject: _left_ms(moved, entry.subject) for entry in moved}
+    left = _left_ms(moved)
     start_ms = left[moved[-1].subject]
     with_it = {name for name, at_ms in left.items() if abs(at_ms - start_ms) <= TOGETHER_MS}
     begun_ms = min(left[name] for name in with_it)
@@ -201,11 +201,15 @@ def _last(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _left_ms(moved: list[Entry], service: str) -> int:
-    """When a service last left PROTECTED; its first line where it never was."""
-    own = [entry for entry in moved if entry.subject == service]
-    left = [entry for entry in own if entry.from_phase == Phase.PROTECTED]
-    return (left[-1] if left else own[0]).at_ms
+def _left_ms(moved: list[Entry]) -> dict[str, int]:
+    """When each service last left PROTECTED; its first line where it never was."""
+    left: dict[str, int] = {}
+    for entry in moved:
+        if entry.from_phase == Phase.PROTECTED:
+            left[entry.subject] = entry.at_ms
+        else:
+            left.setdefault(entry.subject, entry.at_ms)
+    return left
 
 
 def _is_wanted(entry: Entry, choice: Choice) -> bool:

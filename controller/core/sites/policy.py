@@ -105,6 +105,11 @@ def readiness(nation: Nation, services: Iterable[ServiceState], now_ms: int) -> 
         partner = nation.sites[wish.site].spec.partner
         if partner and stronger(wish.consequence, Consequence.ALARM):
             raised.setdefault(partner, f"{wish.site} may need it: {', '.join(wish.reasons)}")
+    for name, state in nation.sites.items():
+        care = cautions.at(nation, name)
+        if care and state.spec.partner:
+            why = f"{name} is under caution: {care[0].text} ({care[0].source})"
+            raised.setdefault(state.spec.partner, why)
     return raised
 
 
