@@ -9,7 +9,15 @@ from controller.core.events import Kind, PlanAct, PlanAsked
 from controller.core.model import HeldFor, Hold, Phase, ServiceSpec
 from controller.core.plans.going import TRIES_AT_MOST
 from controller.core.plans.model import MoveRules, PlanKind, PlanStatus, StepStatus
-from controller.core.sites.model import Health, Nation, SiteSpec, SiteState, Stage
+from controller.core.sites.model import (
+    Caution,
+    Health,
+    Load,
+    Nation,
+    SiteSpec,
+    SiteState,
+    Stage,
+)
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import PlanWorld, service
 
@@ -326,6 +334,39 @@ def test_nobody_goes_back_to_a_site_that_is_ill() -> None:
     refused = world.ask(PlanKind.FAILBACK)
     assert "jabodetabek is degraded, its disk fills" in refused.unmet[0]
     assert world.ask(PlanKind.FAILBACK, now=True).accepted
+
+
+def test_a_plan_to_a_site_under_caution_asks_a_person_and_a_failover_does_not() -> None:
+    world = PlanWorld([service("paspor")])
+    caution = Caution("batam", "bmkg:1", "BMKG", "earthquake of M 6.2", 1, 2, until_ms=2**60)
+    world.state = replace(world.state, nation=Nation(cautions=(caution,)))
+    answer = world.ask(PlanKind.EVACUATE, dry_run=True)
+    assert not answer.accepted
+    assert "earthquake of M 6.2" in answer.unmet[0]
+    assert "--despite-caution" in answer.unmet[0]
+    assert world.ask(PlanKind.FAILOVER, dry_run=True).accepted
+    assert world.ask(PlanKind.EVACUATE, despite_caution=True).accepted
+    assert world.finish().status is PlanStatus.DONE
+
+
+def test_what_matters_most_takes_the_room_and_the_rest_is_left_out_with_its_group() -> None:
+    load = Load(vcpu=4)
+    specs = [
+        service("low", tier="rendah", demand=load),
+        service("db", tier="strategis", group="app", order=1, demand=load),
+        service("front", tier="rendah", group="app", order=2, demand=Load(vcpu=8)),
+        service("tail", tier="rendah", group="app", order=3),
+    ]
+    world = PlanWorld(specs)
+    batam = SiteState(SiteSpec("batam", capacity=Load(vcpu=10)))
+    world.state = replace(world.state, nation=Nation(sites={"batam": batam}))
+    assert world.ask(PlanKind.EVACUATE).accepted
+    plan = world.finish()
+    assert statuses(world) == {
+        "db 1": "done", "front 1": "left out", "tail 1": "left out", "low 1": "done",
+    }  # fmt: skip
+    assert "batam has no room for it then (vcpu)" in plan.steps[1].because
+    assert "front, which comes before it" in plan.steps[2].because
 
 
 def test_a_drill_moves_all_away_and_brings_all_back() -> None:
