@@ -8,6 +8,7 @@ from controller.core.events import PlanAsked, Requested
 from controller.core.model import ServiceSpec
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
+from simulator.checkers.blindness import BlindMovesNothing
 from simulator.checkers.disks import DisksHeeded
 from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
@@ -59,6 +60,7 @@ class World:
         """All that was done to this world, in its order."""
         self.network = Network(self.kernel, WEATHERS[setting.weather], setting.ordered)
         self._waiting = NobodyWaitsSilently()
+        self._blindness = BlindMovesNothing()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self.watch.add(NothingAtOneSiteOnly(self.services))
@@ -125,8 +127,17 @@ class World:
         controller = self.controller
         self._disks.look(self.kernel.now_ms)
         if controller.state is not None:
+            self._blindness.look(self.kernel.now_ms, self._heard(), len(self.hosts))
             self._waiting.look(self.kernel.now_ms, controller.state, controller.now_ms())
         self.kernel.after(LOOK_EVERY_MS, self._look)
+
+    def _heard(self) -> int:
+        """How many agents the controller can hear now."""
+        opens = self.network.open
+        return sum(
+            host.process is not None and host.process.awake and opens(host.site, HUB)
+            for host in self.hosts
+        )
 
     def _strike_now(self, strike: Strike) -> None:
         self.struck.append(strike)
@@ -190,6 +201,7 @@ class World:
             PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(), PlansKept(MOVES.dwell_ms),
+            self._blindness,
             RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
         ]  # fmt: skip
@@ -208,7 +220,7 @@ class World:
         specs = [service.spec for service in self.services]
         controller = Controller(
             self.kernel, self.network, self._wires, self.watch, specs, self.setting.rate_ppm(0),
-            self.setting.ordered, self.setting.nation, MOVES,
+            self.setting.ordered, self.setting.nation, self.setting.move_rules,
         )  # fmt: skip
         self._wires.report = controller.take_report
         self._wires.renew = controller.take_renew

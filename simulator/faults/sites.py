@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.parts.network import HUB
+from simulator.setting import AILMENTS
 from simulator.strike import Strike
 
 if TYPE_CHECKING:
@@ -17,26 +18,61 @@ AILS_MS = (1500, 6000, 20_000)
 
 
 def ail(world: World, strike: Strike) -> None:
-    """A check at the site says that its power fails; its agent tells of it while it lasts."""
-    host = world.host(strike.on[0])
-    host.ails("power", "on batteries", strike.until_ms)
+    """A check at the site says so while it lasts."""
+    site, kind = strike.on
+    world.host(site).ails(kind, f"{kind} fails", strike.until_ms)
 
 
-VERBS = (Verb("ail", ail, (Takes.SITE,)),)
+def post(world: World, strike: Strike) -> None:
+    """Somebody at the site says so to its agent."""
+    site, kind = strike.on
+    process = world.host(site).process
+    if process is not None:
+        process.checks.post(kind, "said by hand", min(strike.lasts_ms, AILS_MS[-1]))
+
+
+def withdraw(world: World, strike: Strike) -> None:
+    """It is taken back."""
+    site, kind = strike.on
+    process = world.host(site).process
+    if process is not None:
+        process.checks.withdraw(kind)
+
+
+VERBS = (
+    Verb("ail", ail, (Takes.SITE, Takes.AILMENT)),
+    Verb("post", post, (Takes.SITE, Takes.AILMENT)),
+    Verb("withdraw", withdraw, (Takes.SITE, Takes.AILMENT)),
+)
 
 
 def draw_ail(fate: Fate) -> list[Strike]:
     """Once, or off and on again."""
-    site, lasts_ms = fate.site(), fate.choice(AILS_MS)
-    first = fate.strike("ail", site, for_ms=lasts_ms)
+    on, lasts_ms = (fate.site(), fate.choice(AILMENTS)), fate.choice(AILS_MS)
+    first = fate.strike("ail", *on, for_ms=lasts_ms)
     if fate.chance(0.5):
         return [first]
-    return [first, fate.strike("ail", site, for_ms=lasts_ms, after_ms=2 * lasts_ms)]
+    return [first, fate.strike("ail", *on, for_ms=lasts_ms, after_ms=2 * lasts_ms)]
+
+
+def draw_post(fate: Fate) -> list[Strike]:
+    """Said, said again, or taken back."""
+    on, lasts_ms = (fate.site(), fate.choice(AILMENTS)), fate.choice(AILS_MS)
+    then = fate.choice(("post", "withdraw"))
+    return [
+        fate.strike("post", *on, for_ms=lasts_ms),
+        fate.strike(then, *on, after_ms=fate.duration_ms()),
+    ]
 
 
 def draw_isolate_hub(fate: Fate) -> list[Strike]:
-    """The controller hears nobody: it is the one that is cut off."""
-    return [fate.strike("isolate", HUB, for_ms=fate.duration_ms())]
+    """The controller hears nobody, or one site alone: it is the one that is cut off."""
+    lasts_ms = fate.duration_ms() + fate.choice((0, 10_000))
+    if fate.chance(0.5):
+        return [fate.strike("isolate", HUB, for_ms=lasts_ms)]
+    heard = fate.site()
+    others = [site for site in fate.world.setting.sites if site != heard]
+    return [fate.strike("cut", HUB, site, for_ms=lasts_ms) for site in others]
 
 
-DRAWS: dict[str, Draw] = {"ail": draw_ail, "isolate_hub": draw_isolate_hub}
+DRAWS: dict[str, Draw] = {"ail": draw_ail, "post": draw_post, "isolate_hub": draw_isolate_hub}
