@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from agents.commands import Outcome, run_check
+from agents.commands import Command, Outcome
 from agents.core.symptoms import Board, Rule
 from config.checks import Check, distrust, load_checks
 from config.problems import ConfigError
@@ -71,15 +71,16 @@ class CheckRunner:
     async def _watch(self, check: Check) -> None:
         """Again at its interval, and sooner after something was found that does not count yet."""
         soon_s = max(check.on_after_ms / 1000, RETRY_LEAST_S)
+        command = Command(check)
         while True:
-            await self._run(check)
+            await self._run(check, command)
             is_pending = self._board.is_pending(_source(check))
             wait_s = check.interval_ms / 1000
             await asyncio.sleep(min(wait_s, soon_s) if is_pending else wait_s)
 
-    async def _run(self, check: Check) -> None:
+    async def _run(self, check: Check, command: Command) -> None:
         try:
-            outcome = await run_check(check)
+            outcome = await command.run()
         except Exception as error:  # noqa: BLE001
             # Whatever one check does must end neither the others nor the agent.
             outcome = Outcome(silent=f"unforeseen: {error!r}")

@@ -35,14 +35,41 @@ class Outcome(Struct, frozen=True):
     """Why it said nothing: neither that all is well nor that something is not."""
 
 
-async def run_check(check: Check) -> Outcome:
-    """Run it once. Never raises for what the command does."""
-    if refused := distrust(check.program):
-        return Outcome(silent=f"{refused.message}; {refused.mend}")
-    try:
-        words = [*_without_capabilities(), *check.command]
-        process = await asyncio.create_subprocess_exec(
-            *words,
+class Command:
+    """The command of one check, which runs once at a time."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> Outcome:
+        """Run it once. Raises nothing for what the command does."""
+        left = self._process
+        if left is not None and left.returncode is None:
+            return Outcome(silent=f"process {left.pid} was killed, and hangs in the kernel")
+        if refused := distrust(self._check.program):
+            return Outcome(silent=f"{refused.message}; {refused.mend}")
+        try:
+            self._process = process = await self._start()
+        except OSError as error:
+            return Outcome(silent=f"{self._check.program}: {error.strerror or error}")
+        is_over = False
+        try:
+            async with asyncio.timeout(self._check.timeout_ms / 1000):
+                output = await _first_bytes(process)
+                status = await process.wait()
+                is_over = True
+        except TimeoutError:
+            return Outcome(silent=f"still running after {self._check.timeout_ms} ms, and killed")
+        finally:
+            if not is_over:
+                await _kill(process)
+        return judged(status, output)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """Raises OSError."""
+        return await asyncio.create_subprocess_exec(
+            *(*_without_capabilities(), *self._check.command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -50,20 +77,6 @@ async def run_check(check: Check) -> Outcome:
             cwd="/",
             start_new_session=True,
         )
-    except OSError as error:
-        return Outcome(silent=f"{check.program}: {error.strerror or error}")
-    is_over = False
-    try:
-        async with asyncio.timeout(check.timeout_ms / 1000):
-            output = await _first_bytes(process)
-            status = await process.wait()
-            is_over = True
-    except TimeoutError:
-        return Outcome(silent=f"still running after {check.timeout_ms} ms, and killed")
-    finally:
-        if not is_over:
-            await _kill(process)
-    return judged(status, output)
 
 
 def judged(status: int, output: bytes) -> Outcome:

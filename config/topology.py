@@ -33,6 +33,7 @@ from config.values import (
     Whole,
     is_loopback,
 )
+from config.zones import TimeZone, zone_at
 from protocol.messages import LeaseTerms
 
 MIB = 2**20
@@ -202,6 +203,8 @@ class Site(Declared):
     name: Title
     state: SiteState
     location: Location
+    time_zone: TimeZone | None = None
+    """By whose clock its people live; if left out the zone is that of its longitude."""
     hazard_zones: tuple[NameText, ...] = ()
     shared_risk_links: tuple[NameText, ...] = ()
     capacity: Capacity | None = None
@@ -209,6 +212,11 @@ class Site(Declared):
     """Services of the partner that this site does not carry, too, when the partner is lost."""
     policy: Policy = Field(default_factory=dict)
     """What the reasons of this site lead to, where it is otherwise than in every site."""
+
+    @property
+    def zone(self) -> TimeZone:
+        """WIB, WITA or WIT."""
+        return self.time_zone or zone_at(self.location.longitude)
 
 
 class Pair(Declared):

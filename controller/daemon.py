@@ -50,6 +50,7 @@ from controller.voice import Voice
 from controller.web.app import create_app
 from controller.web.configuring import Configuring
 from controller.web.hazards import HazardRoutes
+from controller.web.timeline import TimelineRoutes
 from protocol.session import BrokerLogin
 
 STOP_TIMEOUT_S = 5.0
@@ -156,7 +157,7 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
             parts["reloads"] = _reload_on_hangup(reloads)
             parts["hazard feeds"] = poll_all(topology.hazards.feeds, hazards, version)
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
-            more = (*HazardRoutes(runtime, hazards).routes(), *Configuring(reloads).routes())
+            more = _more(runtime, hazards, reloads)
             app = create_app(runtime, version, metrics.render, *secrets.of_the_api, more=more)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
@@ -203,6 +204,16 @@ async def _reload_on_hangup(reloads: Reloads) -> None:
 
 def _agents(topology: Topology) -> frozenset[str]:
     return frozenset(agent.id for agent in topology.agents)
+
+
+def _more(
+    runtime: ControllerRuntime, hazards: HazardDesk, reloads: Reloads
+) -> tuple[web.RouteDef, ...]:
+    return (
+        *HazardRoutes(runtime, hazards).routes(),
+        *TimelineRoutes(runtime).routes(),
+        *Configuring(reloads).routes(),
+    )
 
 
 def _hazards(runtime: ControllerRuntime, metrics: Metrics) -> HazardDesk:

@@ -12,12 +12,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controller.capacity_gauges import room
 from controller.copies import vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.core.sites.cautions import care
 from controller.link import Counts
+from controller.nation_metrics import nation_metrics
 from controller.own_metrics import configuration, machinery, messages
+from controller.plan_metrics import plans
 from controller.service_gauges import SERVICE_GAUGES
 from controller.status import Status
 from controller.stores.base import HistoryLine
@@ -100,7 +103,10 @@ class _StateCollector(Collector):
         yield from _disks(explained)
         yield from _places(status)
         yield from _absences(status, explained)
+        yield from nation_metrics(status)
         yield _vetoes(status, explained)
+        yield from plans(status)
+        yield from room(status)
         yield from messages(counts)
         yield from machinery(status)
         yield from configuration(status.configuration)

@@ -160,11 +160,17 @@ class ControllerRuntime:
         """The newest changes of plans, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.plan_history, plan_id, limit)
 
-    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
-        """Changes of services, and what else happened, within a time. Raises StoreError."""
-        store = self._worker.store
-        changes = await self._worker.call(store.changes, span)
-        return changes, await self._worker.call(store.happenings, span)
+    async def lines(
+        self, span: Span
+    ) -> tuple[list[HistoryLine], list[PlanLine], list[HappeningLine]]:
+        """Changes of services and plans, and what else happened, within a time.
+
+        Raises StoreError.
+        """
+        store, call = self._worker.store, self._worker.call
+        changes = await call(store.changes, span)
+        plans = await call(store.plan_history, None, span.limit)
+        return changes, plans, await call(store.happenings, span)
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note that a request begins; what was noted before. Raises StoreError."""

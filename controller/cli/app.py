@@ -12,7 +12,8 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import caution, holding, maintaining, reloading, views
+from controller.cli import caution, holding, maintaining, planning, reloading, timeline, views
+from controller.cli.capacity_view import show_capacity
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
@@ -91,6 +92,17 @@ def explain(
     """What holds, what would have to happen for a failover, what was decided last and why."""
     with answers(output):
         views.show_explanation(Client(controller, token_file), service, output)
+
+
+@app.command()
+def capacity(
+    output: Form = Output.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Whether each site could carry what the loss of another would bring it."""
+    with answers(output):
+        raise typer.Exit(show_capacity(Client(controller, token_file), output))
 
 
 @app.command("what-if", cls=CutsInPairs)
@@ -252,6 +264,11 @@ def resume(
 
 app.command("reload")(reloading.reload)
 app.add_typer(caution.commands, name="caution")
+app.add_typer(planning.commands, name="plan")
+app.command("evacuate")(planning.evacuate)
+app.command("failover-site")(planning.fail_site_over)
+app.command("failback")(planning.fail_back)
+app.command("timeline")(timeline.timeline)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 

@@ -15,7 +15,7 @@ from controller.cli.exits import CommandFailed, Exit
 from controller.cli.figures import duration, moment
 from controller.cli.options import By, Form, Reason, TokenFile, Where
 from controller.cli.output import Output, answers, data_console, print_json
-from controller.cli.wire import read
+from controller.cli.wire import CautionView, read
 
 commands = typer.Typer(
     help="Caution at a site: planned moves to it ask for a person. It never moves anything.",
@@ -25,20 +25,6 @@ Site = Annotated[str, typer.Argument(metavar="SITE", help="Name of the site.")]
 Sites = Annotated[list[str], typer.Option("--site", help="A site in its reach; repeatable.")]
 LEVELS = {"1": 1, "2": 2, "3": 3, "4": 4, "i": 1, "ii": 2, "iii": 3, "iv": 4}
 LEVEL_NAMES = {"normal": 1, "waspada": 2, "siaga": 3, "awas": 4}
-
-
-class CautionView(Struct, frozen=True):
-    """One caution."""
-
-    site: str
-    id: str
-    source: str
-    text: str
-    by: str
-    reason: str
-    begun_at_ms: int
-    for_ms: int
-    left_ms: int
 
 
 class FeedLine(Struct, frozen=True):

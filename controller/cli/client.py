@@ -153,9 +153,25 @@ class Client:
             lambda: self._exchange("GET", path, None, {}, REQUEST_TIMEOUT_S), patient=False
         )
 
+    def capacity(self) -> Any:
+        """Whether each site could carry the loss of another."""
+        return self._get("/capacity")
+
+    def timeline(self, query: list[tuple[str, str]]) -> Any:
+        """What happened, of one choice."""
+        return self._get("/timeline?" + urlencode(query))
+
     def hazards(self) -> Any:
         """Feeds and cautions."""
         return self._get("/hazards")
+
+    def plan(self, plan_id: str | None) -> Any:
+        """One plan with its changes; the one under way where none is named."""
+        return self._get("/plan" if plan_id is None else f"/plans/{quote(plan_id, safe='')}")
+
+    def plans(self, limit: int) -> Any:
+        """The newest plans."""
+        return self._get("/plans?" + urlencode({"limit": limit}))
 
     def ask_site(self, site: str, kind: str, body: Mapping[str, Any]) -> Any:
         """Ask for a change at one site."""

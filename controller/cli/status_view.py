@@ -8,12 +8,15 @@ from rich.text import Text
 
 from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
+from controller.cli.plan_view import plan_line
+from controller.cli.site_view import WATCHED_STATES, broken, is_faulty, link_text, site_lines
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines, vetoes
 from controller.core.explain import ApprovalView, Explanation, HoldView, MaintenanceView
 from controller.core.holds import where
 from controller.core.maintenance import left
 from controller.core.model import HeldFor, Phase
+from controller.core.plans.model import PlanStatus
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
 QUARANTINED = "*"
@@ -23,8 +26,6 @@ LONGEST_REASON = 120
 LONGEST_SENTENCE = 500
 """In characters: `explain` has the whole of it."""
 SHORTEST_NAME = 8
-WATCHED_STATES = ("active",)
-"""Only in these states of a site is it a fault that nobody is heard there."""
 
 
 def degraded(state: StateView) -> bool:
@@ -35,7 +36,15 @@ def degraded(state: StateView) -> bool:
         or not state.store.up
         or not all(broker.connected for broker in state.brokers)
         or any(not agent.up for agent in _watched_agents(state))
+        or plan_waits(state)
+        or any(is_faulty(site) and not _is_announced(site, state) for site in state.sites)
+        or broken(state.links)
     )
+
+
+def plan_waits(state: StateView) -> bool:
+    """Whether a plan needs a person."""
+    return state.plan is not None and state.plan.status is PlanStatus.WAITING
 
 
 def well(service: Explanation) -> bool:
@@ -70,6 +79,8 @@ def narrowed(state: StateView, name: str) -> Explanation | None:
 def status_view(state: StateView, width: int) -> Group:
     """The whole picture, at most `width` columns wide."""
     parts: list[RenderableType] = [headline(state), *_troubles(state)]
+    if state.plan is not None:
+        parts.append(plan_line(state.plan))
     parts += [Text(), Text(f"cluster {state.cluster.name}"), *_sites(state), *_pairs(state), Text()]
     parts += services_view(state.services, width)
     return Group(*parts)
@@ -196,6 +207,8 @@ def _troubles(state: StateView) -> list[RenderableType]:
         told.append(f"the store does not answer{_why(state.store.problem)}")
     for uid, why in state.store.broken_records.items():
         told.append(f"the record of {uid} cannot be read, its service is left alone{_why(why)}")
+    if state.controller.blind:
+        told.append(state.controller.blind)
     if state.journal.problem:
         told.append(f"the journal is not written{_why(state.journal.problem)}")
     told += _of_configuration(state)
@@ -223,7 +236,16 @@ def _of_configuration(state: StateView) -> list[str]:
 
 def _sites(state: StateView) -> list[RenderableType]:
     longest = max((len(site.id) for site in state.sites), default=0)
-    return [_site(site, state, longest) for site in state.sites]
+    parts: list[RenderableType] = []
+    for site in state.sites:
+        parts.append(_site(site, state, longest))
+        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in site_lines(site)]
+    return [*parts, *(link_text(link) for link in broken(state.links))]
+
+
+def _is_announced(site: SiteView, state: StateView) -> bool:
+    """Whether the absence of all its agents is announced."""
+    return bool(site.agents) and set(site.agents) <= agents_in_maintenance(state)
 
 
 def _site(site: SiteView, state: StateView, longest: int) -> RenderableType:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from rich.text import Text
 from rich.tree import Tree
 
 from controller.cli.figures import duration, size
 from controller.cli.history_view import phase_style
+from controller.cli.site_view import (
+    declared_link,
+    link_data,
+    matrix_table,
+    site_data,
+    site_lines,
+)
 from controller.cli.wire import PairView, SiteView, StateView
 from controller.core.explain import Explanation
+from controller.core.sites.model import Consequence
+
+MOVES = (Consequence.EVACUATE, Consequence.FAILOVER)
 
 
 def topology_view(state: StateView) -> Tree:
@@ -19,7 +30,16 @@ def topology_view(state: StateView) -> Tree:
     tree = Tree(Text(f"{state.cluster.name} ({state.cluster.uid}), controller in {domain}"))
     sites = tree.add(Text("sites"))
     for site in state.sites:
-        sites.add(_site(site))
+        node = sites.add(_site(site))
+        for line in (*site_lines(site), *_policy(site)):
+            node.add(line)
+    table = matrix_table(state)
+    if table is not None:
+        tree.add(Text("who reaches whom")).add(table)
+    if state.links:
+        links = tree.add(Text("links"))
+        for link in state.links:
+            links.add(declared_link(link))
     by_name = {service.service: service for service in state.services}
     for pair in state.pairs:
         branch = tree.add(Text(f"pair {' <-> '.join(pair.sites)}"))
@@ -36,8 +56,13 @@ def topology_data(state: StateView) -> dict[str, Any]:
     """The same for a program."""
     return {
         "cluster": {"name": state.cluster.name, "uid": state.cluster.uid},
-        "controller": {"failure_domain": state.controller.failure_domain},
+        "controller": {
+            "failure_domain": state.controller.failure_domain,
+            "blind": state.controller.blind,
+        },
         "sites": [_site_data(site) for site in state.sites],
+        "links": [link_data(link) for link in state.links],
+        "paths": msgspec.to_builtins(state.paths),
         "pairs": [_pair_data(pair) for pair in state.pairs],
         "services": [_service_data(service) for service in state.services],
     }
@@ -48,6 +73,16 @@ def _site(site: SiteView) -> Text:
     agents = ", ".join(site.agents) or "none"
     place = f"{site.latitude:g}, {site.longitude:g}"
     return Text(f"{site.id} ({site.name}) {site.state}, at {place}{backs}, agents: {agents}")
+
+
+def _policy(site: SiteView) -> list[Text]:
+    """What its reasons lead to, where that moves anything."""
+    moves = []
+    for reason, by_tier in site.policy.items():
+        tiers = [f"{tier} {led}" for tier, led in by_tier.items() if led in MOVES]
+        if tiers:
+            moves.append(f"{reason}: {', '.join(tiers)}")
+    return [Text(f"policy: {'; '.join(moves)}")] if moves else []
 
 
 def _add_service(branch: Tree, service: Explanation) -> None:
@@ -78,6 +113,8 @@ def _site_data(site: SiteView) -> dict[str, Any]:
         "longitude": site.longitude,
         "partner": site.partner,
         "agents": list(site.agents),
+        **site_data(site),
+        "policy": site.policy,
     }
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from controller.cli.exits import CommandFailed
 from controller.cli.plain import plain
+from controller.cli.plan_view import PlanView
 from controller.core.explain import Explanation
 from controller.stores.base import HistoryLine
 
@@ -30,6 +31,8 @@ class ControllerView(Struct, frozen=True):
     """The daemon's own health."""
 
     failure_domain: str
+    blind: str = ""
+    """Why it is probably the one that is cut off."""
     events_waiting: int = 0
     rule_errors: int = 0
 
@@ -57,6 +60,29 @@ class BrokerView(Struct, frozen=True):
     name: str
     connected: bool
     problem: str = ""
+
+
+class CautionView(Struct, frozen=True):
+    """One caution at a site."""
+
+    site: str
+    id: str
+    source: str
+    text: str
+    by: str
+    reason: str
+    begun_at_ms: int
+    for_ms: int
+    left_ms: int
+
+
+class WishView(Struct, frozen=True):
+    """What a site's reasons lead to for one service."""
+
+    service: str
+    consequence: str
+    reasons: tuple[str, ...] = ()
+    because: str = ""
 
 
 class LastReload(Struct, frozen=True):
@@ -88,6 +114,42 @@ class SiteView(Struct, frozen=True):
     partner: str | None
     agents: tuple[str, ...]
     up: bool
+    health: str = ""
+    """Empty: a controller that judges no sites yet."""
+    because: str = ""
+    since_ago_ms: int = 0
+    reasons: tuple[str, ...] = ()
+    ready_for: str = ""
+    """Not empty: it is asked to be ready, for whose sake and why."""
+    wished: tuple[WishView, ...] = ()
+    policy: dict[str, dict[str, str]] = {}
+    """What a reason leads to, by tier."""
+    cautions: tuple[CautionView, ...] = ()
+
+
+class LinkView(Struct, frozen=True):
+    """The link between two active sites."""
+
+    sites: tuple[str, str]
+    health: str
+    because: str
+    since_ago_ms: int = 0
+    shared_risk: tuple[str, ...] = ()
+    at_risk: tuple[str, ...] = ()
+
+
+class PathView(Struct, frozen=True):
+    """What the agents of one site find of another."""
+
+    from_site: str
+    to_site: str
+    answers: str
+    observers: int = 0
+    reaching: int = 0
+    asked: int = 0
+    lost: int = 0
+    round_trip_us: int = 0
+    age_ms: int = -1
 
 
 class PairView(Struct, frozen=True):
@@ -122,6 +184,10 @@ class StateView(Struct, frozen=True):
     pairs: tuple[PairView, ...]
     agents: tuple[AgentView, ...]
     services: tuple[Explanation, ...]
+    plan: PlanView | None = None
+    """The plan under way."""
+    links: tuple[LinkView, ...] = ()
+    paths: tuple[PathView, ...] = ()
     configuration: ConfigurationView = ConfigurationView()
 
 

@@ -129,6 +129,8 @@ class PlanAsked(Struct, frozen=True, tag="plan_asked"):
     """Begin a failback: even within the dwell time."""
     despite_caution: bool = False
     """Begin: also to a site where caution is on."""
+    over_capacity: bool = False
+    """Begin: also where a site has no room for it."""
     at_once: int = 0
     """Begin: how many groups at the same time; 0 for as many as configured."""
     plan_id: str = ""

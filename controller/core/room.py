@@ -64,7 +64,7 @@ def plan_of(others: Others, site: str, asking: ServiceState | None = None) -> Pl
         and (service.spec.uid == uid or wants_to_come(service, others))
     ]
     taken = total(there)
-    return Plan(state.spec, taken, _places(state.spec, taken, come, others.now_ms))
+    return Plan(state.spec, taken, places(state.spec, taken, come, others.now_ms))
 
 
 def wants_to_come(service: ServiceState, others: Others) -> bool:
@@ -159,24 +159,25 @@ def said(view: View) -> str:
     return "; ".join(texts) or f"{site} has room for {view.spec.name}"
 
 
-def _places(site: SiteSpec, taken: Load, come: list[ServiceState], now_ms: int) -> dict[str, Place]:
+def places(site: SiteSpec, taken: Load, come: list[ServiceState], now_ms: int) -> dict[str, Place]:
+    """What each of those that want to come finds beside what is taken, those with leave first."""
     with_leave = [s for s in come if s.record.approval and View(s, now_ms).may_exceed]
     taken = plus(taken, total(with_leave))
-    places = {s.spec.uid: Place(fits=True, taken=taken) for s in with_leave}
+    found = {s.spec.uid: Place(fits=True, taken=taken) for s in with_leave}
     first_left: ServiceState | None = None
     for service in sorted(come, key=lambda s: rank(s, site)):
         demand = service.spec.demand
-        if service.spec.uid in places:
+        if service.spec.uid in found:
             continue
         if demand == NOTHING:
-            places[service.spec.uid] = Place(fits=True, taken=taken)
+            found[service.spec.uid] = Place(fits=True, taken=taken)
             continue
         behind = first_left is not None and rank(first_left, site)[:2] < rank(service, site)[:2]
         fits = not behind and not short_of(site, taken, demand)
         after = first_left.spec.name if first_left is not None and behind else ""
-        places[service.spec.uid] = Place(fits, taken, after)
+        found[service.spec.uid] = Place(fits, taken, after)
         if fits:
             taken = plus(taken, demand)
         elif first_left is None:
             first_left = service
-    return places
+    return found

@@ -15,7 +15,7 @@ from controller.core.model import Transition
 from controller.core.sites.model import Caution
 from controller.stores.base import HappeningLine, HistoryLine, Span
 
-LOOKED_AT = 20_000
+LOOKED_AT = 5_000
 """A time is looked for in so many lines, the newest: it has no index, and who asks for it must not
 hold up a change."""
 

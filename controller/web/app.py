@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from config.topology import OperatorRole
+from controller.core.capacity import capacities
 from controller.core.events import Kind
 from controller.stores.base import StoreError
 from controller.web import intake, views
@@ -21,6 +22,7 @@ from controller.web.callers import CALLER, Caller, Handler, authorize
 from controller.web.desk import Desk, Problem
 from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
+from controller.web.plans import PlanRoutes, present_view
 
 MENDS = {
     404: "the paths are listed in docs/http-api.md",
@@ -58,9 +60,11 @@ def create_app(
             web.get("/api/v1/me", reading.me),
             web.get("/api/v1/services/{name}/explain", reading.explain),
             web.get("/api/v1/what-if", reading.what_if),
+            web.get("/api/v1/capacity", reading.capacity),
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
             web.post("/api/v1/alertmanager", orders.alarmed),
+            *PlanRoutes(desk, orders).routes(),
             *more,
         ]
     )
@@ -98,7 +102,9 @@ class _Reading:
 
     async def state(self, _request: web.Request) -> web.Response:
         """Everything at once."""
-        return _json(views.state_view(self._desk.status, self._version))
+        status = self._desk.status
+        shown = views.state_view(status, self._version)
+        return _json({**shown, "plan": present_view(status)})
 
     async def me(self, request: web.Request) -> web.Response:
         """Whom the token names; nobody where it is everybody's."""
@@ -113,6 +119,12 @@ class _Reading:
         response = _json(views.service_view(status, service))
         response.headers["ETag"] = f'"{service.record.revision}"'
         return response
+
+    async def capacity(self, _request: web.Request) -> web.Response:
+        """Whether each site could carry the loss of another."""
+        status = self._desk.status
+        told = capacities(status.state, status.now_ms)
+        return _json({"sites": [msgspec.to_builtins(one) for one in told]})
 
     async def what_if(self, request: web.Request) -> web.Response:
         """What would be decided if this were lost now; one at a time, beside the rules' loop."""

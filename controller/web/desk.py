@@ -9,7 +9,14 @@ from msgspec import Struct
 from controller.core.actions import Answer
 from controller.core.events import Ask
 from controller.status import Status
-from controller.stores.base import Claim, HappeningLine, HistoryLine, Span
+from controller.stores.base import (
+    Claim,
+    HappeningLine,
+    HistoryLine,
+    PlanLine,
+    Plans,
+    Span,
+)
 
 
 class Problem(Exception):
@@ -53,8 +60,19 @@ class Desk(Protocol):
     async def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
         """The newest changes, newest first. Raises StoreError."""
 
-    async def lines(self, span: Span) -> tuple[list[HistoryLine], list[HappeningLine]]:
-        """The changes of all services, and what else happened, within a time. Raises StoreError."""
+    async def lines(
+        self, span: Span
+    ) -> tuple[list[HistoryLine], list[PlanLine], list[HappeningLine]]:
+        """The changes of all services and plans, and what else happened, within a time.
+
+        Raises StoreError.
+        """
+
+    async def plans(self, limit: int) -> Plans:
+        """The newest plans, newest first. Raises StoreError."""
+
+    async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
+        """The newest changes of plans, newest first. Raises StoreError."""
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note in the store that a request begins. Raises StoreError."""

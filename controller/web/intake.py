@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -44,6 +44,11 @@ NEED_EPOCH = (Kind.APPROVE, Kind.FORCE, Kind.PROVE)
 MAY_LOSE = (Kind.APPROVE, Kind.PROVE)
 MAY_EXCEED = (Kind.SWITCHOVER, Kind.APPROVE)
 HOLDS = (Kind.HOLD, Kind.RELEASE)
+KEYS = (
+    "by, reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run, over_capacity, "
+    "despite_caution"
+)
+Shape = TypeVar("Shape")
 ALL, SITE, SERVICE = "all", "site:", "service:"
 
 
@@ -75,7 +80,15 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def read_wish(request: web.Request, kind: Kind) -> Wish:
-    """The body of a POST. Raises Problem."""
+    """The body of a POST about services. Raises Problem."""
+    wish = await read_as(request, Wish, KEYS)
+    wish = replace(wish, by=who(request, wish.by))
+    _check_wish(wish, kind)
+    return wish
+
+
+async def read_as(request: web.Request, shape: type[Shape], keys: str) -> Shape:
+    """The JSON body of a POST, which takes these keys. Raises Problem."""
     if request.content_type != "application/json":
         raise Problem(
             422,
@@ -85,7 +98,7 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
         )
     raw = await read_body(request)
     try:
-        wish = msgspec.json.decode(raw, type=Wish)
+        wish = msgspec.json.decode(raw, type=shape)
         json.loads(raw, object_pairs_hook=_unique)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         if isinstance(error, msgspec.ValidationError) and (key := BODY_KEY.search(str(error))):
@@ -96,12 +109,9 @@ async def read_wish(request: web.Request, kind: Kind) -> Wish:
             422,
             f"the body is not understood: {error}",
             "body",
-            'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are by, '
-            "reason, epoch, loss_bytes, loss_ms, agent, for_ms, scope, proof, dry_run, "
-            "over_capacity, despite_caution",
+            'send a JSON object such as {"by": "sri", "reason": "maintenance"}; the keys are '
+            + keys,
         ) from None
-    wish = replace(wish, by=who(request, wish.by))
-    _check_wish(wish, kind)
     return wish
 
 
@@ -279,7 +289,7 @@ def read_limit(request: web.Request) -> int:
     return int(text)
 
 
-def digest(path: str, wish: Wish, revision: int | None) -> str:
+def digest(path: str, wish: object, revision: int | None) -> str:
     """What makes two requests the same one."""
     same = msgspec.json.encode([path, wish, revision])
     return hashlib.sha256(same).hexdigest()

@@ -12,7 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -44,6 +44,36 @@ class Reply(msgspec.Struct, frozen=True):
 
     status: int
     body: msgspec.Raw
+
+
+class Body(Protocol):
+    """What the body of every request says."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def dry_run(self) -> bool: ...
+
+
+class Work(Protocol):
+    """One thing that is asked for."""
+
+    @property
+    def wish(self) -> Body:
+        """The body."""
+
+    @property
+    def told(self) -> str:
+        """What is asked for, for the log."""
+
+    @property
+    def names(self) -> str:
+        """Of what, for the log."""
+
+    async def do(self) -> Reply:
+        """Ask the rules. Raises Problem only where nothing was asked."""
 
 
 class Orders:
@@ -92,7 +122,7 @@ class Orders:
         # Alertmanager sends again what was answered with 5xx.
         worst = max((reply.status for reply in replies), default=200)
         status = worst if worst >= 500 else 200
-        return _response(_reply(status, {"alerts": [*answers, *heard.others]}))
+        return _response(reply_of(status, {"alerts": [*answers, *heard.others]}))
 
     async def _hear(self, alarm: Alarm) -> Reply:
         """Place the hold, once; again where it ended by its time, or perhaps never began.
@@ -132,11 +162,17 @@ class Orders:
         work = _Work(
             self._desk, kind, services, wish, revision, single="name" in request.match_info
         )
-        if wish.dry_run:
+        return await self.serve(request, work, revision)
+
+    async def serve(
+        self, request: web.Request, work: Work, revision: int | None = None
+    ) -> web.Response:
+        """Do it once, however often it is asked for under one key. Raises Problem."""
+        if work.wish.dry_run:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return _response(await work.do())
         key = intake.read_key(request)
-        digest = intake.digest(request.path, wish, revision)
+        digest = intake.digest(request.path, work.wish, revision)
         task = self._begin(key, digest, partial(self._do_once, key, digest, work))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -168,7 +204,7 @@ class Orders:
         if not task.cancelled():
             task.exception()  # whoever waits raises it; perhaps nobody waits any more
 
-    async def _do_once(self, key: str, digest: str, work: _Work) -> Reply:
+    async def _do_once(self, key: str, digest: str, work: Work) -> Reply:
         before = await self._desk.claim(key, digest)
         if before is not None:
             if before.digest != digest:
@@ -185,12 +221,12 @@ class Orders:
         await self._settle(key, reply)
         return reply
 
-    async def _do(self, key: str, work: _Work) -> Reply:
+    async def _do(self, key: str, work: Work) -> Reply:
         reply = await work.do()
         log.info(
             "answered an operator",
             key=key,
-            kind=work.kind.value,
+            kind=work.told,
             services=work.names,
             by=work.wish.by,
             reason=work.wish.reason,
@@ -223,6 +259,11 @@ class _Work:
         self._single = single
 
     @property
+    def told(self) -> str:
+        """What is asked for."""
+        return self.kind.value
+
+    @property
     def names(self) -> str:
         """The service that is meant, or the scope."""
         return self._services[0].spec.name if self._single else self.wish.scope or "all"
@@ -241,7 +282,7 @@ class _Work:
         }
         # What was not decided may be asked again: that answer is not kept.
         undecided = [reply.status for reply in answers.values() if reply.status >= 500]
-        return _reply(max(undecided, default=412 if refused else 200), body)
+        return reply_of(max(undecided, default=412 if refused else 200), body)
 
     async def _ask(self, service: ServiceState) -> Reply:
         wish = self.wish
@@ -268,23 +309,23 @@ class _Work:
             answer = await self._desk.submit(event, self._revision, epoch)
         except Conflict as conflict:
             mend = "look at the service again, then decide anew"
-            return _reply(409, ProblemBody(str(conflict), "header If-Match, body: epoch", mend))
+            return reply_of(409, ProblemBody(str(conflict), "header If-Match, body: epoch", mend))
         except Busy as busy:
-            return _reply(503, ProblemBody(str(busy), "controller", "send it again in a moment"))
+            return reply_of(503, ProblemBody(str(busy), "controller", "send it again in a moment"))
         except RulesFailed as failed:
-            return _reply(500, ProblemBody(str(failed), "controller", "report this as a bug"))
+            return reply_of(500, ProblemBody(str(failed), "controller", "report this as a bug"))
         return self._answered(service.spec.name, answer)
 
     def _answered(self, name: str, answer: Answer) -> Reply:
         if answer.conflict:
             wait = "wait until it has ended: `saling history` says when; then look again"
             mend = "; ".join(answer.unmet) or wait
-            return _reply(409, ProblemBody(answer.text, "service", mend))
+            return reply_of(409, ProblemBody(answer.text, "service", mend))
         if not answer.accepted:
-            return _reply(
+            return reply_of(
                 412, {"service": name, "refused": answer.text, "unmet": list(answer.unmet)}
             )
-        return _reply(
+        return reply_of(
             200,
             {
                 "service": name,
@@ -310,7 +351,8 @@ def _other_body() -> Problem:
     )
 
 
-def _reply(status: int, body: object) -> Reply:
+def reply_of(status: int, body: object) -> Reply:
+    """An answer with this body."""
     return Reply(status, msgspec.Raw(msgspec.json.encode(body)))
 
 

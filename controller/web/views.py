@@ -13,7 +13,7 @@ from controller.core.model import ServiceState
 from controller.core.sites import cautions
 from controller.status import Status
 from controller.stores.base import HistoryLine
-from controller.web.cautions import caution_views
+from controller.web.sites import link_views, path_views, site_views
 
 
 def state_view(status: Status, version: str) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
         "term": status.state.term,
         "controller": {
             "failure_domain": topology.controller.failure_domain,
+            "blind": status.state.nation.blind,
             "events_waiting": status.waiting,
             "events_dropped": status.dropped,
             "rule_errors": status.rule_errors,
@@ -49,7 +50,9 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
             }
             for broker in status.brokers
         ],
-        "sites": _sites(status),
+        "sites": site_views(status),
+        "links": link_views(status),
+        "paths": path_views(status),
         "pairs": _pairs(status),
         "agents": [
             {
@@ -102,23 +105,6 @@ def _configuration(status: Status) -> dict[str, Any]:
             "failed": known.failed,
         },
     }
-
-
-def _sites(status: Status) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": site.id,
-            "name": site.name,
-            "state": site.state.value,
-            "latitude": site.location.latitude,
-            "longitude": site.location.longitude,
-            "partner": status.topology.partner_site(site.id),
-            "agents": [agent.id for agent in status.agents_of(site.id)],
-            "up": status.site_up(site.id),
-            "cautions": caution_views(status, site.id),
-        }
-        for site in status.topology.sites
-    ]
 
 
 def _pairs(status: Status) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import yaml
 from agents import checks as module
 from agents import commands
 from agents.checks import CheckRunner
-from agents.commands import Outcome, first_line, judged, run_check
+from agents.commands import Command, Outcome, first_line, judged
 from agents.core.symptoms import Board
 from agents.doctor_checks import checks_findings
 from agents.findings import Level
@@ -31,6 +31,10 @@ def check(*command: str, **more: Any) -> Check:
 
 def shell(script: str, **more: Any) -> Check:
     return check("/bin/sh", "-c", script, **more)
+
+
+async def run_check(one: Check) -> Outcome:
+    return await Command(one).run()
 
 
 # One run.
@@ -77,6 +81,26 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+async def test_what_cannot_be_killed_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kill = os.killpg
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
+    monkeypatch.setattr(commands, "REAP_LIMIT_S", 0.01)
+    command = Command(shell("exec sleep 1000", timeout="200ms"))
+    assert "killed" in (await command.run()).silent
+    left = command._process
+    assert left is not None
+    assert f"process {left.pid} was killed" in (await command.run()).silent
+    assert command._process is left
+    kill(left.pid, 9)
+    await left.wait()
+    assert "still running" in (await command.run()).silent
+    assert command._process is not left
+    kill(command._process.pid, 9)
+    await command._process.wait()
 
 
 async def test_a_command_gets_nothing_of_the_agents(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import shutil
 import subprocess
@@ -12,11 +13,16 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from agents.core.commits import CommitTimes
+from agents.core.commits import LEAST, CommitTimes
+from agents.core.observation import Probe, ProbeKind
 from agents.core.symptoms import Board
+from agents.engines.base import EngineError
+from agents.guard_client import now_ms
+from agents.jobs import Fresh, Jobs, Wiring
 from agents.metrics import Metrics
 from agents.surroundings_metrics import SurroundingsMetrics, View
 from agents.symptom_watch import EXPIRES_SOON_S, Certificate, SymptomWatch
+from agents.turns import Turns
 from config.agent import Symptoms
 from lab.keys import LabKeys
 from protocol.messages import Path as Way
@@ -84,6 +90,37 @@ def test_commits_that_stay_slow_are_told_by_the_name_of_their_service() -> None:
     told = board.symptoms(40_000)
     assert [symptom.kind for symptom in told] == ["latency"]
     assert told[0].text.startswith("paspor: commits take up to 400 ms")
+
+
+class FakeEngine:
+    """Commits at once, or fails."""
+
+    error: Exception | None = None
+
+    async def probe(self, _timeout_ms: int) -> Probe:
+        if self.error:
+            raise self.error
+        return Probe(ProbeKind.COMMITTED, 42)
+
+
+async def test_commits_count_as_times_and_failures_do_not() -> None:
+    metrics = Metrics(HOME, "batam")
+    engine: Any = FakeEngine()
+    wiring, times = Wiring(HOME, "u", str, NEVER), metrics.timings("paspor").commits
+
+    async def probe() -> None:
+        for _ in range(LEAST):
+            told: list[Any] = []
+            async with asyncio.TaskGroup() as group:
+                jobs = Jobs("paspor", engine, wiring, told.append, Fresh(), metrics, group, Turns())
+                jobs.begin_probe(5000)
+
+    engine.error = EngineError("it is down")
+    await probe()
+    assert times.slow("paspor", -1, now_ms()) == ""
+    engine.error = None
+    await probe()
+    assert f"p99 of {LEAST} in the last minute" in times.slow("paspor", -1, now_ms())
 
 
 # What is scraped.

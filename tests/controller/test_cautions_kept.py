@@ -31,7 +31,7 @@ async def test_it_is_in_the_store_and_in_the_history_when_the_answer_comes(turni
     answer = await turning.runtime.submit(asks())
     assert answer.accepted
     assert [c.text for c in turning.store.cautions()] == ["flood"]
-    changes, happenings = await turning.runtime.lines(Span())
+    changes, _, happenings = await turning.runtime.lines(Span())
     assert [line.happening.what for line in happenings] == ["begins"]
     assert happenings[0].happening.by == "siti"
     assert changes == []

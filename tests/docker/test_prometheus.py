@@ -64,6 +64,8 @@ def test_alerts_of_what_may_be_announced_ask_for_its_maintenance(
         "SalingLossBoundNear": "service",
         "SalingAgentDown": "agent",
         "SalingSiteDown": "site",
+        "SalingSiteCutOff": "site",
+        "SalingSiteUnheard": "site",
     }
     asks = re.compile(r"unless on \((\w+)\) saling_(\w+)_maintenance == 1")
     silenced = {

@@ -8,16 +8,16 @@ from controller.core.actions import Action, Answer, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.maintenance import span
 from controller.core.model import State
+from controller.core.others import site_of
 from controller.core.plans.going import (
     Ask,
-    notes,
     plan_change,
     refused_because,
     request_for,
     step_change,
     taken,
 )
-from controller.core.plans.making import plan_steps, site_of
+from controller.core.plans.making import plan_steps
 from controller.core.plans.model import (
     SETTLED,
     Plan,
@@ -67,16 +67,17 @@ def make_plan(state: State, event: PlanAsked, *, by_policy: bool) -> Plan:
         site=event.site,
         by=event.by,
         reason=event.reason,
-        steps=plan_steps(state, event.kind, event.site, by_policy),
+        steps=plan_steps(state, event, by_policy=by_policy),
         at_once=event.at_once or state.move_rules.at_once,
         begun_at_ms=event.at_ms,
         number=number,
         by_policy=by_policy,
         despite_caution=event.despite_caution,
+        over_capacity=event.over_capacity,
     )
 
 
-def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, list[Action]]:
+def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, SavePlan]:
     """Store it; its first steps are asked for at the next tick."""
     past = state.plan_memory.past
     state = replace(state, plan_memory=PlanMemory(plan.number, past, taken_ms=now_ms))
@@ -84,8 +85,7 @@ def begin_plan(state: State, plan: Plan, now_ms: int) -> tuple[State, list[Actio
     text = f"{plan.kind.value} of {plan.site} begins: {to_do} of {len(plan.steps)} steps to do"
     first = plan_change(plan, text, plan.by, plan.reason)
     left = [step_change(plan, step) for step in plan.steps if step.status is StepStatus.LEFT_OUT]
-    changes = (first, *left)
-    return taken(state, plan, now_ms), [SavePlan(plan, 0, changes), *notes(changes)]
+    return taken(state, plan, now_ms), SavePlan(plan, 0, (first, *left))
 
 
 def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
@@ -108,8 +108,8 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
     text = f"{what}: {_counted(plan)}"
     if event.dry_run:
         return state, [Answer(event.id, True, text)]
-    state, saved = begin_plan(state, plan, now_ms)
-    return state, [*saved, Answer(event.id, True, text, (), plan.id)]
+    state, save = begin_plan(state, plan, now_ms)
+    return state, [save, Answer(event.id, True, text, (), plan.id)]
 
 
 def _nothing_to_move(event: PlanAsked) -> str:
@@ -229,5 +229,5 @@ def _changed(state: State, plan: Plan, event: PlanAsked, now_ms: int) -> tuple[S
     if event.dry_run:
         return state, [Answer(event.id, True, f"{text}, if it is asked for", (), plan.id)]
     change = plan_change(plan, "", event.by, event.reason)
-    saved = [SavePlan(plan, expected, (change,)), *notes((change,))]
-    return taken(state, plan, now_ms), [*saved, Answer(event.id, True, text, (), plan.id)]
+    save = SavePlan(plan, expected, (change,))
+    return taken(state, plan, now_ms), [save, Answer(event.id, True, text, (), plan.id)]

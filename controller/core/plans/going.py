@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from controller.core.actions import Action, Answer, Note, SavePlan, Swap
+from controller.core.actions import Action, Answer, SavePlan, Swap
 from controller.core.conditions import primary_proves
 from controller.core.events import Kind, Requested
-from controller.core.happening import About, Happening
 from controller.core.model import Phase, State
 from controller.core.plans.model import (
     OVER,
@@ -83,9 +82,8 @@ def go_on(state: State, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
     if plan == before:
         return replace(state, plan=before), actions
     plan = replace(plan, revision=before.revision + 1)
-    changes = _changes(before, plan)
-    save = SavePlan(plan, before.revision, changes)
-    return taken(state, plan, now_ms), [save, *notes(changes), *actions]
+    save = SavePlan(plan, before.revision, _changes(before, plan))
+    return taken(state, plan, now_ms), [save, *actions]
 
 
 def taken(state: State, plan: Plan, now_ms: int) -> State:
@@ -110,6 +108,7 @@ def request_for(plan: Plan, step: PlanStep, view: View) -> Requested:
         by=plan.by,
         reason=f"{plan.id}: {plan.reason or 'no reason given'}",
         despite_caution=plan.despite_caution,
+        over_capacity=plan.over_capacity and not silent,
     )
 
 
@@ -311,21 +310,6 @@ def _changes(before: Plan, after: Plan) -> tuple[PlanChange, ...]:
     if (before.status, before.because) != (after.status, after.because):
         told.append(plan_change(after))
     return tuple(told)
-
-
-def notes(changes: tuple[PlanChange, ...]) -> list[Action]:
-    """For the history of everything: what is told of the plan itself; the services' own changes
-    stand there already."""
-    return [
-        Note(
-            Happening(
-                About.PLAN, one.plan_id, one.status.value, one.because, one.site, one.plan_id,
-                one.by, one.reason,
-            )
-        )
-        for one in changes
-        if not one.service
-    ]  # fmt: skip
 
 
 def plan_change(plan: Plan, because: str = "", by: str = "", reason: str = "") -> PlanChange:

@@ -1,7 +1,8 @@
 """Makes the steps of a plan: who moves, in which order, and who is left out, and why.
 
 Groups stand in the order of the tier that matters most in them, strategis first; inside of a
-group services stand by their order. Where a service of a group cannot be moved, those after it
+group services stand by their order. What does not fit where it would be moved to is left out, and
+so whoever matters most comes first. Where a service of a group cannot be moved, those after it
 stay beside it; only in a failover they move all the same, for where they stand they do not serve.
 """
 
@@ -11,39 +12,37 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from controller.core.events import PlanAsked
 from controller.core.model import ServiceState, State
+from controller.core.others import site_of
 from controller.core.plans.model import PlanKind, PlanStep, StepStatus
-from controller.core.sites.model import Stage
-
-TIERS = ("strategis", "tinggi", "rendah")
-"""What matters most, first."""
+from controller.core.room import TIERS, UNITS, plus, short_of, total
+from controller.core.sites.model import Load, Stage
 
 
-def plan_steps(state: State, kind: PlanKind, site: str, by_policy: bool) -> tuple[PlanStep, ...]:
+def plan_steps(state: State, wish: PlanAsked, *, by_policy: bool) -> tuple[PlanStep, ...]:
     """The steps in the order in which they are begun; empty where nothing is to be moved."""
-    chosen = [s for s in state.services.values() if _is_meant(s, kind, site)]
+    chosen = [s for s in state.services.values() if _is_meant(s, wish)]
     steps = [_step(state, service, by_policy) for service in chosen]
-    ordered = [step for lane in _lanes(steps) for step in _together(lane, kind)]
-    if kind is PlanKind.DRILL:
+    ordered = [step for lane in _lanes(steps) for step in lane]
+    if not wish.over_capacity:
+        ordered = _within_room(state, ordered)
+    if wish.kind is not PlanKind.FAILOVER:
+        ordered = _together(ordered)
+    if wish.kind is PlanKind.DRILL:
         ordered += [_way_back(step) for step in ordered if step.status is StepStatus.TO_DO]
     return tuple(ordered)
 
 
-def site_of(service: ServiceState, agent: str) -> str:
-    """The site of a service's copy; empty where there is none."""
-    replica = service.spec.replica(agent)
-    return replica.site if replica else ""
+def taken_at(state: State, site: str) -> Load:
+    """What the services whose primary stands there demand together."""
+    return total([s for s in state.services.values() if site_of(s, s.record.primary) == site])
 
 
-def rank(tier: str) -> int:
-    """0 for what matters most."""
-    return TIERS.index(tier) if tier in TIERS else len(TIERS)
-
-
-def _is_meant(service: ServiceState, kind: PlanKind, site: str) -> bool:
-    here = site_of(service, service.record.primary) == site
-    if kind is PlanKind.FAILBACK:
-        return not here and service.spec.replicas[0].site == site
+def _is_meant(service: ServiceState, wish: PlanAsked) -> bool:
+    here = site_of(service, service.record.primary) == wish.site
+    if wish.kind is PlanKind.FAILBACK:
+        return not here and service.spec.replicas[0].site == wish.site
     return here
 
 
@@ -84,19 +83,49 @@ def _left_out(state: State, service: ServiceState, by_policy: bool) -> str:
 def _lanes(steps: Iterable[PlanStep]) -> list[list[PlanStep]]:
     """What moves one after the other, the lane that matters most first."""
     lanes: dict[tuple[str, str], list[PlanStep]] = {}
-    for step in sorted(steps, key=lambda one: (one.order, rank(one.tier), one.service)):
+    for step in sorted(steps, key=lambda one: (one.order, _rank(one.tier), one.service)):
         lanes.setdefault(step.lane, []).append(step)
-    return sorted(lanes.values(), key=lambda lane: (min(rank(s.tier) for s in lane), lane[0].lane))
+    return sorted(lanes.values(), key=lambda lane: (min(_rank(s.tier) for s in lane), lane[0].lane))
 
 
-def _together(lane: list[PlanStep], kind: PlanKind) -> list[PlanStep]:
-    if kind is PlanKind.FAILOVER:
-        return lane
+def _rank(tier: str) -> int:
+    """0 for what matters most."""
+    return TIERS.index(tier) if tier in TIERS else len(TIERS)
+
+
+def _within_room(state: State, steps: list[PlanStep]) -> list[PlanStep]:
+    """Left out are those for which those before them leave no room."""
+    taken: dict[str, Load] = {}
+    told = []
+    for step in steps:
+        service = state.services[step.service_uid]
+        site, demand = site_of(service, step.to_agent), service.spec.demand
+        before = taken.get(site) or taken_at(state, site)
+        why = _no_room(state, site, before, demand) if step.status is StepStatus.TO_DO else ""
+        if step.status is StepStatus.TO_DO and not why:
+            taken[site] = plus(before, demand)
+        told.append(replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step)
+    return told
+
+
+def _no_room(state: State, site: str, taken: Load, demand: Load) -> str:
+    there = state.nation.sites.get(site)
+    if there is None or there.spec.capacity is None:
+        return ""
+    lacks = ", ".join(UNITS[key] for key in short_of(there.spec, taken, demand))
+    return f"{site} has no room for it then ({lacks}); --over-capacity moves it" if lacks else ""
+
+
+def _together(steps: list[PlanStep]) -> list[PlanStep]:
+    """Who comes after one of his group that is not moved stays beside it."""
     told: list[PlanStep] = []
-    for step in lane:
-        stays = next((one.service for one in told if one.status is StepStatus.LEFT_OUT), "")
-        why = f"{stays}, which comes before it in the group {step.group}, is not moved"
-        told.append(replace(step, status=StepStatus.LEFT_OUT, because=why) if stays else step)
+    for step in steps:
+        before = [s for s in told if s.lane == step.lane and s.status is StepStatus.LEFT_OUT]
+        if before and step.status is StepStatus.TO_DO:
+            why = f"{before[0].service}, which comes before it in {step.group}, is not moved"
+            told.append(replace(step, status=StepStatus.LEFT_OUT, because=why))
+        else:
+            told.append(step)
     return told
 
 

@@ -113,6 +113,8 @@ class Plan(Struct, frozen=True):
     """The controller made it by itself, as the configuration says."""
     despite_caution: bool = False
     """Also to a site where caution is on, as a person said."""
+    over_capacity: bool = False
+    """Also where a site has no room for it, as a person said."""
 
 
 class PlanChange(Struct, frozen=True):

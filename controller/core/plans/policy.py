@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from controller.core.actions import Action
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import ServiceState, State
+from controller.core.others import site_of
 from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
 from controller.core.plans.going import Ask, go_on
-from controller.core.plans.making import site_of
 from controller.core.plans.model import Failback, Moved, Plan, PlanKind, PlanStep
 from controller.core.sites.cautions import at
 from controller.core.sites.model import Consequence, Health, Stage
@@ -41,7 +41,8 @@ def go_by_policy(state: State, at_ms: int, now_ms: int, ask: Ask) -> tuple[State
         return state, []
     for plan in (*_away(state, at_ms, now_ms), *_home(state, at_ms, now_ms)):
         if plan.steps and not all_refused(state, plan, now_ms, ask):
-            return begin_plan(state, plan, now_ms)
+            state, save = begin_plan(state, plan, now_ms)
+            return state, [save]
     return state, []
 
 

@@ -40,6 +40,12 @@ class Stub:
     break_connections: int = 0
     """So many POSTs without dry_run are cut off after they arrived."""
     history_answer: Answer | None = None
+    plans: dict[str, list[Any]] = field(default_factory=dict)
+    """Answers by path, such as `plans/evacuate-batam-1`, one after the other; the last stays."""
+    capacity: list[dict[str, Any]] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
+    """By the last part of the path: what is answered there."""
+    queries: list[dict[str, str]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
     reads: int = 0
@@ -56,9 +62,14 @@ class Stub:
             [
                 web.get("/api/v1/state", self._state),
                 web.get("/api/v1/history", self._history),
+                web.get("/api/v1/capacity", self._capacity),
                 web.get("/api/v1/services/{name}/explain", self._explain),
                 web.post("/api/v1/services/{name}/{kind}", self._post),
                 web.post("/api/v1/{kind}", self._post),
+                web.post("/api/v1/sites/{site}/{kind}", self._post),
+                web.post("/api/v1/plan/{act}", self._post),
+                web.get("/api/v1/{path:plans?(?:/.*)?}", self._plan),
+                web.get("/api/v1/{what:hazards|timeline}", self._told),
             ]
         )
         return app
@@ -66,6 +77,9 @@ class Stub:
     async def _state(self, _request: web.Request) -> web.Response:
         self.reads += 1
         return web.json_response(self.state)
+
+    async def _capacity(self, _request: web.Request) -> web.Response:
+        return web.json_response({"sites": self.capacity})
 
     async def _explain(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -81,6 +95,16 @@ class Stub:
         chosen = [x for x in self.history if name in (None, x["transition"]["service"])]
         newest = chosen[::-1][: int(request.query.get("limit", "50"))]
         return web.json_response({"history": newest})
+
+    async def _plan(self, request: web.Request) -> web.Response:
+        told = self.plans.get(request.path.removeprefix("/api/v1/"), [])
+        if not told:
+            return _respond(problem(404, "there is no such plan"))
+        return web.json_response(told[0] if len(told) == 1 else told.pop(0))
+
+    async def _told(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        return web.json_response(self.told[request.match_info["what"]])
 
     async def _post(self, request: web.Request) -> web.Response:
         raw = await request.read()

@@ -130,7 +130,7 @@ def test_topology_shows_pairs_and_the_role_of_each_copy(stub: Stub, saling: Sali
     assert "pair jabodetabek <-> batam" in run.out
     assert "primary jabodetabek-1 in jabodetabek" in run.out
     data = json.loads(saling("topology", "-o", "json").out)
-    assert set(data) == {"cluster", "controller", "sites", "pairs", "services"}
+    assert set(data) == {"cluster", "controller", "sites", "links", "paths", "pairs", "services"}
 
 
 def test_explain_says_what_holds_what_must_happen_and_what_was_decided(

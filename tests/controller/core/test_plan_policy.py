@@ -27,7 +27,7 @@ from controller.core.sites.model import (
     SiteSpec,
     SiteState,
 )
-from controller.core.step import _on_request
+from controller.core.step import step
 from tests.controller.core.plan_world import PlanWorld, service
 
 DWELL_MS = 600_000
@@ -64,7 +64,7 @@ class Site:
 
     def plan(self) -> Plan | None:
         """The plan that is made now."""
-        _state, actions = go_by_policy(self.state, 0, self.world.now_ms, _on_request)
+        _state, actions = go_by_policy(self.state, 0, self.world.now_ms, step)
         saves = [action for action in actions if isinstance(action, SavePlan)]
         return saves[0].plan if saves else None
 
@@ -152,8 +152,8 @@ def test_a_paused_service_is_not_moved_by_policy() -> None:
 def test_it_looks_once_a_second() -> None:
     site = Site(disk=Consequence.READINESS)
     now_ms = site.world.now_ms
-    state, _actions = go_by_policy(site.state, 0, now_ms, _on_request)
-    again, _actions = go_by_policy(state, 0, now_ms + LOOK_EVERY_MS - 1, _on_request)
+    state, _actions = go_by_policy(site.state, 0, now_ms, step)
+    again, _actions = go_by_policy(state, 0, now_ms + LOOK_EVERY_MS - 1, step)
     assert again is state
 
 

@@ -41,6 +41,11 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         Unreachable(f"controller/core/{name}.py", (WHOLE,), FORESEEN)
         for name in ("foresight", "imagined", "lost", "what_if")
     ),
+    Unreachable(
+        "controller/core/capacity.py",
+        (WHOLE,),
+        "it shows and decides nothing; tests/controller/core/test_capacity.py has it",
+    ),
     Unreachable("controller/core/decided.py", (WHOLE,), "worlds write no journal; labs do"),
     Unreachable("controller/core/diagram.py", (WHOLE,), "it draws the table for the docs"),
     Unreachable("controller/core/invariants.py", ("_demand: raise InvariantBroken(",), RAISES),

@@ -1,0 +1,100 @@
+"""`saling capacity`: what each site carries, really uses, and would have to carry after a loss."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.client import Client
+from controller.cli.exits import Exit
+from controller.cli.output import Output, data_console, print_json
+from controller.cli.wire import read
+from controller.core.capacity import SiteCapacity
+from controller.core.room import UNITS
+from controller.core.sites.model import Load
+
+COLUMNS = ("site", "measure", "declared", "demanded now", "really used", "after the loss of")
+UNKNOWN = "-"
+BAD, WEAK = "bold red", "yellow"
+
+
+class CapacityView(Struct, frozen=True):
+    """All sites."""
+
+    sites: tuple[SiteCapacity, ...]
+
+
+def show_capacity(client: Client, output: Output) -> Exit:
+    """Print it; DEGRADED when somebody waits for room, or would have to."""
+    raw = client.capacity()
+    told = read(raw, CapacityView, "capacity")
+    if output is Output.JSON:
+        print_json(raw)
+    else:
+        console = data_console()
+        console.print(_table(told))
+        for site in told.sites:
+            for line in _lines(site):
+                console.print(line, soft_wrap=True)
+    fine = all(site.carries_all for site in told.sites)
+    return Exit.OK if fine else Exit.DEGRADED
+
+
+def _table(told: CapacityView) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in COLUMNS:
+        table.add_column(Text(name), overflow="fold")
+    for site in told.sites:
+        name = site.site
+        for measure in UNITS:
+            if any(_of(load, measure) for load in (site.declared, site.demanded, site.used)):
+                table.add_row(*_cells(site, name, measure))
+                name = ""
+    return table
+
+
+def _cells(site: SiteCapacity, name: str, measure: str) -> tuple[Text, ...]:
+    has = _of(site.declared, measure)
+    after = Text(", ").join(_after(one.lost, _of(one.demanded, measure), has) for one in site.after)
+    return (
+        Text(name),
+        Text(UNITS[measure]),
+        Text(_number(has)),
+        Text(_number(_of(site.demanded, measure)), style=_style(_of(site.demanded, measure), has)),
+        Text(_number(_of(site.used, measure)) if site.used else UNKNOWN),
+        after,
+    )
+
+
+def _after(lost: str, demanded: float, has: float) -> Text:
+    return Text(f"{lost}: {_number(demanded)}", style=_style(demanded, has))
+
+
+def _lines(site: SiteCapacity) -> list[Text]:
+    """What does not fit, in words."""
+    lines = []
+    if site.waiting:
+        text = f"{site.site}: held for the want of room: {', '.join(site.waiting)}"
+        lines.append(Text(text, style=BAD))
+    for one in site.after:
+        if one.held:
+            text = f"{site.site}: if {one.lost} is lost, would be HELD: {', '.join(one.held)}"
+            lines.append(Text(text, style=BAD))
+        if one.given_up:
+            names = ", ".join(one.given_up)
+            text = f"{site.site}: if {one.lost} is lost, is given up as declared: {names}"
+            lines.append(Text(text, style=WEAK))
+    return lines
+
+
+def _of(load: Load | None, measure: str) -> float:
+    return float(getattr(load, measure)) if load is not None else 0.0
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}" if value else UNKNOWN
+
+
+def _style(value: float, has: float) -> str:
+    return BAD if has and value > has else ""

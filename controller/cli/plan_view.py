@@ -1,0 +1,185 @@
+"""Plans and what they would do, as tables and lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.figures import counted, duration, size
+from controller.core.plans.model import PlanChange, PlanStatus, PlanStep, StepStatus
+from controller.core.plans.preview import Preview, Room, StepPreview
+
+STYLES = {
+    StepStatus.DONE: "green",
+    StepStatus.MOVING: "yellow",
+    StepStatus.LEFT_OUT: "bold red",
+    StepStatus.TO_DO: "",
+}
+PLAN_STYLES = {
+    PlanStatus.WAITING: "bold red",
+    PlanStatus.ENDED: "yellow",
+    PlanStatus.PAUSED: "yellow",
+    PlanStatus.DONE: "green",
+}
+
+
+class Counts(Struct, frozen=True):
+    """How many steps stand where."""
+
+    to_do: int = 0
+    moving: int = 0
+    done: int = 0
+    left_out: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.to_do + self.moving + self.done + self.left_out
+
+
+class ChangeLine(Struct, frozen=True):
+    """One line of a plan's history."""
+
+    number: int
+    at_ms: int
+    change: PlanChange
+
+
+class PlanView(Struct, frozen=True):
+    """One plan."""
+
+    id: str
+    kind: str
+    site: str
+    by: str
+    status: PlanStatus
+    because: str
+    steps: tuple[PlanStep, ...]
+    counts: Counts
+    left_ms: int
+    reason: str = ""
+    begun_at: str = ""
+    by_policy: bool = False
+    changes: tuple[ChangeLine, ...] = ()
+    """The newest first."""
+
+
+class PresentPlan(Struct, frozen=True):
+    """The body of GET /api/v1/plan."""
+
+    plan: PlanView | None
+
+
+class PlanList(Struct, frozen=True):
+    """The body of GET /api/v1/plans."""
+
+    plans: tuple[PlanView, ...]
+
+
+def plan_line(plan: PlanView) -> Text:
+    """`plan evacuate-batam-3: running, 3 of 6 done, 1 moving, about 12 s left`."""
+    text = Text(f"plan {plan.id}: ")
+    text.append(plan.status.value, style=PLAN_STYLES.get(plan.status, ""))
+    told = [f"{plan.counts.done} of {plan.counts.all} done"]
+    if plan.counts.moving:
+        told.append(f"{plan.counts.moving} moving")
+    if plan.counts.left_out:
+        told.append(f"{plan.counts.left_out} left out")
+    if plan.status is PlanStatus.RUNNING:
+        told.append(f"about {duration(plan.left_ms)} left")
+    text.append(", " + ", ".join(told))
+    if plan.because:
+        text.append(f": {plan.because}")
+    return text
+
+
+def plan_view(plan: PlanView) -> RenderableType:
+    """A plan with its steps."""
+    by = f"by {plan.by}" + (f": {plan.reason}" if plan.reason else "")
+    table = _table("STEP", "GROUP", "FROM", "TO", "STATUS", "OUTAGE", "LOSS")
+    for step in plan.steps:
+        table.add_row(
+            step.service,
+            step.group or "-",
+            step.from_agent,
+            step.to_agent,
+            Text(step.status.value, style=STYLES[step.status]),
+            "-" if step.outage_ms < 0 else duration(step.outage_ms),
+            "-" if step.loss_bytes < 0 else size(step.loss_bytes),
+        )
+    parts: list[RenderableType] = [plan_line(plan), Text(f"  {by}"), table]
+    parts += [Text(f"  {text}") for text in _reasons(plan)]
+    return Group(*parts)
+
+
+def _reasons(plan: PlanView) -> list[str]:
+    """Why a step stands where it stands, where that is not plain."""
+    return [
+        f"{step.service}: {step.because}"
+        for step in plan.steps
+        if step.because and (step.status is StepStatus.LEFT_OUT or (step.tries and _waits(step)))
+    ]
+
+
+def _waits(step: PlanStep) -> bool:
+    return step.status in (StepStatus.TO_DO, StepStatus.MOVING)
+
+
+def change_text(change: PlanChange) -> str:
+    """`paspor: done, outage 640 ms`."""
+    if not change.service:
+        return f"{change.plan_id}: {change.status.value}: {change.because}"
+    outage = f", outage {duration(change.outage_ms)}" if change.outage_ms >= 0 else ""
+    done = change.step == StepStatus.DONE
+    return f"{change.service}: {change.step}{outage}" + ("" if done else f": {change.because}")
+
+
+def print_preview(console: Console, told: Preview) -> None:
+    """The ordered steps, what they cost, and the room afterwards."""
+    moved = [step for step in told.steps if not step.left_out]
+    head = f"{told.kind} of {told.site}: {counted(len(moved), 'step')}, {told.at_once} at once"
+    console.print(Text(f"{head}, about {duration(told.takes_ms)} in all", style="bold"))
+    table = _table("#", "SERVICE", "TIER", "GROUP", "FROM", "TO", "HOW", "OUTAGE", "LOSS")
+    for number, step in enumerate(moved, 1):
+        table.add_row(*_cells(number, step))
+    if moved:
+        console.print(table)
+    for step in told.steps:
+        if step.left_out:
+            line = f"  left out: {step.service}: {step.left_out}"
+            console.print(Text(line, style="bold red"), soft_wrap=True)
+        elif step.refused_now:
+            line = f"  refused now, and asked for again: {step.service}: {step.refused_now}"
+            console.print(Text(line, style="yellow"), soft_wrap=True)
+    for line in _rooms(told.room):
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _cells(number: int, step: StepPreview) -> Iterable[str]:
+    group = f"{step.group} {step.order}" if step.group else "-"
+    loss = "none" if step.loss_bytes == 0 else size(step.loss_bytes)
+    about = "about" if step.how == "switchover" else "at most"
+    return (
+        str(number), step.service, step.tier, group, step.from_agent, step.to_agent, step.how,
+        f"{about} {duration(step.outage_ms)}", loss,
+    )  # fmt: skip
+
+
+def _rooms(rooms: tuple[Room, ...]) -> list[str]:
+    """`at batam afterwards: 24 of 64 vcpu, 80 of 256 GiB of memory`."""
+    by_site: dict[str, list[str]] = {}
+    for room in rooms:
+        limit = f" of {room.has:g}" if room.has else ""
+        by_site.setdefault(room.site, []).append(f"{room.after:g}{limit} {room.measure}")
+    return [f"at {site} afterwards: {', '.join(told)}" for site, told in by_site.items()]
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table

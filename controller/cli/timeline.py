@@ -1,0 +1,136 @@
+"""`saling timeline`: what happened, for people, programs and incident reports."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from config.problems import Refused
+from config.values import parse_duration
+from controller.cli.client import DEFAULT_URL, Client
+from controller.cli.exits import CommandFailed, Exit
+from controller.cli.options import TokenFile, Where
+from controller.cli.output import Output, answers, data_console, print_json, say
+from controller.cli.timeline_text import (
+    MOVE_HEADS,
+    Report,
+    markdown,
+    page,
+    report,
+)
+from controller.cli.wire import read
+from controller.timeline.model import Timeline
+
+PAST = re.compile(r"[0-9.]+ ?[a-z]+")
+
+
+class Form(StrEnum):
+    """In which form it is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+def timeline(
+    last: Annotated[
+        bool, typer.Option("--last", help="The last operation or incident, as a whole.")
+    ] = False,
+    operation: Annotated[str, typer.Option(help="One operation, by its id.")] = "",
+    plan: Annotated[str, typer.Option(help="One plan, by its id.")] = "",
+    service: Annotated[str, typer.Option(help="One service.")] = "",
+    site: Annotated[str, typer.Option(help="What concerns one site.")] = "",
+    since: Annotated[str, typer.Option(help="From then on: 2h, or a time in ISO 8601.")] = "",
+    until: Annotated[str, typer.Option(help="Until then: 30m, or a time in ISO 8601.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=2000, help="How many lines, the newest.")] = 200,
+    form: Annotated[
+        Form, typer.Option("--format", "--output", "-o", help="For people, programs, reports.")
+    ] = Form.TABLE,
+    controller: Where = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """What happened, when, who or what decided it, and why; the oldest first."""
+    with answers(Output.JSON if form is Form.JSON else Output.TABLE):
+        named = {"operation": operation, "plan": plan, "service": service, "site": site}
+        query = [(key, value) for key, value in named.items() if value]
+        if last:
+            if operation or plan or since or until:
+                text = "--last chooses the time by itself: leave the others out"
+                raise CommandFailed(text, Exit.USAGE)
+            query.append(("last", "true"))
+        now_ms = time.time_ns() // 1_000_000
+        for option, key, text in (("--since", "since_ms", since), ("--until", "until_ms", until)):
+            if text:
+                query.append((key, str(read_moment(text, option, now_ms))))
+        raw = Client(controller, token_file).timeline([*query, ("limit", str(limit))])
+        if form is Form.JSON:
+            print_json(raw)
+            return
+        _print(read(raw, Timeline, "timeline"), form)
+
+
+def read_moment(text: str, option: str, now_ms: int) -> int:
+    """`2h` ago, or a time in ISO 8601, local without a zone. Raises CommandFailed."""
+    if PAST.fullmatch(text.strip()):
+        try:
+            return max(0, now_ms - parse_duration(text))
+        except Refused as error:
+            raise CommandFailed(f"{option} {text[:40]!a}: {error}", Exit.USAGE) from None
+    try:
+        at_ms = int(datetime.fromisoformat(text.strip()).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        at_ms = -1
+    if at_ms < 0:
+        raise CommandFailed(
+            f"{option} {text[:40]!a}: is no time; write it like 2h, or 2026-11-30T14:05:00+07:00",
+            Exit.USAGE,
+        )
+    return at_ms
+
+
+def _print(told: Timeline, form: Form) -> None:
+    laid = report(told)
+    if form is Form.TABLE:
+        _print_table(data_console(), laid)
+        return
+    sys.stdout.write(markdown(laid) if form is Form.MARKDOWN else page(laid))
+    sys.stdout.flush()
+    if told.left_out:
+        say("there may be more: only the newest lines are shown", "yellow")
+
+
+def _print_table(console: Console, laid: Report) -> None:
+    console.print(Text(laid.title, style="bold"))
+    for note in laid.notes:
+        console.print(Text(note))
+    if laid.moves:
+        console.print(_table(MOVE_HEADS, laid.moves))
+    if not laid.entries:
+        console.print(Text("nothing happened"))
+        return
+    for row in laid.entries:
+        at, there, what, change, who, why = row
+        when = f"{at} UTC  {there}  " if there else f"{at} UTC  "
+        console.print(Text.assemble(when, (what, "bold"), f"  {change}"))
+        words = Table.grid()
+        words.add_row(Text("    "), Text(f"{why} [{who}]"))
+        console.print(words)
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(Text(head), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

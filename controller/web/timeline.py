@@ -1,0 +1,101 @@
+"""GET /api/v1/timeline: what happened, of one choice, as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import msgspec
+from aiohttp import web
+
+from controller.stores.base import Span
+from controller.timeline.gather import Choice, Lines, timeline
+from controller.web.desk import Desk, Problem
+from controller.web.intake import find_service
+
+LOOKED_AT = 5_000
+"""So many lines of each history are looked at, the newest: reading them must hold up no change."""
+
+ENTRIES_AT_MOST = 2_000
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,159}")
+NUMBER = re.compile(r"[0-9]{1,15}")
+KEYS = ("last", "operation", "plan", "service", "site", "since_ms", "until_ms", "limit")
+
+
+class TimelineRoutes:
+    """What the API has of timelines."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths, to be added to the application."""
+        return [web.get("/api/v1/timeline", self.show)]
+
+    async def show(self, request: web.Request) -> web.Response:
+        """The timeline of a choice."""
+        topology = self._desk.status.topology
+        choice = _choice(request)
+        if choice.service:
+            find_service(self._desk.status, choice.service, "query: service")
+        if choice.site and choice.site not in [site.id for site in topology.sites]:
+            known = ", ".join(site.id for site in topology.sites)
+            text = f"there is no site {json.dumps(choice.site)}"
+            raise Problem(404, text, "query: site", f"the sites are: {known}")
+        lines = await self._lines(choice)
+        told = timeline(topology, lines, choice, time.time_ns() // 1_000_000)
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(
+            body=msgspec.json.encode(told), content_type="application/json", headers=headers
+        )
+
+    async def _lines(self, choice: Choice) -> Lines:
+        span = Span(choice.since_ms, choice.until_ms, LOOKED_AT)
+        changes, plans, happenings = await self._desk.lines(span)
+        whole = all(len(found) < LOOKED_AT for found in (changes, happenings, plans))
+        return Lines(changes, plans, happenings, whole)
+
+
+def _choice(request: web.Request) -> Choice:
+    query = request.query
+    unknown = [key for key in query if key not in KEYS]
+    if unknown or len(query) != len(set(query)):
+        what = json.dumps(unknown[0][:80]) if unknown else "a key that stands twice"
+        raise Problem(422, f"{what} is not understood", "query", f"the keys are {', '.join(KEYS)}")
+    for key in ("operation", "plan", "service", "site"):
+        if key in query and NAME.fullmatch(query[key]) is None:
+            raise Problem(
+                422,
+                f"{json.dumps(query[key][:80])} is no name",
+                f"query: {key}",
+                "give it as history and timeline show it",
+            )
+    if query.get("last", "false") not in ("true", "false"):
+        raise Problem(422, "last is neither true nor false", "query: last", "send last=true")
+    last = query.get("last") == "true"
+    if last and not query.keys().isdisjoint({"operation", "plan", "since_ms", "until_ms"}):
+        mend = "leave the others out, or last"
+        raise Problem(422, "last chooses the time by itself", "query: last", mend)
+    return Choice(
+        last=last,
+        operation=query.get("operation", ""),
+        plan=query.get("plan", ""),
+        service=query.get("service", ""),
+        site=query.get("site", ""),
+        since_ms=_number(request, "since_ms", 0, 2**53),
+        until_ms=_number(request, "until_ms", 2**53, 2**53),
+        limit=max(1, _number(request, "limit", 200, ENTRIES_AT_MOST)),
+    )
+
+
+def _number(request: web.Request, key: str, usual: int, most: int) -> int:
+    text = request.query.get(key)
+    if text is None:
+        return usual
+    if NUMBER.fullmatch(text) is None:
+        mend = "send whole milliseconds since 1970" if key != "limit" else "send a whole number"
+        raise Problem(422, f"{key} is {json.dumps(text[:80])}", f"query: {key}", mend)
+    if int(text) > most:
+        raise Problem(422, f"{key} is too large", f"query: {key}", f"send {most} at most")
+    return int(text)

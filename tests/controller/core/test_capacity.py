@@ -1,0 +1,56 @@
+"""Whether a site could carry another's loss, and who would be left behind."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from controller.core.capacity import capacities
+from controller.core.model import HeldFor, Phase
+from controller.core.sites.model import AgentSeen, Load
+from protocol.messages import Usage
+from tests.controller.core.company import TARGET, company, of_site, renamed, vcpu
+from tests.controller.core.given import NOW, Given
+
+
+def test_what_a_site_carries_now_and_after_the_loss_of_another() -> None:
+    state = company(
+        renamed(Given(Phase.PROTECTED), "own", home=TARGET, demand=vcpu(4)),
+        renamed(Given(Phase.PROTECTED), "first", demand=vcpu(2), tier="strategis"),
+        renamed(Given(Phase.PROTECTED), "second", demand=vcpu(3)),
+        renamed(Given(Phase.PROTECTED), "third", demand=vcpu(9)),
+        nation=of_site(vcpu(8), gives_up=("third",)),
+    )
+    (site,) = capacities(state, NOW)
+    assert (site.site, site.declared, site.demanded) == (TARGET, vcpu(8), vcpu(4))
+    assert site.primaries == ("own",)
+    (after,) = site.after
+    assert (after.lost, after.demanded) == ("jabodetabek", vcpu(18))
+    assert after.comes == ("first", "second", "third")
+    assert (after.held, after.given_up) == (("second",), ("third",))
+    assert not site.carries_all
+
+
+def test_where_nothing_is_declared_everything_fits() -> None:
+    state = company(renamed(Given(Phase.PROTECTED), "a", demand=vcpu(9)), nation=of_site(None))
+    (site,) = capacities(state, NOW)
+    assert site.carries_all and site.after[0].held == ()
+
+
+def test_who_waits_for_room_now_is_named() -> None:
+    held = renamed(Given(Phase.HELD).held(HeldFor.CAPACITY), "a", demand=vcpu(9))
+    (site,) = capacities(company(held, nation=of_site(vcpu(4))), NOW)
+    assert site.waiting == ("a",) and not site.carries_all
+
+
+def test_the_real_use_is_the_sum_of_what_the_agents_tell() -> None:
+    nation = of_site(vcpu(8))
+    state_of_site = nation.sites[TARGET]
+    spec = replace(state_of_site.spec, agents=("b1", "b2", "b3"))
+    heard = {
+        "b1": AgentSeen(NOW, usage=Usage(1500, 2**30, 2**40, 7)),
+        "b2": AgentSeen(NOW, usage=Usage(500, 2**30, 0, 1)),
+        "b3": AgentSeen(NOW),
+    }
+    nation = replace(nation, sites={TARGET: replace(state_of_site, spec=spec)}, agents=heard)
+    (site,) = capacities(company(nation=nation), NOW)
+    assert site.used == Load(2.0, 2.0, 1.0, 8)
