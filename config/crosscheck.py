@@ -225,9 +225,23 @@ def check_service(document: Document, sketch: Sketch, service: ServiceSketch) ->
         )
 
 
+def check_stage(document: Document, sketch: Sketch, replica: ReplicaSketch) -> None:
+    """A site that was given up holds no copy."""
+    state = next((site.state for site in sketch.sites if site.id == replica.site), None)
+    if state == SiteState.RETIRED:
+        document.add(
+            (*replica.loc, "site"),
+            replica.site,
+            "the site is retired: no replica may stand there",
+            "move what is primary there and take its replicas out while it is suspended; then "
+            "retire it",
+        )
+
+
 def check_replica(document: Document, sketch: Sketch, replica: ReplicaSketch) -> bool:
     """Notes an unknown site or agent; says whether the site is known."""
     known = check_site(document, sketch, (*replica.loc, "site"), replica.site)
+    check_stage(document, sketch, replica)
     there = agents_of(sketch, replica.site)
     ids = [agent.id for agent in sketch.agents if agent.id is not None]
     loc = (*replica.loc, "agent")
@@ -282,6 +296,15 @@ def warn_of_places(document: Document, topology: Topology, service: Service, loc
             "",
             "there is no backup: nothing can take this service over",
             "declare a replica in the pair's other site",
+            Severity.WARNING,
+        )
+    stages = [topology.site(replica.site).state for replica in service.replicas]
+    if all(stage is SiteState.PLANNED for stage in stages):
+        document.add(
+            (*loc, "replicas"),
+            "",
+            "all its sites are planned: the service is not begun",
+            "call one of them active once its agents are there",
             Severity.WARNING,
         )
     for index, replica in enumerate(service.replicas):

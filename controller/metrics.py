@@ -12,11 +12,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from config.topology import Site, SiteState
 from controller.capacity_gauges import room
 from controller.copies import vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
-from controller.core.sites.cautions import care
+from controller.core.sites.policy import care
 from controller.link import Counts
 from controller.nation_metrics import nation_metrics
 from controller.own_metrics import configuration, machinery, messages
@@ -153,19 +154,28 @@ def _disks(explained: list[Explanation]) -> Iterator[Metric]:
     yield free
 
 
+def _expected(site: Site) -> bool:
+    """Whether its agents are missed where they are not heard."""
+    return site.state not in (SiteState.PLANNED, SiteState.RETIRED)
+
+
 def _places(status: Status) -> Iterator[Metric]:
     topology = status.topology
     yield _family(
         "saling_site_up",
         "1 while an agent of the site is heard.",
         "site",
-        [(site.id, float(status.site_up(site.id))) for site in topology.sites],
+        [(site.id, float(status.site_up(site.id))) for site in topology.sites if _expected(site)],
     )
     yield _family(
         "saling_agent_up",
         "1 while the agent is heard.",
         "agent",
-        [(agent.id, float(status.agent_up(agent.id))) for agent in topology.agents],
+        [
+            (agent.id, float(status.agent_up(agent.id)))
+            for agent in topology.agents
+            if _expected(topology.site(agent.site))
+        ],
     )
     yield _family(
         "saling_pair_protected",

@@ -54,13 +54,18 @@ SERVICE_GAUGES: tuple[tuple[str, str, Callable[[Explanation], float | None]], ..
     ),
     (
         "saling_service_readiness_raised",
-        "1 while a hold, a veto or a caution asks that the service's people stand ready.",
+        "1 while a hold, a veto, a caution or its site asks that the service's people stand ready.",
         lambda s: float(bool(s.readiness)),
     ),
     (
         "saling_service_maintenance",
         "1 while only an announced maintenance of the backup is in the way of protection.",
         _maintenance_as_announced,
+    ),
+    (
+        "saling_service_backup_planned",
+        "1 while only that the backup's site is planned is in the way of protection.",
+        lambda s: float(s.as_planned),
     ),
     (
         "saling_service_maintenance_left_seconds",

@@ -111,7 +111,7 @@ class Fate(Watch):
         record = self.record(self.service())
         if record is None:
             return self.choice(self.world.setting.sites)
-        return record.backup if self.chance(0.4) else record.primary
+        return (self.chance(0.4) and record.backup) or record.primary
 
     def copy(self) -> tuple[str, str]:
         """A site, and a service that has a copy there."""

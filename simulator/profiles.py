@@ -35,6 +35,8 @@ RELOADS = {
     "reload_protection": 3,
     "reload_backup_loss": 3,
     "reload_loss_bound": 1,
+    "reload_stage": 4,
+    "reload_leave": 4,
 }
 BAD_MAIL = {"stall": 4, "corrupt": 3, "replay": 6, "broker_restart": 4}
 CLOCKS = {"host_freeze": 6, "guard_pause": 2, "clock_change": 3, "hub_reboot": 2}

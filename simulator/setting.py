@@ -142,6 +142,9 @@ class Setting(Struct, frozen=True):
         addresses = {site: f"{site}:8443" for site in self.sites}
         return with_probe_lists(Nation(home=HUB, sites=sites, addresses=addresses))
 
+    planned: tuple[str, ...] = ()
+    """Sites that are not in use yet."""
+
     def layers(self, site: str) -> tuple[str, ...]:
         """The ones of a site's host."""
         place = self.sites.index(site)

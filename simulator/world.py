@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from controller.core.events import PlanAsked, Requested
 from controller.core.model import ServiceSpec
+from controller.core.sites.model import Stage
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.blindness import BlindMovesNothing
@@ -24,6 +27,7 @@ from simulator.checkers.pauses import PauseKept
 from simulator.checkers.plans import PlansKept
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.room import RoomKept
+from simulator.checkers.stages import StagesKept
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.turns import OrderKept
 from simulator.checkers.vetoes import VetoKept
@@ -31,6 +35,7 @@ from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.waits import NothingAtOneSiteOnly
 from simulator.checkers.writers import OneWriter
 from simulator.faults.catalogue import VERBS
+from simulator.faults.configuration import other_stage
 from simulator.kernel import Kernel
 from simulator.parts.agent import Wires
 from simulator.parts.controller import Controller
@@ -93,11 +98,19 @@ class World:
         self.watch.healed(self.kernel.now_ms)
         self.network.heal()
         self.controller.heal()
+        self._declare_as_set()
         for service in self.services:
             for engine in service.engines.values():
                 engine.heal()
         for host in self.hosts:
             host.heal()
+
+    def _declare_as_set(self) -> None:
+        """Every copy is declared again, in a site of the stage that the setting gives it."""
+        declared = [(self.controller.declared(s.uid), s.spec.replicas) for s in self.services]
+        changed = [replace(spec, replicas=r) for spec, r in declared if spec.replicas != r]
+        if changed:
+            self.reload(*changed)
 
     def request(self, make: Callable[[str], Requested | PlanAsked]) -> None:
         """An operator asks for something, under a name of its own."""
@@ -147,12 +160,18 @@ class World:
 
     def _make_service(self, setting: ServiceSetting) -> Service:
         service = Service(
-            self.kernel, self.network, setting.spec, self._changed(setting),
+            self.kernel, self.network, self._spec(setting), self._changed(setting),
             setting.write_every_ms, setting.write_bytes,
         )  # fmt: skip
         for engine in service.engines.values():
             engine.local_clients = setting.local_clients
         return service
+
+    def _spec(self, setting: ServiceSetting) -> ServiceSpec:
+        spec = setting.spec
+        for site in self.setting.planned:
+            spec = other_stage(spec, site, Stage.PLANNED)
+        return spec
 
     def _changed(self, service: ServiceSetting) -> Changed:
         def changed(engine: Engine, was: Writes) -> None:
@@ -202,6 +221,7 @@ class World:
             NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(), PlansKept(MOVES.dwell_ms),
             self._blindness,
+            StagesKept(),
             RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
         ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -58,9 +60,24 @@ def stopped(service: Explanation) -> bool:
 
 
 def announced(service: Explanation) -> bool:
-    """Whether nothing but an announced maintenance of the backup is in the way of that."""
-    maintenance = service.maintenance
-    return maintenance is not None and maintenance.as_announced and not stopped(service)
+    """Whether nothing is in the way of that but an announced maintenance of the backup, or that
+    its site is planned."""
+    return (_in_maintenance(service) or service.as_planned) and not stopped(service)
+
+
+def _in_maintenance(service: Explanation) -> bool:
+    return service.maintenance is not None and service.maintenance.as_announced
+
+
+def _told_of(services: Iterable[Explanation]) -> str:
+    """`, 2 in maintenance, 1 with a planned backup` of those that are as announced."""
+    known = [service for service in services if announced(service)]
+    away = sum(_in_maintenance(service) for service in known)
+    told = (
+        f", {away} in maintenance" if away else "",
+        f", {len(known) - away} with a planned backup" if len(known) > away else "",
+    )
+    return "".join(told)
 
 
 def silent(service: Explanation) -> bool:
@@ -94,7 +111,7 @@ def headline(state: StateView) -> Text:
     text = Text()
     text.append(f"{safe} of {total} services protected", style="green" if safe == total else "")
     if planned:
-        text.append(f", {planned} in maintenance", style="yellow")
+        text.append(_told_of(state.services), style="yellow")
     if safe + planned < total:
         text.append(f", {total - safe - planned} NOT", style="bold red")
     connected = sum(broker.connected for broker in state.brokers)
@@ -239,7 +256,9 @@ def _sites(state: StateView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for site in state.sites:
         parts.append(_site(site, state, longest))
-        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in site_lines(site)]
+        # Of a blind controller that is said once, at the top.
+        lines = [] if state.controller.blind else site_lines(site)
+        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in lines]
     return [*parts, *(link_text(link) for link in broken(state.links))]
 
 
@@ -285,7 +304,7 @@ def _pairs(state: StateView) -> list[RenderableType]:
             style="yellow" if planned and safe + planned == len(mine) else style,
         )
         if planned:
-            text.append(f", {planned} in maintenance", style="yellow")
+            text.append(_told_of(mine), style="yellow")
         parts.append(text)
     return parts
 

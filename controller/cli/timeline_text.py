@@ -18,7 +18,7 @@ from controller.timeline.model import Entry, Move, Place, Timeline
 
 MARKED = re.compile(r"[\\`*_{}\[\]|~$]")
 """What Markdown could take for more than a letter; the rest becomes an HTML entity."""
-OTHERS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b"}
+OTHERS = {"&": "&amp;", "<": "&lt;", "@": "@\u200b"}
 """An invisible blank behind an @ keeps forges from calling whoever has that name."""
 OTHER = re.compile("[" + "".join(OTHERS) + "]")
 LINKS = re.compile(r"(?i)(:)(?=//)|(?<=www)(\.)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.core import approvals, maintenance
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.conditions import primary_proves
 from controller.core.disk_conditions import primary_disk_low
@@ -68,6 +69,10 @@ VETO_ADVICE = (
     "{backup} follows, and may not take over before an operator of its host allows it: "
     "`saling-agent release` there."
 )
+STAGE_ADVICE = (
+    "{out_of_use}: nobody may take over before it is in use. Call it active in the configuration "
+    "once its agents are there, then `saling reload`."
+)
 MAINTENANCE_ADVICE = (
     "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
     "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
@@ -130,8 +135,8 @@ def advice(view: View) -> str:
     if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
         text = ON_HOLD_ADVICE
     served = record.phase in (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
-    if served and v.backup_vetoes(view):
-        text = VETO_ADVICE
+    if served:
+        text = _kept_from(view) or text
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
@@ -152,6 +157,13 @@ def advice(view: View) -> str:
         primary_doing=doing(view.primary),
         disk_filling=view.spec.disk_filling.value,
     )
+
+
+def _kept_from(view: View) -> str:
+    """What to do where people keep the backup from taking over; empty where they do not."""
+    if s.backup_out_of_use(view):
+        return STAGE_ADVICE
+    return VETO_ADVICE if v.backup_vetoes(view) else ""
 
 
 def _more_people(view: View) -> str:

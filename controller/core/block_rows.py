@@ -10,6 +10,7 @@ from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import room_conditions as r
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.conditions import held_for
 from controller.core.effects import begin_wait, end_wait, promote, rearm, release, take_backup_loss
@@ -53,7 +54,7 @@ BLOCK_ROWS: tuple[Row, ...] = (
         "backup_caught_up", P.HELD, P.PROMOTING,
         (
             held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, b.backup_has_all,
-            c.not_paused, h.not_on_hold, v.backup_willing, r.in_turn, r.has_room,
+            c.not_paused, h.not_on_hold, v.backup_willing, s.backup_in_use, r.in_turn, r.has_room,
         ),
         "nobody can be writing in epoch {epoch} any more and {backup} has all that was "
         "acknowledged: {backup} becomes primary",

@@ -7,6 +7,7 @@ from controller.core import conditions as c
 from controller.core import disk_conditions as d
 from controller.core import hold_conditions as h
 from controller.core import room_conditions as r
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.effects import begin_disk_handover, release
 from controller.core.model import Phase
@@ -27,7 +28,7 @@ DISK_ROWS: tuple[Row, ...] = (
         (
             d.moves_when_filling, d.primary_disk_low, d.backup_has_room, d.drain_is_rested,
             c.primary_proves, c.primary_can_promise, c.backup_follows, c.backup_fit, c.not_paused,
-            h.not_on_hold, v.backup_willing, v.primary_willing, r.has_room,
+            h.not_on_hold, v.backup_willing, s.backup_in_use, v.primary_willing, r.has_room,
         ),
         "the disk of {primary} fills ({primary_disk}) and {backup} has room ({backup_free} free); "
         "{primary} stops in order before it is full",

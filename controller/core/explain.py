@@ -11,6 +11,7 @@ from msgspec import Struct
 from config.timeliness import late_renewals, slow_fence
 from controller.core import block, holds, maintenance
 from controller.core import hold_conditions as h
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.advice import advice
 from controller.core.conditions import primary_acknowledged_alone, primary_proves
@@ -19,6 +20,7 @@ from controller.core.model import HeldFor, Phase, ServiceState
 from controller.core.others import NOBODY, Others
 from controller.core.phases import ROWS_FROM
 from controller.core.row import Row
+from controller.core.sites.model import Stage
 from controller.core.view import View
 from protocol.messages import ReplicaReport
 from protocol.windows import grantor_window_ms, holder_window_ms, silence_ms
@@ -153,6 +155,10 @@ class Explanation(Struct, frozen=True):
     """The same loss as a time: between the last commit that the backup has for certain and the
     last that the primary may have made; None when unknown."""
     approval: ApprovalView | None = None
+    out_of_use: str = ""
+    """`batam is planned`: the backup stands in a site that is not active."""
+    as_planned: bool = False
+    """Only that the backup's site is planned keeps it from being protected: the primary commits."""
 
 
 def explain(
@@ -163,8 +169,7 @@ def explain(
 ) -> Explanation:
     """Explain one service beside the others; `care` says what is to be taken care of around it."""
     view = View(service, now_ms, others=others)
-    record, spec = service.record, service.spec
-    primary = view.primary
+    record, spec, primary = service.record, service.spec, view.primary
     return Explanation(
         service=record.service,
         service_uid=record.service_uid,
@@ -203,6 +208,8 @@ def explain(
         readiness=_readiness(view, care),
         loss_ms=view.loss_ms,
         approval=_approval(view),
+        out_of_use=s.why_not(view),
+        as_planned=s.backup_stage(view) is Stage.PLANNED and primary_proves(view),
     )
 
 
@@ -218,6 +225,11 @@ def _warnings(view: View) -> tuple[str, ...]:
             texts.append(f"the disk of {agent} is low: {told.disk_low}" if told.disk_low else "")
             lacks = told.fence_missing
             texts.append(f"{agent} lacks a layer of its fence: {lacks}" if lacks else "")
+    if site := s.to_be_left(view):
+        texts.append(
+            f"{view.record.primary} stands in {site}, which is suspended: `saling evacuate {site}` "
+            "moves what is primary there"
+        )
     return tuple(filter(None, (*texts, *block.warnings(view))))
 
 
@@ -225,6 +237,7 @@ def protected(service: ServiceState, now_ms: int) -> bool:
     """Whether the backup may take over. What the record says counts while both are heard."""
     view = View(service, now_ms)
     heard = primary_proves(view) and view.backup is not None and v.backup_willing(view)
+    heard = heard and s.backup_in_use(view)
     able = heard and view.record.wait is None and not block.could_not_take_over(view)
     return view.record.phase is Phase.PROTECTED and able
 

@@ -44,6 +44,7 @@ def facts(view: View) -> dict[str, str]:
         "unfit": view.unfit or "nothing",
         "primary_veto": _veto(primary),
         "backup_veto": _veto(backup),
+        "out_of_use": out_of_use(view),
         **disks.facts(view.primary, view.backup),
         "cannot_take_over": cannot_take_over(backup) if backup else "it is not heard",
         **approvals.facts(view),
@@ -66,6 +67,12 @@ def megabytes(count: int | None) -> str:
 def estimated(count: int | None) -> str:
     """A loss, as what it is."""
     return megabytes(count) if count is None else f"an estimated {megabytes(count)}"
+
+
+def out_of_use(view: View) -> str:
+    """`batam is planned`: the site of the backup, and its stage."""
+    backup = view.spec.replica(view.record.backup)
+    return f"{backup.site} is {backup.stage.value}" if backup else "there is no backup"
 
 
 def _request(view: View) -> str:

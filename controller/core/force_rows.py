@@ -12,6 +12,7 @@ from controller.core import block as b
 from controller.core import conditions as c
 from controller.core import force_conditions as f
 from controller.core import hold_conditions as h
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.conditions import held_for
 from controller.core.effects import begin_force, promote, release
@@ -22,7 +23,7 @@ P = Phase
 
 FORCE_NEEDS = (
     f.asked_force, f.names_epoch, c.primary_unheard, c.primary_silent, c.backup_stands,
-    c.backup_hears_nothing, h.not_on_hold, v.backup_willing, b.may_be_forced,
+    c.backup_hears_nothing, h.not_on_hold, v.backup_willing, s.backup_in_use, b.may_be_forced,
 )  # fmt: skip
 FORCED = (
     "held: {request} asks to move it by force; make sure now that the host of {primary} is off and "
@@ -68,7 +69,7 @@ FORCE_ROWS: tuple[Row, ...] = (
         (
             f.asked_proof, held_for(HeldFor.FORCED), f.names_epoch, f.proof_stated,
             f.another_person, c.backup_stands, c.backup_hears_nothing, c.promises_over,
-            f.loss_accepted, h.not_on_hold, v.backup_willing,
+            f.loss_accepted, h.not_on_hold, v.backup_willing, s.backup_in_use,
         ),
         "{asked_by} states that the host of {primary} is off and stays off: {proof}; {backup} "
         "becomes primary by force and loses {estimated_loss} of {loss_time} at most",

@@ -25,7 +25,8 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 `backup_loss: block` takes away the ways to ALONE; what it adds leads to where other rows lead, and
 one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
 
-A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`).
+A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`), and
+so is one in a site that is planned or suspended (`stage_rows.py`).
 
 The turn in a group and the room at a site take ways away until they are there; HELD for capacity is
 what HELD for a loss is, and leads to PROMOTING by what `fence_certain` asks (`room_rows.py`).
@@ -42,6 +43,7 @@ from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import maintenance_conditions as m
 from controller.core import room_conditions as r
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.block_rows import BLOCK_ROWS
 from controller.core.conditions import held_for, not_held_for
@@ -72,6 +74,7 @@ from controller.core.maintenance_rows import MAINTENANCE_ROWS
 from controller.core.model import HeldFor, Phase
 from controller.core.room_rows import ROOM_ROWS
 from controller.core.row import DONE, GIVEN_UP, Row
+from controller.core.stage_rows import STAGE_ROWS
 from controller.core.veto_rows import VETO_ROWS
 from controller.core.view import View
 
@@ -103,7 +106,8 @@ TABLE: tuple[Row, ...] = (
         "switchover", P.PROTECTED, P.DRAINING,
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
-            c.backup_fit, h.not_on_hold, v.backup_willing, v.primary_willing, r.room_to_move,
+            c.backup_fit, h.not_on_hold, v.backup_willing,
+            s.backup_in_use, v.primary_willing, r.room_to_move,
         ),
         "an operator moves the service from {primary} to {backup}{over_capacity}; {primary} stops "
         "in order",
@@ -113,6 +117,7 @@ TABLE: tuple[Row, ...] = (
         "primary_gave_up", P.PROTECTED, P.COUNTDOWN,
         (
             c.primary_gave_up, c.backup_stands, c.not_paused, h.not_on_hold, v.backup_willing,
+            s.backup_in_use,
         ),
         "{primary} says that its engine is dead and not soon back; leases are extended no more",
         begin_failover,
@@ -121,7 +126,7 @@ TABLE: tuple[Row, ...] = (
         "primary_silent", P.PROTECTED, P.COUNTDOWN,
         (
             c.primary_silent, c.primary_had_time, c.backup_hears_nothing, c.backup_stands,
-            c.not_paused, h.not_on_hold, v.backup_willing,
+            c.not_paused, h.not_on_hold, v.backup_willing, s.backup_in_use,
         ),
         "{primary} has proved no commit for {silence}, and {backup} hears nothing of it either; "
         "leases are extended no more",
@@ -131,7 +136,7 @@ TABLE: tuple[Row, ...] = (
         "failover_asked", P.PROTECTED, P.COUNTDOWN,
         (
             c.asked_failover, c.primary_silent, c.backup_hears_nothing, c.backup_stands,
-            h.not_on_hold, v.backup_willing,
+            h.not_on_hold, v.backup_willing, s.backup_in_use,
         ),
         "an operator asks for a failover from {primary}, silent for {silence}; leases are "
         "extended no more",
@@ -148,7 +153,10 @@ TABLE: tuple[Row, ...] = (
     # DRAINING: a planned move; the primary stops in order and loses nothing.
     Row(
         "drained", P.DRAINING, P.PROMOTING,
-        (c.primary_released, c.backup_stands, v.backup_willing, r.in_turn, r.has_room),
+        (
+            c.primary_released, c.backup_stands, v.backup_willing,
+            s.backup_in_use, r.in_turn, r.has_room,
+        ),
         "{primary} stopped in order, {backup} has its whole log: {backup} becomes primary",
         promote,
     ),
@@ -198,7 +206,7 @@ TABLE: tuple[Row, ...] = (
         "fence_certain", P.COUNTDOWN, P.PROMOTING,
         (
             c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, h.not_on_hold,
-            v.backup_willing, r.in_turn, r.has_room,
+            v.backup_willing, s.backup_in_use, r.in_turn, r.has_room,
         ),
         "nobody can be writing in epoch {epoch} any more and a takeover loses {estimated_loss}: "
         "{backup} becomes primary",
@@ -231,7 +239,7 @@ TABLE: tuple[Row, ...] = (
         "backup_ready", P.ALONE, P.ARMING,
         (
             m.not_announced, c.primary_acknowledged_alone, c.primary_proves, c.backup_stands,
-            c.backup_follows, c.backup_fit, v.backup_willing,
+            c.backup_follows, c.backup_fit, v.backup_willing, s.backup_in_use,
         ),
         "{backup} follows {primary} closely; {primary} is asked to take a lease from it",
         rearm,
@@ -239,7 +247,10 @@ TABLE: tuple[Row, ...] = (
     # ARMING: the primary writes without a lease until it holds one of the new backup.
     Row(
         "armed", P.ARMING, P.PROTECTED,
-        (c.primary_acknowledged_lease, c.backup_stands, c.backup_fit, v.backup_willing),
+        (
+            c.primary_acknowledged_lease, c.backup_stands, c.backup_fit, v.backup_willing,
+            s.backup_in_use,
+        ),
         "{primary} writes under a lease and {backup} may take over",
         bind,
     ),
@@ -294,7 +305,7 @@ TABLE: tuple[Row, ...] = (
         "log_arrived", P.HELD, P.PROMOTING,
         (
             held_for(HeldFor.LOSS), c.fence_certain, c.backup_stands, c.log_taken, c.not_paused,
-            h.not_on_hold, v.backup_willing, r.in_turn, r.has_room,
+            h.not_on_hold, v.backup_willing, s.backup_in_use, r.in_turn, r.has_room,
         ),
         "{primary} is fenced and {backup} has its whole log, so nothing is lost: {backup} becomes "
         "primary",
@@ -339,7 +350,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "new_backup", P.ALONE, P.ALONE, (c.backup_redeclared, c.primary_acknowledged_alone),
-        "the configuration has another backup than {backup}: {declared_backup}; {primary} stands "
+        "the configuration changes the backup from {backup} to {declared_backup}; {primary} stands "
         "alone until a backup follows it",
         take_backup,
     ),
@@ -367,6 +378,7 @@ TABLE: tuple[Row, ...] = (
         for phase in SETTLED
     ),
     *VETO_ROWS,
+    *STAGE_ROWS,
     *BLOCK_ROWS,
     *ROOM_ROWS,
     *HOLD_ROWS,

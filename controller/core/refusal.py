@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.core import approvals, maintenance_conditions
+from controller.core import stage_conditions as stages
 from controller.core.actions import Answer
 from controller.core.block import may_stand_alone
 from controller.core.conditions import backup_stands, primary_proves
@@ -114,6 +115,8 @@ def _missing(view: View, kind: Kind, phase: str) -> tuple[str, ...]:
     missing = [f"{record.service} must be in {phase}"]
     if record.maintenance is not None:
         missing.append(maintenance_conditions.not_announced.sentence(view))
+    if stages.backup_out_of_use(view):
+        missing.append(stages.backup_in_use.sentence(view))
     return tuple(missing)
 
 

@@ -11,6 +11,7 @@ from controller.core import approval_conditions as a
 from controller.core import conditions as c
 from controller.core import hold_conditions as h
 from controller.core import room_conditions as r
+from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.conditions import held_for
 from controller.core.effects import approve, hold_for_capacity, note_approval, promote, release
@@ -31,7 +32,8 @@ ROOM_ROWS: tuple[Row, ...] = (
         "room_found", P.HELD, P.PROMOTING,
         (
             held_for(HeldFor.CAPACITY), c.fence_certain, c.backup_stands, c.log_settled,
-            c.loss_bearable, c.not_paused, h.not_on_hold, v.backup_willing, r.in_turn, r.has_room,
+            c.loss_bearable, c.not_paused, h.not_on_hold, v.backup_willing,
+            s.backup_in_use, r.in_turn, r.has_room,
         ),
         "there is room at {backup_site} now, and nobody can be writing in epoch {epoch}: {backup} "
         "becomes primary",

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from controller.core import leases, loss
-from controller.core.actions import Action, Answer, Found, Note, ReadRecord, SendGrant, SendOrder
-from controller.core.assignments import assignment_for
+from controller.core.actions import Action, Answer, Found, Note, ReadRecord, SendGrant
 from controller.core.change import take_row
 from controller.core.configured import begun, objections, redeclared, redeclared_nation
 from controller.core.detector import watched
@@ -34,6 +33,7 @@ from controller.core.happening import About, Happening
 from controller.core.model import (
     Phase,
     Record,
+    ReplicaSpec,
     Seen,
     ServiceSpec,
     ServiceState,
@@ -49,11 +49,11 @@ from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
 from controller.core.sites.judge import is_due, judged
 from controller.core.sites.model import Nation, Stage
+from controller.core.telling import order_is_due, orders, remind
 from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
 
-ORDER_AGAIN_MS = 200
 MAX_ROWS_A_STEP = 4
 """More changes than this in one step would be a loop in the table; the next event goes on."""
 
@@ -97,8 +97,14 @@ def found(spec: ServiceSpec, term: int) -> Record:
         ttl_ceiling_ms=spec.terms.ttl_ms,
         protection=spec.protection,
         system_identifier=spec.system_identifier,
-        because="the service is new; its primary stands alone until a backup follows it",
+        because=_new_because(others),
     )
+
+
+def _new_because(others: list[ReplicaSpec]) -> str:
+    text = "the service is new; its primary stands alone until a backup follows it"
+    unused = [f"{one.site} is {one.stage.value}" for one in others if one.stage is not Stage.ACTIVE]
+    return f"{text} ({unused[0]})" if unused else text
 
 
 def step(state: State, event: Event, now_ms: int) -> tuple[State, list[Action]]:
@@ -188,7 +194,7 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     state, actions = _settle_all(state, touched, now_ms)
     for uid in touched:
         if state.services[uid].ordered_ms == before.services[uid].ordered_ms:
-            actions += _remind(state.services[uid], agent, state.term)
+            actions += remind(state.services[uid], agent, state.term)
     nation, probes = probes_due(state.nation, agent, now_ms)
     return replace(state, nation=nation), [*actions, *probes, *reads]
 
@@ -264,7 +270,7 @@ def _on_record_read(state: State, event: RecordRead, now_ms: int) -> tuple[State
             f"this controller wrote revision {known.revision} in term {state.term}"
         )
     service = replace(service, echoes={**service.echoes, event.agent: event.start_nonce})
-    return _put(state, service), _orders(service, [event.agent], state.term)
+    return _put(state, service), orders(service, [event.agent], state.term)
 
 
 def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, list[Action]]:
@@ -290,12 +296,12 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
     if event.dry_run:
         return state, [Answer(event.id, True, row.sentence(view))]
     service, swap = take_row(view, row, state.term)
-    orders = _orders(service, [r.agent for r in service.spec.replicas], state.term)
+    told = orders(service, [r.agent for r in service.spec.replicas], state.term)
     under_way = None if row.aside else service.record.operation
     operation = under_way.id if under_way else ""
     state, more = _settle_all(_put(state, service), [event.service_uid], now_ms)
     answer = Answer(event.id, True, row.sentence(view), (), operation)
-    return state, [swap, *orders, *more, answer]
+    return state, [swap, *told, *more, answer]
 
 
 def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State, list[Action]]:
@@ -323,7 +329,7 @@ def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State,
     for uid, service in state.services.items():
         # Addresses and keys are told under the same revision; what is new is asked for.
         if uid in before and service.spec.replicas != before[uid].spec.replicas:
-            actions += _orders(service, [r.agent for r in service.spec.replicas], state.term)
+            actions += orders(service, [r.agent for r in service.spec.replicas], state.term)
     taken = "the configuration is taken"
     noted = [_note_of(event, taken)] if event.told else []
     return state, [*actions, *noted, Answer(event.id, True, taken)]
@@ -358,37 +364,10 @@ def _settle(service: ServiceState, term: int, others: Others) -> tuple[ServiceSt
         view = View(service, now_ms, others=others)
         actions.append(swap)
     service = view.service
-    if actions or _order_is_due(view):
+    if actions or order_is_due(view):
         service = replace(service, ordered_ms=now_ms)
-        actions += _orders(service, [r.agent for r in service.spec.replicas], term)
+        actions += orders(service, [r.agent for r in service.spec.replicas], term)
     return service, actions
-
-
-def _order_is_due(view: View) -> bool:
-    """Whether an agent must be told something new, or has not taken it for a while."""
-    if view.service.fenced_since_ms > view.service.ordered_ms and view.waits_for_log:
-        return True
-    if view.now_ms - view.service.ordered_ms < ORDER_AGAIN_MS:
-        return False
-    heard = [r for r in (view.primary, view.backup) if r is not None]
-    behind = any(report.revision < view.record.revision for report in heard)
-    return behind or view.waits_for_log
-
-
-def _remind(service: ServiceState, agent: str, term: int) -> list[Action]:
-    """Answer a report that names another revision, or waits for an echo that it may have."""
-    report = service.reports[agent].report if agent in service.reports else None
-    if report is None:
-        return []
-    echo = report.start_nonce and service.echoes.get(agent) == report.start_nonce
-    if echo or report.revision < service.record.revision:
-        return _orders(service, [agent], term)
-    return []
-
-
-def _orders(service: ServiceState, agents: list[str], term: int) -> list[Action]:
-    made = [(agent, assignment_for(service, agent, term)) for agent in agents]
-    return [SendOrder(agent, assignment) for agent, assignment in made if assignment]
 
 
 def _put(state: State, service: ServiceState) -> State:

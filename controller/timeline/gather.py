@@ -8,6 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from config.topology import Topology
+from controller.core.happening import About, Happening
 from controller.core.model import Phase
 from controller.stores.base import HappeningLine, HistoryLine, PlanLine
 from controller.timeline.model import CONTROLLER, UNDER_WAY, Entry, Move, Place, Timeline
@@ -63,7 +64,9 @@ def timeline(topology: Topology, lines: Lines, choice: Choice, made_at_ms: int) 
 def _entries(lines: Lines, sites: dict[str, str]) -> list[Entry]:
     changes = [_of_change(line, sites) for line in lines.changes]
     plans = [_of_plan(line) for line in lines.plans]
-    return [*changes, *plans, *(_of_happening(line) for line in lines.happenings)]
+    # What happened to plans stands in their own history, which is complete.
+    others = [line for line in lines.happenings if line.happening.about is not About.PLAN]
+    return [*changes, *plans, *(_of_happening(line) for line in others)]
 
 
 def _of_change(line: HistoryLine, sites: dict[str, str]) -> Entry:
@@ -120,10 +123,17 @@ def _of_happening(line: HappeningLine) -> Entry:
         because=told.because,
         by=told.by or CONTROLLER,
         reason=told.reason,
-        sites=(told.site,) if told.site else (),
+        sites=_sites_of(told),
         plan=told.plan,
         number=line.number,
     )
+
+
+def _sites_of(told: Happening) -> tuple[str, ...]:
+    """Of a link both its ends."""
+    if told.about is About.LINK:
+        return tuple(told.subject.split(" <-> "))
+    return (told.site,) if told.site else ()
 
 
 def _plan_of(reason: str) -> str:
@@ -178,7 +188,7 @@ def _last(entries: list[Entry]) -> list[Entry]:
     moved = [e for e in entries if e.about == "service" and e.from_phase != e.to_phase]
     if not moved:
         return entries[-1:]
-    left = {entry.subject: _left_ms(moved, entry.subject) for entry in moved}
+    left = _left_ms(moved)
     start_ms = left[moved[-1].subject]
     with_it = {name for name, at_ms in left.items() if abs(at_ms - start_ms) <= TOGETHER_MS}
     begun_ms = min(left[name] for name in with_it)
@@ -191,11 +201,15 @@ def _last(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _left_ms(moved: list[Entry], service: str) -> int:
-    """When a service last left PROTECTED; its first line where it never was."""
-    own = [entry for entry in moved if entry.subject == service]
-    left = [entry for entry in own if entry.from_phase == Phase.PROTECTED]
-    return (left[-1] if left else own[0]).at_ms
+def _left_ms(moved: list[Entry]) -> dict[str, int]:
+    """When each service last left PROTECTED; its first line where it never was."""
+    left: dict[str, int] = {}
+    for entry in moved:
+        if entry.from_phase == Phase.PROTECTED:
+            left[entry.subject] = entry.at_ms
+        else:
+            left.setdefault(entry.subject, entry.at_ms)
+    return left
 
 
 def _is_wanted(entry: Entry, choice: Choice) -> bool:

@@ -26,9 +26,9 @@ class Entry(Struct, frozen=True):
     at_ms: int
     """Wall time, milliseconds since 1970."""
     about: str
-    """`service`, `site`, `plan`, `caution`, `configuration`."""
+    """`service`, `site`, `link`, `plan`, `caution`, `controller`, `configuration`."""
     subject: str
-    """Name of the service, the site, or the plan."""
+    """Name of the service, the site, the link, the plan or the file."""
     change: str
     """`PROTECTED -> COUNTDOWN`, `begins`."""
     because: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from controller.core.events import Kind
 from controller.core.model import BackupLoss, Protection, ServiceSpec
 from controller.core.sites.model import Stage
 from simulator.faults.base import Draw, Takes, Verb
@@ -78,6 +79,29 @@ def reload_stage(world: World, strike: Strike) -> None:
     world.reload(*(other_stage(spec, site, Stage(stage)) for spec in specs))
 
 
+def reload_leave(world: World, strike: Strike) -> None:
+    """The copies at a site are declared no more."""
+    (site,) = strike.on
+    changed = []
+    for service in world.services:
+        spec = world.controller.declared(service.uid)
+        left = tuple(replica for replica in spec.replicas if replica.site != site)
+        changed.append(replace(spec, replicas=left or spec.replicas))
+    world.reload(*changed)
+
+
+def reload_join(world: World, strike: Strike) -> None:
+    """The copies at a site are declared again."""
+    (site,) = strike.on
+    changed = []
+    for service in world.services:
+        spec = world.controller.declared(service.uid)
+        known = {replica.site: replica for replica in spec.replicas}
+        copies = (known.get(r.site, r if r.site == site else None) for r in service.spec.replicas)
+        changed.append(replace(spec, replicas=tuple(filter(None, copies))))
+    world.reload(*changed)
+
+
 VERBS = (
     *(
         Verb(f"{COLD}{name}", partial(_cold, change), (Takes.SERVICE, takes))
@@ -88,6 +112,8 @@ VERBS = (
         for name, (change, takes) in CHANGES.items()
     ),
     Verb(f"{RELOAD}stage", reload_stage, (Takes.SITE, Takes.STAGE)),
+    Verb(f"{RELOAD}leave", reload_leave, (Takes.SITE,)),
+    Verb(f"{RELOAD}join", reload_join, (Takes.SITE,)),
 )
 
 
@@ -123,6 +149,26 @@ def draw_stage(fate: Fate) -> list[Strike]:
     return [fate.strike(f"{RELOAD}stage", site, stage.value), back]
 
 
+def draw_leave(fate: Fate) -> list[Strike]:
+    """A backup is taken out of the file, mostly after its primary was let stand alone for it, and
+    put back a while later."""
+    service = fate.service()
+    record = fate.record(service)
+    if record is None or not record.backup:
+        return []
+    begin = Kind.BEGIN_MAINTENANCE.value
+    leaves_ms = fate.between(500, 3000)
+    joins_ms = leaves_ms + fate.duration_ms()
+    strikes = [
+        fate.strike(f"{RELOAD}leave", record.backup, after_ms=leaves_ms),
+        fate.strike(f"{RELOAD}join", record.backup, after_ms=joins_ms),
+    ]
+    if fate.chance(0.8):
+        alone = [fate.strike(begin, one.name, for_ms=20_000) for one in fate.world.services]
+        return [*alone, *strikes]
+    return strikes
+
+
 DRAWN = {
     "lease": draw_lease,
     "protection": draw_protection,
@@ -151,4 +197,5 @@ DRAWS: dict[str, Draw] = {
     **{f"configure_{name}": _draw_cold(name) for name in DRAWN},
     **{f"reload_{name}": _draw_hot(name) for name in DRAWN},
     "reload_stage": draw_stage,
+    "reload_leave": draw_leave,
 }

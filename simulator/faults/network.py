@@ -128,7 +128,7 @@ def draw_replay(fate: Fate) -> list[Strike]:
 def draw_corner(fate: Fate) -> list[Strike]:
     """A primary loses one grantor for long, and then the other one too; one of them restarts."""
     record = fate.record(fate.service())
-    if record is None:
+    if record is None or not record.backup:
         return []
     ttl_ms = record.terms.ttl_ms
     first, last = fate.shuffled((HUB, record.backup))

@@ -44,6 +44,7 @@ class Draft:
     ordered: bool = True
     clocks: dict[str, int] = field(default_factory=dict)
     fences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    planned: tuple[str, ...] = ()
     pairs: list[tuple[str, str]] = field(default_factory=list)
     goes_home: bool = False
     capacities: dict[str, int] = field(default_factory=dict)
@@ -197,6 +198,11 @@ def _failback(draft: Draft, words: Words) -> None:
     draft.goes_home = words.one_of(ways, "how services go back") == Failback.AFTER_DWELL
 
 
+def _planned(draft: Draft, words: Words) -> None:
+    while words or not draft.planned:
+        draft.planned = (*draft.planned, words.one_of(draft.sites, "a site"))
+
+
 def _at(draft: Draft, words: Words) -> None:
     at_ms = words.duration_ms()
     if at_ms < draft.now_ms:
@@ -279,7 +285,7 @@ def _finish(draft: Draft) -> Scenario:
     services = tuple(draft.services.values())
     setting = Setting(
         draft.sites, services, draft.weather, draft.ordered, rates, fences, tuple(draft.pairs),
-        tuple(draft.capacities.items()), draft.goes_home,
+        tuple(draft.capacities.items()), draft.goes_home, draft.planned,
     )  # fmt: skip
     return Scenario(
         name=draft.file,
@@ -304,6 +310,7 @@ COMMANDS: dict[str, Callable[[Draft, Words], None]] = {
     "clock": _clock,
     "fence": _fence,
     "failback": _failback,
+    "planned": _planned,
     "at": _at,
     "expect": _expect,
 }

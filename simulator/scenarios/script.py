@@ -14,7 +14,8 @@ REQUESTS = (
     *(verb for kind in Kind for verb in (kind.value, f"try-{kind.value}")),
     "approve-too",
     "force-proof-alone",
-    *(f"{RELOAD}{what}" for what in ("lease", "protection", "backup-loss", "loss-bound", "stage")),
+    *(f"{RELOAD}{what}" for what in ("lease", "protection", "backup-loss", "loss-bound")),
+    *(f"{RELOAD}{what}" for what in ("stage", "leave", "join")),
 )
 """The verbs that are an operator's wish, not a fault. Each gets an answer."""
 

@@ -51,6 +51,21 @@ async def test_a_dead_site_is_taken_over_by_its_partner_and_returns_as_its_backu
         await whole.wait_until_protected()
         seen = await whole.api.explain("paspor")
         assert seen["backup"].startswith(dead)
+    await the_timeline_tells_it(whole, dead)
+
+
+async def the_timeline_tells_it(lab: Lab, dead: str) -> None:
+    """The incident as a whole, in a form that can be pasted into a report."""
+    code, answer = await saling(lab, "timeline", "--last", "--format", "json")
+    told = json.loads(answer)
+    (move,) = [move for move in told["moves"] if move["service"] == "paspor"]
+    assert (code, move["kind"], move["outcome"]) == (0, "failover", "done")
+    assert (move["by"], move["from_site"]) == ("the controller", dead)
+    assert move["outage_ms"] > 0
+    own = [entry for entry in told["entries"] if entry["subject"] == "paspor"]
+    assert (own[0]["from_phase"], own[-1]["to_phase"]) == ("PROTECTED", "PROTECTED")
+    code, report = await saling(lab, "timeline", "--last", "--format", "markdown")
+    assert (code, "PROTECTED -> COUNTDOWN" in report) == (0, True)
 
 
 async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: Lab) -> None:

@@ -35,11 +35,6 @@ def around(nation: Nation, service: ServiceState) -> tuple[Caution, ...]:
     return tuple(caution for site in sites for caution in at(nation, site))
 
 
-def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
-    """The same in sentences: why the people of a service should stand ready."""
-    return tuple(sentence(caution, now_ms) for caution in around(nation, service))
-
-
 def left_ms(caution: Caution, now_ms: int) -> int:
     """What is left of it; 0 when it is over."""
     return max(0, caution.until_ms - now_ms)

@@ -63,8 +63,9 @@ def _unjudged(look: Look, site: SiteState, blind: str) -> str:
         return f"the site is {site.spec.stage.value}: nothing is expected of it"
     if not site.spec.agents:
         return "no agent is declared there: nobody speaks for it"
-    if look.listening_ms < STARTUP_MS and not look.heard_of(site):
-        return f"not heard in the {ago(look.listening_ms)} since the controller began to listen"
+    expected_ms = look.expected_ms(site)
+    if expected_ms < STARTUP_MS and not look.heard_of(site):
+        return f"not heard in the {ago(expected_ms)} since the controller began to expect it"
     if blind and look.listening_ms >= STARTUP_MS:
         return f"{blind}, so it calls no site down"
     return ""

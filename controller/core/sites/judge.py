@@ -44,8 +44,10 @@ def judged(
 
 
 def _judged(look: Look, site: SiteState, blind: str) -> SiteState:
-    now_ms = look.now_ms
-    seen = seen_at(look, site) if site.spec.stage is Stage.ACTIVE else []
+    now_ms, is_active = look.now_ms, site.spec.stage is Stage.ACTIVE
+    since_ms = site.expected_since_ms if site.expected_since_ms >= 0 else now_ms
+    site = replace(site, expected_since_ms=since_ms if is_active else -1)
+    seen = seen_at(look, site) if is_active else []
     signs = remembered(site.signs, seen, now_ms)
     told = verdict(look, site, signs, blind)
     steady = _steadied(site.steady or begun(Health.UNKNOWN, site.since_ms), told, now_ms)

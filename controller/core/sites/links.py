@@ -143,8 +143,8 @@ def _consequence(link: LinkState) -> str:
     if not link.at_risk:
         return f"; {shared}; no service has a copy at either end"
     return (
-        f"; {shared}; at risk: the replication of {named(link.at_risk)}, and their leases from the "
-        "partner, so that they rest on the controller alone"
+        f"; {shared}; at risk: {named(link.at_risk)}, whose backups get no log and grant no lease "
+        "meanwhile"
     )
 
 

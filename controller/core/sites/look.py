@@ -78,6 +78,10 @@ class Look:
         """For how long this life of the controller has listened."""
         return self.now_ms - self.nation.began_ms
 
+    def expected_ms(self, site: SiteState) -> int:
+        """For how long it has expected to hear of a site: one that was activated is new to it."""
+        return self.now_ms - max(self.nation.began_ms, site.expected_since_ms)
+
     @property
     def blind(self) -> str:
         """Why the controller is probably the one that is cut off; empty when it is not."""
@@ -99,7 +103,7 @@ class Look:
         """For how long nobody of a site was heard, by this life of the controller."""
         seen = (self.nation.agents.get(agent) for agent in site.spec.agents)
         last_ms = max((one.heard_ms for one in seen if one), default=self.nation.began_ms)
-        return self.now_ms - last_ms
+        return min(self.now_ms - last_ms, self.expected_ms(site))
 
     def observers(self, site: SiteState) -> list[str]:
         """Who should see a site: the agents of all other active ones, heard or not."""

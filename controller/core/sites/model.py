@@ -134,6 +134,8 @@ class SiteState(Struct, frozen=True):
     """None before the first verdict."""
     damped: bool = False
     """It changed too often: the worse state stays."""
+    expected_since_ms: int = -1
+    """Since when this life expects to hear of it; -1 while it is not active."""
 
 
 class LinkHealth(StrEnum):

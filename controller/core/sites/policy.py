@@ -105,7 +105,21 @@ def readiness(nation: Nation, services: Iterable[ServiceState], now_ms: int) -> 
         partner = nation.sites[wish.site].spec.partner
         if partner and stronger(wish.consequence, Consequence.ALARM):
             raised.setdefault(partner, f"{wish.site} may need it: {', '.join(wish.reasons)}")
+    for name, state in nation.sites.items():
+        care = cautions.at(nation, name)
+        if care and state.spec.partner:
+            why = f"{name} is under caution: {care[0].text} ({care[0].source})"
+            raised.setdefault(state.spec.partner, why)
     return raised
+
+
+def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
+    """In sentences: why the people of a service should stand ready. Also for what the policy of
+    its primary's site makes of the reasons there."""
+    told = [cautions.sentence(caution, now_ms) for caution in cautions.around(nation, service)]
+    wishes = wished(nation, (service,), now_ms)
+    ready = [w.because for w in wishes if stronger(w.consequence, Consequence.ALARM)]
+    return (*told, *ready)
 
 
 def failback_held(nation: Nation, site: str) -> str:

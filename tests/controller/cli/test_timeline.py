@@ -98,7 +98,7 @@ def test_reports_are_markdown_or_one_page_of_html(saling: Saling) -> None:
     text = saling("timeline", "--format", "markdown").out
     assert text.startswith("# Timeline: ")
     assert "| Time (UTC) |" in text
-    assert "&lt;b&gt; \\|" in text
+    assert "&lt;b> \\|" in text
     page = saling("timeline", "--format", "html").out
     assert page.startswith("<!DOCTYPE html>")
     assert "&lt;b&gt; |" in page

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from controller.core.events import Kind
 from controller.core.hold_rows import WAITING
 from controller.core.model import Hold, Phase, Protection
+from controller.core.sites.model import Stage
 from protocol.messages import Mode, Role
-from tests.controller.core.given import NOW, Given, backup_report, primary_report
+from tests.controller.core.given import NOW, B, Given, backup_report, primary_report
 
 HOUR_MS = 3_600_000
 
@@ -62,4 +63,25 @@ VETO_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
         unwilling, Phase.COUNTDOWN, blocks=True, protection=Protection.SYNC
     ),
     ("backup_vetoes_in_drain", Phase.DRAINING): partial(unwilling, Phase.DRAINING),
+}
+
+
+def unused(phase: Phase, stage: Stage = Stage.SUSPENDED, **changes: Any) -> Given:
+    """The backup stands in a site that is not active."""
+    given = Given(phase, **changes)
+    replicas = (replace(r, stage=stage) if r.agent == B else r for r in given.spec.replicas)
+    if phase is Phase.COUNTDOWN:
+        standing = primary_report(role=Role.STANDBY, writable=False, fenced=True)
+        given.stopped().primary(standing)
+    return given.seen(spec=replace(given.spec, replicas=tuple(replicas)))
+
+
+STAGE_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
+    ("backup_out_of_use", Phase.PROTECTED): partial(unused, Phase.PROTECTED),
+    ("backup_out_of_use_in_arming", Phase.ARMING): partial(unused, Phase.ARMING),
+    ("backup_out_of_use_in_countdown", Phase.COUNTDOWN): partial(unused, Phase.COUNTDOWN),
+    ("backup_out_of_use_in_block", Phase.COUNTDOWN): partial(
+        unused, Phase.COUNTDOWN, blocks=True, protection=Protection.SYNC
+    ),
+    ("backup_out_of_use_in_drain", Phase.DRAINING): partial(unused, Phase.DRAINING),
 }

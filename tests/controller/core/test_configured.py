@@ -193,7 +193,7 @@ def test_alone_another_backup_is_taken_by_a_row_once_the_primary_knows_that_it_s
     now = after.services[UID].record
     assert (now.phase, now.backup, now.revision, now.grantor_set) == (Phase.ALONE, C, 11, 2)
     (swap,) = (a for a in actions if isinstance(a, Swap))
-    assert "has another backup than batam-1: ikn-1" in swap.transition.because
+    assert "changes the backup from batam-1 to ikn-1" in swap.transition.because
     told = [a.agent for a in actions if isinstance(a, SendOrder)]
     assert set(told) == {A, C}
 

@@ -37,7 +37,7 @@ from tests.controller.core.given import (
     backup_report,
     primary_report,
 )
-from tests.controller.core.holding import HOLD_SITUATIONS, VETO_SITUATIONS
+from tests.controller.core.holding import HOLD_SITUATIONS, STAGE_SITUATIONS, VETO_SITUATIONS
 from tests.controller.core.rooming import ROOM_SITUATIONS
 
 P = Phase
@@ -173,6 +173,7 @@ SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     },
     **HOLD_SITUATIONS,
     **VETO_SITUATIONS,
+    **STAGE_SITUATIONS,
     **FORCE_SITUATIONS,
     **ROOM_SITUATIONS,
 }

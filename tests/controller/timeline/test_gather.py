@@ -123,6 +123,18 @@ def test_one_site_is_chosen_as_primarys_or_backups() -> None:
     assert set(subjects(told(*lines, site="ikn"))) == {"arsip"}
 
 
+def test_a_link_is_about_both_its_ends() -> None:
+    cut = happened(1, 0, about=About.LINK, subject="batam <-> ikn", what="whole -> cut", site="")
+    for site in ("batam", "ikn"):
+        assert subjects(told(cut, site=site)) == ["batam <-> ikn"]
+    assert told(cut, site="jabodetabek").entries == ()
+
+
+def test_what_is_told_of_a_plan_twice_is_shown_once() -> None:
+    again = happened(1, 0, about=About.PLAN, subject="evacuate-jabodetabek-1", what="running")
+    assert len(told(planned(1, 0), again).entries) == 1
+
+
 def test_a_time_is_chosen_by_its_ends() -> None:
     line = told(failover(10, 0), since_ms=START + 2500, until_ms=START + 3400)
     assert [entry.to_phase for entry in line.entries] == ["PROMOTING", "ROUTING"]

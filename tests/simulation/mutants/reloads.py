@@ -1,15 +1,17 @@
-"""A configuration that is read anew: what was promised is not forgotten, and no right changes
-under the same revision."""
+"""A configuration that is read anew: what was promised is not forgotten, no right changes under the
+same revision, and nobody is moved to a site that is not in use."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
+from controller.core import stage_conditions
 from controller.core import step as controller_step
 from controller.core.configured import redeclared
 from controller.core.model import ServiceSpec, ServiceState
+from controller.core.stage_rows import STAGE_ROWS
 from simulator.strike import Strike
-from tests.simulation.mutants.base import WRITERS, Mutant, Patch
+from tests.simulation.mutants.base import WRITERS, Mutant, Patch, always, drop_rows
 from tests.simulation.night import Night
 
 
@@ -32,6 +34,12 @@ def reload_changes_terms_under_one_revision(patch: Patch) -> None:
     patch.setattr(controller_step, "redeclared", hasty)
 
 
+def suspended_site_takes_over(patch: Patch) -> None:
+    """The stage of a site says nothing of who may be moved to it."""
+    always(patch, stage_conditions.backup_in_use)
+    drop_rows(patch, *(row.name for row in STAGE_ROWS))
+
+
 RELOADED = Night(
     Strike(10_000, "cut", ("alpha", "bravo"), 20_000),
     Strike(16_300, "isolate", ("alpha",), 20_000),
@@ -49,7 +57,14 @@ SHORTER = Night(
 )
 """The same, with a short lease in the file."""
 
+SUSPENDED = Night(
+    Strike(9_000, "reload-stage", ("bravo", "suspended")),
+    Strike(10_000, "isolate", ("alpha",), 20_000),
+)
+"""The backup's site is suspended, and then the primary is lost."""
+
 MUTANTS = (
     Mutant(reload_forgets_promises, "7", WRITERS, seconds=25, night=RELOADED),
     Mutant(reload_changes_terms_under_one_revision, "7", WRITERS, seconds=25, night=SHORTER),
+    Mutant(suspended_site_takes_over, "6", ("stage",), night=SUSPENDED),
 )

@@ -114,7 +114,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
             "_on_record_read: raise LeadershipLost(",
             '_on_request: return state, [Answer(event.id, False, f"there is no service',
             "_on_renew: if grants:",
-            "_remind: return []",
+            "remind: return []",
         ),
         ONE_LEADER,
     ),

@@ -102,7 +102,7 @@ def test_who_reached_it_after_the_controller_lost_it_is_remembered() -> None:
 def test_a_controller_that_has_just_begun_knows_nothing_of_the_unheard() -> None:
     country = Country(a=1, b=1, c=1).kill("a").run(5000)
     assert country.health("a") == "unknown"
-    assert "since the controller began to listen" in country.because("a")
+    assert "since the controller began to expect it" in country.because("a")
     assert country.healths() == {"a": "unknown", "b": "healthy", "c": "healthy"}
     assert country.run(20_000).health("a") == "down"
 
@@ -113,6 +113,15 @@ def test_of_a_site_that_is_not_active_nothing_is_expected(stage: Stage) -> None:
     assert country.healths() == ALL_WELL | {"a": "unknown"}
     assert country.because("a") == f"the site is {stage.value}: nothing is expected of it"
     assert country.nation.blind == ""
+
+
+def test_a_site_that_is_activated_is_given_time_to_be_heard() -> None:
+    country = four().declare("a", stage=Stage.PLANNED).kill("a").run()
+    country.declare("a", stage=Stage.ACTIVE).run(5000)
+    assert country.health("a") == "unknown"
+    assert "since the controller began to expect it" in country.because("a")
+    assert country.run(20_000).health("a") == "down"
+    assert "not heard for 2" in country.because("a")
 
 
 def test_a_short_silence_changes_nothing() -> None:

@@ -82,4 +82,4 @@ def test_what_a_cut_puts_at_risk_is_named() -> None:
     country.cut_link("jabodetabek", "batam").run(20_000)
     found = link(country, "jabodetabek", "batam")
     assert found.at_risk == ("paspor",)
-    assert "at risk: the replication of paspor, and their leases from the partner" in found.because
+    assert "at risk: paspor, whose backups get no log and grant no lease meanwhile" in found.because

@@ -18,6 +18,7 @@ from controller.core.sites.model import (
     Stage,
 )
 from controller.core.sites.policy import (
+    care,
     failback_held,
     leads_to,
     policy_of,
@@ -139,3 +140,9 @@ def test_the_partner_is_asked_to_be_ready() -> None:
 def test_nothing_is_moved_back_to_a_site_that_is_not_healthy() -> None:
     assert failback_held(nation(sign("flood")), HOME) == "jabodetabek is degraded: it is so"
     assert failback_held(nation(health=Health.HEALTHY), HOME) == ""
+
+
+def test_the_people_of_a_service_are_told_why_they_should_stand_ready() -> None:
+    told = care(nation(sign("flood")), service(), NOW)
+    assert told == ("jabodetabek is degraded (flood: as bad as it gets)",)
+    assert care(nation(sign("clock")), service(), NOW) == ()
