@@ -17,7 +17,7 @@ from controller.core.sites.look import Look
 from simulator.parts import controller
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch
-from tests.simulation.night import Pairs
+from tests.simulation.night import Night, Pairs
 
 PLANS = ("plans",)
 
@@ -105,6 +105,12 @@ HEARS_ONE = Pairs(
 )
 """The controller hears bravo alone, which reaches all the others."""
 
+BACK_SOON = Night(
+    Strike(6_000, "plan-evacuate", ("alpha",)),
+    *(Strike(12_000 + 1_000 * n, "plan-failback", ("alpha",)) for n in range(5)),
+)
+"""A site is left, and wanted back before the dwell time is over."""
+
 MUTANTS = (
     Mutant(plan_begins_beside_another, "plans", PLANS, "plans"),
     Mutant(group_of_a_plan_moves_at_once, "plans", PLANS, "plans"),
@@ -112,6 +118,6 @@ MUTANTS = (
     Mutant(plan_is_forgotten_by_a_new_life, "plans", PLANS, "plans"),
     Mutant(plan_waits_silently, "plans", PLANS, "plans"),
     Mutant(plan_is_never_over, "plans", PLANS, "plans"),
-    Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans"),
+    Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans", seconds=20, night=BACK_SOON),
     Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=30, night=HEARS_ONE),
 )

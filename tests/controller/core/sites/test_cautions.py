@@ -192,6 +192,13 @@ def test_a_site_keeps_a_bounded_number() -> None:
     assert min(c.for_ms for c in kept) == HOUR + 50 - cautions.AT_A_SITE_AT_MOST
 
 
+def test_a_persons_word_has_room_where_feeds_have_filled_it_and_what_has_none_is_not_told() -> None:
+    full = protected(*(caution(id=f"bmkg:{i}", for_ms=50 * HOUR) for i in range(16)))
+    assert step(full, Cautioned((caution(id="bmkg:99"),), WALL), NOW) == (full, [])
+    by_hand = told(full, caution(id="hand:siti", by="siti", for_ms=HOUR), asked="r1")
+    assert "hand:siti" in [c.id for c in cautions.at(by_hand.nation, "batam")]
+
+
 def test_another_life_of_the_controller_goes_on_with_what_is_left() -> None:
     stored = protected(caution(), caution(id="over", for_ms=HOUR)).nation.cautions
     later = cautions.resumed(Nation(), stored, WALL + 2 * HOUR, 77)
