@@ -65,11 +65,6 @@ class Api:
         plan: dict[str, Any] | None = (await self._get("/api/v1/plan"))["plan"]
         return plan
 
-    async def plans(self) -> list[dict[str, Any]]:
-        """All of them, newest first."""
-        plans: list[dict[str, Any]] = (await self._get("/api/v1/plans"))["plans"]
-        return plans
-
     async def reload(self) -> dict[str, Any]:
         """Take the configuration as it is written now."""
         return await self._post("/api/v1/reload", {})

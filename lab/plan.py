@@ -232,7 +232,7 @@ def write_agent(plan: Plan, keys: LabKeys, site: str, reach: Mapping[str, str]) 
     }
     checks = plan.site_directory(site) / "checks.yaml"
     _write(checks, {"version": 1, "checks": [_check(plan.power_fails(site))]})
-    _write(plan.agent_file(site), {**document, "checks": str(checks)})
+    _write(plan.agent_file(site), {**document, "symptoms": {"checks": str(checks)}})
 
 
 def _check(sign: Path) -> dict[str, Any]:
