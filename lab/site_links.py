@@ -12,7 +12,7 @@ from lab.site_told import Told, against_every_promise
 from lab.twelve import PARTNER, SITE
 from lab.unkind import Fault
 
-HOLD_S = 14.0
+HOLD_S = 12.0
 """Longer than it takes to call a way cut: five probes, and the time for which that must last."""
 SHARED = "java-bangka-batam"
 LOOK_AGAIN_S = 0.25

@@ -25,20 +25,21 @@ from lab.fleet import Fleet
 from lab.four_sites import Lab
 from lab.grid import grid
 from lab.namespaces import why_not
+from lab.site_degraded import left_once
 from lab.site_links import controller_cut_off, link_cut
 from lab.site_lost import LOSSES, all_at_home, site_lost
-from lab.site_moves import evacuated, failed_back, left_once
+from lab.site_moved import site_moved
 from lab.site_partner import partner_fails, partner_too_small
 from lab.site_told import Told
-from lab.twelve import twelve
+from lab.twelve import PARTNER, SITE, twelve
 
 Row = Callable[[Fleet], Awaitable[Told]]
 ROWS: dict[str, Row] = {
     "link-cut": link_cut,
     "link-one-way": partial(link_cut, one_way=True),
     "controller-cut-off": controller_cut_off,
-    "evacuate": evacuated,
-    "failback": failed_back,
+    "evacuate": lambda fleet: _moved(fleet, "evacuate", PARTNER),
+    "failback": lambda fleet: _moved(fleet, "failback", SITE, "--now"),
     **{name: partial(site_lost, loss=loss) for name, loss in LOSSES.items()},
     "degraded": left_once,
     "partner-fails": partner_fails,
@@ -112,6 +113,12 @@ async def _row(fleet: Fleet, name: str, report: Report) -> None:
     _say(f"{name}: {told.median_outage_s()} s; broken: {told.broken}; late: {told.late}")
     for note in told.notes:
         _say(f"  {note}")
+
+
+async def _moved(fleet: Fleet, kind: str, to_site: str, *more: str) -> Told:
+    services = [service for service in fleet.lab.plan.services if service.sites[0] == SITE]
+    command = (kind, SITE, *more, "--reason", "a trial")
+    return await site_moved(fleet, command, services, to_site)
 
 
 def _table(report: Report) -> str:
