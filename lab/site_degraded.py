@@ -57,6 +57,9 @@ async def left_once(fleet: Fleet) -> Told:
 
 
 async def _until_begun(fleet: Fleet, known: set[str]) -> None:
-    async with asyncio.timeout(BEGUN_TIMEOUT_S):
-        while all(plan["id"] in known for plan in await fleet.lab.api.plans()):
-            await asyncio.sleep(LOOK_AGAIN_S)
+    end_s = asyncio.get_running_loop().time() + BEGUN_TIMEOUT_S
+    while asyncio.get_running_loop().time() < end_s:
+        if any(plan["id"] not in known for plan in await fleet.lab.api.plans()):
+            return
+        await asyncio.sleep(LOOK_AGAIN_S)
+    raise TimeoutError(f"no plan was made within {BEGUN_TIMEOUT_S} s")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from controller.core.events import PlanAsked, Requested
+from controller.core.events import Ask
 from controller.core.model import ServiceSpec
 from controller.core.sites.model import Stage
 from simulator.checkers.approvals import LeaveGiven
@@ -76,7 +76,7 @@ class World:
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
-        self._last_request: Requested | PlanAsked | None = None
+        self._last_request: Ask | None = None
 
     def start(self) -> None:
         """The first moment."""
@@ -112,7 +112,7 @@ class World:
         if changed:
             self.reload(*changed)
 
-    def request(self, make: Callable[[str], Requested | PlanAsked]) -> None:
+    def request(self, make: Callable[[str], Ask]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
         self._last_request = make(f"request-{self._requests}")

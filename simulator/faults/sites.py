@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.core.events import Cautioned, CautionEnded
+from controller.core.sites.model import Caution
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.parts.network import HUB
 from simulator.setting import AILMENTS
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from simulator.fate import Fate
     from simulator.world import World
 
+CARE_MOST_MS = 60_000
 AILS_MS = (1500, 6000, 20_000)
 """Not long enough to count, just so, and for long."""
 
@@ -39,10 +42,39 @@ def withdraw(world: World, strike: Strike) -> None:
         process.checks.withdraw(kind)
 
 
+def caution(world: World, strike: Strike) -> None:
+    """A person takes care of a site for a while."""
+    _care(world, strike, by="an operator")
+
+
+def hazard(world: World, strike: Strike) -> None:
+    """A feed says so; what it says twice is said once."""
+    _care(world, strike, by="")
+
+
+def _care(world: World, strike: Strike, by: str) -> None:
+    (site,) = strike.on
+    now_ms = world.kernel.now_ms
+    for_ms = min(strike.lasts_ms, CARE_MOST_MS)
+    told = Caution(
+        site, f"{by or 'feed'}:{site}", by or "BMKG", f"care for {for_ms} ms", now_ms, for_ms, by
+    )
+    world.request(lambda id_: Cautioned((told,), now_ms, id_ if by else ""))
+
+
+def end_caution(world: World, strike: Strike) -> None:
+    """A person says that it is over."""
+    (site,) = strike.on
+    world.request(lambda id_: CautionEnded(id_, site, "an operator"))
+
+
 VERBS = (
     Verb("ail", ail, (Takes.SITE, Takes.AILMENT)),
     Verb("post", post, (Takes.SITE, Takes.AILMENT)),
     Verb("withdraw", withdraw, (Takes.SITE, Takes.AILMENT)),
+    Verb("caution", caution, (Takes.SITE,)),
+    Verb("hazard", hazard, (Takes.SITE,)),
+    Verb("end-caution", end_caution, (Takes.SITE,)),
 )
 
 
@@ -75,4 +107,21 @@ def draw_isolate_hub(fate: Fate) -> list[Strike]:
     return [fate.strike("cut", HUB, site, for_ms=lasts_ms) for site in others]
 
 
-DRAWS: dict[str, Draw] = {"ail": draw_ail, "post": draw_post, "isolate_hub": draw_isolate_hub}
+def draw_caution(fate: Fate) -> list[Strike]:
+    """A feed, a person, or both; longer than the night, or for a moment; perhaps ended."""
+    site, lasts_ms = fate.site(), fate.choice((2000, 60_000))
+    strikes = [
+        fate.strike(fate.choice(("hazard", "caution")), site, for_ms=lasts_ms, after_ms=after_ms)
+        for after_ms in (0, fate.duration_ms())
+    ]
+    if fate.chance(0.4):
+        strikes.append(fate.strike("end-caution", site, after_ms=fate.duration_ms()))
+    return strikes
+
+
+DRAWS: dict[str, Draw] = {
+    "ail": draw_ail,
+    "post": draw_post,
+    "isolate_hub": draw_isolate_hub,
+    "caution": draw_caution,
+}
