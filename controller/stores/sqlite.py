@@ -31,7 +31,6 @@ from controller.stores.base import (
     LeaderReplaced,
     PlanLine,
     Plans,
-    Span,
     Stored,
     StoreFailed,
     StoreLocked,
@@ -171,13 +170,9 @@ class SqliteStore:
         with _told(self._path):
             return sqlite_plans.history(self._database, plan_id, limit)
 
-    def changes(self, span: Span) -> list[HistoryLine]:
+    def happenings(self, limit: int) -> list[HappeningLine]:
         with _told(self._path):
-            return lines.changes(self._database, span)
-
-    def happenings(self, span: Span) -> list[HappeningLine]:
-        with _told(self._path):
-            return lines.happenings(self._database, span)
+            return lines.happenings(self._database, limit)
 
     def note(self, told: tuple[Happening, ...], term: int) -> None:
         with self._change() as database:
