@@ -239,7 +239,6 @@ class SqliteStore:
                 f"{self._path}: written by a newer Saling (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}); upgrade this controller"
             )
-        database.execute(lines.SCHEMA)
         found = dict(database.execute("SELECT key, value FROM meta"))
         if found.get("cluster") != cluster:
             raise StoreUnusable(
@@ -247,7 +246,7 @@ class SqliteStore:
                 f"configuration says {cluster!r}; correct cluster.uid or store.path"
             )
         with self._change() as changing:
-            for statement in sqlite_plans.SCHEMA.split(";"):
+            for statement in (*sqlite_plans.SCHEMA.split(";"), lines.SCHEMA):
                 changing.execute(statement)
         return str(found["generation"])
 
