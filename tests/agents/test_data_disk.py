@@ -13,8 +13,8 @@ import pytest
 
 from agents import data_disk
 from agents.data_disk import GIB, DataDisk, Look, Room, floor_of
-from agents.doctor_disk import disk_findings
-from agents.findings import Level
+from agents.doctor.disk import disk_findings
+from agents.doctor.findings import Level
 from agents.metrics import Metrics
 from lab.small_disk import SmallDisk
 

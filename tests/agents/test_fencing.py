@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agents import doctor_fences
 from agents.core.events import FencesTold
+from agents.doctor import fences as doctor_fences
+from agents.doctor.findings import Level
 from agents.fencing import FORMER, Fencing, addresses_of
-from agents.findings import Level
 from agents.guard_client import GuardRefused, LayerStatus
 from agents.metrics import Metrics
 from config.agent import Fences

@@ -77,7 +77,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable(
         "agents/core/veto.py",
         ("take: return replace(replica, veto=event.text, veto_end_ms",),
-        "no world refuses a veto while another is on; tests/agents/test_veto.py does",
+        "no world refuses a veto while another is on; tests/agents/veto/test_veto.py does",
     ),
     Unreachable(
         "controller/core/holds.py",
