@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.data_disk import floor_of, look_at, size
 from agents.doctor.findings import Finding, ok, warn
+from agents.replica.data_disk import floor_of, look_at, size
 
 
 def disk_findings(what: str, data: Path, floor_bytes: int | None) -> Iterator[Finding]:

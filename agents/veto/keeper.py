@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from agents.core.events import Event, VetoAsked, VetoEnded, VetoPutBack
 from agents.guard_client import now_ms
+from agents.replica.worker import Worker
 from agents.veto import file as files
 from agents.veto.file import ANSWER, ASKED, IN_FORCE, Answer, Asked, Veto
-from agents.worker import Worker
 
 LOOK_S = 0.2
 DECIDE_S = 3.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.fencing import Fencing
 from agents.guard_client import GuardClient, GuardEvent, GuardGone
+from agents.replica.fencing import Fencing
 from config.agent import Fences
 
 FAMILY = "for i in 1 2 3; do setsid sleep 600 & done; wait"

@@ -14,8 +14,8 @@ from agents.core.observation import Observation
 from agents.doctor.engine import running_findings
 from agents.doctor.findings import Level
 from agents.engines.pg_roles import LACKING, Passwords, fits, provision_sql, scram_verifier
-from agents.jobs import Fresh
-from agents.upkeep import Upkeep
+from agents.replica.jobs import Fresh
+from agents.replica.upkeep import Upkeep
 from protocol.messages import Role
 from tests.contracts.conftest import MakeSite, Pair, Site, until
 

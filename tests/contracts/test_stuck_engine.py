@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 
 from agents.guard_client import GuardStatus, now_ms
-from agents.jobs import Fresh
-from agents.keeper import Keeper
 from agents.metrics import Metrics
+from agents.replica.jobs import Fresh
+from agents.replica.keeper import Keeper
 from lab.stuck import StuckEngine, why_not
 from tests.agents.guard_bench import unfenced
 from tests.contracts.conftest import MakeSite, until

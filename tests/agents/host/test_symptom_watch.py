@@ -20,9 +20,9 @@ from agents.engines.base import EngineError
 from agents.guard_client import now_ms
 from agents.host.metrics import SurroundingsMetrics, View
 from agents.host.symptom_watch import EXPIRES_SOON_S, Certificate, SymptomWatch
-from agents.jobs import Fresh, Jobs, Wiring
 from agents.metrics import Metrics
-from agents.turns import Turns
+from agents.replica.jobs import Fresh, Jobs, Wiring
+from agents.replica.turns import Turns
 from config.agent import Symptoms
 from lab.keys import LabKeys
 from protocol.messages import Path as Way

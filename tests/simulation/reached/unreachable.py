@@ -66,7 +66,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "agents/core/permission.py",
         ("fence_missing: return (",),
         "no world requires a layer for longer leases than its service has; "
-        "tests/agents/test_fencing.py does",
+        "tests/agents/replica/test_fencing.py does",
     ),
     Unreachable(
         "agents/core/orders.py",

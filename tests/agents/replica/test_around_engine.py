@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from agents import jobs as jobs_module
-from agents import watch as watch_module
 from agents.core.actions import BeginJob, PermitLease
 from agents.core.events import EngineExited, GuardState, JobEnded, Probed
 from agents.core.model import JobKind, Permit
@@ -26,12 +24,14 @@ from agents.guard_client import (
     LayerStatus,
     RunningEngine,
 )
-from agents.jobs import Fresh, Jobs, Wiring, slot_name
-from agents.keeper import Keeper
-from agents.mailbox import Seen
 from agents.metrics import Metrics
-from agents.turns import Turns
-from agents.watch import Watch
+from agents.replica import jobs as jobs_module
+from agents.replica import watch as watch_module
+from agents.replica.jobs import Fresh, Jobs, Wiring, slot_name
+from agents.replica.keeper import Keeper
+from agents.replica.mailbox import Seen
+from agents.replica.turns import Turns
+from agents.replica.watch import Watch
 from protocol.messages import Partner, Role
 from tests.agents.guard_bench import unfenced
 

@@ -20,7 +20,6 @@ from agents.core.actions import PermitLease
 from agents.core.events import EngineExited, Event, GuardState
 from agents.core.model import Permit
 from agents.engines.base import Engine, EngineError
-from agents.fencing import Fencing
 from agents.guard_client import (
     EngineExit,
     Fence,
@@ -33,9 +32,10 @@ from agents.guard_client import (
     LayerStatus,
     now_ms,
 )
-from agents.jobs import Fresh
 from agents.metrics import Metrics
-from agents.outliving import Ending
+from agents.replica.fencing import Fencing
+from agents.replica.jobs import Fresh
+from agents.replica.outliving import Ending
 
 CLOSE_LIMIT_MS = 100
 ANSWER_LIMIT_MS = 50

@@ -31,8 +31,8 @@ from agents.engines.base import (
 )
 from agents.guard_client import GuardError, now_ms
 from agents.metrics import Metrics
-from agents.pace import Pace
-from agents.turns import Turns
+from agents.replica.pace import Pace
+from agents.replica.turns import Turns
 from protocol.messages import Partner
 
 CREATE_LIMIT_S = 180.0

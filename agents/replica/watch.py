@@ -19,8 +19,8 @@ from agents.core.observation import Observation
 from agents.core.permission import may_write
 from agents.engines.base import Engine, EngineError
 from agents.guard_client import GuardError, now_ms
-from agents.jobs import Fresh, slot_name
-from agents.mailbox import Seen
+from agents.replica.jobs import Fresh, slot_name
+from agents.replica.mailbox import Seen
 from protocol.messages import Role
 
 LOOK_EVERY_S = 0.25

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from agents import upkeep as upkeep_module
 from agents.core.model import Durable, Replica
 from agents.core.observation import Observation
 from agents.engines.base import Engine, EngineBusy, EngineError, Upstream
-from agents.jobs import Fresh, Wiring
-from agents.upkeep import Fitness, Upkeep
+from agents.replica import upkeep as upkeep_module
+from agents.replica.jobs import Fresh, Wiring
+from agents.replica.upkeep import Fitness, Upkeep
 from protocol.messages import Assignment, Goal, LeaseTerms, Partner, Right, Role
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]

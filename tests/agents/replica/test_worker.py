@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agents import worker as worker_module
 from agents.core.actions import (
     Action,
     AnswerAsk,
@@ -38,11 +37,12 @@ from agents.core.invariants import InvariantBroken
 from agents.core.model import Durable, JobKind, Permit, Replica
 from agents.core.observation import Observation
 from agents.core.step import begin
-from agents.jobs import Fresh
-from agents.mailbox import Mailbox, Seen
 from agents.metrics import Metrics
+from agents.replica import worker as worker_module
+from agents.replica.jobs import Fresh
+from agents.replica.mailbox import Mailbox, Seen
+from agents.replica.worker import Worker
 from agents.timings import RENEWALS_TO_JUDGE
-from agents.worker import Worker
 from protocol.messages import Ask, Assignment, Goal, Granted, ReplicaReport, Right, Role
 from tests.agents.core import given
 

@@ -11,8 +11,8 @@ import structlog
 from agents.core.model import Replica
 from agents.engines.base import Aside, Engine, EngineError
 from agents.guard_client import GuardError
-from agents.jobs import Fresh
 from agents.metrics import Metrics
+from agents.replica.jobs import Fresh
 from protocol.messages import Goal
 
 LOOK_EVERY_S = 5.0

@@ -15,7 +15,7 @@ import structlog
 from agents.core.model import Replica
 from agents.engines.base import Engine, EngineError, Waits
 from agents.guard_client import GuardError
-from agents.jobs import Fresh
+from agents.replica.jobs import Fresh
 from protocol.messages import Role
 
 POLL_S = 0.5

@@ -9,12 +9,12 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from agents import sync_watch
 from agents.core.model import Durable, Replica
 from agents.core.observation import Observation
 from agents.engines.base import Engine, EngineBusy, Waits
-from agents.jobs import Fresh
-from agents.sync_watch import SyncWatch
+from agents.replica import sync_watch
+from agents.replica.jobs import Fresh
+from agents.replica.sync_watch import SyncWatch
 from protocol.messages import Assignment, Goal, LeaseTerms, Partner, Right, Role
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents import data_disk
-from agents.data_disk import GIB, DataDisk, Look, Room, floor_of
 from agents.doctor.disk import disk_findings
 from agents.doctor.findings import Level
 from agents.metrics import Metrics
+from agents.replica import data_disk
+from agents.replica.data_disk import GIB, DataDisk, Look, Room, floor_of
 from lab.small_disk import SmallDisk
 
 MIB = 2**20

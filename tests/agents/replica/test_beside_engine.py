@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from agents import aside as aside_module
-from agents import stranded as stranded_module
-from agents import turns as turns_module
-from agents.aside import AsideKeeper
 from agents.core.actions import BeginJob
 from agents.core.model import Durable, JobKind, Replica
 from agents.core.observation import Observation
 from agents.engines.base import Aside, EngineBusy, LogSource, Progress, Quarantined, Upstream
-from agents.jobs import Fresh, Jobs, Wiring
 from agents.metrics import Metrics
-from agents.pace import MIB, Pace
-from agents.stranded import Stranded
-from agents.turns import Turns
+from agents.replica import aside as aside_module
+from agents.replica import stranded as stranded_module
+from agents.replica import turns as turns_module
+from agents.replica.aside import AsideKeeper
+from agents.replica.jobs import Fresh, Jobs, Wiring
+from agents.replica.pace import MIB, Pace
+from agents.replica.stranded import Stranded
+from agents.replica.turns import Turns
 from protocol.messages import Goal, Partner, Role
 from tests.agents.core.given import PARTNERS, B, order
 

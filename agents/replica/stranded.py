@@ -15,7 +15,7 @@ import structlog
 from agents.core.model import Replica
 from agents.engines.base import Engine, EngineError, Upstream
 from agents.guard_client import GuardError
-from agents.jobs import Fresh
+from agents.replica.jobs import Fresh
 from protocol.messages import Goal, Partner, Role
 
 PATIENCE_S = 2.0

@@ -14,7 +14,7 @@ import structlog
 from agents.core.model import Replica
 from agents.engines.base import Engine, EngineError
 from agents.guard_client import GuardError
-from agents.jobs import Fresh, Wiring, upstream_of
+from agents.replica.jobs import Fresh, Wiring, upstream_of
 from protocol.messages import Role
 
 POLL_S = 0.2

@@ -44,9 +44,9 @@ from agents.core.model import Durable, Replica
 from agents.core.quiet import rests
 from agents.core.step import step
 from agents.core.waiting import FACTS
-from agents.jobs import Fresh
-from agents.mailbox import Item, Mailbox, Seen
 from agents.metrics import Metrics
+from agents.replica.jobs import Fresh
+from agents.replica.mailbox import Item, Mailbox, Seen
 from protocol.messages import Assignment, Role
 
 DISK_RETRY_S = 0.25
@@ -64,7 +64,7 @@ class File(Protocol):
 
 
 class Permits(Protocol):
-    """The guard; `agents.keeper.Keeper` is one."""
+    """The guard; `agents.replica.keeper.Keeper` is one."""
 
     async def allow_until(self, permit: PermitLease) -> None: ...
 
@@ -76,7 +76,7 @@ class Permits(Protocol):
 
 
 class Work(Protocol):
-    """Jobs and probes; `agents.jobs.Jobs` is one."""
+    """Jobs and probes; `agents.replica.jobs.Jobs` is one."""
 
     def begin(self, job: BeginJob, drain_budget_ms: int) -> None: ...
 
