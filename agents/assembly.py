@@ -14,7 +14,7 @@ from agents.durable import DurableError, DurableFile, begin_life, prepare_direct
 from agents.engines.base import EngineError
 from agents.engines.pg_settings import PostgresConfig, UpstreamTls
 from agents.engines.postgresql import PostgreSQL
-from agents.guard_client import GuardError
+from agents.guard.client import GuardError
 from agents.host.symptom_watch import Certificate
 from agents.metrics import Metrics
 from agents.network.peer_client import client_context

@@ -23,7 +23,7 @@ from agents.core.reporting import report
 from agents.core.step import begin
 from agents.durable import DurableFile, Kept
 from agents.engines.base import Engine
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.host.surroundings import Surroundings
 from agents.host.symptom_watch import Certificate
 from agents.metrics import Metrics

@@ -16,7 +16,7 @@ from agents.assembly import major_of
 from agents.doctor.findings import Finding, fail, ok
 from agents.durable import running_agent
 from agents.engines.pg_tools import ENVIRONMENT, as_engine_user
-from agents.guard_engine import EngineLock, namespaces_allowed
+from agents.guard.engine import EngineLock, namespaces_allowed
 
 VERSION_LIMIT_S = 10.0
 

@@ -33,7 +33,7 @@ from agents.doctor.keys import certificate_findings, key_findings
 from agents.doctor.sql import GRANTS, engine_findings
 from agents.doctor.timing import timing_findings
 from agents.durable import DurableError, DurableFile, running_agent
-from agents.guard_engine import namespaces_allowed
+from agents.guard.engine import namespaces_allowed
 from agents.network.link import mqtt_client
 from config.agent import AgentConfig
 from config.brokers import Broker

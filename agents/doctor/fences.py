@@ -14,7 +14,7 @@ from agents.durable import DurableError, DurableFile
 from agents.fences.base import MISSING, Layer
 from agents.fences.nftables import Nftables
 from agents.fences.watchdog import LEAST_TTL_MS, Watchdog
-from agents.guard_client import GuardClient, GuardError, LayerStatus
+from agents.guard.client import GuardClient, GuardError, LayerStatus
 from config.agent import AgentConfig, LocalService
 
 CAN_WAIT = "if_present"

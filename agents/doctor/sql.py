@@ -23,7 +23,7 @@ from agents.engines.pg_roles import (
 from agents.engines.pg_running import running_server
 from agents.engines.pg_settings import PostgresConfig, check
 from agents.engines.pg_tools import SUPPORTED, Tools
-from agents.guard_client import GuardClient, GuardError
+from agents.guard.client import GuardClient, GuardError
 from config.agent import LocalService
 from config.values import split_address
 

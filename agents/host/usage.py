@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from agents.engines.base import Engine, EngineError
-from agents.guard_client import GuardError
+from agents.guard.client import GuardError
 from protocol.messages import Usage
 
 LOOK_EVERY_S = 10.0

@@ -10,7 +10,7 @@ import structlog
 
 from agents.core.model import Replica
 from agents.engines.base import Aside, Engine, EngineError
-from agents.guard_client import GuardError
+from agents.guard.client import GuardError
 from agents.metrics import Metrics
 from agents.replica.jobs import Fresh
 from protocol.messages import Goal

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import structlog
 
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.metrics import Metrics
 
 LOOK_EVERY_S = 1.0

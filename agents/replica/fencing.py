@@ -19,7 +19,7 @@ import structlog
 from agents.core.events import Event, FencesTold
 from agents.fences.base import MISSING, FenceError
 from agents.fences.nftables import Nftables
-from agents.guard_client import GuardError, GuardRefused, LayerStatus
+from agents.guard.client import GuardError, GuardRefused, LayerStatus
 from agents.metrics import Metrics
 from config.agent import Fences
 
@@ -31,7 +31,7 @@ log = structlog.get_logger("fences")
 
 
 class Configurable(Protocol):
-    """What is asked of a guard here; `agents.guard_client.GuardClient` does it."""
+    """What is asked of a guard here; `agents.guard.client.GuardClient` does it."""
 
     async def fences(self, timeout_ms: int = 3000, **wanted: object) -> tuple[LayerStatus, ...]: ...
 

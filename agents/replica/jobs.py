@@ -29,7 +29,7 @@ from agents.engines.base import (
     Turn,
     Upstream,
 )
-from agents.guard_client import GuardError, now_ms
+from agents.guard.client import GuardError, now_ms
 from agents.metrics import Metrics
 from agents.replica.pace import Pace
 from agents.replica.turns import Turns

@@ -20,7 +20,7 @@ from agents.core.actions import PermitLease
 from agents.core.events import EngineExited, Event, GuardState
 from agents.core.model import Permit
 from agents.engines.base import Engine, EngineError
-from agents.guard_client import (
+from agents.guard.client import (
     EngineExit,
     Fence,
     GuardBusy,
@@ -49,14 +49,14 @@ LOOK_EVERY_S = 0.5
 LOOK_LIMIT_MS = 500
 SILENT_LOOKS = 5
 """So many in a row without an answer, and a guard stands still. Together they last longer than
-a start of its engine may keep it busy (`agents.guard_engine.START_LIMIT_MS`)."""
+a start of its engine may keep it busy (`agents.guard.engine.START_LIMIT_MS`)."""
 RETRY_S = 0.5
 
 log = structlog.get_logger("guard")
 
 
 class Guard(Protocol):
-    """What is asked of a guard; `agents.guard_client.GuardClient` is one."""
+    """What is asked of a guard; `agents.guard.client.GuardClient` is one."""
 
     def add_listener(self, listener: Callable[[GuardEvent], None]) -> None: ...
 

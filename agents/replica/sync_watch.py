@@ -14,7 +14,7 @@ import structlog
 
 from agents.core.model import Replica
 from agents.engines.base import Engine, EngineError, Waits
-from agents.guard_client import GuardError
+from agents.guard.client import GuardError
 from agents.replica.jobs import Fresh
 from protocol.messages import Role
 

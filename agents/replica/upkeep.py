@@ -13,7 +13,7 @@ import structlog
 
 from agents.core.model import Replica
 from agents.engines.base import Engine, EngineError
-from agents.guard_client import GuardError
+from agents.guard.client import GuardError
 from agents.replica.jobs import Fresh, Wiring, upstream_of
 from protocol.messages import Role
 

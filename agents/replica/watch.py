@@ -18,7 +18,7 @@ from agents.core.model import Replica
 from agents.core.observation import Observation
 from agents.core.permission import may_write
 from agents.engines.base import Engine, EngineError
-from agents.guard_client import GuardError, now_ms
+from agents.guard.client import GuardError, now_ms
 from agents.replica.jobs import Fresh, slot_name
 from agents.replica.mailbox import Seen
 from protocol.messages import Role

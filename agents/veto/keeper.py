@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from agents.core.events import Event, VetoAsked, VetoEnded, VetoPutBack
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.replica.worker import Worker
 from agents.veto import file as files
 from agents.veto.file import ANSWER, ASKED, IN_FORCE, Answer, Asked, Veto

@@ -20,7 +20,7 @@ from agents.doctor.findings import Finding, Level
 from agents.engines.pg_compare import AT_LEAST
 from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_settings import PostgresConfig
-from agents.guard_engine import namespaces_allowed
+from agents.guard.engine import namespaces_allowed
 from config.agent import LocalService
 
 SYSTEM = "7300000000000000001"

@@ -15,7 +15,7 @@ import yaml
 from agents.core.symptoms import Board
 from agents.doctor.checks import checks_findings
 from agents.doctor.findings import Level
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.host import checks as module
 from agents.host import commands
 from agents.host.checks import CheckRunner

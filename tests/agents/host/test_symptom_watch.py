@@ -17,7 +17,7 @@ from agents.core.commits import LEAST, CommitTimes
 from agents.core.observation import Probe, ProbeKind
 from agents.core.symptoms import Board
 from agents.engines.base import EngineError
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.host.metrics import SurroundingsMetrics, View
 from agents.host.symptom_watch import EXPIRES_SOON_S, Certificate, SymptomWatch
 from agents.metrics import Metrics

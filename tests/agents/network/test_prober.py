@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.network import prober as module
 from agents.network.peer_client import client_context
 from agents.network.prober import Prober, next_due_s

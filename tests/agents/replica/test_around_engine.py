@@ -16,7 +16,7 @@ from agents.core.events import EngineExited, GuardState, JobEnded, Probed
 from agents.core.model import JobKind, Permit
 from agents.core.observation import Observation, Probe, ProbeKind
 from agents.engines.base import EngineBusy, EngineError, LogSource
-from agents.guard_client import (
+from agents.guard.client import (
     EngineExit,
     GuardBusy,
     GuardGone,
@@ -33,7 +33,7 @@ from agents.replica.mailbox import Seen
 from agents.replica.turns import Turns
 from agents.replica.watch import Watch
 from protocol.messages import Partner, Role
-from tests.agents.guard_bench import unfenced
+from tests.agents.guard.bench import unfenced
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
 PARTNER = Partner("ikn-1", "10.0.0.1:8701", "10.0.0.1:5432", "")

@@ -11,7 +11,7 @@ import pytest
 from agents.core.events import FencesTold
 from agents.doctor import fences as doctor_fences
 from agents.doctor.findings import Level
-from agents.guard_client import GuardRefused, LayerStatus
+from agents.guard.client import GuardRefused, LayerStatus
 from agents.metrics import Metrics
 from agents.replica.fencing import FORMER, Fencing, addresses_of
 from config.agent import Fences

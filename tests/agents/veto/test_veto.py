@@ -27,7 +27,7 @@ from agents.durable import (
     lock_directory,
     prepare_directory,
 )
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from agents.veto import command as veto_command
 from agents.veto import file as files
 from agents.veto import keeper as veto_keeper

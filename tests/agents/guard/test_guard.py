@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.guard_client import (
+from agents.guard.client import (
     EngineExit,
     Fence,
     GuardClient,
@@ -21,7 +21,7 @@ from agents.guard_client import (
     now_ms,
     patiently,
 )
-from tests.agents.guard_bench import Bench, until
+from tests.agents.guard.bench import Bench, until
 
 
 @pytest.fixture(params=["auto", "plain"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.guard_clocks import JUMP_LEAST_MS, Clocks, Reading, Slip, read_clocks
+from agents.guard.clocks import JUMP_LEAST_MS, Clocks, Reading, Slip, read_clocks
 
 
 class Host:

@@ -46,12 +46,12 @@ from pathlib import Path
 from typing import Any
 
 if not __package__:  # Run by its path: -I leaves the directory of the package unknown.
-    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from agents.fences.base import ARMED, CLOSED, OPEN
 from agents.fences.process import Process, be_hard_to_delay
-from agents.guard_clocks import Clocks, Slip, read_clocks
-from agents.guard_engine import (
+from agents.guard.clocks import Clocks, Slip, read_clocks
+from agents.guard.engine import (
     SIGNALS,
     START_LIMIT_MS,
     Command,
@@ -60,9 +60,9 @@ from agents.guard_engine import (
     boottime_ms,
     namespaces_allowed,
 )
-from agents.guard_fences import BEGUN, Fences, Pending, Waiting, Wish, layers_of, lease_wish
-from agents.guard_start import CONNECTION_LIMIT, detach, stand_apart, take_run_directory
-from agents.guard_wire import Connection, Refusal, decoded
+from agents.guard.fences import BEGUN, Fences, Pending, Waiting, Wish, layers_of, lease_wish
+from agents.guard.start import CONNECTION_LIMIT, detach, stand_apart, take_run_directory
+from agents.guard.wire import Connection, Refusal, decoded
 
 WAITING_LIMIT = 64
 POLL_MS = 50

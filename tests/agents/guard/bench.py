@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.guard_client import GuardClient, GuardEvent, GuardGone
+from agents.guard.client import GuardClient, GuardEvent, GuardGone
 from agents.replica.fencing import Fencing
 from config.agent import Fences
 

@@ -19,8 +19,8 @@ from agents.fences.base import ARMED, CLOSED, MISSING, OPEN, FenceError, Layer
 from agents.fences.nftables import Nftables
 from agents.fences.process import Process, come_first
 from agents.fences.watchdog import Watchdog
-from agents.guard_clocks import Clocks
-from agents.guard_wire import Connection, Refusal, whole_number
+from agents.guard.clocks import Clocks
+from agents.guard.wire import Connection, Refusal, whole_number
 
 TICK_S = 0.1
 END_LIMIT_S = 3

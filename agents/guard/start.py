@@ -12,7 +12,7 @@ import socket
 import time
 from pathlib import Path
 
-from agents.guard_engine import boottime_ms, libc_call
+from agents.guard.engine import boottime_ms, libc_call
 
 CONNECTION_LIMIT = 16
 LOCK_LIMIT_MS = 3000

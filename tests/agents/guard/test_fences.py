@@ -14,10 +14,10 @@ import pytest
 
 from agents.fences.base import ARMED, CLOSED, OPEN, FenceError, Health, Layer
 from agents.fences.process import Process
-from agents.guard import Guard
-from agents.guard_clocks import Clocks, Reading, read_clocks
-from agents.guard_engine import boottime_ms
-from agents.guard_fences import Stacked
+from agents.guard.clocks import Clocks, Reading, read_clocks
+from agents.guard.engine import boottime_ms
+from agents.guard.fences import Stacked
+from agents.guard.guard import Guard
 
 
 class Door:

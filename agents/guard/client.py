@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from agents.guard_engine import has_open
+from agents.guard.engine import has_open
 
 GUARD = Path(__file__).with_name("guard.py")
 SOCKET_PATH_LIMIT = 107

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from agents.guard_wire import Refusal
+from agents.guard.wire import Refusal
 
 SIGNALS = {name: signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")}
 START_LIMIT_MS = 2000

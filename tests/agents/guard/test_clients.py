@@ -15,15 +15,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agents.guard_client import (
+from agents.guard.client import (
     GuardBusy,
     GuardClient,
     GuardGone,
     GuardRefused,
 )
-from tests.agents.guard_bench import FAMILY, Bench, until
+from tests.agents.guard.bench import FAMILY, Bench, until
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(params=["auto", "plain"])
@@ -99,7 +99,7 @@ AGENT = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from agents.guard_client import GuardClient, now_ms
+from agents.guard.client import GuardClient, now_ms
 
 async def main():
     guard = GuardClient(Path({run!r}), Path({data!r}), {isolation!r})
