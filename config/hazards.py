@@ -104,18 +104,13 @@ class Tsunami(Declared):
         return self
 
 
-def _reach(magnitude: float, within_km: float, hours: int) -> Reach:
-    return Reach.model_validate(
-        {"magnitude": magnitude, "within_km": within_km, "for": f"{hours}h"}
-    )
-
-
-USUAL = (
-    _reach(5.0, 100.0, 6),
-    _reach(6.0, 200.0, 12),
-    _reach(7.0, 400.0, 24),
-    _reach(8.0, 800.0, 48),
-)
+USUAL_TEXT: list[Any] = [
+    {"magnitude": 5.0, "within_km": 100.0, "for": "6h"},
+    {"magnitude": 6.0, "within_km": 200.0, "for": "12h"},
+    {"magnitude": 7.0, "within_km": 400.0, "for": "24h"},
+    {"magnitude": 8.0, "within_km": 800.0, "for": "48h"},
+]
+USUAL = tuple(Reach.model_validate(one) for one in USUAL_TEXT)
 """Assumed, for buildings that are made for earthquakes: who knows his ground sets his own."""
 
 
@@ -123,7 +118,9 @@ class Hazards(Declared):
     """The feeds, and what of their word leads to caution at a site. Caution moves nothing."""
 
     feeds: Annotated[tuple[Feed, ...], Field(max_length=16)] = ()
-    quakes: Annotated[tuple[Reach, ...], Field(min_length=1, max_length=16)] = USUAL
+    quakes: tuple[Reach, ...] = Field(
+        USUAL, min_length=1, max_length=16, json_schema_extra={"default": USUAL_TEXT}
+    )
     """From the weakest to the strongest; each reaches as far as the one before, at least."""
     tsunami: Tsunami = Field(default_factory=Tsunami)
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from controller.core.actions import Action, Found, SavePlan, Swap
+from controller.core.actions import Action, Found, KeepCautions, Note, SavePlan, Swap
 from controller.core.model import Record, Transition
 from controller.core.step import LeadershipLost
+from controller.stores.base import StoreFailed
 from controller.stores.worker import StoreWorker
 
 log = structlog.get_logger("controller")
@@ -33,6 +34,26 @@ class Keeper:
                 await self._swap(action)
             elif isinstance(action, SavePlan):
                 await self._save_plan(action)
+
+    async def keep_cautions(self, actions: Iterable[Action]) -> None:
+        """Cautions, which hold once they are stored. Raises LeaderReplaced, StoreError."""
+        for action in actions:
+            if isinstance(action, KeepCautions):
+                await self._worker.call(
+                    self._worker.store.keep_cautions, action.cautions, self._term
+                )
+
+    async def note(self, actions: Iterable[Action]) -> None:
+        """Lines for people, all at once: when they are written what they tell of was done already,
+        and no Order has waited for it. Raises LeaderReplaced, StoreUnusable.
+        """
+        told = tuple(action.happening for action in actions if isinstance(action, Note))
+        if not told:
+            return
+        try:
+            await self._worker.call(self._worker.store.note, told, self._term)
+        except StoreFailed as error:
+            log.error("lines of the history are lost", lines=len(told), problem=str(error))
 
     async def _found(self, record: Record) -> None:
         if not await self._worker.call(self._worker.store.insert, record):

@@ -22,8 +22,6 @@ from config.topology import Topology
 from controller.core.actions import (
     Action,
     Answer,
-    KeepCautions,
-    Note,
     ReadRecord,
 )
 from controller.core.events import (
@@ -269,33 +267,18 @@ class ControllerRuntime:
             self._set_aside(event, error)
             return []
         await self._keeper.persist(actions)
-        if not await self._keep(event, actions):
+        try:
+            await self._keeper.keep_cautions(actions)
+        except StoreFailed as error:
+            self._fail(event, error)
             return []
         self._state = after
         self._voice.speak(actions)
+        await self._keeper.note(actions)
         if after != before:
             self._journal.note(event, now_ms, after, actions)
         self._resolve(actions)
         return await self._read(actions)
-
-    async def _keep(self, event: Event, actions: list[Action]) -> bool:
-        """Cautions, which must be stored to hold, and lines for people, which may be lost.
-
-        False, and whoever asked is told, where cautions could not be stored. Raises LeaderReplaced.
-        """
-        store, term = self._worker.store, self._state.term
-        for action in actions:
-            try:
-                if isinstance(action, KeepCautions):
-                    await self._worker.call(store.keep_cautions, action.cautions, term)
-                elif isinstance(action, Note):
-                    await self._worker.call(store.note, action.happening, term)
-            except StoreFailed as error:
-                if isinstance(action, KeepCautions):
-                    self._fail(event, error)
-                    return False
-                log.error("a line of the history is lost", problem=str(error))
-        return True
 
     def _fail(self, event: Event, error: StoreFailed) -> None:
         log.error("a caution could not be stored; nothing was changed", problem=str(error))

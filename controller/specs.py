@@ -95,6 +95,7 @@ def declared(
         nation=nation(topology),
         stored=stored,
         retired=retired(topology),
+        move_rules=move_rules(topology),
         **asdict(wish),
     )
 

@@ -38,6 +38,12 @@ class Api:
         entries: list[dict[str, Any]] = answer["history"]
         return entries
 
+    async def plans(self) -> list[dict[str, Any]]:
+        """Plans of whole sites, the newest first."""
+        answer = await self._get("/api/v1/plans")
+        plans: list[dict[str, Any]] = answer["plans"]
+        return plans
+
     async def what_if(self, lose: str) -> dict[str, Any]:
         """What would be decided if this site were lost now."""
         return await self._get(f"/api/v1/what-if?lose={lose}")

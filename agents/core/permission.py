@@ -25,7 +25,8 @@ def lease_end_ms(replica: Replica) -> int:
     """When the last live lease ends, as the holder counts; 0 without any."""
     last_ms = 0
     for lease in replica.leases:
-        last_ms = max(last_ms, lease.end_ms)
+        if lease.end_ms > last_ms:
+            last_ms = lease.end_ms
     return last_ms
 
 

@@ -14,7 +14,7 @@ from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.figures import duration, moment
 from controller.cli.options import By, Form, Reason, TokenFile, Where
-from controller.cli.output import Output, answers, data_console, print_json
+from controller.cli.output import Output, answers, data_console, print_json, say
 from controller.cli.wire import CautionView, read
 
 commands = typer.Typer(
@@ -139,7 +139,14 @@ def read_level(text: str) -> int:
 
 def _ask(client: Client, sites: list[str], kind: str, body: dict[str, Any], output: Output) -> None:
     """Of each site, one after the other; each is answered by itself."""
-    told = [client.ask_site(site, kind, body) for site in sites]
+    told: list[Any] = []
+    try:
+        for site in sites:
+            told.append(client.ask_site(site, kind, body))
+    except CommandFailed:
+        if told:
+            say(f"done before that: {', '.join(sites[: len(told)])}", "yellow")
+        raise
     if output is Output.JSON:
         print_json({"sites": told})
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core import approvals, maintenance
+from controller.core import approvals, maintenance, turns
 from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
 from controller.core.conditions import primary_proves
@@ -22,6 +22,10 @@ ADVICE = {
     "way back.",
     Phase.ROUTING: "Traffic is moving to {primary}.",
 }
+TURN_ADVICE = (
+    "{ahead} of the group {group} goes first, and is on its way to {backup_site}; then {backup} "
+    "takes over by itself. If that takes long, `saling explain` of it says what it waits for."
+)
 PAUSED_ADVICE = (
     "Automatic failover is paused ({paused}): if {primary} falls silent, nothing is moved until "
     "`saling resume {service}` or `saling failover {service}`."
@@ -116,7 +120,7 @@ LOSS_NAMED = " --loss-bytes {loss_bytes} --loss-seconds {loss_seconds}"
 def advice(view: View) -> str:
     """What to do now, in one or two sentences."""
     record = view.record
-    text = HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
+    text = _of_phase(view)
     if record.phase is Phase.PROTECTED and view.backup and view.unfit:
         text = UNFIT_ADVICE
     if record.phase is Phase.PROTECTED and primary_disk_low(view):
@@ -164,6 +168,13 @@ def _kept_from(view: View) -> str:
     if s.backup_out_of_use(view):
         return STAGE_ADVICE
     return VETO_ADVICE if v.backup_vetoes(view) else ""
+
+
+def _of_phase(view: View) -> str:
+    record = view.record
+    if record.phase is Phase.COUNTDOWN and turns.ahead(view):
+        return TURN_ADVICE
+    return HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
 
 
 def _more_people(view: View) -> str:

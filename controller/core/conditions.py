@@ -14,7 +14,6 @@ from controller.core.facts import facts
 from controller.core.model import HeldFor, Phase, Protection
 from controller.core.view import View, cannot_take_over
 from protocol.messages import Mode, Role
-from protocol.windows import silence_ms
 
 ASYNC_PATIENCE_MS = 10_000
 """How long a backup that is heard may not stream before an async service gives it up."""
@@ -121,20 +120,20 @@ store_behind = Condition(
 )
 primary_silent = Condition(
     "primary_silent",
-    lambda v: v.silence_ms >= silence_ms(v.record.terms),
+    lambda v: v.silence_ms >= v.silent_after_ms,
     "{primary} has proved no commit to the controller for {silence}",
     "{primary} proved a commit to the controller {silence} ago (silent after {threshold})",
 )
 primary_had_time = Condition(
     "primary_had_time",
     # It may have been still for long by order, in a drain that was given up: it starts again now.
-    lambda v: v.in_phase_ms >= silence_ms(v.record.terms),
+    lambda v: v.in_phase_ms >= v.silent_after_ms,
     "{primary} has had the time to prove a commit in this phase",
     "{primary} has not had the time to prove a commit in this phase",
 )
 primary_proves = Condition(
     "primary_proves",
-    lambda v: v.service.proven_once and v.silence_ms < silence_ms(v.record.terms),
+    lambda v: v.service.proven_once and v.silence_ms < v.silent_after_ms,
     "{primary} proved a commit to the controller {silence} ago",
     "{primary} proves no commit to the controller",
 )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.core.model import Record, ServiceSpec
-from controller.core.plans.model import PlanKind
+from controller.core.plans.model import MoveRules, PlanKind
 from controller.core.sites.model import Caution, Nation
 from protocol.messages import Renew, Report
 
@@ -97,6 +97,7 @@ class Configured(Struct, frozen=True, tag="configured"):
     """What the store holds of services that are new here, by uid."""
     retired: tuple[str, ...] = ()
     """Uids of the services that the file calls retired."""
+    move_rules: MoveRules = MoveRules()
     dry_run: bool = False
     file: str = ""
     by: str = ""

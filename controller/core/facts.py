@@ -5,7 +5,6 @@ from __future__ import annotations
 from controller.core import approvals, disks, holds, maintenance, room, turns
 from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport
-from protocol.windows import silence_ms
 
 
 def facts(view: View) -> dict[str, str]:
@@ -19,7 +18,7 @@ def facts(view: View) -> dict[str, str]:
         "declared_backup": view.declared_backup or "no backup",
         "epoch": str(record.epoch),
         "silence": f"{view.silence_ms / 1000:.1f} s",
-        "threshold": f"{silence_ms(record.terms) / 1000:.1f} s",
+        "threshold": f"{view.silent_after_ms / 1000:.1f} s",
         "promise_left": f"{view.own_promise_left_ms / 1000:.1f} s",
         "backup_promise_left": f"{(backup.promise_left_ms if backup else 0) / 1000:.1f} s",
         "loss": megabytes(view.loss_bytes),

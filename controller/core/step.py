@@ -324,7 +324,8 @@ def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State,
         services[spec.uid] = _begin_service(spec, stored, now_ms)
     before = state.services
     nation = redeclared_nation(state.nation, event.nation, now_ms)
-    state, swaps = _settle_all(replace(state, services=services, nation=nation), services, now_ms)
+    state = replace(state, services=services, nation=nation, move_rules=event.move_rules)
+    state, swaps = _settle_all(state, services, now_ms)
     actions += swaps
     for uid, service in state.services.items():
         # Addresses and keys are told under the same revision; what is new is asked for.

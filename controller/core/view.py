@@ -46,8 +46,12 @@ class View:
         self.others: Final = others
         self.spec: Final[ServiceSpec] = service.spec
         self.record: Final[Record] = service.record
-        interval_ms = self.spec.report_interval_ms
-        self.stale_after_ms: Final = max(3 * interval_ms, silence_ms(self.record.terms))
+        interval_ms, terms = self.spec.report_interval_ms, self.record.terms
+        self.silent_after_ms: Final = silence_ms(terms)
+        """For how long a primary may prove no commit before it counts as silent."""
+        self.lost_after_ms: Final = max(4 * interval_ms, terms.ttl_ms)
+        """For how long an agent may be unheard before its replica counts as lost."""
+        self.stale_after_ms: Final = max(3 * interval_ms, self.silent_after_ms)
         """The age at which a report is not believed any more."""
         self.primary: Final = self._fresh(self.record.primary)
         """The newest report of the primary, if it is fresh."""
@@ -57,11 +61,6 @@ class View:
         """The primary's report, if it is fresh and counts for the present revision."""
         self.backup_now: Final = self._counting(self.backup)
         """The backup's report, if it is fresh and counts for the present revision."""
-
-    @property
-    def lost_after_ms(self) -> int:
-        """For how long an agent may be unheard before its replica counts as lost."""
-        return max(4 * self.spec.report_interval_ms, self.record.terms.ttl_ms)
 
     @property
     def settle_ms(self) -> int:

@@ -20,6 +20,7 @@ from config.hazards import Feed
 from config.topology import Topology
 from controller.core.actions import Answer
 from controller.core.events import Cautioned
+from controller.core.sites.cautions import AT_A_SITE_AT_MOST
 from controller.core.sites.model import Caution
 from controller.hazards import bmkg, usgs
 from controller.hazards.judge import Outcome, judge
@@ -90,6 +91,14 @@ class FeedView(Struct, frozen=True):
     problem: str
     documents: dict[str, int]
     entries: dict[str, int]
+
+
+def _bounded(cautions: list[Caution]) -> tuple[Caution, ...]:
+    """Of more than a site keeps those that end last: each is stored and told of by itself."""
+    by_site: dict[str, list[Caution]] = {}
+    for caution in sorted(cautions, key=lambda c: c.begun_at_ms + c.for_ms, reverse=True):
+        by_site.setdefault(caution.site, []).append(caution)
+    return tuple(c for found in by_site.values() for c in found[:AT_A_SITE_AT_MOST])
 
 
 class HazardDesk:
@@ -176,7 +185,7 @@ class HazardDesk:
             if judged.outcome is not Outcome.FUTURE:
                 settled.append(quake)
         source = SOURCES[feed.format]
-        taken = Taken(feed.name, source, dict(counts), tuple(cautions), told.unfit[:3])
+        taken = Taken(feed.name, source, dict(counts), _bounded(cautions), told.unfit[:3])
         return taken, settled
 
     def _remember(self, topology: Topology, quakes: list[Quake]) -> None:

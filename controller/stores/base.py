@@ -160,8 +160,8 @@ class Store(Protocol):
     def happenings(self, span: Span) -> list[HappeningLine]:
         """What else happened within a time, newest first."""
 
-    def note(self, happening: Happening, term: int) -> None:
-        """Write a line into the history. Raises LeaderReplaced."""
+    def note(self, told: tuple[Happening, ...], term: int) -> None:
+        """Write lines into the history, all or none. Raises LeaderReplaced."""
 
     def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
         """Keep these, in the place of those that were kept before. Raises LeaderReplaced."""

@@ -179,10 +179,10 @@ class SqliteStore:
         with _told(self._path):
             return lines.happenings(self._database, span)
 
-    def note(self, happening: Happening, term: int) -> None:
+    def note(self, told: tuple[Happening, ...], term: int) -> None:
         with self._change() as database:
             self._require_term(database, term)
-            lines.note(database, happening, _wall_ms())
+            lines.note(database, told, _wall_ms())
 
     def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
         with self._change() as database:

@@ -45,10 +45,12 @@ def happenings(database: sqlite3.Connection, span: Span) -> list[HappeningLine]:
     ]
 
 
-def note(database: sqlite3.Connection, happening: Happening, at_ms: int) -> None:
-    """Write a line."""
-    text = msgspec.json.encode(happening).decode()
-    database.execute("INSERT INTO happenings (at_ms, happening) VALUES (?, ?)", (at_ms, text))
+def note(database: sqlite3.Connection, told: tuple[Happening, ...], at_ms: int) -> None:
+    """Write lines."""
+    database.executemany(
+        "INSERT INTO happenings (at_ms, happening) VALUES (?, ?)",
+        [(at_ms, msgspec.json.encode(one).decode()) for one in told],
+    )
 
 
 def keep_cautions(database: sqlite3.Connection, kept: tuple[Caution, ...]) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from config.topology import Topology
 from controller.core.happening import About, Happening
 from controller.core.model import Phase
+from controller.core.plans.model import PlanKind
 from controller.stores.base import HappeningLine, HistoryLine, PlanLine
 from controller.timeline.model import CONTROLLER, UNDER_WAY, Entry, Move, Place, Timeline
 
@@ -140,7 +141,7 @@ def _plan_of(reason: str) -> str:
     """The plan that asked for an operation: it stands before the plan's own reason."""
     before, colon, _ = reason.partition(": ")
     kind, dash, rest = before.partition("-")
-    known = kind in ("evacuate", "failover", "failback", "drill")
+    known = kind in [one.value for one in PlanKind]
     number = rest.rpartition("-")[2]
     return before if colon and dash and known and number.isdigit() else ""
 
@@ -183,15 +184,18 @@ def _further(move: Move, line: HistoryLine) -> Move:
 
 def _last(entries: list[Entry]) -> list[Entry]:
     """What came since the service that moved last had left PROTECTED, with those that left it
-    together with it; and what else happened meanwhile, or shortly before.
+    together with it, or by the same plan; and what else happened meanwhile, or shortly before.
     """
     moved = [e for e in entries if e.about == "service" and e.from_phase != e.to_phase]
     if not moved:
         return entries[-1:]
-    left = {entry.subject: _left_ms(moved, entry.subject) for entry in moved}
-    start_ms = left[moved[-1].subject]
-    with_it = {name for name, at_ms in left.items() if abs(at_ms - start_ms) <= TOGETHER_MS}
+    left = _left_ms(moved)
+    with_it = _together(left, moved[-1].subject)
     begun_ms = min(left[name] for name in with_it)
+    plans = {e.plan for e in moved if e.subject in with_it and e.at_ms >= begun_ms} - {""}
+    of_plans = [entry for entry in entries if entry.plan in plans]
+    with_it |= {entry.subject for entry in of_plans}
+    begun_ms = min([begun_ms, *(entry.at_ms for entry in of_plans)])
     ended_ms = max(entry.at_ms for entry in entries if entry.subject in with_it)
     return [
         entry
@@ -201,11 +205,28 @@ def _last(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _left_ms(moved: list[Entry], service: str) -> int:
-    """When a service last left PROTECTED; its first line where it never was."""
-    own = [entry for entry in moved if entry.subject == service]
-    left = [entry for entry in own if entry.from_phase == Phase.PROTECTED]
-    return (left[-1] if left else own[0]).at_ms
+def _together(left: dict[str, int], service: str) -> set[str]:
+    """The services that left PROTECTED in one row with this one, each soon after another."""
+    begun_ms = ended_ms = left[service]
+    in_order = sorted(left.values())
+    for at_ms in reversed(in_order):
+        if 0 <= begun_ms - at_ms <= TOGETHER_MS:
+            begun_ms = at_ms
+    for at_ms in in_order:
+        if 0 <= at_ms - ended_ms <= TOGETHER_MS:
+            ended_ms = at_ms
+    return {name for name, at_ms in left.items() if begun_ms <= at_ms <= ended_ms}
+
+
+def _left_ms(moved: list[Entry]) -> dict[str, int]:
+    """When each service last left PROTECTED; its first line where it never was."""
+    left: dict[str, int] = {}
+    for entry in moved:
+        if entry.from_phase == Phase.PROTECTED:
+            left[entry.subject] = entry.at_ms
+        else:
+            left.setdefault(entry.subject, entry.at_ms)
+    return left
 
 
 def _is_wanted(entry: Entry, choice: Choice) -> bool:

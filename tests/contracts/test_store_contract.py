@@ -301,7 +301,7 @@ def test_a_replaced_leader_keeps_no_caution_and_notes_nothing(store: Store) -> N
     with pytest.raises(LeaderReplaced):
         store.keep_cautions((CAUTION,), old)
     with pytest.raises(LeaderReplaced):
-        store.note(LINE, old)
+        store.note((LINE,), old)
     assert store.cautions() == ()
     assert store.happenings(Span()) == []
 
@@ -311,7 +311,7 @@ def test_the_history_is_found_by_time_newest_first(store: Store) -> None:
     store.insert(record(term))
     for revision in (2, 3, 4):
         assert swap(store, record(term, revision=revision), revision - 1, term)
-        store.note(replace(LINE, what=f"{revision}"), term)
+        store.note((replace(LINE, what=f"{revision}"),), term)
     lines = store.changes(Span())
     assert [line.transition.revision for line in lines] == [4, 3, 2]
     assert [line.happening.what for line in store.happenings(Span())] == ["4", "3", "2"]

@@ -14,7 +14,7 @@ from controller import journal as journal_module
 from controller import replay as replay_module
 from controller.cli.app import main
 from controller.core import phases
-from controller.core import step as step_module
+from controller.core import telling as telling_module
 from controller.core.assignments import assignment_for
 from controller.core.events import Event, Tick
 from controller.core.model import Phase, State
@@ -100,7 +100,7 @@ def test_another_order_differs_though_the_changes_are_the_same(
 ) -> None:
     real = assignment_for
     monkeypatch.setattr(
-        step_module,
+        telling_module,
         "assignment_for",
         lambda *a: (made := real(*a)) and replace(made, may_grant=True),
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec.structs import replace
+
 from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.run import Result, Script, run_script
 from simulator.setting import ServiceSetting, Setting
@@ -48,3 +52,23 @@ class Night:
     def live(self, seed: int, profile: str, seconds: int) -> Result:
         """One such world; the profile says what is promised in it."""
         return run_script(Script(seed, profile, seconds, self._setting, self._strikes))
+
+
+class Company(Night):
+    """Services that look at each other, at alpha, bravo and charlie; bravo may have so many cores
+    only, and each is PROTECTED from 5 s on at the latest."""
+
+    def __init__(
+        self, *strikes: Strike, services: tuple[ServiceSetting, ...], cores: int = 0
+    ) -> None:
+        super().__init__(*strikes)
+        limits = (("bravo", cores),) if cores else ()
+        sites = ("alpha", "bravo", "charlie")
+        self._setting = Setting(sites, services, ordered=False, capacities=limits)
+
+
+def member(name: str, order: int = 0, **changes: Any) -> ServiceSetting:
+    """A service at alpha, backed by bravo; with an order it is in a group."""
+    group = "g1" if order else ""
+    service = ServiceSetting(name, "alpha", "bravo", group=group, order=order)
+    return replace(service, **changes)

@@ -145,8 +145,8 @@ def _too_soon(state: State, event: PlanAsked, now_ms: int) -> tuple[str, ...]:
 
 
 def _careful(state: State, plan: Plan, now_ms: int) -> tuple[str, ...]:
-    """The cautions at the sites that the plan would move to."""
-    if plan.despite_caution:
+    """The cautions at the sites that the plan would move to. A failover waits for none."""
+    if plan.despite_caution or plan.kind is PlanKind.FAILOVER:
         return ()
     targets = dict.fromkeys(
         site_of(state.services[step.service_uid], step.to_agent)

@@ -213,10 +213,9 @@ def _heads(state: State, plan: Plan, now_ms: int) -> list[tuple[PlanStep, Standi
     for step in plan.steps:
         if step.leg != leg or step.status in SETTLED:
             continue
-        where = standing(state, step, now_ms)[0]
         known = heads.get(step.lane)
         if known is None or _passes(plan, known):
-            heads[step.lane] = (step, where)
+            heads[step.lane] = (step, standing(state, step, now_ms)[0])
     return list(heads.values())
 
 

@@ -19,7 +19,7 @@ from controller.core.sites.model import Caution, Consequence, Nation
 from controller.core.sites.policy import stronger, wished
 
 AT_A_SITE_AT_MOST = 16
-"""So many are kept; of more, those that end first make room."""
+"""So many are kept; of more, those of feeds that end first make room."""
 REASON_AT_MOST = 500
 
 
@@ -116,7 +116,10 @@ def _take(nation: Nation, event: Cautioned, now_ms: int) -> tuple[Nation, list[A
         if caution.until_ms <= now_ms or not (caution.by or _says_more(known, caution)):
             continue
         others = tuple(c for c in nation.cautions if not _same(c, caution))
-        nation = replace(nation, cautions=_bounded((*others, caution), caution.site))
+        kept = _bounded((*others, caution), caution.site)
+        if caution not in kept:
+            continue
+        nation = replace(nation, cautions=kept)
         actions.append(_note(caution, "begins" if known is None else "goes on", caution.reason))
     if actions:
         actions.insert(0, KeepCautions(nation.cautions))
@@ -158,7 +161,8 @@ def _says_more(known: Caution | None, told: Caution) -> bool:
 
 
 def _bounded(cautions: tuple[Caution, ...], site: str) -> tuple[Caution, ...]:
-    here = sorted((c for c in cautions if c.site == site), key=lambda c: c.until_ms)
+    at_site = (c for c in cautions if c.site == site)
+    here = sorted(at_site, key=lambda c: (bool(c.by), c.until_ms))
     too_many = here[: max(0, len(here) - AT_A_SITE_AT_MOST)]
     return tuple(c for c in cautions if c not in too_many)
 

@@ -30,15 +30,15 @@ class Verdict(NamedTuple):
 
     health: Health
     because: str
-    must_hold_at_once: bool = False
-    """There is nothing to wait for: nobody can tell, or nothing is expected."""
+    says_nothing: bool = False
+    """Nothing can be said of the site: nobody can tell, or nothing is expected of it."""
 
 
 def verdict(look: Look, site: SiteState, signs: tuple[Sign, ...], blind: str) -> Verdict:
     """How a site looks."""
     unjudged = _unjudged(look, site, blind)
     if unjudged:
-        return Verdict(Health.UNKNOWN, unjudged, must_hold_at_once=True)
+        return Verdict(Health.UNKNOWN, unjudged, says_nothing=True)
     if look.heard_of(site):
         return _heard(look, site, signs)
     unheard = f"not heard for {ago(look.unheard_ms(site))}"

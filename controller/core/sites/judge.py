@@ -10,12 +10,12 @@ from controller.core.actions import Note
 from controller.core.happening import About, Happening
 from controller.core.model import ServiceState
 from controller.core.sites.degraded import seen_at
-from controller.core.sites.health import BEST_FIRST, Verdict, dwell_ms, verdict
+from controller.core.sites.health import BEST_FIRST, WORSE_AFTER_MS, Verdict, dwell_ms, verdict
 from controller.core.sites.links import judged_links
 from controller.core.sites.look import STARTUP_MS, Look, ago
 from controller.core.sites.model import Health, Nation, SiteState, Stage, Steady
 from controller.core.sites.signs import is_believed, remembered
-from controller.core.sites.steady import CHANGES_AN_HOUR, at_once, begun, damped_ms, settled
+from controller.core.sites.steady import CHANGES_AN_HOUR, begun, damped_ms, excused, settled
 
 EVERY_MS = 250
 EVERY_MS_AN_AGENT = 2
@@ -67,9 +67,13 @@ def _judged(look: Look, site: SiteState, blind: str) -> SiteState:
 
 
 def _steadied(steady: Steady, told: Verdict, now_ms: int) -> Steady:
-    if told.must_hold_at_once:
-        return at_once(steady, told.health, now_ms)
-    dwell = dwell_ms(Health(steady.believed), told.health)
+    believed = Health(steady.believed)
+    if told.says_nothing:
+        # A controller that stood still for a moment is blind for that moment, and no site's state
+        # ends by it. One that can tell nothing calls nobody down.
+        wait_ms = WORSE_AFTER_MS if believed in (Health.HEALTHY, Health.DEGRADED) else 0
+        return excused(steady, told.health, wait_ms, now_ms)
+    dwell = dwell_ms(believed, told.health)
     return settled(steady, told.health, BEST_FIRST, dwell, now_ms)
 
 

@@ -115,6 +115,8 @@ class Steady(Struct, frozen=True):
     """Since when something else than what is believed is seen; -1 while it is not."""
     changed_ms: tuple[int, ...] = ()
     """When it changed within the last hour, the oldest first."""
+    is_excused: bool = False
+    """What is believed says nothing of its subject: to leave it is no change, either."""
 
 
 class SiteState(Struct, frozen=True):

@@ -85,9 +85,12 @@ def leads_to(site: SiteSpec, reason: str, tier: str) -> Consequence:
 
 def wished(nation: Nation, services: Iterable[ServiceState], now_ms: int) -> tuple[Wish, ...]:
     """For each service whose primary stands in an active site that is not well: the strongest of
-    what its reasons lead to. Services of which nothing is wished are left out.
+    what its reasons lead to. Services of which nothing is wished are left out. A controller that
+    is probably blind wishes nothing.
     """
-    found = []
+    found: list[Wish] = []
+    if nation.blind:
+        return ()
     for service in services:
         site = _site_of_primary(nation, service)
         if site is None:
@@ -105,6 +108,11 @@ def readiness(nation: Nation, services: Iterable[ServiceState], now_ms: int) -> 
         partner = nation.sites[wish.site].spec.partner
         if partner and stronger(wish.consequence, Consequence.ALARM):
             raised.setdefault(partner, f"{wish.site} may need it: {', '.join(wish.reasons)}")
+    for name, state in nation.sites.items():
+        care = cautions.at(nation, name)
+        if care and state.spec.partner:
+            why = f"{name} is under caution: {care[0].text} ({care[0].source})"
+            raised.setdefault(state.spec.partner, why)
     return raised
 
 
@@ -169,10 +177,22 @@ def _as_far_as_it_goes(
     partner = nation.sites.get(site.spec.partner)
     if partner is None:
         return Consequence.ALARM, "; no site is its partner, so nothing can be moved"
-    if partner.health is not Health.HEALTHY:
-        name, health = partner.spec.name, partner.health.value
-        return Consequence.READINESS, f"; its partner {name} is {health}, so nothing is moved there"
+    against = _against(partner, service, now_ms)
+    if against:
+        return Consequence.READINESS, f"; its partner {partner.spec.name} {against}"
     return wish, ""
+
+
+def _against(partner: SiteState, service: ServiceState, now_ms: int) -> str:
+    """What is to be said against a move there: it is not reached, or would be left as well. That
+    something smaller is the matter there is no reason to stay where it is worse."""
+    if partner.health not in (Health.HEALTHY, Health.DEGRADED):
+        return f"is {partner.health.value}, so nothing is moved there"
+    for sign in _signs_for(partner, service.record.backup, now_ms):
+        led = leads_to(partner.spec, sign.kind, service.spec.tier)
+        if stronger(led, Consequence.READINESS):
+            return f"would be left as well ({sign.kind}), so nothing is moved there"
+    return ""
 
 
 def commits(service: ServiceState, now_ms: int) -> bool:

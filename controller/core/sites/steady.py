@@ -29,23 +29,23 @@ def settled(steady: Steady, seen: str, order: Sequence[str], dwell_ms: int, now_
     noted = replace(steady, seen=seen, seen_since_ms=seen_since_ms, other_since_ms=other_since_ms)
     if seen == steady.believed or not _lasted(noted, dwell_ms, now_ms):
         return noted
+    if steady.is_excused:
+        return replace(_believing(noted, seen, now_ms), is_excused=False)
     changed_ms = tuple(at_ms for at_ms in steady.changed_ms if now_ms - at_ms < HOUR_MS)
     if is_better(noted, order) and len(changed_ms) >= CHANGES_AN_HOUR:
         return noted
-    return at_once(replace(noted, changed_ms=(*changed_ms, now_ms)), seen, now_ms)
+    return replace(_believing(noted, seen, now_ms), changed_ms=(*changed_ms, now_ms))
 
 
-def at_once(steady: Steady, value: str, now_ms: int) -> Steady:
-    """Believed without waiting, and not counted as a change."""
-    since_ms = steady.since_ms if value == steady.believed else now_ms
-    return replace(
-        steady,
-        believed=value,
-        since_ms=since_ms,
-        seen=value,
-        seen_since_ms=since_ms if value != steady.seen else steady.seen_since_ms,
-        other_since_ms=-1,
-    )
+def excused(steady: Steady, value: str, dwell_ms: int, now_ms: int) -> Steady:
+    """Nothing can be said of the subject: `value` stands for that, and is counted as no change."""
+    seen_since_ms = steady.seen_since_ms if value == steady.seen else now_ms
+    noted = replace(steady, seen=value, seen_since_ms=seen_since_ms)
+    if value == steady.believed:
+        return replace(noted, other_since_ms=-1, is_excused=True)
+    if now_ms - seen_since_ms < dwell_ms:
+        return noted
+    return replace(_believing(noted, value, now_ms), is_excused=True)
 
 
 def is_better(steady: Steady, order: Sequence[str]) -> bool:
@@ -56,9 +56,13 @@ def is_better(steady: Steady, order: Sequence[str]) -> bool:
 def damped_ms(steady: Steady, order: Sequence[str], now_ms: int) -> int:
     """For how long yet nothing better is believed, for it changed too often; 0: it is not so."""
     counted = [at_ms for at_ms in steady.changed_ms if now_ms - at_ms < HOUR_MS]
-    if not is_better(steady, order) or len(counted) < CHANGES_AN_HOUR:
+    if steady.is_excused or not is_better(steady, order) or len(counted) < CHANGES_AN_HOUR:
         return 0
     return counted[-CHANGES_AN_HOUR] + HOUR_MS - now_ms
+
+
+def _believing(steady: Steady, value: str, now_ms: int) -> Steady:
+    return replace(steady, believed=value, since_ms=now_ms, other_since_ms=-1)
 
 
 def _lasted(steady: Steady, dwell_ms: int, now_ms: int) -> bool:

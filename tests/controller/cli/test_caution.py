@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.controller.cli.conftest import Saling
-from tests.controller.cli.stub import Stub, refused
+from tests.controller.cli.stub import Stub, problem, refused
 
 HOUR_MS = 3_600_000
 SAID = (200, {"site": "batam", "accepted": True, "text": "caution at batam, 12 h left: flood"})
@@ -73,6 +73,14 @@ def test_what_is_no_level_is_wrong_use(stub: Stub, saling: Saling, level: str) -
     run = saling("caution", "volcano", "Ili", level, "--site", "ikn")
     assert (run.code, "nothing was done" in run.err) == (2, True)
     assert stub.asked == []
+
+
+def test_where_one_site_fails_those_before_it_are_named(stub: Stub, saling: Saling) -> None:
+    stub.answers = [SAID, problem(404, "there is no site x", mend="the sites are: batam")]
+    run = saling("caution", "volcano", "Ili", "II", "--site", "batam", "--site", "x", "--by", "s")
+    assert run.code == 2
+    assert "done before that: batam" in run.err
+    assert "the sites are: batam" in run.err
 
 
 def test_a_name_that_is_none_is_wrong_use(stub: Stub, saling: Saling) -> None:

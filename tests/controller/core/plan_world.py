@@ -19,6 +19,7 @@ from controller.core.plans.model import OVER, Plan, PlanKind
 from controller.core.step import begin, found, step
 from tests.controller.core.given import backup_report, primary_report, spec
 
+SUPER_APP = ("database", "cache", "front")
 TURN_MS = 100
 BEGUN_MS = 1_000_000
 
@@ -175,6 +176,18 @@ class PlanWorld:
             )
             for replica, report in zip(one.replicas, told, strict=True)
         ]  # fmt: skip
+
+
+def group_of(*names: str, group: str = "app") -> list[ServiceSpec]:
+    return [service(name, group=group, order=place) for place, name in enumerate(names)]
+
+
+def order_of(world: PlanWorld) -> list[str]:
+    return [name for name, _kind in world.asked]
+
+
+def statuses(world: PlanWorld) -> dict[str, str]:
+    return {f"{step.service} {step.leg}": step.status.value for step in world.plan.steps}
 
 
 def _concerns(action: Action, one: Imagined) -> bool:

@@ -21,6 +21,7 @@ from controller.core.model import (
     ServiceState,
     State,
 )
+from controller.core.plans.model import MoveRules
 from controller.core.sites.model import (
     AgentSeen,
     Health,
@@ -328,3 +329,10 @@ def test_a_removed_services_state_is_gone_with_its_record_kept_in_the_store() ->
     after, _, _ = taken(state, read_anew(spec(), stored={UID: kept}))
     service: ServiceState = after.services[UID]
     assert service.record.epoch == 9
+
+
+def test_the_bounds_of_moving_sites_are_those_of_the_new_configuration() -> None:
+    rules = MoveRules(dwell_ms=60_000, per_hour=9)
+    after, _, answer = taken(Given(Phase.PROTECTED).state(), read_anew(spec(), move_rules=rules))
+    assert answer.accepted
+    assert after.move_rules == rules

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from controller.core import turns
 from controller.core.events import Kind, Tick
 from controller.core.model import HeldFor, Hold, Phase, ServiceState, State
+from controller.core.room_conditions import in_turn
 from controller.core.step import step
 from tests.controller.core.company import company, look, renamed
 from tests.controller.core.given import NOW, Given
@@ -72,7 +73,6 @@ def test_one_that_is_on_its_way_is_waited_for(phase: Phase) -> None:
 
 def test_the_sentence_names_whom_it_waits_for() -> None:
     state = company(certain("second", 2), certain("first", 1))
-    from controller.core.room_conditions import in_turn
 
     assert in_turn.sentence(look(state, "second")) == (
         "first of the group super goes first, and is on its way to batam"

@@ -12,6 +12,7 @@ from config.loader import load_topology
 from config.topology import Topology
 from controller.core.actions import Answer
 from controller.core.events import Cautioned
+from controller.core.sites.cautions import AT_A_SITE_AT_MOST
 from controller.hazards.desk import HazardDesk, NoSuchFeed
 from controller.hazards.quakes import UnfitDocument
 from tests.controller.hazards.documents import HOUR, NOW, autogempa, collection, feature, gempa
@@ -95,6 +96,17 @@ async def test_far_old_future_and_malformed_entries_change_nothing_and_are_count
     await rules.desk.take("bmkg", raw)
     assert rules.heard == []
     assert rules.entries() == {"out_of_reach": 1, "old": 1, "future": 1, "malformed": 1}
+
+
+async def test_a_document_of_thousands_of_earthquakes_says_no_more_than_a_site_keeps(
+    rules: Rules,
+) -> None:
+    many_of_them = [feature(f"us{i}", time=NOW - 600_000 + i) for i in range(4000)]
+    await rules.desk.take("usgs", collection(*many_of_them))
+    (event,) = rules.heard
+    assert len(event.cautions) == AT_A_SITE_AT_MOST
+    assert {c.id for c in event.cautions} == {f"usgs:us{i}" for i in range(3984, 4000)}
+    assert rules.entries("usgs") == {"caution": 4000}
 
 
 async def test_a_document_that_is_none_changes_nothing_and_is_counted(rules: Rules) -> None:

@@ -61,6 +61,33 @@ def test_the_last_incident_is_whole_also_when_it_began_by_itself() -> None:
     assert {move.id for move in line.moves} == {"paspor-10", "kependudukan-30"}
 
 
+def test_services_that_leave_one_soon_after_another_are_one_incident() -> None:
+    lines = [
+        change(number, number * 8 * MINUTE, "PROTECTED COUNTDOWN", service=f"s{number}")
+        for number in range(1, 6)
+    ]
+    apart = change(9, -30 * MINUTE, "PROTECTED COUNTDOWN", service="earlier")
+    assert subjects(told(apart, lines, last=True)) == ["s1", "s2", "s3", "s4", "s5"]
+
+
+def test_all_that_one_plan_moved_is_one_incident_however_long_it_took() -> None:
+    reason = "evacuate-jabodetabek-1: flood"
+    lines = [
+        change(
+            number,
+            number * 60 * MINUTE,
+            "PROTECTED DRAINING",
+            service=f"s{number}",
+            operation=Operation(f"s{number}-1", "switchover", "siti", reason),
+        )
+        for number in (1, 2, 3)
+    ]
+    line = told(planned(1, 55 * MINUTE), lines, planned(2, 181 * MINUTE), last=True)
+    assert subjects(line) == [
+        "evacuate-jabodetabek-1", "s1", "s2", "s3", "evacuate-jabodetabek-1",
+    ]  # fmt: skip
+
+
 def test_the_last_incident_holds_what_came_shortly_before_it_and_meanwhile() -> None:
     line = told(
         happened(1, -5 * MINUTE),

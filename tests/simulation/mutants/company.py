@@ -12,7 +12,7 @@ from controller.core.others import Others
 from controller.core.row import Row
 from controller.core.sites.model import SiteSpec
 from controller.core.view import View
-from simulator.setting import ServiceSetting, Setting
+from simulator.setting import ServiceSetting
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (
     WRITERS,
@@ -24,26 +24,7 @@ from tests.simulation.mutants.base import (
     change_rows,
     drop_rows,
 )
-from tests.simulation.night import Night
-
-SITES = ("alpha", "bravo", "charlie")
-
-
-class Company(Night):
-    """Several services: each stands at alpha and is backed by bravo, where nothing else is said."""
-
-    def __init__(
-        self, *strikes: Strike, services: tuple[ServiceSetting, ...], cores: int = 0
-    ) -> None:
-        super().__init__(*strikes)
-        limits = (("bravo", cores),) if cores else ()
-        self._setting = Setting(SITES, services, ordered=False, capacities=limits)
-
-
-def _service(name: str, order: int = 0, **changes: object) -> ServiceSetting:
-    group = "g1" if order else ""
-    service = ServiceSetting(name, "alpha", "bravo", group=group, order=order)
-    return replace(service, **changes)
+from tests.simulation.night import Company, member
 
 
 def order_is_ignored(patch: Patch) -> None:
@@ -128,10 +109,10 @@ def one_person_lets_the_strategic_come(patch: Patch) -> None:
 
 
 _LOST = Strike(9_000, "crash-host", ("alpha",), 12_000)
-_TWO = (_service("s1", 1), _service("s2", 2))
+_TWO = (member("s1", 1), member("s2", 2))
 _RANKS = (
-    _service("s1", demand=4, tier="rendah"),
-    _service("s2", demand=4, tier="strategis"),
+    member("s1", demand=4, tier="rendah"),
+    member("s2", demand=4, tier="strategis"),
 )
 _FULL = ServiceSetting("s3", "bravo", "charlie", demand=8)
 
@@ -143,13 +124,13 @@ MUTANTS = (
     Mutant(
         silent_ones_are_overtaken, "groups", ("order",), seconds=20,
         night=Company(
-            _LOST, services=(_service("s1", 1, lease="standard"), _service("s2", 2, lease="tight"))
+            _LOST, services=(member("s1", 1, lease="standard"), member("s2", 2, lease="tight"))
         ),
     ),
     Mutant(
         held_ones_are_waited_for, "groups", ("takeover",), "dead_site", seconds=20,
         night=Company(
-            services=(_service("s1", 1, loss_bound_bytes=1, write_bytes=20_000), _service("s2", 2))
+            services=(member("s1", 1, loss_bound_bytes=1, write_bytes=20_000), member("s2", 2))
         ),
     ),
     Mutant(
@@ -163,7 +144,7 @@ MUTANTS = (
     Mutant(
         small_ones_take_what_a_higher_tier_waits_for, "room", ("capacity",), seconds=20,
         night=Company(
-            _LOST, services=(_service("s1", demand=2), replace(_RANKS[1], demand=9)), cores=7
+            _LOST, services=(member("s1", demand=2), replace(_RANKS[1], demand=9)), cores=7
         ),
     ),
     Mutant(
@@ -179,14 +160,14 @@ MUTANTS = (
         night=Company(
             Strike(9_000, "isolate", ("alpha",), 12_000),
             Strike(11_400, "switchover", ("s3",)),
-            services=(_service("s1", lease="standard", demand=4), _FULL), cores=8,
+            services=(member("s1", lease="standard", demand=4), _FULL), cores=8,
         ),
     ),
     Mutant(
         one_person_lets_the_strategic_come, "room", ("capacity",), seconds=20,
         night=Company(
             _LOST, Strike(13_000, "approve", ("s1",)),
-            services=(_service("s1", demand=4, tier="strategis"), _FULL), cores=8,
+            services=(member("s1", demand=4, tier="strategis"), _FULL), cores=8,
         ),
     ),
 )  # fmt: skip

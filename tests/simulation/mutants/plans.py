@@ -14,7 +14,9 @@ from controller.core.plans import asking, going, policy
 from controller.core.plans.model import OVER, SETTLED, Plan, PlanStatus, PlanStep
 from controller.core.plans.standing import Standing, standing
 from simulator.parts import controller
+from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch
+from tests.simulation.night import Night
 
 PLANS = ("plans",)
 
@@ -92,6 +94,12 @@ def dwell_time_is_not_kept(patch: Patch) -> None:
     patch.setattr(asking, "dwell_left_ms", lambda _state, _site, _now_ms: 0)
 
 
+BACK_SOON = Night(
+    Strike(6_000, "plan-evacuate", ("alpha",)),
+    *(Strike(12_000 + 1_000 * n, "plan-failback", ("alpha",)) for n in range(5)),
+)
+"""A site is left, and wanted back before the dwell time is over."""
+
 MUTANTS = (
     Mutant(plan_begins_beside_another, "plans", PLANS, "plans"),
     Mutant(group_of_a_plan_moves_at_once, "plans", PLANS, "plans"),
@@ -99,5 +107,5 @@ MUTANTS = (
     Mutant(plan_is_forgotten_by_a_new_life, "plans", PLANS, "plans"),
     Mutant(plan_waits_silently, "plans", PLANS, "plans"),
     Mutant(plan_is_never_over, "plans", PLANS, "plans"),
-    Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans"),
+    Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans", seconds=20, night=BACK_SOON),
 )

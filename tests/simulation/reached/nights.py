@@ -7,6 +7,7 @@ from typing import Any
 from controller.core.model import BackupLoss, Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
+from tests.simulation.reached.company import COMPANIES
 
 NIGHT_SECONDS = 20
 NIGHT_SEEDS = range(2)
@@ -392,5 +393,5 @@ VETOES = (
 
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
-    *VETOES, *DATA_FILLS, *WAITS, *APPROVALS, *FORCED,
+    *VETOES, *DATA_FILLS, *WAITS, *APPROVALS, *FORCED, *COMPANIES,
 )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from controller.core.explain import explain, protected, timing
 from controller.core.model import Record
+from controller.core.others import Others
 from controller.core.row import Row
 from controller.core.view import View
 from simulator.profiles import DEFAULT_PROFILE, PROFILES
@@ -45,7 +46,8 @@ class Dashboard(Watch):
         controller = self._world.controller
         if controller.state is not None:
             service, now_ms = controller.state.services[uid], controller.now_ms()
-            explain(service, now_ms)
+            others = Others(controller.state.services, controller.state.nation, now_ms)
+            explain(service, now_ms, others=others)
             protected(service, now_ms)
             timing(service)
 

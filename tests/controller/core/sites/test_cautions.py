@@ -14,7 +14,8 @@ from controller.core.events import Cautioned, CautionEnded, Kind, Requested, Tic
 from controller.core.maintenance import FOR_MOST_MS
 from controller.core.model import Phase, State
 from controller.core.sites import cautions
-from controller.core.sites.model import Caution, Nation
+from controller.core.sites.model import Caution, Nation, SiteSpec, SiteState
+from controller.core.sites.policy import failback_held, readiness
 from controller.core.step import step
 from tests.controller.core.given import NOW, UID, Given, backup_report, said
 from tests.controller.core.given import B as BATAM_1
@@ -191,6 +192,13 @@ def test_a_site_keeps_a_bounded_number() -> None:
     assert min(c.for_ms for c in kept) == HOUR + 50 - cautions.AT_A_SITE_AT_MOST
 
 
+def test_a_persons_word_has_room_where_feeds_have_filled_it_and_what_has_none_is_not_told() -> None:
+    full = protected(*(caution(id=f"bmkg:{i}", for_ms=50 * HOUR) for i in range(16)))
+    assert step(full, Cautioned((caution(id="bmkg:99"),), WALL), NOW) == (full, [])
+    by_hand = told(full, caution(id="hand:siti", by="siti", for_ms=HOUR), asked="r1")
+    assert "hand:siti" in [c.id for c in cautions.at(by_hand.nation, "batam")]
+
+
 def test_another_life_of_the_controller_goes_on_with_what_is_left() -> None:
     stored = protected(caution(), caution(id="over", for_ms=HOUR)).nation.cautions
     later = cautions.resumed(Nation(), stored, WALL + 2 * HOUR, 77)
@@ -207,3 +215,65 @@ def test_a_service_is_around_a_caution_at_either_of_its_sites() -> None:
     state = protected(caution(), caution(site="jabodetabek"), caution(site="ikn"))
     found = cautions.around(state.nation, state.services[UID])
     assert [c.site for c in found] == ["jabodetabek", "batam"]
+
+
+def test_the_partner_of_a_site_under_caution_is_asked_to_be_ready() -> None:
+    sites = {
+        name: SiteState(SiteSpec(name, partner=partner))
+        for name, partner in (("batam", "jabodetabek"), ("jabodetabek", "batam"), ("ikn", ""))
+    }
+    plain = Nation(sites=sites)
+    careful = replace(plain, cautions=(caution(until_ms=NOW + HOUR), caution(site="ikn")))
+    assert readiness(plain, (), NOW) == {}
+    asked = readiness(careful, (), NOW)
+    assert list(asked) == ["jabodetabek"]
+    assert "batam is under caution" in asked["jabodetabek"]
+    assert "BMKG" in asked["jabodetabek"]
+
+
+def test_nothing_goes_back_by_itself_to_a_site_under_caution() -> None:
+    careful = Nation(cautions=(caution(until_ms=NOW + HOUR),))
+    assert "M 6.2" in failback_held(careful, "batam")
+    assert failback_held(careful, "ikn") == ""
+
+
+words = st.builds(
+    caution,
+    site=st.sampled_from(["batam", "ikn"]),
+    id=st.sampled_from(["bmkg:1", "bmkg:2", "hand:siti"]),
+    text=st.sampled_from(["M 6.2", "M 7.0"]),
+    by=st.sampled_from(["", "siti"]),
+    begun_at_ms=st.integers(WALL - 50 * HOUR, WALL + 50 * HOUR),
+    for_ms=st.integers(0, 10**13),
+)
+events = st.one_of(
+    st.builds(
+        Cautioned,
+        st.lists(words, max_size=20).map(tuple),
+        st.integers(WALL - 100 * HOUR, WALL + 100 * HOUR),
+        st.sampled_from(["", "r1"]),
+    ),
+    st.builds(CautionEnded, st.just("r2"), st.sampled_from(["batam", "ikn"]), st.just("siti")),
+    st.just(Tick()),
+)
+
+
+@given(st.lists(st.tuples(events, st.integers(0, 20 * HOUR)), max_size=12))
+def test_whatever_is_said_cautions_are_bounded_told_apart_and_stored(
+    said_so: list[tuple[Any, int]],
+) -> None:
+    state, now_ms = State(1, "g", {}), NOW
+    stored: tuple[Caution, ...] = ()
+    for event, later_ms in said_so:
+        now_ms += later_ms
+        before = state
+        state, actions = step(state, event, now_ms)
+        kept = [a.cautions for a in actions if isinstance(a, KeepCautions)]
+        stored = kept[-1] if kept else stored
+        found = state.nation.cautions
+        assert len({(c.site, c.id) for c in found}) == len(found)
+        assert all(c.until_ms <= now_ms + FOR_MOST_MS for c in found)
+        assert set(found) <= set(stored)
+        assert state.services == before.services
+        if kept:
+            assert set(stored) == set(found)

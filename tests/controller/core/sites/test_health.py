@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from controller.core.sites.health import BETTER_AFTER_MS, verdict
+from controller.core.sites.health import BEST_FIRST, BETTER_AFTER_MS, verdict
 from controller.core.sites.judge import judged
 from controller.core.sites.look import Look
 from controller.core.sites.model import AgentSeen, Health, Nation, Stage
@@ -158,6 +158,68 @@ def test_two_bad_states_that_take_turns_do_not_pass_for_a_good_one() -> None:
         country.silence("a").run(2000)
         country.heal().kill("a").run(2000)
     assert country.health("a") != "healthy"
+
+
+def test_a_blind_moment_ends_no_sites_state_and_a_blind_hour_costs_it_no_changes() -> None:
+    country = four()
+    since_ms = country.nation.sites["a"].since_ms
+    country.silence("a", "b", "c", "d").run(4000)
+    country.heal().run(4000)
+    assert country.nation.sites["a"].since_ms == since_ms
+    for _ in range(CHANGES_AN_HOUR + 2):
+        country.silence("a", "b", "c", "d").run(12_000)
+        assert country.health("a") == "unknown"
+        country.heal().run(12_000)
+    assert country.healths() == ALL_WELL
+
+
+def test_a_blind_controller_takes_back_at_once_that_a_site_is_down() -> None:
+    country = four().kill("a").run(20_000)
+    country.silence("b", "c", "d")
+    while not country.nation.blind:
+        country.turn()
+    assert country.health("a") == "unknown"
+
+
+fault = st.tuples(
+    st.sampled_from(["silence", "kill", "cut", "heal", "heal"]),
+    st.sampled_from("abcd"),
+    st.sampled_from("abcd"),
+    st.integers(1, 40),
+)
+
+
+@given(st.lists(fault, min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_whatever_happens_in_whatever_order(faults: list[tuple[str, str, str, int]]) -> None:
+    country = four()
+    unheard_s = dict.fromkeys("abcd", 0.0)
+    for kind, one, other, seconds in faults:
+        match kind:
+            case "silence":
+                country.silence(one)
+            case "kill":
+                country.kill(one)
+            case "cut":
+                country.cut_link(one, other)
+            case _:
+                country.heal()
+        for _ in range(seconds * 3):
+            country.turn()
+            _nothing_impossible(country, unheard_s)
+
+
+def _nothing_impossible(country: Country, unheard_s: dict[str, float]) -> None:
+    heard = Look(country.nation, (), country.now_ms).heard
+    for name, site in country.nation.sites.items():
+        unheard_s[name] = 0.0 if f"{name}-0" in heard else unheard_s[name] + 0.3
+        if 2 * len(heard) < len(country.agents):
+            assert site.health not in (Health.DOWN, Health.CUT_OFF)
+        if unheard_s[name] > 12:
+            assert site.health not in (Health.HEALTHY, Health.DEGRADED)
+        assert site.steady is not None
+        assert len(site.steady.changed_ms) <= CHANGES_AN_HOUR + len(BEST_FIRST)
+        assert site.because
 
 
 heard_ago = st.sampled_from([0, 400, 1500, 2500, 9000, 60_000, 500_000])

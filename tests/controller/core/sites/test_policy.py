@@ -99,12 +99,36 @@ def test_what_did_not_last_moves_nothing() -> None:
     assert one(nation(brief, flood=Consequence.EVACUATE)) is Consequence.NOTHING
 
 
-@pytest.mark.parametrize("health", [health for health in Health if health is not Health.HEALTHY])
-def test_nothing_is_moved_to_a_partner_that_is_not_well(health: Health) -> None:
+@pytest.mark.parametrize("health", [Health.UNKNOWN, Health.CUT_OFF, Health.DOWN])
+def test_nothing_is_moved_to_a_partner_that_is_not_reached(health: Health) -> None:
     known = nation(sign("flood"), partner=health, flood=Consequence.EVACUATE)
     (wish,) = wished(known, [service()], NOW)
     assert wish.consequence is Consequence.READINESS
     assert f"batam is {health.value}, so nothing is moved there" in wish.because
+
+
+@pytest.mark.parametrize(
+    ("there", "moved"),
+    [
+        (sign("flood"), False),
+        (sign("disk", B), False),
+        (sign("disk", "batam-2"), True),
+        (sign("clock"), True),
+        (sign("flood", lasted_ms=0), True),
+    ],
+)
+def test_nothing_is_moved_to_a_partner_that_would_be_left_as_well(there: Sign, moved: bool) -> None:
+    moves = {"flood": Consequence.EVACUATE, "disk": Consequence.EVACUATE}
+    known = nation(sign("flood"), partner=Health.DEGRADED, **moves)
+    away = replace(known.sites[AWAY], signs=(there,))
+    (wish,) = wished(replace(known, sites={**known.sites, AWAY: away}), [service()], NOW)
+    assert (wish.consequence is Consequence.EVACUATE) is moved
+    assert moved or "batam would be left as well" in wish.because
+
+
+def test_a_blind_controller_wishes_nothing() -> None:
+    known = nation(sign("flood"), flood=Consequence.EVACUATE)
+    assert wished(replace(known, blind="it hears nobody"), [service()], NOW) == ()
 
 
 def test_a_site_without_a_partner_raises_an_alarm_at_most() -> None:

@@ -1,0 +1,69 @@
+"""Plans over drills, lives of the controller, and other configurations."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from controller.core.events import PlanAct, PlanAsked
+from controller.core.plans.model import PlanKind, PlanStatus
+from tests.controller.core.given import A, B
+from tests.controller.core.plan_world import (
+    SUPER_APP,
+    PlanWorld,
+    group_of,
+    order_of,
+    service,
+    statuses,
+)
+
+
+def test_a_drill_moves_all_away_and_brings_all_back() -> None:
+    world = PlanWorld([*group_of(*SUPER_APP), service("paspor")])
+    world.ask(PlanKind.DRILL)
+    away = []
+    while world.plan.status is PlanStatus.RUNNING:
+        world.turn()
+        away.append(sum(1 for primary in world.primaries().values() if primary == B))
+    assert world.plan.status is PlanStatus.DONE
+    assert max(away) == 4
+    assert set(world.primaries().values()) == {A}
+    assert all(step.outage_ms > 0 for step in world.plan.steps)
+
+
+def test_a_drill_brings_back_what_it_moved_even_if_one_could_not_be_moved() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    backup = next(x for x in world.agents if x.agent == B and x.told.service == "paspor")
+    backup.told = replace(backup.told, unfit="another collation")
+    world.run(5000)
+    world.ask(PlanKind.DRILL)
+    plan = world.finish()
+    assert plan.status is PlanStatus.ENDED
+    assert statuses(world)["pajak 2"] == "done"
+    assert statuses(world)["paspor 1"] == statuses(world)["paspor 2"] == "left out"
+    assert set(world.primaries().values()) == {A}
+
+
+@pytest.mark.parametrize("after", range(12))
+def test_a_controller_that_died_at_any_change_goes_on_to_the_same_end(after: int) -> None:
+    world = PlanWorld(group_of(*SUPER_APP))
+    world.dies_after = after
+    wish = PlanAsked("q", PlanAct.BEGIN, "siti", "patches", PlanKind.EVACUATE, "jabodetabek")
+    while not world.plans:
+        world.feed(wish)
+        world.turn()
+    plan = world.finish()
+    assert plan.status is PlanStatus.DONE
+    assert world.primaries() == dict.fromkeys(SUPER_APP, B)
+    assert sorted(order_of(world)) == sorted(SUPER_APP), "nothing was done twice"
+
+
+def test_a_service_that_is_not_declared_any_more_is_left_out() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    world.ask(PlanKind.EVACUATE)
+    world.specs = [one for one in world.specs if one.name != "pajak"]
+    world.agents = [one for one in world.agents if one.told.service != "pajak"]
+    world.restart()
+    plan = world.finish()
+    assert plan.status is PlanStatus.ENDED
+    assert statuses(world) == {"paspor 1": "done", "pajak 1": "left out"}
