@@ -5,12 +5,17 @@ from __future__ import annotations
 import copy
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from controller.core.lost import Lost
 from controller.core.model import HeldFor, Phase, Protection, State
+from controller.core.room import TIERS, places
 from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
 from controller.core.what_if import Forecast, companies, what_if
-from protocol.messages import Mode, Role
+from protocol.messages import LeaseTerms, Mode, Role
 from protocol.windows import grantor_window_ms
 from tests.controller.core.company import company, renamed
 from tests.controller.core.given import NOW, TERMS, UID, A, B, Given, backup_report, primary_report
@@ -302,3 +307,34 @@ def test_only_services_that_look_at_each_other_are_foreseen_together() -> None:
     apart = company(*(renamed(given(Phase.PROTECTED), name) for name in ("a", "b")))
     assert companies(apart, ["a", "b"]) == [["a"], ["b"]]
     assert companies(crowded(8), ["first"]) == [["first", "second"]]
+
+
+SHORT, LONG = replace(TERMS, ttl_ms=1000, renew_ms=200), replace(TERMS, ttl_ms=8000, renew_ms=1500)
+FALLEN = st.lists(
+    st.tuples(
+        st.sampled_from(TIERS),
+        st.integers(0, 6),
+        st.sampled_from((TERMS, SHORT, LONG)),
+        st.integers(0, 180),
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+@limits(max_examples=30, deadline=None)
+@drawn(FALLEN, st.integers(1, 14))
+def test_it_does_not_matter_in_which_order_services_of_a_dead_host_fall_silent(
+    kinds: list[tuple[str, int, LeaseTerms, int]], cores: int
+) -> None:
+    """Whatever their leases, and however long ago each was heard: who fits is who should."""
+    fallen = []
+    for n, (tier, demand, terms, ago_ms) in enumerate(kinds):
+        one = given(Phase.PROTECTED).seen(proven_ms=NOW - ago_ms, promise_end_ms=NOW)
+        one.seen(record=replace(one.service.record, terms=terms, ttl_ceiling_ms=terms.ttl_ms))
+        fallen.append(renamed(one, f"s{n}", tier=tier, demand=Load(vcpu=demand), terms=terms))
+    site = SiteSpec("batam", capacity=Load(vcpu=cores))
+    state = company(*fallen, nation=Nation(sites={"batam": SiteState(site)}))
+    told = what_if(state, Lost((FIRST,), (), False, CENTRE), list(state.services), NOW)
+    should = places(site, Load(), fallen, NOW)
+    assert {one.service: not one.held for one in told} == {u: p.fits for u, p in should.items()}
