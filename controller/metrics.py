@@ -17,7 +17,7 @@ from controller.capacity_gauges import room
 from controller.copies import vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
-from controller.core.sites.cautions import care
+from controller.core.sites.policy import care
 from controller.link import Counts
 from controller.nation_metrics import nation_metrics
 from controller.own_metrics import configuration, machinery, messages

@@ -46,7 +46,6 @@ from controller.stores.base import (
     HistoryLine,
     PlanLine,
     Plans,
-    Span,
     StoreFailed,
     StoreUnusable,
 )
@@ -159,16 +158,16 @@ class ControllerRuntime:
         return await self._worker.call(self._worker.store.plan_history, plan_id, limit)
 
     async def lines(
-        self, span: Span
+        self, limit: int
     ) -> tuple[list[HistoryLine], list[PlanLine], list[HappeningLine]]:
-        """Changes of services and plans, and what else happened, within a time.
+        """Changes of services and plans, and what else happened, each newest first.
 
         Raises StoreError.
         """
         store, call = self._worker.store, self._worker.call
-        changes = await call(store.changes, span)
-        plans = await call(store.plan_history, None, span.limit)
-        return changes, plans, await call(store.happenings, span)
+        changes = await call(store.history, None, limit)
+        plans = await call(store.plan_history, None, limit)
+        return changes, plans, await call(store.happenings, limit)
 
     async def claim(self, key: str, digest: str) -> Claim | None:
         """Note that a request begins; what was noted before. Raises StoreError."""

@@ -50,15 +50,24 @@ class Api:
 
     async def ask(self, service: str, kind: str, **body: Any) -> dict[str, Any]:
         """Switchover, failover, approve, pause or resume. Raises ApiError when refused."""
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
-        document = {"by": "the lab", **body}
-        async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.post(
-                f"{self._base}/api/v1/services/{service}/{kind}", json=document, headers=headers
-            ) as answer,
-        ):
-            return await _read(answer)
+        return await self._post(f"/api/v1/services/{service}/{kind}", body)
+
+    async def begin_plan(self, site: str, kind: str, **body: Any) -> dict[str, Any]:
+        """Evacuate, failover, failback or drill. Raises ApiError when refused."""
+        return await self._post(f"/api/v1/sites/{site}/{kind}", body)
+
+    async def steer_plan(self, act: str, **body: Any) -> dict[str, Any]:
+        """Pause, resume or end the plan under way. Raises ApiError when refused."""
+        return await self._post(f"/api/v1/plan/{act}", body)
+
+    async def plan(self) -> dict[str, Any] | None:
+        """The one under way."""
+        plan: dict[str, Any] | None = (await self._get("/api/v1/plan"))["plan"]
+        return plan
+
+    async def reload(self) -> dict[str, Any]:
+        """Take the configuration as it is written now."""
+        return await self._post("/api/v1/reload", {})
 
     async def metrics(self) -> str:
         async with (
@@ -66,6 +75,16 @@ class Api:
             session.get(f"{self._base}/metrics") as answer,
         ):
             return await answer.text()
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT) as session,
+            session.post(
+                self._base + path, json={"by": "the lab", **body}, headers=headers
+            ) as answer,
+        ):
+            return await _read(answer)
 
     async def _get(self, path: str) -> dict[str, Any]:
         async with (

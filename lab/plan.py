@@ -64,6 +64,8 @@ class Service:
     group: str = ""
     """Services of one group move together, those of a lower order first."""
     order: int = 0
+    demand: Mapping[str, Any] = field(default_factory=dict)
+    """What it needs where it is primary, in the words of the topology."""
     fences: Mapping[str, str] = field(default_factory=lambda: {"nftables": "off"})
     """Of the agents. A killed lab leaves what its guards told the kernel, but for that of a network
     namespace, which goes with it."""
@@ -88,6 +90,10 @@ class Plan:
     binaries: Path = field(default_factory=wheel_binaries)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """The IP address of each place that has one; the network says so."""
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """More of the topology's own keys, such as `policy` and `moves`."""
+    rooms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By site: what it declares of its room, in the words of the topology."""
     ports: dict[str, str] = field(default_factory=dict)
     """What listens where: 'engine paspor batam', 'agent batam', 'broker 0', 'controller'."""
 
@@ -136,6 +142,10 @@ class Plan:
     def agent_file(self, site: str) -> Path:
         return self.site_directory(site) / "agent.yaml"
 
+    def power_fails(self, site: str) -> Path:
+        """The site's own check says so while this file is there."""
+        return self.site_directory(site) / "power-fails"
+
 
 def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
@@ -172,7 +182,8 @@ def write_topology(plan: Plan, keys: LabKeys) -> None:
             }
             for n in range(plan.broker_count)
         ],
-        "sites": [_site(site) for site in plan.sites],
+        **plan.rules,
+        "sites": [{**_site(site), **plan.rooms.get(site, {})} for site in plan.sites],
         "pairs": [{"sites": list(pair)} for pair in PAIRS if set(pair) <= set(plan.sites)],
         "agents": [
             {
@@ -219,7 +230,16 @@ def write_agent(plan: Plan, keys: LabKeys, site: str, reach: Mapping[str, str]) 
         },
         "services": [_local_service(plan, keys, s, site) for s in plan.services_at(site)],
     }
-    _write(plan.agent_file(site), document)
+    checks = plan.site_directory(site) / "checks.yaml"
+    _write(checks, {"version": 1, "checks": [_check(plan.power_fails(site))]})
+    _write(plan.agent_file(site), {**document, "symptoms": {"checks": str(checks)}})
+
+
+def _check(sign: Path) -> dict[str, Any]:
+    """Of the site's power: it fails while a file is there."""
+    command = f"test ! -e {sign} || {{ echo on batteries; exit 1; }}"
+    often = {"interval": "1s", "timeout": "1s", "on_after": "1s", "off_after": "2s"}
+    return {"kind": "power", "command": ["/bin/sh", "-c", command], **often}
 
 
 def _site(site: str) -> dict[str, Any]:
@@ -244,6 +264,7 @@ def _service(plan: Plan, service: Service) -> dict[str, Any]:
         **({"backup_loss": service.backup_loss} if service.backup_loss else {}),
         "disk_filling": service.disk_filling,
         **({"group": service.group, "order": service.order} if service.group else {}),
+        **({"demand": dict(service.demand)} if service.demand else {}),
         "databases": ["postgres"],
         "replicas": [
             {"site": site, "priority": number, "address": plan.engine(service.name, site)}

@@ -22,53 +22,55 @@ SLACK_S = 2.0
 """Above the lease: within that every service of a lost site shall be promoted."""
 
 
-def killed(fleet: Fleet) -> Fault:
+def killed(fleet: Fleet, site: str) -> Fault:
     """Every process of the site is killed, and started again."""
 
     async def kill() -> None:
-        fleet.lab.kill_site(SITE)
+        fleet.lab.kill_site(site)
 
     async def start() -> None:
-        fleet.lab.start_site(SITE)
+        fleet.lab.start_site(site)
 
     return Fault("site killed", kill, start)
 
 
-def cut_off(fleet: Fleet) -> Fault:
+def cut_off(fleet: Fleet, site: str) -> Fault:
     """The site is cut off from everybody, clients too, and healed."""
     links = fleet.lab.links
-    return Fault("site cut off", lambda: links.isolate(SITE), links.heal)
+    return Fault("site cut off", lambda: links.isolate(site), links.heal)
 
 
-def frozen(fleet: Fleet) -> Fault:
+def frozen(fleet: Fleet, site: str) -> Fault:
     """Every process of the site stands still, its prober too, and goes on where it was."""
-    lab, also = fleet.lab, (fleet.prober_pid(SITE),)
+    lab, also = fleet.lab, (fleet.prober_pid(site),)
 
     async def thaw() -> None:
-        lab.thaw_site(SITE, also)
+        lab.thaw_site(site, also)
 
-    return Fault("site frozen, thawed", lambda: lab.freeze_site(SITE, also), thaw)
+    return Fault("site frozen, thawed", lambda: lab.freeze_site(site, also), thaw)
 
 
-LOSSES: dict[str, Callable[[Fleet], Fault]] = {
+Loss = Callable[[Fleet, str], Fault]
+LOSSES: dict[str, Loss] = {
     "site-killed": killed,
     "site-cut-off": cut_off,
     "site-frozen": frozen,
 }
 
 
-async def site_lost(fleet: Fleet, loss: Callable[[Fleet], Fault]) -> Told:
-    """Lose the site, wait until its services serve at the partner, and let it come back.
+async def site_lost(fleet: Fleet, loss: Loss, site: str = SITE) -> Told:
+    """Lose a site, wait until its services serve at its partner, and let it come back.
 
-    It ends with everything PROTECTED, and the six at the partner.
+    It ends with everything PROTECTED, and those that were primary there at the partner.
     """
-    lab, fault = fleet.lab, loss(fleet)
-    here = [service for service in lab.plan.services if service.sites[0] == SITE]
+    lab, fault = fleet.lab, loss(fleet, site)
+    partner = PARTNER if site == SITE else SITE
+    here = [s for s in lab.plan.services if await lab.primary_site(s.name) == site]
     names = [service.name for service in here]
     begun_wall_ms = time.time() * 1000
 
     async def end() -> None:
-        await until_at(lab, PARTNER, here)
+        await until_at(lab, partner, here)
         await fleet.wait_for_writes()
         await asyncio.sleep(HOLD_S)
 

@@ -41,7 +41,9 @@ async def site_moved(
         """What was moved stays."""
 
     async def end() -> None:
-        await until_over(fleet)
+        over = await until_over(fleet)
+        if over["status"] != "done":
+            raise AssertionError(f"{over['id']} is {over['status']}: {over['because']}")
         await until_at(lab, to_site, services)
 
     costs = await fleet.costs(Fault(" ".join(command[:2]), ask, nothing), end)
@@ -54,8 +56,6 @@ async def site_moved(
     broken += [f"{c.service} was moved" for c in costs if c.moved and c.service not in names]
     broken += [f"{c.service} was not moved" for c in costs if not c.moved and c.service in names]
     broken += await out_of_order(lab, GROUPS, begun_wall_ms)
-    if plan["status"] != "done":
-        broken.append(f"{plan['id']} is {plan['status']}: {plan['because']}")
     told = Told(command[0], tuple(costs), tuple(broken))
     late = (f"the median outage was {told.median_outage_s()} s",)
     return Told(

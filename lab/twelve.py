@@ -52,6 +52,13 @@ TWELVE_SERVICES = tuple(
 )
 
 
+RULES = {
+    "policy": {"power": "evacuate"},
+    "moves": {"dwell": "30m", "failback": "after_dwell", "at_once": 4},
+}
+"""A site whose power fails is left, and gone back to after half an hour at the soonest."""
+
+
 def twelve(directory: Path) -> Plan:
     """The lab's plan."""
-    return Plan(directory, TWELVE_SERVICES)
+    return Plan(directory, TWELVE_SERVICES, rules=RULES)

@@ -57,7 +57,14 @@ def _draw_pairs(random: Random, setting: Setting) -> Setting:
         order = random.randint(1, 3) if group else 0
         services.append(replace(service, primary=primary, backup=backup, group=group, order=order))
     rates = tuple(random.choice(CLOCKS_PPM) for _ in range(len(sites) + 1))
-    return replace(setting, sites=sites, pairs=pairs, services=tuple(services), rates_ppm=rates)
+    return replace(
+        setting,
+        sites=sites,
+        pairs=pairs,
+        services=tuple(services),
+        rates_ppm=rates,
+        goes_home=random.random() < 0.5,
+    )
 
 
 def _draw_company(random: Random, setting: Setting) -> Setting:

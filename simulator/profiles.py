@@ -53,11 +53,12 @@ HOLDS = {"hold": 8, "release": 5, "alarm": 8}
 VETOES = {"veto": 16, "release_veto": 3}
 SITES = {
     "isolate": 4, "isolate_hub": 3, "cut": 4, "cut_one_way": 4, "host_crash": 4, "broker_down": 1,
-    "controller_crash": 2, "controller_pause": 1, "agent_kill": 1, "storm": 2, "ail": 6,
+    "controller_crash": 2, "controller_pause": 1, "agent_kill": 1, "storm": 2, "ail": 6, "post": 2,
+    "caution": 2,
 }  # fmt: skip
 PLANS = {
     "plan_evacuate": 6, "plan_failover": 3, "plan_failback": 3, "plan_drill": 4,
-    "plan_there_and_back": 4, "plan_try": 1, "plan_resume": 1,
+    "plan_there_and_back": 4, "plan_try": 1, "plan_resume": 1, "caution": 1,
 }  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from config.leases import PROFILES
 from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
-from controller.core.plans.model import MoveRules
-from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
+from controller.core.plans.model import Failback, MoveRules
+from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState
+from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 from protocol.messages import LeaseTerms
 from simulator.parts.network import HUB, Weather
@@ -19,8 +21,19 @@ WATCHED = LeaseTerms(12_000, 1500, 500, 3000, 5000)
 SHORT = {"tight": TIGHT, "fast": PROFILES["fast"], "standard": PROFILES["standard"]}
 """Those that are shipped, but for the patient one: it is too slow for a world."""
 LEASES = {**SHORT, "watched": WATCHED}
-MOVES = MoveRules(dwell_ms=10_000)
+MOVES = MoveRules(dwell_ms=10_000, per_hour=6)
 """How sites are moved; the dwell time is a short one, so that a night sees the end of it."""
+AILMENTS = ("power", "fire", "heat")
+"""What a check may say of a site."""
+POLICY = policy_of(
+    {
+        "power": Consequence.EVACUATE,
+        "fire": Consequence.FAILOVER,
+        "cut-off": Consequence.FAILOVER,
+        "down": Consequence.FAILOVER,
+    }
+)
+"""What that leads to, and that nobody hears a site."""
 WEATHERS = {
     "calm": Weather(1, 30),
     "rough": Weather(1, 60, loss=0.02, doubled=0.05, late=0.02, late_most_ms=3000),
@@ -96,6 +109,14 @@ class Setting(Struct, frozen=True):
     capacities: tuple[tuple[str, int], ...] = ()
     """Sites that declare how many cores they have."""
 
+    goes_home: bool = False
+    """Whether services go back by themselves to where they prefer to be."""
+
+    @property
+    def move_rules(self) -> MoveRules:
+        """How whole sites are moved."""
+        return replace(MOVES, failback=Failback.AFTER_DWELL) if self.goes_home else MOVES
+
     @property
     def nation(self) -> Nation:
         """The sites as they are declared to the controller; each has one agent of its name."""
@@ -113,6 +134,7 @@ class Setting(Struct, frozen=True):
                     agents=(site,),
                     partner=partners.get(site, ""),
                     capacity=limits.get(site),
+                    policy=POLICY,
                 )
             )
             for site in self.sites

@@ -215,6 +215,7 @@ def _plainer(scenario: Scenario, _: Played) -> Iterator[Scenario]:
         "ordered": True,
         "fences": (),
         "pairs": (),
+        "goes_home": False,
         "capacities": (),
     }
     settings = [replace(setting, **{name: value}) for name, value in plain.items()]

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from controller.core.events import PlanAsked, Requested
+from controller.core.events import Ask
 from controller.core.model import ServiceSpec
 from controller.core.sites.model import Stage
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
+from simulator.checkers.blindness import BlindMovesNothing
 from simulator.checkers.disks import DisksHeeded
 from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
@@ -64,6 +65,7 @@ class World:
         """All that was done to this world, in its order."""
         self.network = Network(self.kernel, WEATHERS[setting.weather], setting.ordered)
         self._waiting = NobodyWaitsSilently()
+        self._blindness = BlindMovesNothing()
         self.watch = All(self._make_watches())
         self.services = [self._make_service(service) for service in setting.services]
         self.watch.add(NothingAtOneSiteOnly(self.services))
@@ -74,7 +76,7 @@ class World:
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
-        self._last_request: Requested | PlanAsked | None = None
+        self._last_request: Ask | None = None
 
     def start(self) -> None:
         """The first moment."""
@@ -110,7 +112,7 @@ class World:
         if changed:
             self.reload(*changed)
 
-    def request(self, make: Callable[[str], Requested | PlanAsked]) -> None:
+    def request(self, make: Callable[[str], Ask]) -> None:
         """An operator asks for something, under a name of its own."""
         self._requests += 1
         self._last_request = make(f"request-{self._requests}")
@@ -138,8 +140,17 @@ class World:
         controller = self.controller
         self._disks.look(self.kernel.now_ms)
         if controller.state is not None:
+            self._blindness.look(self.kernel.now_ms, self._heard(), len(self.hosts))
             self._waiting.look(self.kernel.now_ms, controller.state, controller.now_ms())
         self.kernel.after(LOOK_EVERY_MS, self._look)
+
+    def _heard(self) -> int:
+        """How many agents the controller can hear now."""
+        opens = self.network.open
+        return sum(
+            host.process is not None and host.process.awake and opens(host.site, HUB)
+            for host in self.hosts
+        )
 
     def _strike_now(self, strike: Strike) -> None:
         self.struck.append(strike)
@@ -209,6 +220,7 @@ class World:
             PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(), PlansKept(MOVES.dwell_ms),
+            self._blindness,
             StagesKept(),
             RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,
@@ -228,7 +240,7 @@ class World:
         specs = [service.spec for service in self.services]
         controller = Controller(
             self.kernel, self.network, self._wires, self.watch, specs, self.setting.rate_ppm(0),
-            self.setting.ordered, self.setting.nation, MOVES,
+            self.setting.ordered, self.setting.nation, self.setting.move_rules,
         )  # fmt: skip
         self._wires.report = controller.take_report
         self._wires.renew = controller.take_renew

@@ -51,7 +51,9 @@ ENDS = {
 }
 OVER = (PlanStatus.DONE, PlanStatus.ENDED, PlanStatus.WAITING)
 
-commands = typer.Typer(help="The plan by which a site is moved: show, pause, resume, end.")
+commands = typer.Typer(
+    help="The plan by which a site is moved: show, pause, resume, end.", no_args_is_help=True
+)
 Site = Annotated[str, typer.Argument(metavar="SITE", help="Name of the site.")]
 AtOnce = Annotated[
     int,

@@ -180,16 +180,17 @@ def _on_report(state: State, event: ReportCame, now_ms: int) -> tuple[State, lis
     agent = event.report.header.sender
     touched: list[str] = []
     reads: list[Action] = []
-    state = replace(state, nation=hear(state.nation, event.report, now_ms))
+    services = dict(state.services)
     for report in event.report.replicas:
-        service = state.services.get(report.service_uid)
+        service = services.get(report.service_uid)
         if service is None or service.spec.replica(agent) is None:
             continue
         service = _take_report(service, agent, report, now_ms)
-        state = _put(state, service)
+        services[report.service_uid] = service
         touched.append(report.service_uid)
         if report.start_nonce and service.echoes.get(agent) != report.start_nonce:
             reads.append(ReadRecord(report.service_uid, agent, report.start_nonce))
+    state = replace(state, services=services, nation=hear(state.nation, event.report, now_ms))
     before = state
     state, actions = _settle_all(state, touched, now_ms)
     for uid in touched:
@@ -240,15 +241,18 @@ def _on_renew(state: State, event: RenewCame, now_ms: int) -> tuple[State, list[
     """Hear what the holder proves, decide what follows, then answer as the new phase allows."""
     agent = event.renew.header.sender
     asks = [a for a in event.renew.asks if _is_replica(state, a.service_uid, agent)]
+    services = dict(state.services)
     for ask in asks:
-        service = state.services[ask.service_uid]
-        state = _put(state, leases.hear_proof(service, agent, ask, now_ms))
-    state, actions = _settle_all(state, dict.fromkeys(a.service_uid for a in asks), now_ms)
-    grants = []
+        uid = ask.service_uid
+        services[uid] = leases.hear_proof(services[uid], agent, ask, now_ms)
+    heard = replace(state, services=services)
+    state, actions = _settle_all(heard, dict.fromkeys(a.service_uid for a in asks), now_ms)
+    grants, services = [], dict(state.services)
     for ask in asks:
-        service, granted = leases.answer(state.services[ask.service_uid], agent, ask, now_ms)
-        state = _put(state, service)
+        uid = ask.service_uid
+        services[uid], granted = leases.answer(services[uid], agent, ask, now_ms)
         grants.append(granted)
+    state = replace(state, services=services)
     if grants:
         actions.append(SendGrant(agent, tuple(grants)))
     return state, actions

@@ -92,14 +92,6 @@ class HappeningLine(Struct, frozen=True):
     happening: Happening
 
 
-class Span(NamedTuple):
-    """Which lines of the history are wanted, by wall time in milliseconds since 1970."""
-
-    since_ms: int = 0
-    until_ms: int = 2**62
-    limit: int = 1000
-
-
 class Claim(NamedTuple):
     """A request that was seen before; `answer` is empty while its end is unknown."""
 
@@ -154,11 +146,8 @@ class Store(Protocol):
     def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes, newest first; of all plans when none is named."""
 
-    def changes(self, span: Span) -> list[HistoryLine]:
-        """The newest changes of all services within a time, newest first."""
-
-    def happenings(self, span: Span) -> list[HappeningLine]:
-        """What else happened within a time, newest first."""
+    def happenings(self, limit: int) -> list[HappeningLine]:
+        """What else happened, newest first."""
 
     def note(self, told: tuple[Happening, ...], term: int) -> None:
         """Write lines into the history, all or none. Raises LeaderReplaced."""

@@ -31,7 +31,6 @@ from controller.stores.base import (
     LeaderReplaced,
     PlanLine,
     Plans,
-    Span,
     Stored,
     StoreFailed,
     StoreLocked,
@@ -171,13 +170,9 @@ class SqliteStore:
         with _told(self._path):
             return sqlite_plans.history(self._database, plan_id, limit)
 
-    def changes(self, span: Span) -> list[HistoryLine]:
+    def happenings(self, limit: int) -> list[HappeningLine]:
         with _told(self._path):
-            return lines.changes(self._database, span)
-
-    def happenings(self, span: Span) -> list[HappeningLine]:
-        with _told(self._path):
-            return lines.happenings(self._database, span)
+            return lines.happenings(self._database, limit)
 
     def note(self, told: tuple[Happening, ...], term: int) -> None:
         with self._change() as database:
@@ -244,7 +239,6 @@ class SqliteStore:
                 f"{self._path}: written by a newer Saling (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}); upgrade this controller"
             )
-        database.execute(lines.SCHEMA)
         found = dict(database.execute("SELECT key, value FROM meta"))
         if found.get("cluster") != cluster:
             raise StoreUnusable(
@@ -252,7 +246,7 @@ class SqliteStore:
                 f"configuration says {cluster!r}; correct cluster.uid or store.path"
             )
         with self._change() as changing:
-            for statement in sqlite_plans.SCHEMA.split(";"):
+            for statement in (*sqlite_plans.SCHEMA.split(";"), lines.SCHEMA):
                 changing.execute(statement)
         return str(found["generation"])
 

@@ -1,4 +1,4 @@
-"""The history by time, and the cautions, in the SQLite store.
+"""What happened beside the services and plans, and the cautions, in the SQLite store.
 
 They were not in its first schema: a store without them gets them when it is opened, and a
 controller that does not know them goes on without.
@@ -11,13 +11,8 @@ import sqlite3
 import msgspec
 
 from controller.core.happening import Happening
-from controller.core.model import Transition
 from controller.core.sites.model import Caution
-from controller.stores.base import HappeningLine, HistoryLine, Span
-
-LOOKED_AT = 5_000
-"""A time is looked for in so many lines, the newest: it has no index, and who asks for it must not
-hold up a change."""
+from controller.stores.base import HappeningLine
 
 CAUTIONS = "cautions"
 """Their key in `meta`."""
@@ -29,19 +24,14 @@ CREATE TABLE IF NOT EXISTS happenings (
 """
 
 
-def changes(database: sqlite3.Connection, span: Span) -> list[HistoryLine]:
-    """The newest changes of all services within a time, newest first."""
-    return [
-        HistoryLine(number, at_ms, msgspec.json.decode(text, type=Transition))
-        for number, at_ms, text in _within(database, "history", "transition", span)
-    ]
-
-
-def happenings(database: sqlite3.Connection, span: Span) -> list[HappeningLine]:
-    """What else happened within a time, newest first."""
+def happenings(database: sqlite3.Connection, limit: int) -> list[HappeningLine]:
+    """What is no change of a record or a plan, newest first."""
+    rows = database.execute(
+        "SELECT number, at_ms, happening FROM happenings ORDER BY number DESC LIMIT ?", (limit,)
+    ).fetchall()
     return [
         HappeningLine(number, at_ms, msgspec.json.decode(text, type=Happening))
-        for number, at_ms, text in _within(database, "happenings", "happening", span)
+        for number, at_ms, text in rows
     ]
 
 
@@ -68,14 +58,3 @@ def cautions(database: sqlite3.Connection) -> tuple[Caution, ...]:
         return msgspec.json.decode(row[0], type=tuple[Caution, ...]) if row else ()
     except (msgspec.DecodeError, ValueError):
         return ()
-
-
-def _within(
-    database: sqlite3.Connection, table: str, column: str, span: Span
-) -> list[tuple[int, int, str]]:
-    return database.execute(
-        f"SELECT number, at_ms, {column} FROM {table} WHERE number > "
-        f"(SELECT coalesce(max(number), 0) FROM {table}) - ? AND at_ms BETWEEN ? AND ? "
-        "ORDER BY number DESC LIMIT ?",
-        (LOOKED_AT, span.since_ms, span.until_ms, span.limit),
-    ).fetchall()

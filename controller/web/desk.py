@@ -15,7 +15,6 @@ from controller.stores.base import (
     HistoryLine,
     PlanLine,
     Plans,
-    Span,
 )
 
 
@@ -61,9 +60,9 @@ class Desk(Protocol):
         """The newest changes, newest first. Raises StoreError."""
 
     async def lines(
-        self, span: Span
+        self, limit: int
     ) -> tuple[list[HistoryLine], list[PlanLine], list[HappeningLine]]:
-        """The changes of all services and plans, and what else happened, within a time.
+        """The changes of all services and plans, and what else happened, each newest first.
 
         Raises StoreError.
         """

@@ -9,7 +9,6 @@ import time
 import msgspec
 from aiohttp import web
 
-from controller.stores.base import Span
 from controller.timeline.gather import Choice, Lines, timeline
 from controller.web.desk import Desk, Problem
 from controller.web.intake import find_service
@@ -51,9 +50,14 @@ class TimelineRoutes:
         )
 
     async def _lines(self, choice: Choice) -> Lines:
-        span = Span(choice.since_ms, choice.until_ms, LOOKED_AT)
-        changes, plans, happenings = await self._desk.lines(span)
-        whole = all(len(found) < LOOKED_AT for found in (changes, happenings, plans))
+        changes, plans, happenings = await self._desk.lines(LOOKED_AT)
+        ends = [
+            found[-1].at_ms
+            for found in (changes, plans, happenings)
+            if len(found) >= LOOKED_AT and found
+        ]
+        # The newest stand first: what is older than the last was not looked at.
+        whole = all(end_ms < choice.since_ms for end_ms in ends)
         return Lines(changes, plans, happenings, whole)
 
 

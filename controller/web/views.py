@@ -10,7 +10,7 @@ import msgspec
 from controller.copies import quarantines
 from controller.core.explain import explain, timing
 from controller.core.model import ServiceState
-from controller.core.sites import cautions
+from controller.core.sites import policy
 from controller.status import Status
 from controller.stores.base import HistoryLine
 from controller.web.sites import link_views, path_views, site_views
@@ -69,7 +69,7 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
 
 def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
     """One service explained: GET /api/v1/services/{name}/explain."""
-    care = cautions.care(status.state.nation, service, status.now_ms)
+    care = policy.care(status.state.nation, service, status.now_ms)
     explained = explain(service, status.now_ms, care, status.others)
     view: dict[str, Any] = msgspec.to_builtins(explained)
     kept = msgspec.to_builtins(quarantines(explained))

@@ -52,11 +52,9 @@ class DisksHeeded(Watch):
             return
         if new.phase is Phase.PROMOTING and old.phase is not Phase.PROMOTING:
             self._check_target(now_ms, new)
-        by = new.operation.by if new.operation else ""
-        if new.phase is Phase.DRAINING and old.phase is Phase.PROTECTED and by == BY_ITSELF:
+        if new.phase is Phase.DRAINING and old.phase is Phase.PROTECTED and _is_by_itself(new):
             self._check_move(now_ms, old)
-        by = old.operation.by if old.operation else ""
-        if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED and by == BY_ITSELF:
+        if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED and _is_by_itself(old):
             self._given_up[new.service] = (now_ms, new.term)
 
     def look(self, now_ms: int) -> None:
@@ -113,3 +111,9 @@ def _note(
         since.setdefault(copy, now_ms)
     else:
         since.pop(copy, None)
+
+
+def _is_by_itself(record: Record) -> bool:
+    """Whether a row of the table began it: a plan by policy gives a reason."""
+    operation = record.operation
+    return operation is not None and operation.by == BY_ITSELF and not operation.reason

@@ -76,13 +76,12 @@ class PlansKept(Watch):
 
     def _not_too_soon(self, now_ms: int, new: Plan) -> None:
         left_ms = self._left_ms.get(new.site)
-        if new.kind is not PlanKind.FAILBACK or new.reason == NOW or left_ms is None:
+        if left_ms is None or not (new.by_policy or new.kind is PlanKind.FAILBACK):
             return
         since_ms = now_ms - left_ms
-        if since_ms * 102 // 100 + NOT_LEFT_MS < self._dwell_ms:
-            raise Broken(
-                "dwell", f"{new.id} goes back to {new.site} {since_ms} ms after it was left"
-            )
+        is_early = since_ms * 102 // 100 + NOT_LEFT_MS < self._dwell_ms
+        if is_early and new.reason != NOW:
+            raise Broken("dwell", f"{new.id} begins {since_ms} ms after {new.site} was left")
 
 
 def goes_on(plans: Iterable[Plan]) -> bool:

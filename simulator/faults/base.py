@@ -28,6 +28,7 @@ class Takes(Enum):
     LEASE = "the name of lease times"
     PROTECTION = "sync or async"
     BACKUP_LOSS = "alone or block"
+    AILMENT = "what a check says of a site"
     STAGE = "planned, active or suspended"
 
 

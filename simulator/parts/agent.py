@@ -22,6 +22,7 @@ from protocol.messages import (
     Report,
 )
 from protocol.windows import grantor_window_ms
+from simulator.parts.checks import Checks
 from simulator.parts.network import HUB, Deliver
 from simulator.parts.paths import Prober
 from simulator.parts.runner import LOOK_EVERY_MS, Runner
@@ -70,6 +71,7 @@ class Process:
         self._questions = 0
         self.runners: dict[str, Runner] = {}
         self.prober = Prober(self)
+        self.checks = Checks(host)
         self.veto: VetoKeeper
 
     def start(self) -> None:
@@ -146,7 +148,7 @@ class Process:
         """Tell the controller."""
         report = Report(
             self._header(), replicas, self.prober.list_name, self.prober.paths(),
-            self.host.symptoms(),
+            self.checks.symptoms(),
         )  # fmt: skip
         self._to_controller("report", encode(report))
 

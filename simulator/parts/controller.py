@@ -16,6 +16,7 @@ from controller.core.invariants import InvariantBroken
 from controller.core.model import Record, ServiceSpec, State
 from controller.core.plans.going import take_up
 from controller.core.plans.model import OVER, Moved, MoveRules, Plan
+from controller.core.sites.cautions import resumed
 from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
@@ -102,7 +103,8 @@ class Controller:
                 self._watch.swapped(self._kernel.now_ms, None, record)
         records = {uid: _reread(record) for uid, record in self.store.records.items()}
         state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
-        state = replace(state, move_rules=self._move_rules)
+        cautioned = resumed(state.nation, self.store.cautions, self._kernel.now_ms, self.now_ms())
+        state = replace(state, nation=cautioned, move_rules=self._move_rules)
         plans = [_plan_reread(plan) for plan in self.store.plans.values()]
         under_way = next((plan for plan in plans if plan.status not in OVER), None)
         made = max((plan.number for plan in plans), default=0)
@@ -187,7 +189,7 @@ class Controller:
         """What the configuration says of a service now."""
         return self._specs[uid]
 
-    def request(self, request: ev.Requested | ev.PlanAsked) -> None:
+    def request(self, request: ev.Ask) -> None:
         """An operator asks for something."""
         if self.state is not None:
             self._later(0, lambda: self._feed(request))
@@ -320,8 +322,11 @@ class Controller:
                 record = self.store.records[action.service_uid]
                 read = ev.RecordRead(record, action.agent, action.start_nonce)
                 self._later(self._read_ms(), lambda: self._feed(read))
-            case act.KeepCautions() | act.Note():
-                pass  # no checker asks for them
+            case act.KeepCautions():
+                self.store.cautions = action.cautions
+            case act.Note():
+                told = action.happening
+                self._kernel.tell(told.subject, f"{told.what}: {told.because}")
             case act.Answer():
                 said = "yes" if action.accepted else f"no ({'; '.join(action.unmet)})"
                 self._kernel.tell(CONTROLLER, f"answers {action.request_id}: {said}. {action.text}")

@@ -8,7 +8,8 @@ from functools import partial
 import msgspec
 
 from agents.core.model import Durable
-from protocol.messages import CONTROLLER, Symptom
+from agents.core.symptoms import Post
+from protocol.messages import CONTROLLER
 from simulator.kernel import Kernel
 from simulator.parts.agent import Process, Wires
 from simulator.parts.clock import Clock
@@ -69,8 +70,10 @@ class Host:
         self.disk_full_until_ms = 0
         self.disk_slow_until_ms = 0
         self.look_slow_until_ms = 0
-        self._ailments: dict[str, tuple[str, int, int]] = {}
-        """By kind: what the site's own check says, since when and until when (true ms)."""
+        self._ailments: dict[str, tuple[str, int]] = {}
+        """By kind: what the site's own check says, and until when (true ms)."""
+        self.posts: tuple[Post, ...] = ()
+        """What was posted to its agent, as the disk keeps it."""
         self.veto_left_ms = 0
         """What the disk says is left of a veto of this host's operator."""
 
@@ -348,21 +351,12 @@ class Host:
 
     def ails(self, kind: str, text: str, until_ms: int) -> None:
         """A check at this host says so until then."""
-        since_ms = min(self.kernel.now_ms, self._since_ms(kind))
-        self._ailments[kind] = (text, since_ms, until_ms)
+        self._ailments[kind] = (text, until_ms)
 
-    def symptoms(self) -> tuple[Symptom, ...]:
-        """What the checks at this host say now."""
+    def ailments(self) -> dict[str, str]:
+        """What the checks at this host find now, by kind; empty where it is over."""
         now_ms = self.kernel.now_ms
-        return tuple(
-            Symptom(kind, text, now_ms - since_ms)
-            for kind, (text, since_ms, until_ms) in self._ailments.items()
-            if now_ms < until_ms
-        )
-
-    def _since_ms(self, kind: str) -> int:
-        _, since_ms, until_ms = self._ailments.get(kind, ("", 0, 0))
-        return since_ms if self.kernel.now_ms < until_ms else self.kernel.now_ms
+        return {kind: text * (now_ms < end) for kind, (text, end) in self._ailments.items()}
 
     def disk_full(self) -> bool:
         return self.kernel.now_ms < self.disk_full_until_ms
@@ -380,7 +374,7 @@ class Host:
     def heal(self) -> None:
         """End every fault of this host."""
         self.disk_full_until_ms = self.disk_slow_until_ms = self.look_slow_until_ms = 0
-        self._ailments.clear()
+        self._ailments = dict.fromkeys(self._ailments, ("", 0))
         if self.process:
             self.process.paused_until_ms = 0
         if self.frozen_until_ms:

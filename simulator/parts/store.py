@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from controller.core.model import Record
 from controller.core.plans.model import Plan
+from controller.core.sites.model import Caution
 
 COPIES_MOST = 200
 
@@ -28,6 +29,8 @@ class Store:
         self.records: dict[str, Record] = {}
         self.plans: dict[str, Plan] = {}
         """By id, in the order in which they were made."""
+        self.cautions: tuple[Caution, ...] = ()
+        """As they were last kept; no copy of the store is asked for them."""
         self._plans_ms: dict[str, tuple[int, int]] = {}
         """By id: when it was made, and when it was last changed (true ms)."""
         self._copies: deque[Copy] = deque(maxlen=COPIES_MOST)

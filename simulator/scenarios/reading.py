@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from controller.core.model import BackupLoss, DiskFilling, Protection
+from controller.core.plans.model import Failback
 from controller.core.sites.model import Stage
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
@@ -21,7 +22,7 @@ from simulator.parts.network import HUB
 from simulator.scenarios.expecting import read_expectation
 from simulator.scenarios.script import REQUESTS, Expectation, Scenario
 from simulator.scenarios.words import ScenarioError, Words
-from simulator.setting import LEASES, WEATHERS, ServiceSetting, Setting
+from simulator.setting import AILMENTS, LEASES, WEATHERS, ServiceSetting, Setting
 from simulator.strike import Strike, seconds
 
 DASHES = "----"
@@ -45,6 +46,7 @@ class Draft:
     fences: dict[str, tuple[str, ...]] = field(default_factory=dict)
     planned: tuple[str, ...] = ()
     pairs: list[tuple[str, str]] = field(default_factory=list)
+    goes_home: bool = False
     capacities: dict[str, int] = field(default_factory=dict)
     strikes: list[Strike] = field(default_factory=list)
     heals_ms: list[int] = field(default_factory=list)
@@ -191,6 +193,11 @@ def _fence(draft: Draft, words: Words) -> None:
     draft.fences[site] = layers
 
 
+def _failback(draft: Draft, words: Words) -> None:
+    ways = [failback.value for failback in Failback]
+    draft.goes_home = words.one_of(ways, "how services go back") == Failback.AFTER_DWELL
+
+
 def _planned(draft: Draft, words: Words) -> None:
     while words or not draft.planned:
         draft.planned = (*draft.planned, words.one_of(draft.sites, "a site"))
@@ -242,6 +249,7 @@ def _victim(draft: Draft, takes: Takes, words: Words) -> str:
         Takes.LEASE: LEASES,
         Takes.PROTECTION: [protection.value for protection in Protection],
         Takes.BACKUP_LOSS: [policy.value for policy in BackupLoss],
+        Takes.AILMENT: AILMENTS,
         Takes.STAGE: [stage.value for stage in Stage if stage is not Stage.RETIRED],
     }
     return words.one_of(among[takes], takes.value)
@@ -277,7 +285,7 @@ def _finish(draft: Draft) -> Scenario:
     services = tuple(draft.services.values())
     setting = Setting(
         draft.sites, services, draft.weather, draft.ordered, rates, fences, tuple(draft.pairs),
-        tuple(draft.capacities.items()), planned=draft.planned,
+        tuple(draft.capacities.items()), draft.goes_home, draft.planned,
     )  # fmt: skip
     return Scenario(
         name=draft.file,
@@ -301,6 +309,7 @@ COMMANDS: dict[str, Callable[[Draft, Words], None]] = {
     "messages": _messages,
     "clock": _clock,
     "fence": _fence,
+    "failback": _failback,
     "planned": _planned,
     "at": _at,
     "expect": _expect,

@@ -33,6 +33,7 @@ def _world(setting: Setting) -> list[str]:
     return [
         f"sites {' '.join(setting.sites)}",
         *(f"pair {one} {other}" for one, other in setting.pairs),
+        *(["failback after_dwell"] if setting.goes_home else []),
         *(f"capacity {site} {cores}" for site, cores in setting.capacities),
         *map(_service, setting.services),
         f"weather {setting.weather}",

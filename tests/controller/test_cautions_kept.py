@@ -11,7 +11,7 @@ from controller.core.events import Cautioned, CautionEnded
 from controller.core.sites.model import Caution
 from controller.journal import files
 from controller.replay import replay
-from controller.stores.base import Span, StoreFailed
+from controller.stores.base import StoreFailed
 from tests.controller.cluster import Cluster
 from tests.controller.desk import WAIT_S, Desk
 
@@ -31,7 +31,7 @@ async def test_it_is_in_the_store_and_in_the_history_when_the_answer_comes(turni
     answer = await turning.runtime.submit(asks())
     assert answer.accepted
     assert [c.text for c in turning.store.cautions()] == ["flood"]
-    changes, _, happenings = await turning.runtime.lines(Span())
+    changes, _, happenings = await turning.runtime.lines(10)
     assert [line.happening.what for line in happenings] == ["begins"]
     assert happenings[0].happening.by == "siti"
     assert changes == []

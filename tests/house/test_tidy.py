@@ -43,7 +43,7 @@ def tracked(root: Path) -> list[Path]:
         cwd=root,
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=300,
     )
     if listing.returncode != 0:
         pytest.skip("this is no git checkout: " + listing.stderr.decode().strip())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,9 +21,14 @@ STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
 PRIMARY, PARTNER = FAST.sites
 
 
-def make_lab(services: tuple[Service, ...], broker_count: int = 2, network: str = "proxies") -> Lab:
+def make_lab(
+    services: tuple[Service, ...],
+    broker_count: int = 2,
+    network: str = "proxies",
+    rules: Mapping[str, Any] = MappingProxyType({}),
+) -> Lab:
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
-    return Lab(Plan(directory, services, broker_count), network=network)
+    return Lab(Plan(directory, services, broker_count, rules=rules), network=network)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,10 +50,18 @@ def network() -> str:
     return "proxies"
 
 
+@pytest.fixture(scope="module")
+def rules() -> Mapping[str, Any]:
+    """More keys of the module's topology; a module may say otherwise."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(services: tuple[Service, ...], network: str) -> AsyncIterator[Lab]:
+async def pair(
+    services: tuple[Service, ...], network: str, rules: Mapping[str, Any]
+) -> AsyncIterator[Lab]:
     """Two real sites and the controller's domain."""
-    lab = make_lab(services, network=network)
+    lab = make_lab(services, network=network, rules=rules)
     async with lab:
         yield lab
     shutil.rmtree(lab.plan.directory, ignore_errors=True)

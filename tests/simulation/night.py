@@ -72,3 +72,21 @@ def member(name: str, order: int = 0, **changes: Any) -> ServiceSetting:
     group = "g1" if order else ""
     service = ServiceSetting(name, "alpha", "bravo", group=group, order=order)
     return replace(service, **changes)
+
+
+class Pairs(Night):
+    """Two pairs of sites that the controller knows: s1 and s2 at alpha, backed by bravo, s3 at
+    charlie, backed by delta. The controller has listened for long enough from 9 s on."""
+
+    def __init__(
+        self, *strikes: Strike, services: tuple[ServiceSetting, ...] = (), goes_home: bool = False
+    ) -> None:
+        super().__init__(*strikes)
+        usual = (member("s1", 1), member("s2", 2), ServiceSetting("s3", "charlie", "delta"))
+        self._setting = Setting(
+            ("alpha", "bravo", "charlie", "delta"),
+            services or usual,
+            ordered=False,
+            pairs=(("alpha", "bravo"), ("charlie", "delta")),
+            goes_home=goes_home,
+        )

@@ -92,7 +92,7 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
     under_way = state.plan
     if under_way is not None:
         text = f"one plan at a time: {under_way.id} by {under_way.by} is {under_way.status.value}"
-        mend = "wait until it is over (`saling plan`), or give the rest of it up: `saling plan end`"
+        mend = "wait until it is over (`saling plan show`), or give the rest up: `saling plan end`"
         return state, [Answer(event.id, False, text, (mend,), under_way.id, conflict=True)]
     plan = make_plan(state, event, by_policy=False)
     if not plan.steps:

@@ -270,7 +270,7 @@ def _forget(state: State, uid: str) -> State:
 def _summed(state: State, plan: Plan, now_ms: int) -> Plan:
     """Where the plan stands as a whole."""
     if present_leg(plan) == 0:
-        return _over(plan)
+        return _over(state, plan)
     if plan.status is PlanStatus.PAUSED:
         return plan
     stuck = []
@@ -288,15 +288,30 @@ def _summed(state: State, plan: Plan, now_ms: int) -> Plan:
     return replace(plan, status=PlanStatus.WAITING, because=text)
 
 
-def _over(plan: Plan) -> Plan:
+def _over(state: State, plan: Plan) -> Plan:
+    """All steps are settled; what was moved may have been failed over again since."""
     left = [step.service for step in plan.steps if step.status is StepStatus.LEFT_OUT]
     moved = sum(1 for step in plan.steps if step.status is StepStatus.DONE)
-    if left:
-        names = ", ".join(dict.fromkeys(left))
-        text = f"{moved} of {len(plan.steps)} steps are done; left out: {names}"
+    told = [f"left out: {', '.join(dict.fromkeys(left))}"] if left else []
+    told += [
+        f"{step.service} is at {state.services[step.service_uid].record.primary} again: "
+        f"{state.services[step.service_uid].record.because}"
+        for step in plan.steps
+        if _went_back(state, plan, step)
+    ]
+    if told:
+        text = f"{moved} of {len(plan.steps)} steps are done; {'; '.join(told)}"
         return replace(plan, status=PlanStatus.ENDED, because=text)
     text = "every service serves where it shall be"
     return replace(plan, status=PlanStatus.DONE, because=text)
+
+
+def _went_back(state: State, plan: Plan, step: PlanStep) -> bool:
+    """Whether a step that was done last of its service is undone."""
+    last = max(one.leg for one in plan.steps if one.service_uid == step.service_uid)
+    service = state.services.get(step.service_uid)
+    done = step.status is StepStatus.DONE and step.leg == last
+    return done and service is not None and service.record.primary != step.to_agent
 
 
 def _changes(before: Plan, after: Plan) -> tuple[PlanChange, ...]:

@@ -15,8 +15,7 @@ from controller.core.events import Cautioned, CautionEnded, Kind, Requested
 from controller.core.happening import About, Happening
 from controller.core.maintenance import FOR_MOST_MS, span
 from controller.core.model import ServiceState, State
-from controller.core.sites.model import Caution, Consequence, Nation
-from controller.core.sites.policy import stronger, wished
+from controller.core.sites.model import Caution, Nation
 
 AT_A_SITE_AT_MOST = 16
 """So many are kept; of more, those of feeds that end first make room."""
@@ -34,15 +33,6 @@ def around(nation: Nation, service: ServiceState) -> tuple[Caution, ...]:
     copies = (spec.replica(agent) for agent in (record.primary, record.backup))
     sites = dict.fromkeys(copy.site for copy in copies if copy is not None)
     return tuple(caution for site in sites for caution in at(nation, site))
-
-
-def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
-    """In sentences: why the people of a service should stand ready. Also for what the policy of
-    its primary's site makes of the reasons there."""
-    told = [sentence(caution, now_ms) for caution in around(nation, service)]
-    wishes = wished(nation, (service,), now_ms)
-    ready = [w.because for w in wishes if stronger(w.consequence, Consequence.ALARM)]
-    return (*told, *ready)
 
 
 def left_ms(caution: Caution, now_ms: int) -> int:

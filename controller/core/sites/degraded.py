@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from controller.core.facts import megabytes
-from controller.core.model import ServiceState
-from controller.core.sites.look import Answers, Look, Sight, ago, named, overall
+from controller.core.sites.look import Answers, Copy, Look, Sight, ago, named, overall
 from controller.core.sites.model import Sign, SiteState
 from controller.core.view import View
 
 ASKED_AT_LEAST = 10
 """Of fewer probes no share that is lost is told."""
+TEXT_AT_MOST = 200
+"""Of an agent's own words: they stand in a sentence with others."""
 LOST_PERCENT = 5
 OF_ONE_HOST = ("agents", "certificate", "clock", "disk", "latency", "replication")
 """What concerns the services of the agents that say so; all else concerns the whole site."""
@@ -26,8 +27,9 @@ Told = tuple[str, str, str]
 def seen_at(look: Look, site: SiteState) -> list[Sign]:
     """All signs at a site now, one a kind."""
     told = [*_silent_agents(look, site), *_symptoms(look, site)]
-    for service in look.services:
-        told += [*_low_disks(look, site, service), *_replication(look, site, service)]
+    for copy in look.copies[site.spec.name]:
+        if copy.agent in look.heard:
+            told += [*_low_disk(copy), *_replication(look, copy)]
     return [*_by_kind(told), *_unreached(look, site), *_losses(look, site)]
 
 
@@ -55,29 +57,27 @@ def _silent_agents(look: Look, site: SiteState) -> Iterator[Told]:
 def _symptoms(look: Look, site: SiteState) -> Iterator[Told]:
     for agent in look.heard_of(site):
         for symptom in look.heard[agent].symptoms:
-            yield symptom.kind, agent, symptom.text
+            yield symptom.kind, agent, symptom.text[:TEXT_AT_MOST]
 
 
-def _low_disks(look: Look, site: SiteState, service: ServiceState) -> Iterator[Told]:
-    for replica in service.spec.replicas:
-        seen = service.reports.get(replica.agent)
-        is_here = replica.site == site.spec.name and replica.agent in look.heard
-        if is_here and seen and seen.report.disk_low:
-            yield "disk", replica.agent, seen.report.disk_low
+def _low_disk(copy: Copy) -> Iterator[Told]:
+    seen = copy.service.reports.get(copy.agent)
+    if seen is not None and seen.report.disk_low:
+        yield "disk", copy.agent, seen.report.disk_low[:TEXT_AT_MOST]
 
 
-def _replication(look: Look, site: SiteState, service: ServiceState) -> Iterator[Told]:
-    """A backup here that does not follow, or follows from too far. Not where that is announced,
-    and not where its primary is not heard, or not reached from here: that is another's fault.
+def _replication(look: Look, copy: Copy) -> Iterator[Told]:
+    """A backup that does not follow, or follows from too far. Not where that is announced, and not
+    where its primary is not heard, or not reached from here: that is another's fault.
     """
-    record, view = service.record, View(service, look.now_ms)
-    backup = service.spec.replica(record.backup)
-    if backup is None or backup.site != site.spec.name or backup.agent not in look.heard:
+    service, record = copy.service, copy.service.record
+    primary, backup = service.spec.replica(record.primary), service.spec.replica(record.backup)
+    if backup is None or backup.agent != copy.agent or record.maintenance is not None:
         return
-    if record.maintenance is not None or view.primary is None:
-        return
-    primary = service.spec.replica(record.primary)
     if primary and overall(look.sights(backup.site, primary.site)) is Answers.NO:
+        return
+    view = View(service, look.now_ms)
+    if view.primary is None:
         return
     ailing_ms, lag = service.ailing_since_ms, view.lag_bytes
     if ailing_ms >= 0:

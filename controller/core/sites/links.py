@@ -65,13 +65,12 @@ def _judged(look: Look, ends: Ends, known: LinkState) -> LinkState:
         group for group in ends.one.spec.shared_risk_links
         if group in ends.other.spec.shared_risk_links
     )  # fmt: skip
-    at_risk = _at_risk(look, known.sites)
     link = replace(
         known,
         health=health,
         since_ms=steady.since_ms,
         shared_risk=shared,
-        at_risk=at_risk,
+        at_risk=look.between(*known.sites),
         steady=steady,
     )
     if seen is not health:
@@ -124,17 +123,6 @@ def _round_trip(look: Look, one: str, other: str) -> str:
     median_us = sorted(times_us)[(len(times_us) - 1) // 2] if times_us else 0
     asked, lost = sum(s.asked for s in sights), sum(s.lost for s in sights)
     return f"round trip {median_us / 1000:.1f} ms, {lost} of {asked} probes lost of late"
-
-
-def _at_risk(look: Look, sites: tuple[str, str]) -> tuple[str, ...]:
-    """Services whose primary stands at one end and whose backup at the other."""
-    found = []
-    for service in look.services:
-        record, spec = service.record, service.spec
-        copies = (spec.replica(agent) for agent in (record.primary, record.backup))
-        if {copy.site for copy in copies if copy} == set(sites):
-            found.append(record.service)
-    return tuple(found)
 
 
 def _consequence(link: LinkState) -> str:

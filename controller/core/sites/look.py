@@ -51,6 +51,13 @@ class Sight(NamedTuple):
     """The median way's; 0 where nobody answered."""
 
 
+class Copy(NamedTuple):
+    """One copy of a service, by its agent."""
+
+    service: ServiceState
+    agent: str
+
+
 class Look:
     """Made once for a judgement; whoever is judged asks it."""
 
@@ -68,6 +75,11 @@ class Look:
             if now_ms - seen.heard_ms <= patience_ms
         }
         self._place = {agent: site.spec.name for site in self.active for agent in site.spec.agents}
+        self.copies: Final[dict[str, list[Copy]]] = defaultdict(list)
+        """By site: the copies that stand there."""
+        self._between: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for service in self.services:
+            self._note_copies(service)
         self._sights: dict[tuple[str, str], list[Sight]] = defaultdict(list)
         for agent, seen in nation.agents.items():
             if agent in self._place:
@@ -117,6 +129,19 @@ class Look:
         """What all others say of a site."""
         others = [one.spec.name for one in self.active if one is not site]
         return [sight for other in others for sight in self.sights(other, site.spec.name)]
+
+    def between(self, one: str, other: str) -> tuple[str, ...]:
+        """Services whose primary stands at one of two sites, and whose backup at the other."""
+        return tuple(self._between.get(tuple(sorted((one, other))), ()))
+
+    def _note_copies(self, service: ServiceState) -> None:
+        record, places = service.record, []
+        for replica in service.spec.replicas:
+            self.copies[replica.site].append(Copy(service, replica.agent))
+            if replica.agent in (record.primary, record.backup):
+                places.append(replica.site)
+        if len(places) == 2:
+            self._between[tuple(sorted(places))].append(record.service)
 
     def _note_sights(self, observer: str, seen: AgentSeen) -> None:
         ago_ms, from_site = self.now_ms - seen.heard_ms, self._place[observer]

@@ -116,6 +116,15 @@ def readiness(nation: Nation, services: Iterable[ServiceState], now_ms: int) -> 
     return raised
 
 
+def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
+    """In sentences: why the people of a service should stand ready. Also for what the policy of
+    its primary's site makes of the reasons there."""
+    told = [cautions.sentence(caution, now_ms) for caution in cautions.around(nation, service)]
+    wishes = wished(nation, (service,), now_ms)
+    ready = [w.because for w in wishes if stronger(w.consequence, Consequence.ALARM)]
+    return (*told, *ready)
+
+
 def failback_held(nation: Nation, site: str) -> str:
     """Why nothing may be moved back to a site by itself; empty when nothing is against it."""
     state = nation.sites.get(site)

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.events import PlanAct, PlanAsked
+from controller.core.model import Phase
 from controller.core.plans.model import PlanKind, PlanStatus
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import (
@@ -67,3 +68,19 @@ def test_a_service_that_is_not_declared_any_more_is_left_out() -> None:
     plan = world.finish()
     assert plan.status is PlanStatus.ENDED
     assert statuses(world) == {"paspor 1": "done", "pajak 1": "left out"}
+
+
+def test_what_was_failed_over_again_since_is_told_at_the_end() -> None:
+    world = PlanWorld(group_of(*SUPER_APP))
+    world.ask(PlanKind.EVACUATE)
+    while statuses(world)["front 1"] != "moving":
+        world.turn()
+    world.run(2000)
+    back = replace(
+        world.store["database"], primary=A, backup=B, phase=Phase.PROTECTED, revision=99, epoch=9
+    )
+    world.store["database"] = back
+    world.restart()
+    plan = world.finish()
+    assert plan.status is PlanStatus.ENDED
+    assert f"3 of 3 steps are done; database is at {A} again: " in plan.because

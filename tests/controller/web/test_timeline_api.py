@@ -79,6 +79,10 @@ async def test_a_history_that_is_too_long_says_that_there_may_be_more(
     monkeypatch.setattr(timeline_module, "LOOKED_AT", 1)
     _, told = await get(client)
     assert told["left_out"]
+    _, told = await get(client, "until_ms=1")
+    assert (told["entries"], told["left_out"]) == ([], True)
+    _, told = await get(client, "since_ms=9000000000000")
+    assert (told["entries"], told["left_out"]) == ([], False)
 
 
 @pytest.mark.parametrize(

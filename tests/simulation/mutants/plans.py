@@ -13,10 +13,11 @@ from controller.core.model import State
 from controller.core.plans import asking, going, policy
 from controller.core.plans.model import OVER, SETTLED, Plan, PlanStatus, PlanStep
 from controller.core.plans.standing import Standing, standing
+from controller.core.sites.look import Look
 from simulator.parts import controller
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch
-from tests.simulation.night import Night
+from tests.simulation.night import Night, Pairs
 
 PLANS = ("plans",)
 
@@ -94,6 +95,16 @@ def dwell_time_is_not_kept(patch: Patch) -> None:
     patch.setattr(asking, "dwell_left_ms", lambda _state, _site, _now_ms: 0)
 
 
+def blind_controller_judges_others(patch: Patch) -> None:
+    """However few it hears, it calls those that it does not hear cut off or down."""
+    patch.setattr(Look, "blind", property(lambda _look: ""))
+
+
+HEARS_ONE = Pairs(
+    *(Strike(20_000, "cut", ("hub", site), 20_000) for site in ("alpha", "charlie", "delta"))
+)
+"""The controller hears bravo alone, which reaches all the others."""
+
 BACK_SOON = Night(
     Strike(6_000, "plan-evacuate", ("alpha",)),
     *(Strike(12_000 + 1_000 * n, "plan-failback", ("alpha",)) for n in range(5)),
@@ -108,4 +119,5 @@ MUTANTS = (
     Mutant(plan_waits_silently, "plans", PLANS, "plans"),
     Mutant(plan_is_never_over, "plans", PLANS, "plans"),
     Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans", seconds=20, night=BACK_SOON),
+    Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=30, night=HEARS_ONE),
 )

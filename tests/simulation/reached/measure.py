@@ -107,7 +107,7 @@ def _missed(folder: Path, files: list[Path]) -> tuple[Missed, ...]:
 
 def _core_files() -> Iterator[str]:
     for core in CORES:
-        for file in sorted((ROOT / core).glob("*.py")):
+        for file in sorted((ROOT / core).rglob("*.py")):
             if file.name != "__init__.py":
                 yield str(file.relative_to(ROOT))
 

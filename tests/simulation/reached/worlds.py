@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from controller.core.events import PlanAct, PlanAsked
 from controller.core.explain import explain, protected, timing
 from controller.core.model import Record
 from controller.core.others import Others
+from controller.core.plans.model import PlanKind
+from controller.core.plans.preview import left_ms, preview
 from controller.core.row import Row
+from controller.core.sites import policy
+from controller.core.sites.look import Look
+from controller.core.sites.matrix import matrix
 from controller.core.view import View
 from simulator.profiles import DEFAULT_PROFILE, PROFILES
 from simulator.run import run
@@ -40,6 +46,7 @@ class Dashboard(Watch):
     def _look_again(self) -> None:
         for service in self._world.services:
             self._show(service.uid)
+        self._show_sites()
         self._world.kernel.after(LOOK_EVERY_MS, self._look_again)
 
     def _show(self, uid: str) -> None:
@@ -50,6 +57,22 @@ class Dashboard(Watch):
             explain(service, now_ms, others=others)
             protected(service, now_ms)
             timing(service)
+
+    def _show_sites(self) -> None:
+        state, now_ms = self._world.controller.state, self._world.controller.now_ms()
+        if state is None or not state.nation.sites:
+            return
+        matrix(Look(state.nation, (), now_ms))
+        policy.readiness(state.nation, state.services.values(), now_ms)
+        if state.plan is not None:
+            left_ms(state.plan)
+        for service in state.services.values():
+            policy.care(state.nation, service, now_ms)
+        for site in state.nation.sites:
+            policy.failback_held(state.nation, site)
+            for kind in PlanKind:
+                wish = PlanAsked("", PlanAct.BEGIN, "the page", kind=kind, site=site, dry_run=True)
+                preview(state, wish, now_ms)
 
 
 def tasks(seeds: int, seconds: int) -> list[Task]:

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.model import Phase, ServiceState
-from controller.core.sites.cautions import care
 from controller.core.sites.model import (
     Consequence,
     Health,
@@ -19,6 +18,7 @@ from controller.core.sites.model import (
     Stage,
 )
 from controller.core.sites.policy import (
+    care,
     failback_held,
     leads_to,
     policy_of,

@@ -1,0 +1,140 @@
+"""The partner is no help: it fails while a site is failed over to it, or it is too small."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import yaml
+
+from lab.api import ApiError
+from lab.fleet import Fleet
+from lab.site_told import Told, against_every_promise
+from lab.twelve import PARTNER, SITE
+from lab.unkind import Fault
+
+AFTER_S = 2.0
+"""So long after the site the partner fails: some services have just been promoted there."""
+HOLD_S = 8.0
+HELD_TIMEOUT_S = 30.0
+LOOK_AGAIN_S = 0.1
+ROOM_CORES = 4
+DEMAND_CORES = 1
+
+
+async def partner_fails(fleet: Fleet) -> Told:
+    """Site and partner are killed, one after the other, in a failover; both come back."""
+    lab, said = fleet.lab, list[str]()
+
+    async def kill() -> None:
+        lab.kill_site(SITE)
+        with contextlib.suppress(ApiError):
+            await lab.api.begin_plan(SITE, "failover", reason="the lab lost it")
+        await asyncio.sleep(AFTER_S)
+        lab.kill_site(PARTNER)
+
+    async def start() -> None:
+        lab.start_site(PARTNER)
+        lab.start_site(SITE)
+
+    async def end() -> None:
+        await asyncio.sleep(HOLD_S)
+        said.extend(await _silent(fleet))
+
+    fault = Fault("site killed, then its partner", kill, start)
+    costs = await fleet.costs(fault, end)
+    await lab.wait_until_protected()
+    mine = [s.name for s in lab.plan.services if PARTNER in s.sites]
+    broken = [*against_every_promise(costs, mine), *said]
+    with contextlib.suppress(ApiError):
+        await lab.api.steer_plan("end", reason="the lab has seen enough")
+    plans = await lab.api.plans()
+    notes = [f"{plan['id']} is {plan['status']}: {plan['because']}" for plan in plans[:1]]
+    return Told(fault.name, tuple(costs), tuple(broken), (), tuple(notes))
+
+
+async def _silent(fleet: Fleet) -> list[str]:
+    """What stands still and does not say why."""
+    services = await fleet.lab.services()
+    found = [f"{name} says nothing" for name, seen in services.items() if not seen["because"]]
+    plan = await fleet.lab.api.plan()
+    if plan is not None and plan["status"] == "waiting" and not plan["because"]:
+        found.append(f"{plan['id']} waits and does not say for what")
+    return found
+
+
+async def partner_too_small(fleet: Fleet) -> Told:
+    """The configuration gives the partner room for some only: the services that matter most are
+    promoted there, the others are HELD, and go on once there is room."""
+    lab = fleet.lab
+    here = [service for service in lab.plan.services if service.sites[0] == SITE]
+    known = yaml.safe_load(lab.plan.topology_file.read_text())
+    await _configure(fleet, _crowded(known, [service.name for service in here]))
+
+    async def kill() -> None:
+        lab.kill_site(SITE)
+
+    async def start() -> None:
+        lab.start_site(SITE)
+
+    held: dict[str, str] = {}
+
+    async def end() -> None:
+        held.update(await _until_held_or_served(fleet, [service.name for service in here]))
+        await _configure(fleet, known)
+
+    costs = await fleet.costs(Fault("partner too small", kill, start), end)
+    await lab.wait_until_protected()
+    broken = against_every_promise(costs, [service.name for service in here])
+    broken += [f"{s.name} is strategis, and was held" for s in here
+               if s.tier == "strategis" and s.name in held]  # fmt: skip
+    if not held:
+        broken.append("nothing was held, though the partner has no room for all")
+    notes = [f"{name} HELD: {why}" for name, why in held.items()]
+    notes.append(f"served at once: {', '.join(s.name for s in here if s.name not in held)}")
+    return Told("partner too small", tuple(costs), tuple(broken), (), tuple(notes))
+
+
+def _crowded(known: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Every service of the site demands a core, and the partner has too few of them."""
+    services = [
+        {**service, "demand": {"vcpu": DEMAND_CORES}} if service["name"] in names else service
+        for service in known["services"]
+    ]
+    sites = [
+        {
+            **site,
+            "capacity": {"vcpu": ROOM_CORES},
+            "gives_up": [
+                s["name"] for s in services if s["name"] in names and s["tier"] != "strategis"
+            ],
+        }
+        if site["id"] == PARTNER
+        else site
+        for site in known["sites"]
+    ]
+    return {**known, "services": services, "sites": sites}
+
+
+async def _configure(fleet: Fleet, document: dict[str, Any]) -> None:
+    """Write the topology and have it taken. Raises ApiError when it is refused."""
+    file = fleet.lab.plan.topology_file
+    file.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    await fleet.lab.api.reload()
+
+
+async def _until_held_or_served(fleet: Fleet, names: list[str]) -> dict[str, str]:
+    """The sentences of those that are HELD, once each is HELD or serves at the partner."""
+    end_s = asyncio.get_running_loop().time() + HELD_TIMEOUT_S
+    seen: dict[str, Any] = {}
+    while asyncio.get_running_loop().time() < end_s:
+        seen = await fleet.lab.services()
+        mine = {name: seen[name] for name in names if name in seen}
+        held = {name: one["because"] for name, one in mine.items() if one["phase"] == "HELD"}
+        served = [n for n, o in mine.items() if n not in held and o["primary"].startswith(PARTNER)]
+        if len(held) + len(served) == len(names):
+            return held
+        await asyncio.sleep(LOOK_AGAIN_S)
+    told = {name: (one["phase"], one["because"]) for name, one in seen.items() if name in names}
+    raise TimeoutError(f"not all are held or serve after {HELD_TIMEOUT_S} s: {told}")

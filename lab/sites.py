@@ -1,0 +1,160 @@
+"""Tries whole sites on twelve services: `python -m lab.sites`, as root.
+
+Every row of ROWS is done in one lab of four sites in network namespaces, with 20 writes a second
+on each service; a row that fails ends its lab, and the next one begins with a new one. Progress
+goes to standard error, the table to standard output, and with `--output FILE` all figures to a
+JSON file. Exit code: 0 when every row held and was in time, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from lab.fleet import Fleet
+from lab.four_sites import Lab
+from lab.grid import grid
+from lab.namespaces import why_not
+from lab.site_degraded import left_once
+from lab.site_links import controller_cut_off, link_cut
+from lab.site_lost import LOSSES, all_at_home, site_lost
+from lab.site_moved import site_moved
+from lab.site_partner import partner_fails, partner_too_small
+from lab.site_told import Told
+from lab.twelve import PARTNER, SITE, twelve
+
+Row = Callable[[Fleet], Awaitable[Told]]
+ROWS: dict[str, Row] = {
+    "link-cut": link_cut,
+    "link-one-way": partial(link_cut, one_way=True),
+    "controller-cut-off": controller_cut_off,
+    "evacuate": lambda fleet: _moved(fleet, "evacuate", PARTNER),
+    "failback": lambda fleet: _moved(fleet, "failback", SITE, "--now"),
+    **{name: partial(site_lost, loss=loss) for name, loss in LOSSES.items()},
+    "degraded": left_once,
+    "partner-fails": partner_fails,
+    "partner-too-small": partner_too_small,
+}
+"""In an order in which each finds the services where it wants them, or has them moved first."""
+START_S, ROW_S = 240.0, 300.0
+
+
+class Report(msgspec.Struct):
+    """What all rows came to."""
+
+    load: tuple[float, float]
+    told: list[Told] = []
+    failed: list[str] = []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="lab.sites", description="Try whole sites.")
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--runs", type=int, default=1, help="of each row (default 1)")
+    parser.add_argument("--output", type=Path, help="all figures, as JSON")
+    options = parser.parse_args()
+    if reason := why_not():
+        sys.exit(reason)
+    load = os.getloadavg()[0]
+    report = Report((load, load))
+    try:
+        asyncio.run(_all([name for name in options.only for _ in range(options.runs)], report))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit("interrupted: no table was written")
+    report.load = (load, os.getloadavg()[0])
+    print(_table(report))
+    if options.output:
+        options.output.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    sys.exit(1 if report.failed or any(told.broken or told.late for told in report.told) else 0)
+
+
+async def _all(names: list[str], report: Report) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    while names:
+        with tempfile.TemporaryDirectory(prefix="saling-", ignore_cleanup_errors=True) as directory:
+            try:
+                async with AsyncExitStack() as stack:
+                    fleet = await _begin(Path(directory), stack)
+                    while names:
+                        await _row(fleet, names.pop(0), report)
+            except Exception as error:  # noqa: BLE001 - a row that fails in any way is a result
+                report.failed.append(f"{type(error).__name__}: {error}")
+                _say(report.failed[-1])
+
+
+async def _begin(directory: Path, stack: AsyncExitStack) -> Fleet:
+    async with asyncio.timeout(START_S):
+        lab = await stack.enter_async_context(Lab(twelve(directory), _say, "namespaces"))
+        return await stack.enter_async_context(Fleet(lab))
+
+
+async def _row(fleet: Fleet, name: str, report: Report) -> None:
+    try:
+        async with asyncio.timeout(ROW_S):
+            if name != "failback":
+                await all_at_home(fleet.lab)
+            await fleet.wait_for_writes()
+            told = await ROWS[name](fleet)
+    except Exception as error:
+        raise RuntimeError(f"{name}: {error}") from error
+    report.told.append(told)
+    _say(f"{name}: {told.median_outage_s()} s; broken: {told.broken}; late: {told.late}")
+    for note in told.notes:
+        _say(f"  {note}")
+
+
+async def _moved(fleet: Fleet, kind: str, to_site: str, *more: str) -> Told:
+    services = [service for service in fleet.lab.plan.services if service.sites[0] == SITE]
+    command = (kind, SITE, *more, "--reason", "a trial")
+    return await site_moved(fleet, command, services, to_site)
+
+
+def _table(report: Report) -> str:
+    heads = (
+        "scenario", "moved", "no write for: min / median / max", "served elsewhere after",
+        "acked lost (sync / async)", "two writers", "longest gap of those that stayed", "held",
+    )  # fmt: skip
+    lines = [grid(heads, [_line(told) for told in report.told])]
+    for told in report.told:
+        lines += [f"- {told.name}: {text}" for text in (*told.broken, *told.late, *told.notes)]
+    lines += [f"- failed: {text}" for text in report.failed]
+    return "\n".join([*lines, f"load before and after: {report.load[0]:.1f}, {report.load[1]:.1f}"])
+
+
+def _line(told: Told) -> tuple[str, ...]:
+    moved, stayed = told.moved(), told.stayed()
+    outages = sorted(cost.outage_s for cost in moved)
+    served = [cost.served_s for cost in moved]
+    lost = {kind: sum(c.acked_lost for c in told.costs if c.protection == kind)
+            for kind in ("sync", "async")}  # fmt: skip
+    span = f"{outages[0]:.2f} / {told.median_outage_s():.2f} / {outages[-1]:.2f} s"
+    return (
+        told.name,
+        f"{len(moved)} of {len(told.costs)}",
+        span if moved else "-",
+        f"{min(served):.2f} to {max(served):.2f} s" if moved else "-",
+        f"{lost['sync']} / {lost['async']}",
+        f"{max(cost.two_writers_s for cost in told.costs):g} s",
+        f"{max((cost.outage_s for cost in stayed), default=0):.2f} s",
+        "no" if told.broken else "yes",
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
