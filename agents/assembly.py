@@ -14,14 +14,14 @@ from agents.durable import DurableError, DurableFile, begin_life, prepare_direct
 from agents.engines.base import EngineError
 from agents.engines.pg_settings import PostgresConfig, UpstreamTls
 from agents.engines.postgresql import PostgreSQL
-from agents.guard_client import GuardError
+from agents.guard.client import GuardError
+from agents.host.symptom_watch import Certificate
 from agents.metrics import Metrics
-from agents.peer_client import client_context
-from agents.peers import server_context
+from agents.network.peer_client import client_context
+from agents.network.peers import server_context
+from agents.network.voice import Voice, boot_id
 from agents.runtime import Local, Parts
-from agents.symptom_watch import Certificate
-from agents.veto_file import read_veto
-from agents.voice import Voice, boot_id
+from agents.veto.file import read_veto
 from config.agent import AgentConfig, LocalService
 from protocol.sealing import Signer
 

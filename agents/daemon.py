@@ -23,18 +23,18 @@ import msgspec
 import structlog
 import typer
 
-from agents import symptom_command
 from agents.adoption.command import Asked as AdoptionAsked
 from agents.adoption.command import adopt as adopt_server
 from agents.assembly import StartError, assemble
-from agents.doctor import Output, examine, show
+from agents.doctor.command import Output, examine, show
 from agents.durable import DurableError, lock_directory, prepare_directory
+from agents.host import symptom_command
+from agents.host.symptom_command import SymptomError, SymptomRefused
 from agents.runtime import Agent
 from agents.stopping import PrimaryHere, StopError, stop_host
-from agents.symptom_command import SymptomError, SymptomRefused
-from agents.veto_command import VetoError, VetoRefused, as_json, as_line, new_id, read_time, shown
-from agents.veto_command import ask as ask_veto
-from agents.veto_file import Asked
+from agents.veto.command import VetoError, VetoRefused, as_json, as_line, new_id, read_time, shown
+from agents.veto.command import ask as ask_veto
+from agents.veto.file import Asked
 from config.agent import AgentConfig
 from config.files import check_agent_files
 from config.loader import Loaded, load_agent

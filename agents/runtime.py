@@ -16,39 +16,39 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agents.aside import AsideKeeper
 from agents.core.actions import AnswerAsk, SendAsk
 from agents.core.events import AskCame, GrantCame, OrderCame
 from agents.core.model import Replica
 from agents.core.reporting import report
 from agents.core.step import begin
-from agents.data_disk import DataDisk
-from agents.desk import Desk
 from agents.durable import DurableFile, Kept
 from agents.engines.base import Engine
-from agents.fencing import Fencing
-from agents.guard_client import now_ms
-from agents.jobs import Fresh, Jobs, Wiring, upstream_of
-from agents.keeper import Guard, Keeper
-from agents.link import Gate, Link
-from agents.log_client import LogClient
-from agents.log_server import LogServer
+from agents.guard.client import now_ms
+from agents.host.surroundings import Surroundings
+from agents.host.symptom_watch import Certificate
 from agents.metrics import Metrics
-from agents.peer_client import PeerClient
-from agents.peers import Board, PeerServer
-from agents.refusals import Refusals
+from agents.network.desk import Desk
+from agents.network.link import Gate, Link
+from agents.network.log_client import LogClient
+from agents.network.log_server import LogServer
+from agents.network.peer_client import PeerClient
+from agents.network.peers import Board, PeerServer
+from agents.network.refusals import Refusals
+from agents.network.voice import Voice, is_controller
+from agents.replica.aside import AsideKeeper
+from agents.replica.data_disk import DataDisk
+from agents.replica.fencing import Fencing
+from agents.replica.jobs import Fresh, Jobs, Wiring, upstream_of
+from agents.replica.keeper import Guard, Keeper
+from agents.replica.stranded import Stranded
+from agents.replica.sync_watch import SyncWatch
+from agents.replica.turns import Turns
+from agents.replica.upkeep import Fitness, Upkeep
+from agents.replica.watch import SlotKeeper, Watch
+from agents.replica.worker import Worker
 from agents.state_disk import StateDisk
-from agents.stranded import Stranded
-from agents.surroundings import Surroundings
-from agents.symptom_watch import Certificate
-from agents.sync_watch import SyncWatch
-from agents.turns import Turns
-from agents.upkeep import Fitness, Upkeep
-from agents.veto_file import Veto
-from agents.veto_keeper import VetoKeeper
-from agents.voice import Voice, is_controller
-from agents.watch import SlotKeeper, Watch
-from agents.worker import Worker
+from agents.veto.file import Veto
+from agents.veto.keeper import VetoKeeper
 from config.agent import AgentConfig
 from protocol.messages import CONTROLLER, Ask, Grant, Order, ReplicaReport
 from protocol.windows import silence_ms
@@ -288,7 +288,7 @@ class Agent:
             self._report()
             await asyncio.sleep(REPORT_EVERY_S)
 
-    # What leaves (agents.worker.Outside).
+    # What leaves (agents.replica.worker.Outside).
 
     def send_ask(self, replica: Replica, ask: SendAsk) -> None:
         """To the controller over the brokers, to a partner over HTTPS."""

@@ -15,7 +15,7 @@ from agents.engines.base import EngineError
 from agents.engines.postgresql import PostgreSQL
 from agents.fences.base import FenceError
 from agents.fences.nftables import Nftables
-from agents.guard_client import GuardBusy, GuardClient, GuardError, GuardGone
+from agents.guard.client import GuardBusy, GuardClient, GuardError, GuardGone
 from config.agent import AgentConfig, LocalService
 
 AGENT_LIMIT_S = 10.0

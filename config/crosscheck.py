@@ -31,6 +31,8 @@ def check_entries(document: Document, sketch: Sketch) -> None:
         check_site(document, sketch, (*agent.loc, "site"), agent.site)
     for service in sketch.services:
         check_service(document, sketch, service)
+    for index, drill in entries(document.data, "drills"):
+        check_site(document, sketch, ("drills", index, "site"), text(drill, "site"))
 
 
 def check_uniqueness(document: Document, sketch: Sketch) -> None:

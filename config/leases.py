@@ -23,7 +23,8 @@ DRAIN_LEAST_MS = 500
 
 FENCE_MARGIN_MS = 200
 """What a fence gets beyond the time in which 999 of 1,000 kills were over: an agent finds out in
-175 ms at most that its guard stands still (`agents.keeper`), and only then begins to kill."""
+175 ms at most that its guard stands still (`agents/replica/keeper.py`), and only then begins to
+kill."""
 FENCE_LEAST_MS = FENCE_MARGIN_MS + 100
 """With the least time for the kill itself."""
 

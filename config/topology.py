@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.brokers import Broker, Brokers, EmbeddedBroker, EmbeddedForm
+from config.drills import DAY_MS, TIER_GOALS, Drill, Goal, Targets
 from config.hazards import Hazards
 from config.leases import DEFAULT_PROFILE, PROFILES, Lease
 from config.model import Declared, quantity
@@ -269,6 +270,8 @@ class Service(Declared):
     """Own numbers, instead of a profile."""
     disk_filling: DiskFilling = DiskFilling.ALARM
     """Whether the service moves, in order, before the disk of its primary is full."""
+    targets: Targets | None = None
+    """Where they differ from those of the tier."""
     system_identifier: SystemIdentifier | None = None
     databases: tuple[DatabaseName, ...] = ()
     replicas: Annotated[tuple[Replica, ...], Field(min_length=1, max_length=2)]
@@ -312,6 +315,9 @@ class Topology(Declared):
     pairs: tuple[Pair, ...] = ()
     agents: Annotated[tuple[Agent, ...], Field(min_length=1)]
     lease_profiles: dict[NameText, Lease] = Field(default_factory=dict)
+    drills: tuple[Drill, ...] = ()
+    drill_max_age_ms: DurationMs = quantity("drill_max_age", 100 * DAY_MS, "2400h")
+    """An older one that passed shows no more that a site can be left."""
     services: tuple[Service, ...] = ()
     hazards: Hazards = Field(default_factory=Hazards)
     policy: Policy = Field(default_factory=dict)
@@ -353,6 +359,11 @@ class Topology(Declared):
             if site_id in pair.sites:
                 return pair.sites[1] if pair.sites[0] == site_id else pair.sites[0]
         return None
+
+    def goal(self, service: Service) -> Goal:
+        """What outage and loss a service may have."""
+        tier = TIER_GOALS[service.tier.value]
+        return service.targets.over(tier) if service.targets else tier
 
     def lease_terms(self, service: Service) -> LeaseTerms:
         """The numbers of a service's lease, as Orders carry them."""

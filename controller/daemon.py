@@ -28,6 +28,7 @@ from config.topology import Topology
 from controller.broker import BrokerError
 from controller.core.invariants import InvariantBroken
 from controller.core.step import LeadershipLost
+from controller.drills import DrillKeeper
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.hazards.desk import HazardDesk
 from controller.hazards.metrics import HazardCollector
@@ -49,6 +50,7 @@ from controller.version import installed_version
 from controller.voice import Voice
 from controller.web.app import create_app
 from controller.web.configuring import Configuring
+from controller.web.drills import DrillRoutes
 from controller.web.hazards import HazardRoutes
 from controller.web.timeline import TimelineRoutes
 from protocol.session import BrokerLogin
@@ -99,6 +101,9 @@ def _main(config: Path, only_check: bool) -> int:
         return UNUSABLE
 
 
+Part = Coroutine[Any, Any, None]
+
+
 async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
     """Lead until told to stop, or until the controller must; the exit code."""
     stopped = asyncio.Event()
@@ -117,10 +122,10 @@ async def serve(loaded: Loaded[Topology], secrets: Secrets) -> int:
 
 async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets: Secrets) -> None:
     """Everything in order; what was started last is ended first."""
-    topology, reloads, cluster = loaded.value, Reloads(loaded), loaded.value.cluster.uid
+    topology, reloads, drills = loaded.value, Reloads(loaded), DrillKeeper()
+    cluster = topology.cluster.uid
     async with contextlib.AsyncExitStack() as stack:
-        store = SqliteStore(topology.store.path, cluster)
-        worker = StoreWorker(store)
+        worker = StoreWorker(store := SqliteStore(topology.store.path, cluster))
         stack.push_async_callback(_bounded, worker.close)
         state, broken = await worker.call(lead, store, topology, boottime_ms)
         _tell_broken(broken)
@@ -144,27 +149,33 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
             lambda: link.brokers,
             metrics.note,
             configuration=lambda: reloads.status,
+            drills=drills.known,
         )
+        drills.attach(runtime)
         reloads.attach(runtime.configure, partial(_in_force, link, keeper, logins))
         metrics.watch(lambda: runtime.status, lambda: link.counts)
         hazards = _hazards(runtime, metrics)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
         async with asyncio.TaskGroup() as group:
-            parts = {"runtime": runtime.run()}
+            parts: dict[str, Part] = {"runtime": runtime.run()}
             if keeper is not None:
                 parts["embedded broker"] = keeper.run()
-            parts["link"] = link.run()
-            parts["reloads"] = _reload_on_hangup(reloads)
-            parts["hazard feeds"] = poll_all(topology.hazards.feeds, hazards, version)
+            parts |= {"link": link.run(), "reloads": _reload_on_hangup(reloads)}
+            polling = poll_all(topology.hazards.feeds, hazards, version)
+            parts |= {"hazard feeds": polling, "drills": drills.run()}
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
             more = _more(runtime, hazards, reloads)
             app = create_app(runtime, version, metrics.render, *secrets.of_the_api, more=more)
             async with _listening(app, topology.controller.listen):
                 await stopped.wait()
                 log.info("stopping")
-            for task in reversed(tasks):
-                task.cancel()
-                await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
+            await _end(tasks)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in reversed(tasks):
+        task.cancel()
+        await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
 
 
 def _tell_broken(broken: dict[str, str]) -> None:
@@ -213,6 +224,7 @@ def _more(
         *HazardRoutes(runtime, hazards).routes(),
         *TimelineRoutes(runtime).routes(),
         *Configuring(reloads).routes(),
+        *DrillRoutes(runtime).routes(),
     )
 
 

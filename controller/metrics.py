@@ -18,6 +18,7 @@ from controller.copies import vetoes
 from controller.core.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.core.sites.policy import care
+from controller.drill_gauges import drills
 from controller.link import Counts
 from controller.nation_metrics import nation_metrics
 from controller.own_metrics import configuration, machinery, messages
@@ -111,6 +112,7 @@ class _StateCollector(Collector):
         yield from messages(counts)
         yield from machinery(status)
         yield from configuration(status.configuration)
+        yield from drills(status.drills)
 
 
 def _family(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 import uuid
 from collections import deque
@@ -39,7 +40,7 @@ from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
 from controller.keeping import Keeper
 from controller.specs import Wish, declared, service_specs
-from controller.status import BrokerStatus, ConfigurationStatus, Status
+from controller.status import BrokerStatus, ConfigurationStatus, DrillStatus, Status
 from controller.stores.base import (
     Claim,
     HappeningLine,
@@ -84,6 +85,7 @@ class ControllerRuntime:
         on_transition: Callable[[Transition], None],
         clock: Callable[[], int] = boottime_ms,
         configuration: Callable[[], ConfigurationStatus] = ConfigurationStatus,
+        drills: Callable[[Status], tuple[DrillStatus, ...]] = lambda _status: (),
     ) -> None:
         self._topology = topology
         self._worker = worker
@@ -96,6 +98,7 @@ class ControllerRuntime:
         self._brokers = brokers
         self._clock = clock
         self._configuration = configuration
+        self._drills = drills
         self._started_at_ms = time.time_ns() // 1_000_000
         self._heard_ms: dict[str, int] = {}
         self._answers: dict[str, asyncio.Future[Answer]] = {}
@@ -185,7 +188,7 @@ class ControllerRuntime:
     @property
     def status(self) -> Status:
         """Everything, as it is now."""
-        return Status(
+        status = Status(
             topology=self._topology,
             state=self._state,
             now_ms=self._clock(),
@@ -202,6 +205,7 @@ class ControllerRuntime:
             rule_errors=self._rule_errors,
             configuration=self._configuration(),
         )
+        return dataclasses.replace(status, drills=self._drills(status))
 
     async def _tick(self) -> None:
         while True:

@@ -45,6 +45,26 @@ class ConfigurationStatus:
 
 
 @dataclass(frozen=True)
+class DrillStatus:
+    """How drills of one site stand. Times are wall time, in milliseconds; 0 for never."""
+
+    site: str
+    schedule: str
+    """Empty where none is configured."""
+    next_at_ms: int
+    last_id: str
+    last: str
+    """Passed or failed; empty where there was none."""
+    passed_at_ms: int
+    age_ms: int
+    """Of the last one that passed; -1 where none did."""
+    overdue: bool
+    """It is scheduled, and none passed within `drill_max_age`."""
+    skipped: str
+    """Why the last one that was due was not begun; empty where it was."""
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything at one moment of the rules' clock."""
 
@@ -70,6 +90,7 @@ class Status:
     rule_errors: int
     """Events that the rules could not handle; they changed nothing."""
     configuration: ConfigurationStatus = ConfigurationStatus()
+    drills: tuple[DrillStatus, ...] = ()
 
     @cached_property
     def others(self) -> Others:

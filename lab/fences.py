@@ -15,8 +15,8 @@ import asyncpg
 from agents.engines.pg_roles import SUPERUSER
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
-from agents.guard_client import Fence, GuardEvent
-from agents.guard_client import now_ms as guard_now_ms
+from agents.guard.client import Fence, GuardEvent
+from agents.guard.client import now_ms as guard_now_ms
 from agents.spread import Spread
 from lab.busy import APPLICATION, busy_child
 from lab.lone_agent import LOOK_AGAIN_S, Ends, processes_in

@@ -12,7 +12,7 @@ from types import TracebackType
 
 import msgspec
 
-from agents.guard_client import GuardStatus
+from agents.guard.client import GuardStatus
 from lab.lone_agent import LOOK_AGAIN_S, SITE, Ends, LoneAgent
 from lab.processes import Child, module
 from lab.records import Connect, Insert, Outcome, now_ms

@@ -21,7 +21,7 @@ import asyncpg
 import msgspec
 
 from agents.assembly import engine_of
-from agents.guard_client import GuardClient, GuardGone, GuardStatus
+from agents.guard.client import GuardClient, GuardGone, GuardStatus
 from config.agent import AgentConfig
 from config.loader import load_agent
 from controller.broker import EmbeddedBroker, agent_account, controller_account

@@ -27,10 +27,10 @@ from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.provision import provision
 from agents.adoption.remote import ask_primary
 from agents.core.observation import Disk
+from agents.doctor.findings import Finding, Level, fail, ok, warn
 from agents.durable import lock_directory, prepare_directory
 from agents.engines.pg_directory import Directory
 from agents.engines.pg_running import Running, running_server
-from agents.findings import Finding, Level, fail, ok, warn
 
 
 class Seen(Struct, frozen=True):

@@ -11,11 +11,11 @@ from pathlib import Path
 from agents.adoption.facts import Facts, Follower
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.remote import Upstream
+from agents.doctor.findings import Finding, fail, ok, warn
 from agents.engines import pg_tablespaces
 from agents.engines.pg_roles import REPLICATION_USER, REWIND_USER
 from agents.engines.pg_settings import settings_given
 from agents.engines.pg_tools import SUPPORTED
-from agents.findings import Finding, fail, ok, warn
 from config.enginesettings import refusal
 
 LAG_AT_MOST_BYTES = 16 * 1024 * 1024

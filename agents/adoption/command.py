@@ -20,10 +20,10 @@ from agents.adoption.adopt import Seen, carry_out, examine, steps
 from agents.adoption.facts import AdoptError
 from agents.adoption.plan import Plan, Step, Unplanned, with_topology
 from agents.assembly import postgres_config
+from agents.doctor.findings import Finding, Level
 from agents.durable import DurableError
 from agents.engines.base import EngineError
 from agents.engines.pg_settings import check
-from agents.findings import Finding, Level
 from config.agent import AgentConfig
 from config.loader import load_topology
 from config.problems import ConfigError

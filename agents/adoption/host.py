@@ -13,10 +13,10 @@ from pathlib import Path
 from agents.adoption.facts import Facts
 from agents.adoption.plan import Plan
 from agents.assembly import major_of
+from agents.doctor.findings import Finding, fail, ok
 from agents.durable import running_agent
 from agents.engines.pg_tools import ENVIRONMENT, as_engine_user
-from agents.findings import Finding, fail, ok
-from agents.guard_engine import EngineLock, namespaces_allowed
+from agents.guard.engine import EngineLock, namespaces_allowed
 
 VERSION_LIMIT_S = 10.0
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.findings import Finding, fail, ok
+from agents.doctor.findings import Finding, fail, ok
 
 DEBIAN = Path("/etc/postgresql")
 REPMGR_PLACES = (Path("/etc/repmgr.conf"), Path("/etc/repmgr"), Path("/etc/postgresql"))

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.engines.pg_settings import PostgresConfig
-from agents.jobs import slot_name
+from agents.replica.jobs import slot_name
 from config.agent import AgentConfig, LocalService
 from config.topology import Protection, Topology
 

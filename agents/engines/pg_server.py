@@ -15,7 +15,7 @@ from agents.engines.pg_offloop import to_the_end
 from agents.engines.pg_session import Look, Session, look
 from agents.engines.pg_settings import CHANGEABLE, Changeable, PostgresConfig, argv, render
 from agents.engines.pg_tools import ENVIRONMENT
-from agents.guard_client import (
+from agents.guard.client import (
     GuardBusy,
     GuardClient,
     GuardGone,
@@ -24,7 +24,7 @@ from agents.guard_client import (
     now_ms,
     patiently,
 )
-from agents.guard_engine import EngineLock
+from agents.guard.engine import EngineLock
 
 LOOK_LIMIT_MS = 500
 POLL_S = 0.005

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from agents.engines.base import EngineError, Upstream
-from agents.guard_client import SOCKET_PATH_LIMIT
+from agents.guard.client import SOCKET_PATH_LIMIT
 from config.enginesettings import CHANGED_RUNNING, WITHIN_BOUNDS, refusal
 
 CHANGEABLE = tuple(CHANGED_RUNNING)

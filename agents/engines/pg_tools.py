@@ -15,8 +15,8 @@ from msgspec import Struct
 from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_pulse import working
 from agents.engines.pg_wal import parse_lsn
-from agents.guard_engine import EngineLock
-from agents.guard_wire import Refusal
+from agents.guard.engine import EngineLock
+from agents.guard.wire import Refusal
 
 SUPPORTED = range(15, 19)
 TAIL_BYTES = 4000

@@ -51,7 +51,7 @@ from agents.engines.pg_stranded import why_stranded
 from agents.engines.pg_tools import ControlData, Tools
 from agents.engines.pg_waits import WaitWatch
 from agents.engines.pg_wal import record_end, written_end
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from protocol.messages import Role
 
 STANDBY_START_LIMIT_MS = 3000

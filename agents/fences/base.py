@@ -1,7 +1,7 @@
 """What a layer of the fence is: something that ends the right to write when the lease does.
 
 Layers are stacked: each holds by itself when those inside it cannot act any more. The guard
-alone drives them (`agents.guard_fences`), from a thread of its own, for a kernel may let them
+alone drives them (`agents.guard.fences`), from a thread of its own, for a kernel may let them
 wait. Standard library only, as all of the guard. Every call may be repeated.
 
 Errors: `FenceError`, the layer does not hold; it names the mend.

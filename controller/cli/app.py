@@ -12,7 +12,16 @@ import typer
 from typer import rich_utils
 
 from config.validate import validate as judge
-from controller.cli import caution, holding, maintaining, planning, reloading, timeline, views
+from controller.cli import (
+    caution,
+    drilling,
+    holding,
+    maintaining,
+    planning,
+    reloading,
+    timeline,
+    views,
+)
 from controller.cli.capacity_view import show_capacity
 from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
@@ -268,6 +277,7 @@ app.add_typer(planning.commands, name="plan")
 app.command("evacuate")(planning.evacuate)
 app.command("failover-site")(planning.fail_site_over)
 app.command("failback")(planning.fail_back)
+app.command("drill")(drilling.drill)
 app.command("timeline")(timeline.timeline)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)

@@ -173,6 +173,14 @@ class Client:
         """The newest plans."""
         return self._get("/plans?" + urlencode({"limit": limit}))
 
+    def drills(self) -> Any:
+        """How drills stand, and the newest ones."""
+        return self._get("/drills")
+
+    def drill(self, name: str) -> Any:
+        """The report of one, or of the `last`."""
+        return self._get(f"/drills/{quote(name, safe='')}")
+
     def ask_site(self, site: str, kind: str, body: Mapping[str, Any]) -> Any:
         """Ask for a change at one site."""
         return self.ask(f"sites/{_segment(site, 'SITE')}/{kind}", None, body)

@@ -12,6 +12,7 @@ from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.plan_view import plan_line
 from controller.cli.site_view import WATCHED_STATES, broken, is_faulty, link_text, site_lines
+from controller.cli.trouble_view import drill_lines, troubles
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines, vetoes
 from controller.core.explain import ApprovalView, Explanation, HoldView, MaintenanceView
@@ -95,11 +96,15 @@ def narrowed(state: StateView, name: str) -> Explanation | None:
 
 def status_view(state: StateView, width: int) -> Group:
     """The whole picture, at most `width` columns wide."""
-    parts: list[RenderableType] = [headline(state), *_troubles(state)]
+    parts: list[RenderableType] = [
+        headline(state),
+        *(_below(text, "bold red") for text in troubles(state)),
+    ]
     if state.plan is not None:
         parts.append(plan_line(state.plan))
     parts += [Text(), Text(f"cluster {state.cluster.name}"), *_sites(state), *_pairs(state), Text()]
     parts += services_view(state.services, width)
+    parts += [_below(text, "yellow") for text in drill_lines(state)]
     return Group(*parts)
 
 
@@ -211,44 +216,6 @@ def _quarantine_lines(service: Explanation) -> list[str]:
         f"{QUARANTINED} quarantine at {kept.agent}, waits for a human: {kept.text}"
         for kept in quarantines(service)
     ]
-
-
-def _troubles(state: StateView) -> list[RenderableType]:
-    """What is wrong with the controller itself."""
-    told = [
-        f"broker {broker.name} is not connected{_why(broker.problem)}"
-        for broker in state.brokers
-        if not broker.connected
-    ]
-    if not state.store.up:
-        told.append(f"the store does not answer{_why(state.store.problem)}")
-    for uid, why in state.store.broken_records.items():
-        told.append(f"the record of {uid} cannot be read, its service is left alone{_why(why)}")
-    if state.controller.blind:
-        told.append(state.controller.blind)
-    if state.journal.problem:
-        told.append(f"the journal is not written{_why(state.journal.problem)}")
-    told += _of_configuration(state)
-    if state.controller.rule_errors:
-        told.append(
-            f"{state.controller.rule_errors} events were not understood by the rules; "
-            "see the controller's log"
-        )
-    return [_below(text, "bold red") for text in told]
-
-
-def _of_configuration(state: StateView) -> list[str]:
-    known = state.configuration
-    told = []
-    if known.last_reload.failed:
-        who = f" by {known.last_reload.by}" if known.last_reload.by else ""
-        told.append(
-            f"the last reload{who} changed nothing, and the configuration of "
-            f"{known.in_force_since} stays: {known.last_reload.failed}"
-        )
-    if known.waits_for_restart:
-        told.append(f"taken by a restart only: {', '.join(known.waits_for_restart)}")
-    return told
 
 
 def _sites(state: StateView) -> list[RenderableType]:
@@ -384,7 +351,3 @@ def _below(text: str, style: str) -> RenderableType:
 
 def _ago(service: Explanation) -> str:
     return f"{duration(service.proven_ago_ms)} ago, by the controller"
-
-
-def _why(problem: str) -> str:
-    return f": {problem}" if problem else ""

@@ -93,6 +93,20 @@ class LastReload(Struct, frozen=True):
     failed: str = ""
 
 
+class DrillView(Struct, frozen=True):
+    """How drills of one site stand."""
+
+    site: str
+    schedule: str = ""
+    next_at: str = ""
+    last_id: str = ""
+    last: str = ""
+    passed_at: str = ""
+    age_ms: int = -1
+    overdue: bool = False
+    skipped: str = ""
+
+
 class ConfigurationView(Struct, frozen=True):
     """What is in force of the configuration."""
 
@@ -189,6 +203,7 @@ class StateView(Struct, frozen=True):
     links: tuple[LinkView, ...] = ()
     paths: tuple[PathView, ...] = ()
     configuration: ConfigurationView = ConfigurationView()
+    drills: tuple[DrillView, ...] = ()
 
 
 class Finding(Struct, frozen=True):

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from controller.copies import quarantines
-from controller.core.explain import explain, timing
+from controller.core.explain import Explanation, explain, timing
 from controller.core.model import ServiceState
 from controller.core.sites import policy
-from controller.status import Status
+from controller.status import DrillStatus, Status
 from controller.stores.base import HistoryLine
 from controller.web.sites import link_views, path_views, site_views
 
@@ -41,6 +41,7 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
         },
         "journal": {"errors": status.journal_errors, "problem": status.journal_problem},
         "configuration": _configuration(status),
+        "drills": drill_views(status),
         "brokers": [
             {
                 "name": broker.name,
@@ -73,7 +74,15 @@ def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
     explained = explain(service, status.now_ms, care, status.others)
     view: dict[str, Any] = msgspec.to_builtins(explained)
     kept = msgspec.to_builtins(quarantines(explained))
-    return {**view, "quarantines": kept, "timing": timing(service)}
+    return {**view, "quarantines": kept, "timing": timing(service), **_goal(status, explained)}
+
+
+def _goal(status: Status, explained: Explanation) -> dict[str, Any]:
+    """The targets, beside the worst case of an unplanned failover by the live settings."""
+    uid, topology = explained.service_uid, status.topology
+    declared = next((one for one in topology.services if one.uid == uid), None)
+    worst = {"worst_case_rto_ms": explained.predicted_failover_ms}
+    return worst if declared is None else {**worst, "targets": topology.goal(declared)._asdict()}
 
 
 def history_view(lines: list[HistoryLine]) -> dict[str, Any]:
@@ -104,6 +113,25 @@ def _configuration(status: Status) -> dict[str, Any]:
             "by": known.tried_by,
             "failed": known.failed,
         },
+    }
+
+
+def drill_views(status: Status) -> list[dict[str, Any]]:
+    """How drills of each site stand."""
+    return [_drill(one) for one in status.drills]
+
+
+def _drill(one: DrillStatus) -> dict[str, Any]:
+    return {
+        "site": one.site,
+        "schedule": one.schedule,
+        "next_at": utc_text(one.next_at_ms) if one.next_at_ms else "",
+        "last_id": one.last_id,
+        "last": one.last,
+        "passed_at": utc_text(one.passed_at_ms) if one.passed_at_ms else "",
+        "age_ms": one.age_ms,
+        "overdue": one.overdue,
+        "skipped": one.skipped,
     }
 
 

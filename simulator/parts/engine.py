@@ -187,7 +187,7 @@ class Engine:
 
     @property
     def _stranded(self) -> bool:
-        """As the shipped `agents/stranded.py` finds out."""
+        """As the shipped `agents/replica/stranded.py` finds out."""
         apart = self.role is Role.STANDBY and self.apart_since_ms >= 0
         return apart and self._kernel.now_ms - self.apart_since_ms >= DOUBT_MS
 

@@ -44,5 +44,5 @@ class Room:
 
     @property
     def low(self) -> str:
-        """As the shipped `agents/data_disk.py` tells it."""
+        """As the shipped `agents/replica/data_disk.py` tells it."""
         return f"/data: {self.free_bytes // 2**20} MiB free of 500 GiB" if self.filling else ""

@@ -40,7 +40,7 @@ DISK_RETRY_MS = 200
 CLOSE_MS, EXTEND_MS, BIND_MS = 150, 300, 1000
 """How long a guard that stands still is waited for: at a fence, a renewal, a first lease."""
 LOOK_EVERY_MS, LOOK_MS, SILENT_LOOKS = 500, 500, 5
-"""Each as in `agents/keeper.py`: a guard that gives no answer to so many looks is ended."""
+"""Each as in `agents/replica/keeper.py`: a guard that gives no answer to so many looks is ended."""
 REFUSED_MS = 10
 """Until the rules hear what is in force instead of a lease that the guard did not take."""
 GUARDED = (act.ClosePermit, act.PermitLease, act.PermitAlone)

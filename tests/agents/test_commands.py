@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agents.doctor import examine
-from agents.findings import Level
+from agents.doctor.command import examine
+from agents.doctor.findings import Level
 from config.loader import load_agent
 from controller.broker import EmbeddedBroker
 from lab.keys import LabKeys

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 import yaml
 
-from agents.guard_client import GuardClient, GuardGone, now_ms
+from agents.guard.client import GuardClient, GuardGone, now_ms
 from config.agent import AgentConfig
 from config.loader import load_agent
 from controller.broker import EmbeddedBroker

@@ -379,18 +379,3 @@ def test_two_people_with_a_token_each_are_told_apart(judge: Judge, topology: Spo
     """Then nothing is to be warned of, and the API may listen beyond this machine."""
     changes = {**OWN_LISTEN, "services.0.tier": "strategis", "controller.operators": [SITI, BUDI]}
     assert judge(topology(changes)).problems == ()
-
-
-def test_a_retired_site_holds_no_replica(judge: Judge, topology: Spoil, said: Said) -> None:
-    report = judge(topology({"sites.1.state": "retired"}))
-    problem = said(report, "services[0].replicas[1].site")
-    assert "no replica may stand there" in problem.message
-    assert report.exit_code == 2
-
-
-def test_a_service_whose_sites_are_all_planned_is_allowed_and_warned_of(
-    judge: Judge, topology: Spoil
-) -> None:
-    report = judge(topology({"sites.0.state": "planned", "sites.1.state": "planned"}))
-    assert report.exit_code == 0
-    assert any("the service is not begun" in problem.message for problem in report.warnings)

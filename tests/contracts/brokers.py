@@ -14,10 +14,10 @@ from typing import Self
 
 import pytest
 
-import agents.link
+import agents.network.link
 import controller.link
 from agents.metrics import Metrics
-from agents.refusals import Refusals
+from agents.network.refusals import Refusals
 from config.brokers import Broker
 from controller.broker import (
     Account,
@@ -154,11 +154,11 @@ class Ends:
             frozenset({AGENT}),
             self.events.append,
         )
-        gate = agents.link.Gate(
+        gate = agents.network.link.Gate(
             CLUSTER, AGENT, keys.controller.public_key, self.orders.append, Refusals(self.metrics)
         )
         logins = [declared(broker, keys, scheme) for broker in brokers]
-        self.agent = agents.link.Link(logins, CLUSTER, AGENT, gate, self.metrics)
+        self.agent = agents.network.link.Link(logins, CLUSTER, AGENT, gate, self.metrics)
         self.tasks = [asyncio.create_task(link.run()) for link in (self.controller, self.agent)]
         self.sequence = 0
 

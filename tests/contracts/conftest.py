@@ -21,7 +21,7 @@ from agents.core.observation import Observation
 from agents.engines.base import EngineBusy, Progress, Upstream
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
-from agents.guard_client import GuardError, now_ms
+from agents.guard.client import GuardError, now_ms
 from lab.netns import Place
 from lab.ports import free_address
 from protocol.messages import Role

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.guard_client import GUARD
+from agents.guard.client import GUARD
 from lab.netns import Place
 
 

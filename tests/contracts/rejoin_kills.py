@@ -27,7 +27,7 @@ from agents.core.observation import Disk
 from agents.engines.base import EngineBusy, EngineError, Progress
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
-from agents.guard_engine import EngineLock
+from agents.guard.engine import EngineLock
 from protocol.messages import Role
 from tests.contracts.conftest import FOUND, Pair, Site, ignore
 

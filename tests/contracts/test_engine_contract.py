@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from agents.core.observation import Disk, ProbeKind
 from agents.engines.base import EngineBusy, EngineError
 from agents.engines.pg_tools import as_engine_user
-from agents.guard_client import now_ms
+from agents.guard.client import now_ms
 from protocol.messages import Role
 from tests.contracts.conftest import FOUND, VERSIONS, MakeSite, Site, ignore, until
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from agents.doctor_engine import running_findings
+from agents.doctor.engine import running_findings
 from tests.contracts.conftest import MakeSite, Site, until
 
 pytestmark = pytest.mark.postgres

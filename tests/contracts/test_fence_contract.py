@@ -23,9 +23,9 @@ from agents.fences.base import ARMED, CLOSED, OPEN, FenceError, Layer
 from agents.fences.nftables import Nftables
 from agents.fences.process import Process
 from agents.fences.watchdog import Watchdog
-from agents.guard_client import GuardClient, GuardRefused, LayerStatus, now_ms
+from agents.guard.client import GuardClient, GuardRefused, LayerStatus, now_ms
 from lab.netns import Place, within
-from tests.agents.guard_bench import until
+from tests.agents.guard.bench import until
 from tests.contracts.doors import guard_within, needs_door, why_no_door
 
 ADDRESS = "127.0.0.1:5433"

@@ -11,11 +11,11 @@ from typing import Any
 
 from agents.core.events import GuardState
 from agents.core.model import Permit
-from agents.guard_client import now_ms
-from agents.jobs import Fresh
-from agents.keeper import Keeper
+from agents.guard.client import now_ms
 from agents.metrics import Metrics
-from tests.agents.guard_bench import unfenced
+from agents.replica.jobs import Fresh
+from agents.replica.keeper import Keeper
+from tests.agents.guard.bench import unfenced
 from tests.contracts.conftest import MakeSite, Site, until
 
 

@@ -11,11 +11,11 @@ import structlog
 
 from agents.core.model import Durable, Replica
 from agents.core.observation import Observation
-from agents.doctor_engine import running_findings
+from agents.doctor.engine import running_findings
+from agents.doctor.findings import Level
 from agents.engines.pg_roles import LACKING, Passwords, fits, provision_sql, scram_verifier
-from agents.findings import Level
-from agents.jobs import Fresh
-from agents.upkeep import Upkeep
+from agents.replica.jobs import Fresh
+from agents.replica.upkeep import Upkeep
 from protocol.messages import Role
 from tests.contracts.conftest import MakeSite, Pair, Site, until
 

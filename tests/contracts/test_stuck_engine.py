@@ -12,12 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from agents.guard_client import GuardStatus, now_ms
-from agents.jobs import Fresh
-from agents.keeper import Keeper
+from agents.guard.client import GuardStatus, now_ms
 from agents.metrics import Metrics
+from agents.replica.jobs import Fresh
+from agents.replica.keeper import Keeper
 from lab.stuck import StuckEngine, why_not
-from tests.agents.guard_bench import unfenced
+from tests.agents.guard.bench import unfenced
 from tests.contracts.conftest import MakeSite, until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(why_not()), reason=why_not())]

@@ -134,11 +134,12 @@ def reached(root: Path, start: Path) -> list[Path]:
 def test_guard_imports_only_the_standard_library(root: Path) -> None:
     """The guard must start and kill whatever happens to the environment around it.
 
-    It may stand in several files: agents/guard*.py, and agents/fences/ for its layers.
+    It stands in agents/guard/, without the agent's side of it, and agents/fences/ for its layers.
     """
-    files = reached(root, root / "agents" / "guard.py")
+    files = reached(root, root / "agents" / "guard" / "guard.py")
     names = {str(file.relative_to(root)) for file in files} - {"agents/__init__.py"}
-    assert all(name.startswith(("agents/guard", "agents/fences/")) for name in names), names
+    assert all(name.startswith(("agents/guard/", "agents/fences/")) for name in names), names
+    assert "agents/guard/client.py" not in names
     wrong = [
         f"{file.relative_to(root)}:{line}: imports {module}"
         for file in files

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agents.guard_engine import namespaces_allowed
+from agents.guard.engine import namespaces_allowed
 from lab.plan import Plan, Service, agent_of
 from lab.processes import Child, end_all
 from tests.lab.adopting import SERVICE, Client, Said, WaitingLab, adopt, connect, run

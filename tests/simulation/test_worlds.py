@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from agents import guard_fences, keeper
 from agents.fences import watchdog
+from agents.guard import fences as guard_fences
+from agents.replica import keeper
 from config.leases import DEFAULT_PROFILE, PROFILES
 from simulator.parts import fence, runner
 from simulator.setting import LEASES

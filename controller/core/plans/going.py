@@ -36,6 +36,8 @@ PAUSE_MS = 1000
 PAUSE_AT_MOST_MS = 60_000
 LOOK_AT_MOST_MS = 120_000
 """So long after it was moved a service is asked to come back even if it has no backup yet."""
+LOOK_AT_LEAST_MS = 5000
+"""So long a service of a drill commits at the partner before it is asked to come back."""
 PAST_AT_MOST = 16
 
 Ask = Callable[[State, Requested, int], tuple[State, list[Action]]]
@@ -228,10 +230,11 @@ def _passes(plan: Plan, head: tuple[PlanStep, Standing]) -> bool:
 
 def _is_rested(state: State, step: PlanStep, now_ms: int) -> bool:
     memory, service = state.plan_memory, state.services[step.service_uid]
-    if step.leg > 1 and step.tries == 0 and service.record.phase is not Phase.PROTECTED:
-        # Moved a moment ago: it is brought back once its new backup may take over.
+    if step.leg > 1 and step.tries == 0:
+        # Moved a moment ago: it is looked at, and brought back once its new backup may take over.
         moved_ms = memory.tried_ms.get(replace(step, leg=step.leg - 1).key, memory.taken_ms)
-        return now_ms - moved_ms >= LOOK_AT_MOST_MS
+        protected = service.record.phase is Phase.PROTECTED
+        return now_ms - moved_ms >= (LOOK_AT_LEAST_MS if protected else LOOK_AT_MOST_MS)
     return now_ms - memory.tried_ms.get(step.key, memory.taken_ms) >= pause_ms(step)
 
 

@@ -16,11 +16,11 @@ from agents.adoption.host import file_findings
 from agents.adoption.plan import Part, Plan, Step
 from agents.adoption.provision import with_entry_rules
 from agents.adoption.remote import Upstream
+from agents.doctor.findings import Finding, Level
 from agents.engines.pg_compare import AT_LEAST
 from agents.engines.pg_roles import LESSER_USERS, SUPERUSER
 from agents.engines.pg_settings import PostgresConfig
-from agents.findings import Finding, Level
-from agents.guard_engine import namespaces_allowed
+from agents.guard.engine import namespaces_allowed
 from config.agent import LocalService
 
 SYSTEM = "7300000000000000001"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agents.adoption import host
 from agents.adoption.plan import Plan
-from agents.findings import Level
+from agents.doctor.findings import Level
 from lab.processes import pids_of
 from tests.agents.adoption.test_checks import plan
 

@@ -15,7 +15,7 @@ from agents.adoption.managers import (
     unit_of,
 )
 from agents.adoption.takeover import keep_host_from_starting
-from agents.findings import Level
+from agents.doctor.findings import Level
 
 
 @pytest.mark.parametrize(

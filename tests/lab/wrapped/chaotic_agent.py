@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import agents.link
+import agents.network.link
 from agents.daemon import main
 from tests.lab.wrapped.chaos import spoil
 
-spoil(agents.link.BrokerLink, seed=2)
+spoil(agents.network.link.BrokerLink, seed=2)
 main()

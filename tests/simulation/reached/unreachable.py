@@ -66,7 +66,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "agents/core/permission.py",
         ("fence_missing: return (",),
         "no world requires a layer for longer leases than its service has; "
-        "tests/agents/test_fencing.py does",
+        "tests/agents/replica/test_fencing.py does",
     ),
     Unreachable(
         "agents/core/orders.py",
@@ -77,7 +77,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable(
         "agents/core/veto.py",
         ("take: return replace(replica, veto=event.text, veto_end_ms",),
-        "no world refuses a veto while another is on; tests/agents/test_veto.py does",
+        "no world refuses a veto while another is on; tests/agents/veto/test_veto.py does",
     ),
     Unreachable(
         "controller/core/holds.py",

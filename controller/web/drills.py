@@ -1,0 +1,77 @@
+"""Drills over HTTP: how they stand, and the report of each."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+from aiohttp import web
+
+from controller.core.explain import explain
+from controller.drill_report import is_drill, markdown, report_of, verdict_of
+from controller.status import Status
+from controller.stores.base import StoredPlan
+from controller.web.desk import Desk, Problem
+from controller.web.views import drill_views, utc_text
+
+PLANS_LOOKED_AT = 200
+
+
+class DrillRoutes:
+    """What the API has of drills; one is begun as any plan is."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """For the application."""
+        return [
+            web.get("/api/v1/drills", self.all),
+            web.get("/api/v1/drills/{id}", self.one),
+        ]
+
+    async def all(self, _request: web.Request) -> web.Response:
+        """How each site stands, and the newest drills."""
+        status = self._desk.status
+        drills = [
+            {
+                "id": one.plan.id,
+                "site": one.plan.site,
+                "begun_at": utc_text(one.begun_at_ms),
+                "by": one.plan.by,
+                "verdict": verdict_of(one, status.topology).value,
+                "because": one.plan.because,
+            }
+            for one in await self._stored()
+        ]
+        return _json({"sites": drill_views(status), "drills": drills})
+
+    async def one(self, request: web.Request) -> web.Response:
+        """The report of one drill, or of the `last`."""
+        stored, name = await self._stored(), request.match_info["id"]
+        found = next((one for one in stored if name in (one.plan.id, "last")), None)
+        if found is None:
+            newest = ", ".join(one.plan.id for one in stored[:5]) or "none"
+            text = f"there is no drill {json.dumps(name[:80])}"
+            raise Problem(404, text, "path", f"the newest drills are: {newest}")
+        status = self._desk.status
+        report = report_of(found, status.topology, lambda uid: worst_case_ms(status, uid))
+        return _json({**msgspec.to_builtins(report), "markdown": markdown(report)})
+
+    async def _stored(self) -> list[StoredPlan]:
+        stored = await self._desk.plans(PLANS_LOOKED_AT)
+        return [one for one in stored.plans if is_drill(one)]
+
+
+def worst_case_ms(status: Status, uid: str) -> int:
+    """The longest outage of an unplanned failover now; -1 for a service that is not known."""
+    service = status.state.services.get(uid)
+    return -1 if service is None else explain(service, status.now_ms).predicted_failover_ms
+
+
+def _json(body: object) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

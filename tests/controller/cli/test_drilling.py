@@ -1,0 +1,62 @@
+"""`saling drill`: lists and reports; what it moves is that of any plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.cli.client import Client
+from tests.controller.cli.conftest import Saling
+from tests.controller.cli.stub import Stub
+
+REPORT = {"id": "drill-batam-3", "verdict": "passed", "markdown": "# Drill of batam: passed\n"}
+SITE = {
+    "site": "batam",
+    "schedule": "0 3 1 * * UTC",
+    "next_at": "2026-12-01T03:00:00.000Z",
+    "overdue": True,
+    "skipped": "caution is on at batam",
+}
+
+
+def test_a_report_is_markdown_and_a_drill_that_failed_ends_with_3(
+    stub: Stub, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def drill(_client: Client, name: str) -> dict[str, Any]:
+        asked.append(name)
+        return REPORT if name == "last" else REPORT | {"verdict": "failed"}
+
+    monkeypatch.setattr(Client, "drill", drill)
+    run = saling("drill", "--report")
+    assert (run.code, run.out.strip()) == (0, "# Drill of batam: passed")
+    assert saling("drill", "--report", "drill-batam-2").code == 3
+    assert asked == ["last", "drill-batam-2"]
+
+
+def test_the_list_says_what_is_due_overdue_and_why_it_was_not_begun(
+    stub: Stub, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {"id": "drill-batam-3", "site": "batam", "begun_at": "2026", "verdict": "failed"}
+    monkeypatch.setattr(Client, "drills", lambda _self: {"sites": [SITE], "drills": [line]})
+    run = saling("drill", "--list")
+    assert run.code == 0
+    assert "none passed yet, due 2026-12-01T03:00:00.000Z, OVERDUE" in run.out
+    assert "not begun: caution is on at batam" in run.out
+    assert "drill-batam-3  failed" in run.out
+
+
+def test_without_a_site_nothing_is_done(stub: Stub, saling: Saling) -> None:
+    run = saling("drill")
+    assert run.code == 2
+    assert "name a SITE to drill" in run.err
+    assert stub.asked == []
+
+
+def test_status_warns_of_a_drill_that_is_overdue(stub: Stub, saling: Saling) -> None:
+    stub.state["drills"] = [SITE]
+    run = saling("status")
+    told = " ".join(run.out.split())
+    assert "a drill of batam is overdue: none passed yet; `saling drill batam`" in told
