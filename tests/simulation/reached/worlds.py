@@ -50,13 +50,13 @@ class Dashboard(Watch):
         self._world.kernel.after(LOOK_EVERY_MS, self._look_again)
 
     def _show(self, uid: str) -> None:
-        controller = self._world.controller
-        if controller.state is not None:
-            service, now_ms = controller.state.services[uid], controller.now_ms()
-            others = Others(controller.state.services, controller.state.nation, now_ms)
-            explain(service, now_ms, others=others)
-            protected(service, now_ms)
-            timing(service)
+        state, now_ms = self._world.controller.state, self._world.controller.now_ms()
+        if state is None or uid not in state.services:
+            return
+        service, others = state.services[uid], Others(state.services, state.nation, now_ms)
+        explain(service, now_ms, others=others)
+        protected(service, now_ms)
+        timing(service)
 
     def _show_sites(self) -> None:
         state, now_ms = self._world.controller.state, self._world.controller.now_ms()
