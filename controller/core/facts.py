@@ -8,7 +8,13 @@ from protocol.messages import ReplicaReport
 
 
 def facts(view: View) -> dict[str, str]:
-    """The figures that sentences may name."""
+    """The figures that sentences may name, put together once a view."""
+    if not view.facts:
+        view.facts.update(_facts(view))
+    return view.facts
+
+
+def _facts(view: View) -> dict[str, str]:
     record, primary = view.record, view.primary
     backup = view.backup
     return {

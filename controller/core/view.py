@@ -44,6 +44,8 @@ class View:
         self.now_ms: Final = now_ms
         self.request: Final = request
         self.others: Final = others
+        self.facts: Final[dict[str, str]] = {}
+        """What sentences may name, once somebody asked for it: `controller.core.facts`."""
         self.spec: Final[ServiceSpec] = service.spec
         self.record: Final[Record] = service.record
         interval_ms, terms = self.spec.report_interval_ms, self.record.terms

@@ -105,6 +105,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         ("_asked_copy: return (", '_asked_copy: return f"{record.service} has no backup"'),
         "operators of worlds name no agent, and every service has two copies",
     ),
+    Unreachable("controller/core/telling.py", ("remind: return []",), ONE_LEADER),
     Unreachable(
         "controller/core/step.py",
         (
@@ -114,7 +115,6 @@ UNREACHABLE: tuple[Unreachable, ...] = (
             "_on_record_read: raise LeadershipLost(",
             '_on_request: return state, [Answer(event.id, False, f"there is no service',
             "_on_renew: if grants:",
-            "remind: return []",
         ),
         ONE_LEADER,
     ),
