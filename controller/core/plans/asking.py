@@ -157,7 +157,7 @@ def _no_way_back(state: State, plan: Plan) -> tuple[str, ...]:
 
 
 def _careful(state: State, plan: Plan, now_ms: int) -> tuple[str, ...]:
-    """The cautions at the sites that the plan would move to, there and, in a drill, back. A failover
+    """The cautions at the sites that the plan would move to, in a drill there and back. A failover
     waits for none."""
     if plan.despite_caution or plan.kind is PlanKind.FAILOVER:
         return ()
