@@ -90,8 +90,7 @@ class Host:
         self._boots += 1
         start_ms = self.kernel.between(1000, 60_000)
         self.clock = Clock(self._rate_ppm, start_ms, self.kernel.now_ms)
-        self._wall_jumps = []
-        self.posts = ()
+        self._wall_jumps, self.posts = [], ()
         self.up = True
         self.kernel.tell(self.site, "the host is up")
         self.start_agent()
