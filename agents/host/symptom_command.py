@@ -81,7 +81,7 @@ def _ask(config: AgentConfig, method: str, path: str, body: object = None) -> di
         context = client_context(config.tls)
         status, raw = asyncio.run(_request(config, context, method, path, body))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reason = str(error) or f"no answer in {LIMIT_S:g} s"
+        reason = _why_not(error) or f"no answer in {LIMIT_S:g} s"
         mend = "see whether it runs, and run this as its user or as root"
         raise SymptomError(f"the agent {config.agent} was not asked: {reason}; {mend}") from None
     try:
@@ -93,6 +93,13 @@ def _ask(config: AgentConfig, method: str, path: str, body: object = None) -> di
         return told
     exit_status = {NOT_UNDERSTOOD: 2, TOO_MANY: 5}.get(status, 1)
     raise SymptomRefused(f"{told.get('error')}; {told.get('mend')}", exit_status)
+
+
+def _why_not(error: Exception) -> str:
+    """Of a failed connection where to and why; aiohttp's own words show the TLS context."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection to {error.host}:{error.port} ({error.os_error})"
+    return str(error)
 
 
 async def _request(

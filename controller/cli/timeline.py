@@ -69,9 +69,13 @@ def timeline(
                 raise CommandFailed(text, Exit.USAGE)
             query.append(("last", "true"))
         now_ms = time.time_ns() // 1_000_000
-        for option, key, text in (("--since", "since_ms", since), ("--until", "until_ms", until)):
-            if text:
-                query.append((key, str(read_moment(text, option, now_ms))))
+        begun_ms = read_moment(since, "--since", now_ms) if since else 0
+        ended_ms = read_moment(until, "--until", now_ms) if until else now_ms
+        if until and ended_ms < begun_ms:
+            text = "--until is before --since, so that nothing lies between them; change them over"
+            raise CommandFailed(text, Exit.USAGE)
+        query += [("since_ms", str(begun_ms))] if since else []
+        query += [("until_ms", str(ended_ms))] if until else []
         raw = Client(controller, token_file).timeline([*query, ("limit", str(limit))])
         if form is Form.JSON:
             print_json(raw)

@@ -160,6 +160,8 @@ class CautionEnded(Struct, frozen=True, tag="caution_ended"):
     reason: str = ""
     caution: str = ""
     """The id of one; all of the site where it is empty."""
+    now: str = ""
+    """What is so now, where that is why; else what was said at the beginning is told again."""
 
 
 Ask = Requested | PlanAsked | Cautioned | CautionEnded | Configured

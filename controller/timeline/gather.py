@@ -188,7 +188,7 @@ def _last(entries: list[Entry]) -> list[Entry]:
     """
     moved = [e for e in entries if e.about == "service" and e.from_phase != e.to_phase]
     if not moved:
-        return entries[-1:]
+        return _around(entries)
     left = _left_ms(moved)
     with_it = _together(left, moved[-1].subject)
     begun_ms = min(left[name] for name in with_it)
@@ -203,6 +203,17 @@ def _last(entries: list[Entry]) -> list[Entry]:
         if (entry.at_ms >= begun_ms and entry.subject in with_it)
         or (entry.about != "service" and begun_ms - TOGETHER_MS <= entry.at_ms <= ended_ms)
     ]
+
+
+def _around(entries: list[Entry]) -> list[Entry]:
+    """Where no service ever moved: the last line, with all of its plan and what came shortly
+    before."""
+    if not entries:
+        return []
+    last = entries[-1]
+    of_plan = (e.at_ms for e in entries if last.plan and e.plan == last.plan)
+    begun_ms = min(of_plan, default=last.at_ms)
+    return [entry for entry in entries if entry.at_ms >= begun_ms - TOGETHER_MS]
 
 
 def _together(left: dict[str, int], service: str) -> set[str]:

@@ -49,7 +49,8 @@ class Configuring:
         status = OK
         if not told.usable:
             status = UNUSABLE
-            body |= {"error": told.text, "where": told.file, "mend": "mend what `findings` names"}
+            mend = "correct each finding in the file, then `saling reload` again"
+            body |= {"error": told.text, "where": told.file, "mend": mend}
         elif told.unmet:
             status = REFUSED
             body |= {"refused": told.text}

@@ -106,10 +106,9 @@ class HazardRoutes:
         by = who(request, wish.by)
         _check(wish)
         if wish.level == NORMAL:
-            named = _volcano_id(wish.volcano)
-            return await self._ask(
-                CautionEnded(uuid.uuid4().hex, site.id, by, wish.reason, named), site
-            )
+            named, now = _volcano_id(wish.volcano), _level(wish)
+            ended = CautionEnded(uuid.uuid4().hex, site.id, by, wish.reason, named, now)
+            return await self._ask(ended, site)
         caution = _volcano(wish, site, by) if wish.volcano else _by_hand(wish, site, by)
         event = Cautioned((caution,), caution.begun_at_ms, uuid.uuid4().hex)
         return await self._ask(event, site)
@@ -147,17 +146,21 @@ def _by_hand(wish: CautionWish, site: Site, by: str) -> Caution:
 
 
 def _volcano(wish: CautionWish, site: Site, by: str) -> Caution:
-    assert wish.level is not None
     return Caution(
         site=site.id,
         id=_volcano_id(wish.volcano),
         source=by,
-        text=f"volcano {wish.volcano} is at level {LEVELS[wish.level]}",
+        text=_level(wish),
         begun_at_ms=_wall_ms(),
         for_ms=wish.for_ms or VOLCANO_FOR_MS,
         by=by,
         reason=wish.reason,
     )
+
+
+def _level(wish: CautionWish) -> str:
+    assert wish.level is not None
+    return f"volcano {wish.volcano} is at level {LEVELS[wish.level]}"
 
 
 def _volcano_id(name: str) -> str:

@@ -81,14 +81,19 @@ def _choice(request: web.Request) -> Choice:
     if last and not query.keys().isdisjoint({"operation", "plan", "since_ms", "until_ms"}):
         mend = "leave the others out, or last"
         raise Problem(422, "last chooses the time by itself", "query: last", mend)
+    since_ms = _number(request, "since_ms", 0, 2**53)
+    until_ms = _number(request, "until_ms", 2**53, 2**53)
+    if until_ms < since_ms:
+        text = "until_ms is before since_ms, so that nothing lies between them"
+        raise Problem(422, text, "query: until_ms", "change them over")
     return Choice(
         last=last,
         operation=query.get("operation", ""),
         plan=query.get("plan", ""),
         service=query.get("service", ""),
         site=query.get("site", ""),
-        since_ms=_number(request, "since_ms", 0, 2**53),
-        until_ms=_number(request, "until_ms", 2**53, 2**53),
+        since_ms=since_ms,
+        until_ms=until_ms,
         limit=max(1, _number(request, "limit", 200, ENTRIES_AT_MOST)),
     )
 

@@ -45,8 +45,8 @@ def on_plan_asked(
         return _begin(state, event, now_ms, ask)
     plan = state.plan
     if plan is None:
-        text = "no plan is under way"
-        return state, [Answer(event.id, False, text, ("`saling evacuate SITE` makes one",))]
+        text = f"there is nothing to {event.act.value}: no plan is under way"
+        return state, [Answer(event.id, False, text, ("`saling plan list` shows past ones",))]
     if event.plan_id and event.plan_id != plan.id:
         text = f"the plan under way is {plan.id}, not {event.plan_id}"
         return state, [Answer(event.id, False, text, ("name that one, or none",), conflict=True)]

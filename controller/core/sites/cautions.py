@@ -125,7 +125,8 @@ def _end(nation: Nation, event: CautionEnded) -> tuple[Nation, list[Action]]:
         return nation, [Answer(event.id, True, f"no such caution is on at {event.site}")]
     who = f"{event.by}: {event.reason}" if event.reason else event.by
     cautions = tuple(replace(c, ended=who) if c in ended else c for c in nation.cautions)
-    notes = [_note(c, "ends", event.reason, event.by) for c in ended]
+    told = (replace(c, text=event.now or c.text) for c in ended)
+    notes = [_note(c, "ends", event.reason, event.by) for c in told]
     count = "the caution" if len(ended) == 1 else f"{len(ended)} cautions"
     answer = Answer(event.id, True, f"{count} at {event.site} ended")
     return replace(nation, cautions=cautions), [KeepCautions(cautions), *notes, answer]

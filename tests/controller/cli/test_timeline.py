@@ -56,6 +56,7 @@ def test_a_time_may_be_given_as_how_long_ago(stub: Stub, saling: Saling) -> None
         ("--since", "yesterday"),
         ("--since", "2 weeks"),
         ("--until", "1900-01-01"),
+        ("--since", "2h", "--until", "3h"),
         ("--last", "--since", "2h"),
         ("--last", "--operation", "x"),
         ("--limit", "0"),

@@ -211,7 +211,8 @@ def test_what_is_asked_of_a_plan_where_there_is_none_is_refused() -> None:
     for act in (PlanAct.PAUSE, PlanAct.RESUME, PlanAct.END):
         answer = world.act(act)
         assert not answer.accepted
-        assert answer.text == "no plan is under way"
+        assert answer.text == f"there is nothing to {act.value}: no plan is under way"
+        assert "saling plan list" in answer.unmet[0]
 
 
 def test_an_automatic_failover_meanwhile_is_the_step() -> None:

@@ -109,9 +109,16 @@ def test_the_last_of_a_service_that_was_never_protected_begins_with_its_first_li
     assert len(told(lines, last=True).entries) == 2
 
 
-def test_the_last_of_nothing_is_nothing_and_of_a_caution_alone_that() -> None:
+def test_the_last_of_nothing_is_nothing() -> None:
     assert told(last=True).entries == ()
-    assert len(told(happened(1, 0), happened(2, 1), last=True).entries) == 1
+
+
+def test_where_no_service_moved_the_last_holds_its_plan_and_what_came_shortly_before() -> None:
+    line = told(happened(1, 0), happened(2, 15 * MINUTE), happened(3, 20 * MINUTE), last=True)
+    assert [entry.number for entry in line.entries] == [2, 3]
+    plan = [planned(4, 40 * MINUTE), planned(5, 90 * MINUTE)]
+    line = told(happened(3, 20 * MINUTE), happened(6, 35 * MINUTE), plan, last=True)
+    assert [entry.number for entry in line.entries] == [6, 4, 5]
 
 
 def test_one_operation_is_chosen_by_its_id() -> None:

@@ -94,6 +94,7 @@ async def test_a_history_that_is_too_long_says_that_there_may_be_more(
         ("last=true&since_ms=1", 422),
         ("since_ms=yesterday", 422),
         ("since_ms=-1", 422),
+        ("since_ms=2&until_ms=1", 422),
         ("limit=99999", 422),
         ("operation=%3Cb%3E", 422),
         ("colour=red", 422),

@@ -174,6 +174,13 @@ def test_what_a_person_ended_no_feed_brings_back() -> None:
     assert len(cautions.at(another.nation, "batam")) == 1
 
 
+def test_an_end_that_says_what_is_so_now_is_told_with_that() -> None:
+    event = CautionEnded("r2", "batam", "siti", now="volcano Ili is at level I (Normal)")
+    _, actions = step(protected(caution(text="volcano Ili is at level III (Siaga)")), event, NOW)
+    (note,) = [action for action in actions if isinstance(action, Note)]
+    assert note.happening.because.startswith("volcano Ili is at level I (Normal)")
+
+
 def test_one_of_several_is_ended_by_its_name() -> None:
     state = protected(caution(), caution(id="hand"))
     ended, _ = step(state, CautionEnded("r2", "batam", "siti", caution="hand"), NOW)
