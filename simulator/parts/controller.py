@@ -177,7 +177,8 @@ class Controller:
         known = self.state.services
         stored = {u: _reread(r) for u, r in self.store.records.items() if u not in known}
         specs = {**self._specs, **{spec.uid: spec for spec in changed}}
-        self._feed(ev.Configured(id_, tuple(specs.values()), self.state.nation, stored))
+        nation, rules = self.state.nation, self._move_rules
+        self._feed(ev.Configured(id_, tuple(specs.values()), nation, stored, move_rules=rules))
 
     def _take(self, specs: Iterable[ServiceSpec]) -> None:
         for spec in specs:
@@ -243,21 +244,30 @@ class Controller:
             if not isinstance(event, ev.Tick):
                 self._waiting.append(event)
             return
+        before = self.state
         try:
             self._decided_ms = self.now_ms()
-            self.state, actions = step(self.state, event, self._decided_ms)
+            self.state, actions = step(before, event, self._decided_ms)
         except InvariantBroken as error:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
-        if isinstance(event, ev.Configured) and _accepted(actions):
-            self._take(event.specs)
+        if isinstance(event, ev.Configured):
+            self._configured(before, event, actions)
         if isinstance(event, ev.Requested | ev.PlanAsked) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         if not isinstance(event, ev.Tick):
             self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
             self._write(self.state, actions)
+
+    def _configured(self, before: State, event: ev.Configured, actions: list[Action]) -> None:
+        """Declare what was taken; to try it out at that moment says the same, and does nothing."""
+        _, tried = step(before, replace(event, dry_run=True), self._decided_ms)
+        if len(tried) != 1 or _accepted(tried) is not _accepted(actions):
+            raise Broken("dry run", f"of {event.id} said {tried}, and then it came to {actions}")
+        if _accepted(actions):
+            self._take(event.specs)
 
     def _write(self, state: State, actions: list[Action]) -> None:
         """The store first: what follows, and every other event, waits until it is written."""
