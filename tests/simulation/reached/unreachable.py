@@ -119,6 +119,21 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         ONE_LEADER,
     ),
     Unreachable(
+        "agents/core/symptoms.py",
+        ("is_pending: ", "forget: ", "put: raise TooMany("),
+        "for the shell; worlds have three things to post, tests/agents/core/test_symptoms.py eight",
+    ),
+    Unreachable(
+        "agents/core/paths.py",
+        ("clock_off: ",),
+        "worlds have no wall clock; tests/agents/core/test_paths.py has its cases",
+    ),
+    Unreachable(
+        "agents/core/commits.py",
+        (WHOLE,),
+        "simulated commits take no time of their own; tests/agents/core has it",
+    ),
+    Unreachable(
         "controller/core/step.py",
         ("_settle: for _ in range(MAX_ROWS_A_STEP):",),
         "the table has no loop that fires four rows in a step; this stops one that is written",
