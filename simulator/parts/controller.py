@@ -18,6 +18,7 @@ from controller.core.plans.going import take_up
 from controller.core.plans.model import OVER, Moved, MoveRules, Plan
 from controller.core.sites.cautions import resumed
 from controller.core.sites.model import Nation
+from controller.core.sites.probes import with_probe_lists
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
@@ -177,7 +178,7 @@ class Controller:
         known = self.state.services
         stored = {u: _reread(r) for u, r in self.store.records.items() if u not in known}
         specs = {**self._specs, **{spec.uid: spec for spec in changed}}
-        nation, rules = self.state.nation, self._move_rules
+        nation, rules = _staged(self._nation, specs.values()), self._move_rules
         self._feed(ev.Configured(id_, tuple(specs.values()), nation, stored, move_rules=rules))
 
     def _take(self, specs: Iterable[ServiceSpec]) -> None:
@@ -185,6 +186,7 @@ class Controller:
             if spec != self._specs[spec.uid]:
                 self._specs[spec.uid] = spec
                 self._watch.configured(self._kernel.now_ms, spec)
+        self._nation = _staged(self._nation, self._specs.values())
 
     def declared(self, uid: str) -> ServiceSpec:
         """What the configuration says of a service now."""
@@ -389,6 +391,16 @@ class Controller:
         self._sequence += 1
         boot_id, life = f"boot-{self._boots}", f"{self._life}-controller"
         return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
+
+
+def _staged(nation: Nation, specs: Iterable[ServiceSpec]) -> Nation:
+    """The sites in the stage that the copies there are declared in."""
+    stages = {replica.site: replica.stage for spec in specs for replica in spec.replicas}
+    sites = {
+        name: replace(site, spec=replace(site.spec, stage=stages.get(name, site.spec.stage)))
+        for name, site in nation.sites.items()
+    }
+    return with_probe_lists(replace(nation, sites=sites))
 
 
 def _accepted(actions: list[Action]) -> bool:
