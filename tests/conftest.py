@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lab.small_disk import NoDisk, SmallDisk, why_not
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A law holds or does not, however slow the machine is: no example fails for the time it took.
+settings.register_profile(
+    "saling", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("saling")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ JUMP_LEAST_MS = 250
 REMEMBERED = 32
 SAMPLES = 5
 CLEAN_READING_MS = 1
+FOREVER_MS = 2**62
 
 
 class Reading(NamedTuple):
@@ -61,9 +62,10 @@ class Clocks:
             self._jumps = [*self._jumps, (now.boottime_ms, jump_ms)][-REMEMBERED:]
         return Slip(slept_ms if suspended else 0, jump_ms if jumped else 0)
 
-    def jumped_since_ms(self, asked_ms: int) -> int:
-        """How much of the time since a question was asked the boot clock may have missed."""
-        return sum(jump_ms for at_ms, jump_ms in self._jumps if at_ms >= asked_ms)
+    def jumped_since_ms(self, asked_ms: int, until_ms: int = FOREVER_MS) -> int:
+        """How much of the time since a question was asked the boot clock may have missed, by what
+        was found until then."""
+        return sum(jump_ms for at_ms, jump_ms in self._jumps if asked_ms <= at_ms <= until_ms)
 
 
 def read_clocks() -> Reading:

@@ -35,6 +35,7 @@ from agents.guard.client import (
 from agents.metrics import Metrics
 from agents.replica.fencing import Fencing
 from agents.replica.jobs import Fresh
+from agents.replica.jumps import Jumps
 from agents.replica.outliving import Ending
 
 CLOSE_LIMIT_MS = 100
@@ -87,6 +88,7 @@ class Keeper:
         fresh: Fresh,
         metrics: Metrics,
         fencing: Fencing,
+        jumps: Jumps | None = None,
     ) -> None:
         self._service = service
         self.fencing = fencing
@@ -101,6 +103,7 @@ class Keeper:
         self.ending = Ending(service)
         self._exits = 0
         self._permit_end_ms = 0
+        self._jumps = jumps or Jumps()
         self._bounded = True
         """Whether a deadline binds a writable engine, or none may be writable."""
         self.problem = ""
@@ -135,6 +138,7 @@ class Keeper:
                 self._put(EngineExited(reason="the guard died", fenced=False))
 
         status = await self._have_one(tell)
+        self._jumps.begin_guard()
         self._tell(status)
         tell()
         self._fresh.guarded = True
@@ -150,6 +154,7 @@ class Keeper:
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
+        permit = self._jumps.shortened(permit)
         more = {"end_ms": permit.lease_end_ms, "asked_ms": permit.asked_ms, "ttl_ms": permit.ttl_ms}
         asked = self._guard.lease(permit.end_ms, self._extend_limit_ms(), **more)
         taken = await self._extend(asked)
@@ -253,20 +258,14 @@ class Keeper:
         return await self._guard.ensure_running()
 
     def _tell(self, status: GuardStatus) -> None:
-        # One that is being ended may write until it is gone.
-        runs = status.engine is not None
-        writable = status.engine is not None and status.engine.writable
+        engine = status.engine
         self._bounded = status.permission != Permit.ALONE
         self._permit_end_ms = status.deadline_ms or 0
-        self._engine_pid = status.engine.pid if status.engine else None
-        self._put(
-            GuardState(
-                permit=Permit(status.permission),
-                permit_end_ms=status.deadline_ms or 0,
-                engine_runs=runs,
-                writable=writable,
-            )
-        )
+        self._engine_pid = engine.pid if engine else None
+        # One that is being ended may write until it is gone.
+        writable = engine is not None and engine.writable
+        permit = Permit(status.permission)
+        self._put(GuardState(permit, self._permit_end_ms, engine is not None, writable))
 
     def _hear(self, event: GuardEvent) -> None:
         if isinstance(event, Fence):

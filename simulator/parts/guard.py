@@ -34,7 +34,9 @@ class Guard:
         fenced: Fenced,
         door: Door | None = None,
         watchdog: Watchdog | None = None,
+        jumps: tuple[tuple[int, int], ...] = (),
     ) -> None:
+        """`jumps`: what the agent saw of the clocks before this guard took another's place."""
         self._kernel = kernel
         self._clock = clock
         self.budget_ms = budget_ms
@@ -55,7 +57,7 @@ class Guard:
         self._pets = False
         self._slept = False
         """A clock shows at the next look that nobody ran for a while."""
-        self._jumps: list[tuple[int, int]] = []
+        self._jumps = list(jumps)
         """When wall time was put forward by how much, on the clock of leases."""
         self._dying = ""
         self._ends: list[Callable[[], None]] = []

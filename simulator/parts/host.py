@@ -64,6 +64,8 @@ class Host:
         self._wall_late_ms = -1
         """How long after that the wall time is put right; negative: never."""
         self._still_since_ms = 0
+        self._wall_jumps: list[tuple[int, int]] = []
+        """When wall time was put forward by how much, on the clock of leases, in this boot."""
         self.up = False
         self.process: Process | None = None
         self.frozen_until_ms = 0
@@ -88,6 +90,7 @@ class Host:
         self._boots += 1
         start_ms = self.kernel.between(1000, 60_000)
         self.clock = Clock(self._rate_ppm, start_ms, self.kernel.now_ms)
+        self._wall_jumps = []
         self.up = True
         self.kernel.tell(self.site, "the host is up")
         self.start_agent()
@@ -214,34 +217,42 @@ class Host:
         now_ms, paused_ms = self.kernel.now_ms, self.kernel.now_ms - self._still_since_ms
         self._stopped_clock_ms = None
         self.clock.restart(stopped_ms, now_ms)
-        for service in self.services:
-            guard = self.guards.get(service.uid)
-            if guard is None or not guard.alive:
-                continue
+        for guard in self._living_guards():
             guard.clock_changed()
+        if self._wall_late_ms >= 0:
+            put_right = partial(self._wall_put_right, paused_ms)
+            self.kernel.after(
+                self._wall_late_ms + self.kernel.between(1, REACTS_MOST_MS), put_right
+            )
+        for service in self.services:
             seen_ms = service.spec.terms.ttl_ms
             if self._wall_late_ms >= 0:
                 seen_ms = min(seen_ms, self._wall_late_ms + REACTS_MOST_MS)
-                jump = partial(guard.jump, paused_ms)
-                self.kernel.after(self._wall_late_ms + self.kernel.between(1, REACTS_MOST_MS), jump)
-            self._loosen(guard, now_ms + seen_ms)
+            self._loosen(service, now_ms + seen_ms)
+
+    def _wall_put_right(self, jump_ms: int) -> None:
+        self._wall_jumps.append((self.now_ms(), jump_ms))
+        for guard in self._living_guards():
+            guard.jump(jump_ms)
 
     def _living_guards(self) -> list[Guard]:
         return [guard for guard in self.guards.values() if guard.alive]
 
     def _loosen_still_ones(self) -> None:
         """Of a guard that stands still nobody takes care: what stands outside must hold."""
-        for guard in self._living_guards():
+        for service in self.services:
+            guard = self.guards.get(service.uid)
+            if guard is None or not guard.alive or not guard.still:
+                continue
             loose = self.kernel.now_ms <= self._loose_until_ms.get(guard.engine, -1)
-            if guard.still and (loose or not self.outer.holds(guard.engine)):
-                self._loosen(guard, guard.still_until_ms)
+            if loose or not self.outer.holds(guard.engine):
+                self._loosen(service, guard.still_until_ms)
 
-    def _loosen(self, guard: Guard, until_ms: int) -> None:
+    def _loosen(self, service: Service, until_ms: int) -> None:
         """Nothing binds its engine until then, and until it is killed after that."""
-        until_ms += guard.budget_ms
-        self._loose_until_ms[guard.engine] = max(
-            until_ms, self._loose_until_ms.get(guard.engine, 0)
-        )
+        engine = service.engines[self.site]
+        until_ms += service.spec.terms.fence_budget_ms
+        self._loose_until_ms[engine] = max(until_ms, self._loose_until_ms.get(engine, 0))
 
     def excused(self, engine: Engine) -> bool:
         """Whether its writes are of those of which no promise is made, now or until now.
@@ -316,7 +327,8 @@ class Host:
                 watch.fenced(kernel.now_ms, name, site, reason)
 
             door, watchdog = self.outer.door(engine), self.outer.watchdog(engine)
-            guard = Guard(self.kernel, self.clock, engine, budget_ms, fenced, door, watchdog)
+            jumps = tuple(self._wall_jumps)
+            guard = Guard(self.kernel, self.clock, engine, budget_ms, fenced, door, watchdog, jumps)
             guard.went_on = partial(self.outer.looked_at, engine)
             self.guards[service.uid] = guard
         return guard

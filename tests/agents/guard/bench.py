@@ -8,21 +8,34 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agents.guard.client import GuardClient, GuardEvent, GuardGone
+from agents.guard.client import GuardClient, GuardEvent, GuardGone, GuardStatus
 from agents.replica.fencing import Fencing
 from config.agent import Fences
 
 FAMILY = "for i in 1 2 3; do setsid sleep 600 & done; wait"
 """Children in sessions of their own, as PostgreSQL's: killing the group would miss them."""
 
+PATIENCE_MS = 20_000
+
 
 def unfenced() -> Fencing:
     """No layer outside the guard is wanted."""
     wanted = Fences(nftables="off")
     return Fencing("paspor", wanted, "127.0.0.1:1", lambda: "", lambda _: None)
+
+
+class PatientClient(GuardClient):
+    """Waits longer than an agent would: a machine under load is no fault of a guard."""
+
+    async def ensure_running(self, timeout_ms: int = PATIENCE_MS) -> GuardStatus:
+        return await super().ensure_running(timeout_ms)
+
+    async def _ask(self, request: str, timeout_ms: int, **fields: Any) -> bytes:
+        return await super()._ask(request, max(timeout_ms, PATIENCE_MS), **fields)
 
 
 class Bench:
@@ -35,7 +48,7 @@ class Bench:
         self.log = root / "engine.log"
         self.isolation = isolation
         self.data.mkdir()
-        self.client = GuardClient(self.run, self.data, isolation)
+        self.client = PatientClient(self.run, self.data, isolation)
         self.events: list[GuardEvent] = []
         self.client.add_listener(self.events.append)
 

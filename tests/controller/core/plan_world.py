@@ -20,7 +20,7 @@ from controller.core.step import begin, found, step
 from tests.controller.core.given import backup_report, primary_report, spec
 
 SUPER_APP = ("database", "cache", "front")
-TURN_MS = 100
+TURN_MS = 200
 BEGUN_MS = 1_000_000
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.events import Kind, PlanAct
@@ -13,7 +13,7 @@ from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import PlanWorld, service
 
 NAMES = ("s1", "s2", "s3", "s4")
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=15)
 
 
 @dataclass(frozen=True)

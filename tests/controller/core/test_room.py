@@ -217,7 +217,7 @@ SERVICES = st.lists(
 )
 
 
-@limits(max_examples=60, deadline=None)
+@limits(max_examples=60)
 @drawn(SERVICES, st.integers(1, 100), st.randoms(use_true_random=False))
 def test_never_more_than_there_is_no_lower_tier_first_and_no_matter_who_asks_first(
     kinds: list[tuple[str, int, int, bool, bool]], capacity: int, dice: object

@@ -322,7 +322,7 @@ FALLEN = st.lists(
 )
 
 
-@limits(max_examples=30, deadline=None)
+@limits(max_examples=30)
 @drawn(FALLEN, st.integers(1, 14))
 def test_it_does_not_matter_in_which_order_services_of_a_dead_host_fall_silent(
     kinds: list[tuple[str, int, LeaseTerms, int]], cores: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.parts.engine import Engine
 from simulator.parts.fence import NFTABLES, WATCHDOG, WATCHDOG_MS, Door, Watchdog
 from simulator.parts.guard import Guard
@@ -11,6 +13,8 @@ from tests.simulation.mutants.base import WRITERS, Mutant, Patch
 from tests.simulation.night import Night
 
 LATE_MS = 3000
+JUMPS = 7
+"""Where what a guard is told of jumps stands among its parts."""
 
 
 def fence_is_armed_without_an_end(patch: Patch) -> None:
@@ -58,6 +62,17 @@ def wall_time_that_jumps_is_ignored(patch: Patch) -> None:
     patch.setattr(Guard, "jump", lambda _guard, _jump_ms: None)
 
 
+def new_guard_is_told_of_no_jump(patch: Patch) -> None:
+    """A guard that takes a dead one's place gets the lease of before a pause, and nobody tells it
+    how much of it the pause took."""
+    begin = Guard.__init__
+
+    def forgetful(guard: Guard, *parts: Any) -> None:
+        begin(guard, *parts[:JUMPS])
+
+    patch.setattr(Guard, "__init__", forgetful)
+
+
 def watchdog_is_petted_past_the_deadline(patch: Patch) -> None:
     """It is petted until the lease ends, so that the reset comes after it."""
     arm = Watchdog.arm
@@ -88,6 +103,14 @@ PAUSED = Night(
     CUT_OFF, Strike(9_000, "pause-machine", ("alpha", "5"), 8_000), lease="standard", layers=DOOR
 )
 """The lease ended meanwhile; of the host's clocks only wall time shows it."""
+PAUSED_AND_KILLED = Night(
+    CUT_OFF,
+    Strike(9_000, "pause-machine", ("alpha", "5"), 3_000),
+    Strike(12_150, "kill-guard", ("alpha", "s1"), 1_000),
+    lease="standard",
+    layers=DOOR,
+)
+"""The guard that saw wall time being put right dies right after it."""
 UNPETTED = Night(
     CUT_OFF,
     Strike(18_800, "pause-guards-and-agent", ("alpha",), 15_000),
@@ -105,6 +128,7 @@ MUTANTS = (
     Mutant(fence_passes_what_is_established, "4", WRITERS, "still", night=UNFENCED),
     Mutant(suspend_is_not_noticed, "4", WRITERS, "still", night=SUSPENDED),
     Mutant(wall_time_that_jumps_is_ignored, "4", WRITERS, "still", seconds=22, night=PAUSED),
+    Mutant(new_guard_is_told_of_no_jump, "4", WRITERS, "still", night=PAUSED_AND_KILLED),
     Mutant(watchdog_is_petted_past_the_deadline, "4", WRITERS, "still", seconds=24, night=UNPETTED),
     Mutant(
         guard_that_stands_still_is_left, "4", WRITERS, "still", night=Night(GUARD_ALONE, CUT_OFF)

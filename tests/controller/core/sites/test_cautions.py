@@ -83,7 +83,7 @@ def test_what_is_missing_besides_is_said_first() -> None:
     ended=st.booleans(),
     silence_ms=st.integers(3000, 60_000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_automatic_failover_goes_as_if_there_were_no_caution(
     sites: list[str], ended: bool, silence_ms: int
 ) -> None:

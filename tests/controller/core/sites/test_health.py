@@ -190,7 +190,7 @@ fault = st.tuples(
 
 
 @given(st.lists(fault, min_size=1, max_size=12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_happens_in_whatever_order(faults: list[tuple[str, str, str, int]]) -> None:
     country = four()
     unheard_s = dict.fromkeys("abcd", 0.0)
