@@ -17,7 +17,6 @@ JUMP_LEAST_MS = 250
 REMEMBERED = 32
 SAMPLES = 5
 CLEAN_READING_MS = 1
-FOREVER_MS = 2**62
 
 
 class Reading(NamedTuple):
@@ -44,12 +43,15 @@ class Clocks:
         self._read = read
         self._last = read()
         self._jumps: list[tuple[int, int]] = []
+        self.clear = True
+        """Whether the last turn's reading was clear, so that no jump hides behind it."""
 
     def turn(self) -> Slip:
         """What happened since the last turn. A reading that was itself interrupted may hide it
         for one turn, as `blur_ms` says, and never invents it."""
         last, now = self._last, self._read()
-        if now.blur_ms > CLEAN_READING_MS + last.blur_ms:
+        self.clear = now.blur_ms <= CLEAN_READING_MS + last.blur_ms
+        if not self.clear:
             # Compared again with the same past: what it blurs is still there then.
             return Slip()
         self._last = now
@@ -62,10 +64,9 @@ class Clocks:
             self._jumps = [*self._jumps, (now.boottime_ms, jump_ms)][-REMEMBERED:]
         return Slip(slept_ms if suspended else 0, jump_ms if jumped else 0)
 
-    def jumped_since_ms(self, asked_ms: int, until_ms: int = FOREVER_MS) -> int:
-        """How much of the time since a question was asked the boot clock may have missed, by what
-        was found until then."""
-        return sum(jump_ms for at_ms, jump_ms in self._jumps if asked_ms <= at_ms <= until_ms)
+    def jumped_since_ms(self, asked_ms: int) -> int:
+        """How much of the time since a question was asked the boot clock may have missed."""
+        return sum(jump_ms for at_ms, jump_ms in self._jumps if at_ms >= asked_ms)
 
 
 def read_clocks() -> Reading:

@@ -154,16 +154,20 @@ class Keeper:
         Where no earlier deadline binds the engine, for it stood alone, a lease that the guard
         does not take is a fence: the step that wanted it will be acknowledged.
         """
-        permit = self._jumps.shortened(permit)
-        more = {"end_ms": permit.lease_end_ms, "asked_ms": permit.asked_ms, "ttl_ms": permit.ttl_ms}
-        asked = self._guard.lease(permit.end_ms, self._extend_limit_ms(), **more)
-        taken = await self._extend(asked)
-        if taken:
-            self._permit_end_ms = permit.end_ms
-            self._metrics.renewed(self._service, now_ms())
+        # A new guard must know its fences first. The rules ask again when they hear of it.
+        taken = self._fresh.guarded and await self._lease(self._jumps.shortened(permit))
         if not taken and not self._bounded:
             await self.close()
         self._bounded = True
+
+    async def _lease(self, permit: PermitLease) -> bool:
+        more = {"end_ms": permit.lease_end_ms, "asked_ms": permit.asked_ms, "ttl_ms": permit.ttl_ms}
+        limit_ms = self._extend_limit_ms()
+        taken = await self._extend(self._guard.lease(permit.end_ms, limit_ms, **more))
+        if taken:
+            self._permit_end_ms = permit.end_ms
+            self._metrics.renewed(self._service, now_ms())
+        return taken
 
     async def allow_alone(self) -> None:
         """A permit without an end. When that fails, the rules are told what is in force."""
@@ -258,13 +262,12 @@ class Keeper:
         return await self._guard.ensure_running()
 
     def _tell(self, status: GuardStatus) -> None:
-        engine = status.engine
+        engine, permit = status.engine, Permit(status.permission)
         self._bounded = status.permission != Permit.ALONE
         self._permit_end_ms = status.deadline_ms or 0
         self._engine_pid = engine.pid if engine else None
         # One that is being ended may write until it is gone.
         writable = engine is not None and engine.writable
-        permit = Permit(status.permission)
         self._put(GuardState(permit, self._permit_end_ms, engine is not None, writable))
 
     def _hear(self, event: GuardEvent) -> None:
@@ -309,6 +312,7 @@ class Keeper:
 
     async def _is_still(self, pid: int) -> bool:
         """Whether this very guard answers; also hears what an event that was lost would say."""
+        self._jumps.look()
         exits = self._exits
         try:
             status = await self._guard.status(LOOK_LIMIT_MS)

@@ -18,7 +18,9 @@ from tests.contracts.doors import guard_within, needs_door
 
 LEASE_MS = 1500
 LATE_AT_MOST_MS = 50
-"""The kernel's tick, and the time in which a commit that was told in time reaches this test."""
+"""The kernel's tick."""
+HEARD_AT_MOST_MS = 1000
+"""In which a commit that was told in time reaches this test, on a machine under load as well."""
 
 
 GONE = (
@@ -31,18 +33,20 @@ GONE = (
 
 
 class Client:
-    """Commits without a pause, and knows when it last heard that it did."""
+    """Commits without a pause, and knows when it last asked for a commit that it heard of, and
+    when it heard."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self.committed_ms = 0
+        self.asked_ms = self.committed_ms = 0
         self.ended_by = ""
 
     async def run(self) -> None:
         try:
             while True:
+                asked_ms = now_ms()
                 await self._connection.execute("INSERT INTO app.t DEFAULT VALUES", timeout=5)
-                self.committed_ms = now_ms()
+                self.asked_ms, self.committed_ms = asked_ms, now_ms()
         except GONE as error:
             self.ended_by = str(error)
 
@@ -85,7 +89,8 @@ async def test_no_client_over_tcp_is_told_of_a_commit_after_the_end_though_the_g
     os.kill(pid, signal.SIGSTOP)
     beside = asyncio.create_task(local.run())
     await tcp.run()
-    assert deadline_ms - LEASE_MS < tcp.committed_ms <= deadline_ms + LATE_AT_MOST_MS, tcp.ended_by
+    assert deadline_ms - LEASE_MS < tcp.asked_ms <= deadline_ms + LATE_AT_MOST_MS, tcp.ended_by
+    assert tcp.committed_ms <= deadline_ms + HEARD_AT_MOST_MS
     # This layer is no fence for who sits on the host: the guard's own is, once it runs again.
     heard_ms = local.committed_ms
     assert heard_ms > 0

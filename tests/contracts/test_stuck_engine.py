@@ -22,7 +22,7 @@ from tests.contracts.conftest import MakeSite, until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
-LEASE_MS = 300
+LEASE_MS = 1500
 
 
 def cpu_s(pid: int) -> float:

@@ -14,11 +14,15 @@ class Host:
 
     def turn(self, boot: int, monotonic: int, real: int, blur: int = 0) -> Slip:
         """A turn of the guard's loop, so many ms later on each clock."""
+        self.read(boot, monotonic, real, blur)
+        return self.clocks.turn()
+
+    def read(self, boot: int, monotonic: int, real: int, blur: int = 0) -> None:
+        """What the clocks show so many ms later, whoever looks at them."""
         now = self.now
         self.now = Reading(
             now.boottime_ms + boot, now.monotonic_ms + monotonic, now.realtime_ms + real, blur
         )
-        return self.clocks.turn()
 
 
 def test_time_that_goes_by_on_all_clocks_is_nothing() -> None:

@@ -163,9 +163,9 @@ def test_a_lease_is_acknowledged_when_every_layer_has_been_armed(bench: Bench) -
 
 def test_the_deadline_is_kept_while_a_layer_dawdles(bench: Bench) -> None:
     bench.put_up()
-    bench.ask("lease", deadline_ms=boottime_ms() + 300)
-    bench.door.slow_s = 0.6
-    said = bench.ask("lease", deadline_ms=boottime_ms() + 400)
+    bench.ask("lease", deadline_ms=boottime_ms() + 1000)
+    bench.door.slow_s = 1.5
+    said = bench.ask("lease", deadline_ms=boottime_ms() + 1100)
     assert (said["ok"], "before its fences were armed" in said.get("error", "")) == (False, True)
     assert bench.status()["permission"] == "closed"
 
@@ -174,7 +174,7 @@ def test_a_required_layer_that_does_not_hold_refuses_the_lease_and_the_old_one_r
     bench: Bench,
 ) -> None:
     bench.put_up()
-    deadline_ms = boottime_ms() + 2000
+    deadline_ms = boottime_ms() + 20_000
     bench.ask("lease", deadline_ms=deadline_ms)
     bench.door.broken = True
     said = bench.ask("lease", deadline_ms=deadline_ms + 3000)
@@ -189,7 +189,7 @@ def test_a_required_layer_that_does_not_hold_refuses_the_lease_and_the_old_one_r
 def test_one_that_is_used_where_it_can_be_refuses_nothing(bench: Bench) -> None:
     bench.put_up(required=False)
     bench.door.broken = True
-    assert bench.ask("lease", deadline_ms=boottime_ms() + 2000)["ok"]
+    assert bench.ask("lease", deadline_ms=boottime_ms() + 20_000)["ok"]
 
 
 def test_no_lease_waits_for_a_layer_that_is_not_required(bench: Bench) -> None:
@@ -205,7 +205,7 @@ def test_the_door_follows_what_is_in_force(bench: Bench) -> None:
     bench.ask("lease", deadline_ms=boottime_ms() + 60_000)
     bench.ask("alone")
     bench.until(OPEN)
-    bench.ask("lease", deadline_ms=boottime_ms() + 200)
+    bench.ask("lease", deadline_ms=boottime_ms() + 1000)
     assert bench.door.state == ARMED
     bench.until(OPEN)
     assert bench.status()["permission"] == "closed"

@@ -90,6 +90,8 @@ class FakeGuard:
         self.closes = 0
         self.takes_leases = False
         self.leases: list[int] = []
+        self.may_be_told = asyncio.Event()
+        self.may_be_told.set()
         self.tell: Callable[[Any], None] = lambda _: None
 
     def add_listener(self, listener: Callable[[Any], None]) -> None:
@@ -111,6 +113,7 @@ class FakeGuard:
         return await self.status()
 
     async def fences(self, timeout_ms: int = 1, **_: object) -> tuple[LayerStatus, ...]:
+        await self.may_be_told.wait()
         return ()
 
     async def lease(self, deadline_ms: int, timeout_ms: int = 1, **more: int) -> int:

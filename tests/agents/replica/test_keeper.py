@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -107,15 +108,41 @@ async def test_a_new_guard_gets_a_lease_of_before_a_pause_that_is_shorter_by_it(
     keeper = Keeper("paspor", guard, engine, told.append, Fresh(), metrics, unfenced(), jumps)  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.run())
     await until(lambda: told, "the guard's word")
-    asked_ms = hosts.now.boottime_ms
-    await keeper.allow_until(PermitLease(90_000, 90_500, asked_ms, 15_000))
+    lease = PermitLease(90_000, 90_500, hosts.now.boottime_ms, 15_000)
+    await keeper.allow_until(lease)
     hosts.turn(50, 50, 3050)
-    await keeper.allow_until(PermitLease(90_000, 90_500, asked_ms, 15_000))
+    await keeper.allow_until(lease)
+    assert guard.leases == [90_000, 90_000]
     guard.gone = True
     sleeper.kill()
     await until(lambda: len(told) == 3, "another guard")
-    await keeper.allow_until(PermitLease(90_000, 90_500, asked_ms, 15_000))
+    await keeper.allow_until(lease)
     assert guard.leases == [90_000, 90_000, 87_000]
+    hosts.read(50, 50, 50, blur=40)
+    await keeper.allow_until(lease)
+    assert guard.leases[-1] == 0, "a reading that may hide a jump leaves nothing of it"
+    task.cancel()
+
+
+async def test_a_new_guard_gets_no_lease_before_it_was_told_its_fences(
+    sleeper: asyncio.subprocess.Process, metrics: Metrics, until: Until
+) -> None:
+    guard, told = FakeGuard(sleeper.pid), list[Any]()
+    guard.takes_leases = True
+    fresh = Fresh()
+    keeper = Keeper("paspor", guard, FakeEngine(), told.append, fresh, metrics, unfenced())  # type: ignore[arg-type]
+    task = asyncio.create_task(keeper.run())
+    await until(lambda: told, "the guard's word")
+    guard.may_be_told.clear()
+    guard.gone = True
+    sleeper.kill()
+    await until(lambda: guard.pid == os.getpid(), "another guard")
+    await keeper.allow_until(PermitLease(90_000, 90_500, 1, 15_000))
+    assert guard.leases == []
+    guard.may_be_told.set()
+    await until(lambda: fresh.guarded, "its fences are known")
+    await keeper.allow_until(PermitLease(90_000, 90_500, 1, 15_000))
+    assert len(guard.leases) == 1
     task.cancel()
 
 
