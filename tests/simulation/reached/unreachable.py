@@ -242,8 +242,13 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable(
         "controller/core/sites/probes.py",
-        ("probes_of: if turn < len(each)", "probes_of: return ()"),
+        ("probes_of: if turn < len(each)",),
         ONE_AGENT,
+    ),
+    Unreachable(
+        "controller/core/sites/probes.py",
+        ("probes_of: return ()",),
+        "agents of active sites alone are given a list; tests/controller/core/sites asks for more",
     ),
     Unreachable(
         "controller/core/step.py",
