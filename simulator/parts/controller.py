@@ -13,12 +13,11 @@ from controller.core import events as ev
 from controller.core.actions import Action
 from controller.core.configured import begun, misfits
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Record, ServiceSpec, State
+from controller.core.model import ServiceSpec, State
 from controller.core.plans.going import take_up
-from controller.core.plans.model import OVER, Moved, MoveRules, Plan
+from controller.core.plans.model import OVER, Moved, MoveRules
 from controller.core.sites.cautions import resumed
 from controller.core.sites.model import Nation
-from controller.core.sites.probes import with_probe_lists
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report
@@ -27,6 +26,7 @@ from simulator.kernel import Kernel
 from simulator.parts.agent import CLUSTER, Wires
 from simulator.parts.clock import Clock
 from simulator.parts.network import HUB, Network
+from simulator.parts.reading import plan_reread, reread, staged
 from simulator.parts.store import Store
 from simulator.watch import Broken, Watch
 
@@ -102,11 +102,11 @@ class Controller:
                 record = found(spec, term)
                 self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
-        records = {uid: _reread(record) for uid, record in self.store.records.items()}
+        records = {uid: reread(record) for uid, record in self.store.records.items()}
         state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
         cautioned = resumed(state.nation, self.store.cautions, self._kernel.now_ms, self.now_ms())
         state = replace(state, nation=cautioned, move_rules=self._move_rules)
-        plans = [_plan_reread(plan) for plan in self.store.plans.values()]
+        plans = [plan_reread(plan) for plan in self.store.plans.values()]
         under_way = next((plan for plan in plans if plan.status not in OVER), None)
         made = max((plan.number for plan in plans), default=0)
         self.state = take_up(state, under_way, self._past(), made, self.now_ms())
@@ -176,9 +176,9 @@ class Controller:
         if self.state is None:
             return
         known = self.state.services
-        stored = {u: _reread(r) for u, r in self.store.records.items() if u not in known}
+        stored = {u: reread(r) for u, r in self.store.records.items() if u not in known}
         specs = {**self._specs, **{spec.uid: spec for spec in changed}}
-        nation, rules = _staged(self._nation, specs.values()), self._move_rules
+        nation, rules = staged(self._nation, specs.values()), self._move_rules
         self._feed(ev.Configured(id_, tuple(specs.values()), nation, stored, move_rules=rules))
 
     def _take(self, specs: Iterable[ServiceSpec]) -> None:
@@ -186,7 +186,7 @@ class Controller:
             if spec != self._specs[spec.uid]:
                 self._specs[spec.uid] = spec
                 self._watch.configured(self._kernel.now_ms, spec)
-        self._nation = _staged(self._nation, self._specs.values())
+        self._nation = staged(self._nation, self._specs.values())
 
     def declared(self, uid: str) -> ServiceSpec:
         """What the configuration says of a service now."""
@@ -393,24 +393,5 @@ class Controller:
         return Header(CLUSTER, CONTROLLER, boot_id, life, self._sequence)
 
 
-def _staged(nation: Nation, specs: Iterable[ServiceSpec]) -> Nation:
-    """The sites in the stage that the copies there are declared in."""
-    stages = {replica.site: replica.stage for spec in specs for replica in spec.replicas}
-    sites = {
-        name: replace(site, spec=replace(site.spec, stage=stages.get(name, site.spec.stage)))
-        for name, site in nation.sites.items()
-    }
-    return with_probe_lists(replace(nation, sites=sites))
-
-
 def _accepted(actions: list[Action]) -> bool:
     return any(isinstance(action, act.Answer) and action.accepted for action in actions)
-
-
-def _reread(record: Record) -> Record:
-    """What a new life reads is what was written."""
-    return msgspec.json.decode(encode(record), type=Record)
-
-
-def _plan_reread(plan: Plan) -> Plan:
-    return msgspec.json.decode(encode(plan), type=Plan)

@@ -65,7 +65,6 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "agents/core/engine.py", ("_succeeded: case JobKind.FOLLOW | JobKind.SET_SYNC",), MATCH
     ),
     Unreachable("agents/core/step.py", ("_hear: case PersistFailed() | PersistWorks():",), MATCH),
-    Unreachable("controller/core/step.py", ("step: case Requested():",), MATCH),
     Unreachable(
         "controller/core/effects.py",
         ("_approval: return None", "begin_maintenance: return {}", "place_hold: return {}"),
@@ -113,14 +112,13 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable(
         "controller/core/maintenance.py",
-        ("_asked_copy: return (", '_asked_copy: return f"{record.service} has no backup"'),
-        "operators of worlds name no agent, and every service has two copies",
+        ("_asked_copy: return (",),
+        "operators of worlds name no agent",
     ),
     Unreachable("controller/core/telling.py", ("remind: return []",), ONE_LEADER),
     Unreachable(
         "controller/core/step.py",
         (
-            "_on_report: continue",
             "_take_report: return service",
             "_on_record_read: return state, []",
             "_on_record_read: raise LeadershipLost(",
