@@ -103,6 +103,9 @@ class Symptoms(Declared):
     """So far the wall clock may be from those of the other sites' agents."""
     slow_commit_ms: DurationMs = quantity("slow_commit", 250, "250ms")
     """A primary whose commits take longer (p99 of a minute) is not well."""
+    posts_without_certificate: bool = False
+    """Whether any user of this host may post and withdraw; else a certificate of the cluster's
+    authority is needed."""
 
 
 class AgentConfig(Declared):

@@ -1,11 +1,14 @@
 """The file of a site's own checks: which commands tell an agent that something is not well.
 
 Whoever may change the file or what it runs has the rights of the agent. So both must belong to
-root or to the agent's user, and nobody else may write them or the directories above them.
+root or to the agent's user, and nobody else may write them or the directories above them (of
+directories, group root may). That holds for the links on the way and where they stand as well.
+What a program itself reads, such as the script that a shell is given, is not looked at.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -24,6 +27,8 @@ from config.values import DurationMs, NameText
 CHECKS_AT_MOST = 20
 INTERVAL_LEAST_MS = 1000
 TIMEOUT_LEAST_MS = 100
+LINKS_AT_MOST = 40
+"""As the kernel follows."""
 
 OWN_KINDS = tuple(reason for reason in REASONS if reason not in ("disk", "other"))
 """What the agents watch themselves, and what the centre finds: no check and nobody who posts may
@@ -101,24 +106,57 @@ def check_entries(document: Document, checks: Checks) -> None:
 def distrust(file: Path) -> Refused | None:
     """Why this file may not say what is run, or be run; None if it may."""
     try:
-        actual = file.resolve(strict=True)
-        status = actual.stat()
-        # Where a link stands decides as well what is found.
-        places = dict.fromkeys((*actual.parents, *file.absolute().parents))
-        above = [(place, place.stat()) for place in places]
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        *above, (actual, status) = _walked(file)
+    except OSError as error:
+        reason = error.strerror or str(error)
         return Refused(f"{file}: {reason}", "create it, or correct the path and its permissions")
     if not stat.S_ISREG(status.st_mode):
         return Refused(f"{file}: this is no regular file", "name the file itself")
     if refused := _not_ours(actual, status, stat.S_IWGRP | stat.S_IWOTH):
         return refused
     for place, seen in above:
-        # Of a sticky directory nobody takes what is another one's.
-        open_to = 0 if seen.st_mode & stat.S_ISVTX else stat.S_IWOTH
-        if refused := _not_ours(place, seen, open_to):
+        if refused := _not_ours(place, seen, _open_to(seen)):
             return refused
     return None
+
+
+def _walked(file: Path) -> list[tuple[Path, os.stat_result]]:
+    """All that decides what is found by this name, in the order in which the kernel comes by:
+    directories, and links with the directories in which they stand; last the file. Raises OSError.
+    """
+    place = Path("/")
+    walked = [(place, place.lstat())]
+    names = list(reversed(file.absolute().parts[1:]))
+    links = 0
+    while names:
+        if (name := names.pop()) == "..":
+            # No link is left in the way to here.
+            place = place.parent
+            walked.append((place, place.lstat()))
+            continue
+        found = place / name
+        seen = found.lstat()
+        walked.append((found, seen))
+        if not stat.S_ISLNK(seen.st_mode):
+            place = found
+            continue
+        links += 1
+        if links > LINKS_AT_MOST:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = found.readlink()
+        place = Path("/") if target.is_absolute() else place
+        names += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        # A link may be the last name, and lead to where we were before.
+        walked.append((place, place.lstat()))
+    return walked
+
+
+def _open_to(seen: os.stat_result) -> int:
+    """Which rights to write let somebody else change what a directory or a link leads to."""
+    # Of a sticky directory nobody takes what is another one's; a link has no rights of its own.
+    if seen.st_mode & stat.S_ISVTX or stat.S_ISLNK(seen.st_mode):
+        return 0
+    return stat.S_IWOTH if seen.st_gid == 0 else stat.S_IWOTH | stat.S_IWGRP
 
 
 def _not_ours(place: Path, status: os.stat_result, open_to: int) -> Refused | None:

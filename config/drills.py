@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from config.model import Declared
@@ -39,6 +39,13 @@ def _cron(text: str) -> str:
             "this is no time of cron",
             'write minute, hour, day, month, weekday, such as "0 3 1 */3 *"',
         )
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError:
+        raise Refused(
+            "this time never comes: no such month has such a day",
+            'write a day that the month has, such as "0 3 30 4 *"',
+        ) from None
     return text
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from config.drills import Drill
 from controller.core.actions import Answer
@@ -89,10 +89,18 @@ class DrillKeeper:
         except StoreError as error:
             log.warning("it is not known how the last drills ended", problem=str(error))
             return
-        before_ms, self._looked_ms = self._looked_ms, now_ms
+        # A clock that was set back passes the same times again, and what was due then was begun.
+        before_ms, self._looked_ms = self._looked_ms, max(self._looked_ms, now_ms)
         for drill in status.topology.drills:
-            if due_between(drill, before_ms, now_ms):
+            if self._is_due(drill, before_ms, now_ms):
                 await self._begin(drill, status)
+
+    def _is_due(self, drill: Drill, after_ms: int, until_ms: int) -> bool:
+        try:
+            return due_between(drill, after_ms, until_ms)
+        except CroniterError as error:
+            self._skipped[drill.site] = _no_time(drill, error)
+            return False
 
     def known(self, status: Status) -> tuple[DrillStatus, ...]:
         """What is shown of each site that is drilled, or was."""
@@ -103,17 +111,18 @@ class DrillKeeper:
         for site in dict.fromkeys((*declared, *self._last)):
             drill, last = declared.get(site), self._last.get(site, _Last())
             age_ms = now_ms - last.passed_at_ms if last.passed_at_ms else -1
+            next_at_ms, problem = _shown_next(drill, now_ms)
             told.append(
                 DrillStatus(
                     site=site,
                     schedule=f"{drill.schedule} {drill.timezone}" if drill else "",
-                    next_at_ms=next_after(drill, now_ms) if drill else 0,
+                    next_at_ms=next_at_ms,
                     last_id=last.plan_id,
                     last=last.verdict.value if last.verdict else "",
                     passed_at_ms=last.passed_at_ms,
                     age_ms=age_ms,
                     overdue=drill is not None and not 0 <= age_ms <= max_age_ms,
-                    skipped=self._skipped.get(site, ""),
+                    skipped=problem or self._skipped.get(site, ""),
                 )
             )
         return tuple(told)
@@ -182,6 +191,20 @@ def next_after(drill: Drill, after_ms: int) -> int:
     start = datetime.datetime.fromtimestamp(after_ms / 1000, zone)
     coming: datetime.datetime = croniter(drill.schedule, start).get_next(datetime.datetime)
     return int(coming.timestamp() * 1000)
+
+
+def _shown_next(drill: Drill | None, now_ms: int) -> tuple[int, str]:
+    """The next time, 0 where there is none; and what is wrong with the schedule."""
+    if drill is None:
+        return 0, ""
+    try:
+        return next_after(drill, now_ms), ""
+    except CroniterError as error:
+        return 0, _no_time(drill, error)
+
+
+def _no_time(drill: Drill, error: CroniterError) -> str:
+    return f"the schedule {drill.schedule} has no next time ({error}); correct it in `drills`"
 
 
 def _unhealthy(site: str, status: Status) -> Iterator[str]:

@@ -76,6 +76,8 @@ class World:
         self.hosts = [self._make_host(site) for site in setting.sites]
         self.controller = self._make_controller()
         self._requests = 0
+        self._reloads = False
+        """Whether the controller was ever asked to read another declaration."""
         self._last_request: Ask | None = None
 
     def start(self) -> None:
@@ -107,10 +109,11 @@ class World:
 
     def _declare_as_set(self) -> None:
         """Every copy is declared again, in a site of the stage that the setting gives it."""
-        declared = [(self.controller.declared(s.uid), s.spec.replicas) for s in self.services]
-        changed = [replace(spec, replicas=r) for spec, r in declared if spec.replicas != r]
-        if changed:
-            self.reload(*changed)
+        # What was asked for before may still wait for a slow store: whether a copy is left out then
+        # does not show yet, so that all are declared again.
+        if self._reloads:
+            declared = [(self.controller.declared(s.uid), s.spec.replicas) for s in self.services]
+            self.reload(*(replace(spec, replicas=replicas) for spec, replicas in declared))
 
     def request(self, make: Callable[[str], Ask]) -> None:
         """An operator asks for something, under a name of its own."""
@@ -121,6 +124,7 @@ class World:
     def reload(self, *changed: ServiceSpec) -> None:
         """The controller reads another declaration of some services."""
         self._requests += 1
+        self._reloads = True
         self.controller.reload(f"request-{self._requests}", *changed)
 
     def request_again(self) -> None:

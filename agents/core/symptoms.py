@@ -5,6 +5,7 @@ Moments and spans are milliseconds of the boot-time clock.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -17,6 +18,8 @@ TEXT_AT_MOST = 500
 POSTS_AT_MOST = 8
 POST_LEAST_MS = 10_000
 POST_MOST_MS = 7 * 24 * 60 * 60 * 1000
+CHANGES_AT_MOST = 120
+CHANGES_WITHIN_MS = 60_000
 
 
 class Rule(Struct, frozen=True):
@@ -92,6 +95,21 @@ class Post(Struct, frozen=True):
 
 class TooMany(Exception):
     """No more can be posted before one ends."""
+
+
+class Pace:
+    """How often each may change what is posted: so many times a minute."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, deque[int]] = {}
+
+    def take(self, who: str, now_ms: int) -> int:
+        """One more change: 0, or else for how many milliseconds to wait first."""
+        taken = self._taken.setdefault(who, deque(maxlen=CHANGES_AT_MOST))
+        if len(taken) == CHANGES_AT_MOST and now_ms - taken[0] < CHANGES_WITHIN_MS:
+            return taken[0] + CHANGES_WITHIN_MS - now_ms
+        taken.append(now_ms)
+        return 0
 
 
 class Posts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -40,13 +41,19 @@ class CheckRunner:
         """Follow the file, until cancelled. Without one there is nothing to do."""
         if self._file is None:
             return
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await self._look(self._file, group)
-                await asyncio.sleep(LOOK_EVERY_S)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="checks")
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._look(self._file, thread, group)
+                    await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            # A disk that hangs must not hold up our end.
+            thread.shutdown(wait=False)
 
-    async def _look(self, file: Path, group: asyncio.TaskGroup) -> None:
-        seen, checks, problem = await asyncio.to_thread(_read, file, self._seen)
+    async def _look(self, file: Path, thread: ThreadPoolExecutor, group: asyncio.TaskGroup) -> None:
+        reading = asyncio.get_running_loop().run_in_executor(thread, _read, file, self._seen)
+        seen, checks, problem = await reading
         if checks is None:
             return
         self._follow(checks, group)
@@ -72,11 +79,14 @@ class CheckRunner:
         """Again at its interval, and sooner after something was found that does not count yet."""
         soon_s = max(check.on_after_ms / 1000, RETRY_LEAST_S)
         command = Command(check)
-        while True:
-            await self._run(check, command)
-            is_pending = self._board.is_pending(_source(check))
-            wait_s = check.interval_ms / 1000
-            await asyncio.sleep(min(wait_s, soon_s) if is_pending else wait_s)
+        try:
+            while True:
+                await self._run(check, command)
+                is_pending = self._board.is_pending(_source(check))
+                wait_s = check.interval_ms / 1000
+                await asyncio.sleep(min(wait_s, soon_s) if is_pending else wait_s)
+        finally:
+            command.close()
 
     async def _run(self, check: Check, command: Command) -> None:
         try:

@@ -45,7 +45,8 @@ class Surroundings:
         data = (service.data_directory for service in config.services)
         self._usage = UsageWatch(data, engines)
         posts = PostsFile(config.state_directory, boot_id())
-        self.desk = SymptomDesk(self._board, clock, posts)
+        is_open = config.symptoms.posts_without_certificate
+        self.desk = SymptomDesk(self._board, clock, posts, is_open)
 
     def begin(self, context: ssl.SSLContext, group: asyncio.TaskGroup) -> None:
         """Start its tasks."""

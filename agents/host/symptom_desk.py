@@ -4,8 +4,9 @@
     DELETE /v1/symptoms/KIND   it is not so any more
     GET    /v1/symptoms        all that the agent tells of, and until when what was posted counts
 
-Only for processes of this very host, or with a certificate of the cluster's authority. What was
-posted outlives the agent, not the host: agents/host/posts_file.py.
+Only with a certificate of the cluster's authority, for what is told may move a whole site. This
+very host's processes may list without one, and change with none where the agent's file says so.
+What was posted outlives the agent, not the host: agents/host/posts_file.py.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from agents.core.symptoms import POST_LEAST_MS, POST_MOST_MS, Board, Posts, TooMany, merged
-from agents.host.posts_file import PostsFile
+from agents.core.symptoms import POST_LEAST_MS, POST_MOST_MS, Board, Pace, Posts, TooMany, merged
+from agents.host.posts_file import PostsFile, PostsWriter
 from agents.network.peers import peer_name
 from config.checks import OWN_KINDS
 from config.problems import Refused
@@ -58,12 +59,20 @@ class Shown(Struct, frozen=True):
 class SymptomDesk:
     """Answers the requests."""
 
-    def __init__(self, board: Board, clock: Callable[[], int], file: PostsFile) -> None:
+    def __init__(
+        self,
+        board: Board,
+        clock: Callable[[], int],
+        file: PostsFile,
+        posts_without_certificate: bool = False,
+    ) -> None:
+        """`posts_without_certificate`: whether any process of this host may change something."""
         self.posts = Posts(file.read())
         self._board = board
         self._clock = clock
-        self._file = file
-        self._saving = asyncio.Lock()
+        self._writer = PostsWriter(file)
+        self._is_open = posts_without_certificate
+        self._pace = Pace()
 
     def routes(self) -> list[web.RouteDef]:
         """What the agent's server serves of it."""
@@ -78,7 +87,7 @@ class SymptomDesk:
         return merged([*self._board.symptoms(now_ms), *self.posts.symptoms(now_ms)])
 
     async def _post(self, request: web.Request) -> web.Response:
-        who = _admitted(request)
+        who = self._may_change(request)
         if request.content_type != "application/json":
             return _refusal(415, "the body is no JSON", "send Content-Type: application/json")
         try:
@@ -98,7 +107,7 @@ class SymptomDesk:
         return _answer(shown)
 
     async def _withdraw(self, request: web.Request) -> web.Response:
-        who, kind = _admitted(request), request.match_info["kind"]
+        who, kind = self._may_change(request), request.match_info["kind"]
         was_there = self.posts.withdraw(kind, self._clock())
         if was_there:
             log.info("a symptom was withdrawn", kind=kind, by=who)
@@ -117,25 +126,39 @@ class SymptomDesk:
 
     async def _save(self) -> None:
         """It counts all the same where it cannot be kept."""
-        async with self._saving:
-            posts = self.posts.live(self._clock())
-            try:
-                async with asyncio.timeout(SAVE_LIMIT_S):
-                    await asyncio.to_thread(self._file.write, posts)
-            except (OSError, TimeoutError) as error:
-                log.warning("what was posted ends with this life of the agent", error=repr(error))
+        written = asyncio.wrap_future(self._writer.write(self.posts.live(self._clock())))
+        done, _ = await asyncio.wait({written}, timeout=SAVE_LIMIT_S)
+        problem = written.result() if done else f"not written within {SAVE_LIMIT_S:g} s"
+        if problem:
+            log.warning("what was posted may end with this life of the agent", error=problem)
+
+    def _may_change(self, request: web.Request) -> str:
+        """Who asks. Raises HTTPForbidden, HTTPTooManyRequests."""
+        who = _admitted(request, self._is_open)
+        wait_ms = self._pace.take(who, self._clock())
+        if wait_ms:
+            wait_s = -(-wait_ms // 1000)
+            raise web.HTTPTooManyRequests(
+                text=f"too many changes by {who}: wait for {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+            )
+        return who
 
 
-def _admitted(request: web.Request) -> str:
-    """Who asks. Raises HTTPForbidden."""
+def _admitted(request: web.Request, is_open: bool = True) -> str:
+    """Who asks; `is_open`: this host's processes need no certificate. Raises HTTPForbidden."""
     if name := peer_name(request.transport):
         return name
     theirs, ours = _end(request, "peername"), _end(request, "sockname")
-    if theirs and (theirs == ours or ipaddress.ip_address(theirs).is_loopback):
-        return "a process of this host"
-    raise web.HTTPForbidden(
-        text="only from this host, or with a certificate of the cluster's authority"
-    )
+    if not theirs or not (theirs == ours or ipaddress.ip_address(theirs).is_loopback):
+        raise web.HTTPForbidden(text="only with a certificate of the cluster's authority")
+    if not is_open:
+        raise web.HTTPForbidden(
+            text="only with a certificate of the cluster's authority: use saling-agent symptom as "
+            "root or as the agent's user, show the agent's own certificate, or set "
+            "symptoms.posts_without_certificate in the agent's file"
+        )
+    return "a process of this host"
 
 
 def _end(request: web.Request, which: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +23,8 @@ LOOK_EVERY_S = 10.0
 FIRST_LOOK_S = 1.0
 """How busy processors are is only known between two looks."""
 LIMIT_S = 5.0
+KEPT_S = 3 * LOOK_EVERY_S
+"""What was seen counts for so long: afterwards nothing is known."""
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 IDLE = (3, 4)
@@ -43,13 +45,24 @@ class Busy(Struct, frozen=True):
 class UsageWatch:
     """One task of the agent."""
 
-    def __init__(self, data: Iterable[Path], engines: Iterable[Engine]) -> None:
+    def __init__(
+        self,
+        data: Iterable[Path],
+        engines: Iterable[Engine],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._data = tuple(data)
         self._engines = tuple(engines)
+        self._clock_s = clock_s
         self._busy: Busy | None = None
         self._said = ""
-        self.usage: Usage | None = None
-        """None before the second look."""
+        self._seen: Usage | None = None
+        self._seen_s = 0.0
+
+    @property
+    def usage(self) -> Usage | None:
+        """What was seen last; None before the second look, and when that was too long ago."""
+        return self._seen if self._clock_s() - self._seen_s <= KEPT_S else None
 
     async def run(self) -> None:
         """Look, until cancelled."""
@@ -65,7 +78,11 @@ class UsageWatch:
             thread.shutdown(wait=False)
 
     async def _look(self, thread: ThreadPoolExecutor) -> None:
+        """One look at a time: the next one waits for a disk that hangs, too."""
         looking = asyncio.get_running_loop().run_in_executor(thread, look, self._data)
+        done, _ = await asyncio.wait({looking}, timeout=LIMIT_S)
+        if not done:
+            self._say(f"a disk has not answered for {LIMIT_S:.0f} s")
         try:
             busy, memory_bytes, storage_bytes = await looking
             connections = await self._connections()
@@ -76,7 +93,8 @@ class UsageWatch:
         before, self._busy = self._busy, busy
         if before is not None:
             used = millicores(before, busy)
-            self.usage = Usage(used, memory_bytes, storage_bytes, connections)
+            self._seen = Usage(used, memory_bytes, storage_bytes, connections)
+            self._seen_s = self._clock_s()
 
     async def _connections(self) -> int:
         """One that does not answer counts nothing: whether it is well, others tell."""

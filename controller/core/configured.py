@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from controller.core.events import Configured
 from controller.core.model import Phase, Record, ServiceSpec, ServiceState, State
-from controller.core.sites.model import Nation, Stage
+from controller.core.sites.look import STARTUP_MS, Look, ago
+from controller.core.sites.model import Health, Nation, Stage
 from controller.core.view import View
 
 DECLARED_OF_A_NATION = ("home", "addresses", "probe_lists", "report_interval_ms")
@@ -61,7 +62,7 @@ def objections(state: State, event: Configured, now_ms: int) -> tuple[str, ...]:
         if uid in specs:
             found += _of_known(specs[uid], service)
         else:
-            found += _of_gone(service, uid in event.retired, now_ms)
+            found += _of_gone(state.nation, service, uid in event.retired, now_ms)
     for uid, record in event.stored.items():
         if uid in specs:
             found += misfits(specs[uid], record) + _another(specs[uid], record)
@@ -120,21 +121,45 @@ def _another(spec: ServiceSpec, record: Record) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of_gone(service: ServiceState, is_retired: bool, now_ms: int) -> tuple[str, ...]:
+def _of_gone(
+    nation: Nation, service: ServiceState, is_retired: bool, now_ms: int
+) -> tuple[str, ...]:
     name, record = service.spec.name, service.record
     if not is_retired:
         return (
             f"service {name} is not begun by this configuration, and its record has a primary on "
             f"{record.primary}; to give it up, write `state: retired` in its entry first",
         )
+    if record.phase is Phase.ALONE:
+        return ()
     view = View(service, now_ms)
     agents = tuple(filter(None, (record.primary, record.backup)))
-    silent = all(view.unheard_ms(agent) >= view.lost_after_ms for agent in agents)
-    if record.phase is Phase.ALONE or silent:
+    if any(view.unheard_ms(agent) < view.lost_after_ms for agent in agents):
+        return (
+            f"service {name} cannot be retired in {record.phase.value}: its primary writes under a "
+            "lease, which nobody would extend; let it stand alone first, with `saling maintenance "
+            f"begin --service {name} --for 1h --reason TEXT`, or stop the engines and the agents "
+            "of its copies",
+        )
+    deaf = _deaf(Look(nation, (), now_ms), agents)
+    if not deaf:
         return ()
     return (
-        f"service {name} cannot be retired in {record.phase.value}: its primary writes under a "
-        "lease, which nobody would extend; let it stand alone first, with `saling maintenance "
-        f"begin --service {name} --for 1h --reason TEXT`, or stop the engines and the agents of "
-        "its copies",
+        f"service {name} cannot be retired in {record.phase.value}: {' and '.join(agents)} are not "
+        f"heard, and may serve all the same, for {deaf}; ask again once the controller hears more, "
+        "or let the service stand alone first",
     )
+
+
+def _deaf(look: Look, agents: tuple[str, ...]) -> str:
+    """Why the silence of agents may be the controller's own; empty where it is theirs: another
+    agent of the site is heard, or the others say that the site is down."""
+    if look.listening_ms < STARTUP_MS:
+        return f"the controller has listened for {ago(look.listening_ms)} only"
+    if look.blind:
+        return look.blind
+    for site in look.active:
+        concerned = any(agent in site.spec.agents for agent in agents)
+        if concerned and not look.heard_of(site) and site.health is not Health.DOWN:
+            return f"nobody of {site.spec.name} is heard, and it is {site.health.value}"
+    return ""

@@ -105,6 +105,54 @@ def test_a_directory_in_which_others_may_put_another_file_is_refused(file: Path)
     assert distrust(link) is None
 
 
+def test_a_directory_that_a_group_may_write_is_refused_unless_the_group_is_root(
+    file: Path,
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives a directory to any group")
+    inside = file.parent / "shared"
+    inside.mkdir()
+    moved = file.rename(inside / "checks.yaml")
+    os.chown(inside, -1, 12345)
+    inside.chmod(0o775)
+    refused = distrust(moved)
+    assert refused is not None
+    assert refused.mend == f"chmod go-w {inside}"
+    os.chown(inside, -1, 0)
+    assert distrust(moved) is None
+
+
+def test_every_link_on_the_way_counts_and_where_it_stands(file: Path) -> None:
+    inside = file.parent / "open"
+    inside.mkdir()
+    middle = inside / "middle.yaml"
+    middle.symlink_to(file)
+    first = file.parent / "first.yaml"
+    first.symlink_to("open/middle.yaml")
+    assert distrust(first) is None
+    inside.chmod(0o777)
+    refused = distrust(first)
+    assert refused is not None
+    assert refused.mend == f"chmod go-w {inside}"
+    assert distrust(file.parent / "open" / ".." / "checks.yaml") is not None
+    assert distrust(file) is None
+
+
+def test_a_link_that_another_user_made_is_refused(file: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives a link away")
+    link = file.parent / "link.yaml"
+    link.symlink_to(file)
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    assert "user 12345" in str(distrust(link))
+
+
+def test_links_that_lead_to_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    assert "Too many levels" in str(distrust(tmp_path / "one"))
+
+
 def test_a_link_is_as_good_as_what_it_leads_to(file: Path) -> None:
     link = file.parent / "link.yaml"
     link.symlink_to(file)

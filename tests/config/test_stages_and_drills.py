@@ -34,6 +34,7 @@ def test_a_service_whose_sites_are_all_planned_is_allowed_and_warned_of(
     ("drill", "key", "message"),
     [
         ({"site": "barat", "schedule": "every monday"}, "schedule", "no time of cron"),
+        ({"site": "barat", "schedule": "0 3 31 4 *"}, "schedule", "never comes"),
         ({"site": "barat", "schedule": "0 3 1 * * *"}, "schedule", "no time of cron"),
         ({"site": "barat", "schedule": "0 3 1 * *", "timezone": "Jakarta"}, "timezone", "zone"),
         ({"site": "selatan", "schedule": "0 3 1 * *"}, "site", "no such site"),

@@ -201,6 +201,28 @@ async def test_what_was_due_while_no_controller_ran_is_not_made_up_for(
     assert scheduled.desk.asked == []
 
 
+async def test_a_clock_that_is_set_back_begins_no_drill_twice(scheduled: Scheduled) -> None:
+    await scheduled.at_its_time()
+    scheduled.clock.now_ms -= HOUR_MS
+    await scheduled.keeper.look()
+    scheduled.clock.now_ms += 2 * HOUR_MS
+    await scheduled.keeper.look()
+    assert len(scheduled.desk.asked) == 1
+
+
+async def test_a_schedule_without_a_date_is_shown_and_keeps_no_other_drill(
+    topology: Topology, scheduled: Scheduled
+) -> None:
+    never = Drill.model_construct(site="batam", schedule="0 3 31 4 *", timezone="UTC")
+    drills = (never, *topology.drills)
+    scheduled.desk.topology = topology.model_copy(update={"drills": drills})
+    assert len(await scheduled.at_its_time()) == 1
+    shown, other = scheduled.keeper.known(scheduled.desk.status)
+    assert (shown.site, shown.next_at_ms) == ("batam", 0)
+    assert "the schedule 0 3 31 4 * has no next time" in shown.skipped
+    assert (other.site, other.skipped) == ("jabodetabek", "")
+
+
 CAUTION = Caution("batam", "bmkg:1", "BMKG", "an earthquake", 0, HOUR_MS, until_ms=2**60)
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from controller.core.maintenance import span
 from controller.core.model import ServiceState
 from controller.core.sites.model import AgentSeen, Nation, SiteState, Stage
+from controller.core.sites.probes import observers_of
 from protocol.messages import Path
 
 HEARD_WITHIN_MS = 2000
@@ -118,8 +119,8 @@ class Look:
         return min(self.now_ms - last_ms, self.expected_ms(site))
 
     def observers(self, site: SiteState) -> list[str]:
-        """Who should see a site: the agents of all other active ones, heard or not."""
-        return [agent for agent, place in self._place.items() if place != site.spec.name]
+        """Who should see a site: agents of all other active ones, heard or not."""
+        return list(observers_of(self.nation, site.spec.name))
 
     def others(self, site: SiteState) -> list[SiteState]:
         """All other active sites. Told apart by name: a site that is judged is a newer copy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from agents.host import checks as module
 from agents.host import commands
 from agents.host.checks import CheckRunner
 from agents.host.commands import Command, Outcome, first_line, judged
-from config.checks import Check
+from config.checks import Check, distrust
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
 
@@ -75,6 +76,57 @@ async def test_what_hangs_is_killed_with_all_that_it_started(directory: Path, un
     await until(lambda: not any(map(runs, pids)), "both are gone")
 
 
+async def test_one_that_ends_leaves_nothing_running(directory: Path, until: Until) -> None:
+    file = directory / "pid"
+    assert await run_check(shell(f"sleep 1000 >/dev/null & echo $! > {file}")) == Outcome()
+    pid = int(file.read_text())
+    await until(lambda: not runs(pid), "it is gone")
+
+
+async def test_what_left_the_session_holds_up_no_check_and_keeps_nothing_of_ours(
+    directory: Path,
+) -> None:
+    file = directory / "pid"
+    begun = f"setsid sh -c 'echo $$ > {file}; exec sleep 1000' & until test -s {file}; do :; done"
+    await run_check(shell("exit 0"))
+    before = open_files()
+    said = await run_check(shell(f"{begun}; echo on battery; exit 1", timeout="60s"))
+    os.kill(int(file.read_text()), 9)
+    assert said == Outcome(found="on battery")
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_a_disk_that_hangs_at_the_start_holds_up_neither_the_loop_nor_another_check(
+    monkeypatch: pytest.MonkeyPatch, directory: Path, until: Until
+) -> None:
+    monkeypatch.setattr(commands, "START_LIMIT_S", 0.05)
+    disk, file = threading.Event(), directory / "pid"
+
+    def hang(program: Path) -> object:
+        disk.wait()
+        return distrust(program)
+
+    monkeypatch.setattr(commands, "distrust", hang)
+    command = Command(shell(f"echo $$ > {file}; exec sleep 1000"))
+    try:
+        assert "not started within" in (await command.run()).silent
+        assert "still hangs" in (await command.run()).silent
+        monkeypatch.setattr(commands, "distrust", distrust)
+        monkeypatch.setattr(commands, "START_LIMIT_S", 30.0)
+        assert (await run_check(shell("exit 3"))).found
+    finally:
+        disk.set()
+    await until(lambda: command._starting is None, "it begins late")
+    late = command._process
+    assert late is not None
+    await until(lambda: late.poll() == -9, "and is killed")
+    command.close()
+
+
 def runs(pid: int) -> bool:
     """Nobody may reap a grandchild here, so that its entry can stay when it runs no more."""
     try:
@@ -96,11 +148,11 @@ async def test_what_cannot_be_killed_is_not_started_again(
     assert f"process {left.pid} was killed" in (await command.run()).silent
     assert command._process is left
     kill(left.pid, 9)
-    await left.wait()
+    left.wait()
     assert "still running" in (await command.run()).silent
     assert command._process is not left
     kill(command._process.pid, 9)
-    await command._process.wait()
+    command._process.wait()
 
 
 async def test_a_command_gets_nothing_of_the_agents(

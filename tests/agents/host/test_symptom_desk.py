@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from agents.core.symptoms import Board, Rule
-from agents.host import symptom_command
+from agents.core.symptoms import CHANGES_AT_MOST, CHANGES_WITHIN_MS, Board, Post, Rule
+from agents.host import symptom_command, symptom_desk
 from agents.host.posts_file import PostsFile
 from agents.host.symptom_command import SymptomError, SymptomRefused
 from agents.host.symptom_desk import SymptomDesk, _admitted
@@ -25,6 +26,7 @@ from lab.keys import LabKeys
 from protocol.messages import Symptom
 from tests.agents.network.test_peers import AWAY, HOME, Grantor, tls_of
 
+Until = Callable[[Callable[[], object], str], Awaitable[None]]
 SAID = {"kind": "power", "text": "on battery", "for": "10m"}
 
 
@@ -35,7 +37,7 @@ class Desk:
         self.now_ms = 100_000
         self.board = Board()
         self.file = PostsFile(directory, "boot-1")
-        self.desk = SymptomDesk(self.board, lambda: self.now_ms, self.file)
+        self.desk = SymptomDesk(self.board, lambda: self.now_ms, self.file, True)
         grantor = Grantor(keys)
         self.server: PeerServer = grantor.server
         self.server._more = self.desk.routes()
@@ -172,6 +174,62 @@ def request(theirs: str, ours: str, certificate: object = None) -> Any:
 )
 def test_processes_of_this_host_are_heard_without_a_certificate(theirs: str, ours: str) -> None:
     assert _admitted(request(theirs, ours)) == "a process of this host"
+
+
+async def test_without_a_certificate_this_host_only_lists_unless_the_agents_file_allows_more(
+    desk: Desk, keys: LabKeys
+) -> None:
+    await desk.ask("POST", body=SAID)
+    desk.desk._is_open = False
+    for method, path in (("POST", ""), ("DELETE", "/power")):
+        status, said = await desk.ask(method, path, body={**SAID, "kind": "cooling"})
+        assert status == 403
+        assert "symptoms.posts_without_certificate" in said
+    assert (await desk.ask("GET"))[0] == 200
+    assert [one.kind for one in desk.told()] == ["power"]
+    config = config_of(keys, f"127.0.0.1:{desk.server.port}")
+    told = await asyncio.to_thread(symptom_command.withdraw, config, "power")
+    assert told["was_there"]
+
+
+async def test_who_changes_too_often_is_told_for_how_long_to_wait(desk: Desk) -> None:
+    for _ in range(CHANGES_AT_MOST):
+        assert desk.desk._pace.take("a process of this host", desk.now_ms) == 0
+    desk.now_ms += 1
+    status, said = await desk.ask("POST", body=SAID)
+    assert (status, desk.told()) == (429, ())
+    assert "wait for 60 s" in said
+    assert desk.desk._pace.take(HOME, desk.now_ms) == 0
+    desk.now_ms += CHANGES_WITHIN_MS - 1
+    assert (await desk.ask("POST", body=SAID))[0] == 200
+
+
+async def test_a_disk_that_hangs_takes_one_thread_and_keeps_the_newest_in_the_end(
+    desk: Desk, directory: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symptom_desk, "SAVE_LIMIT_S", 0.01)
+    disk, write, threads = threading.Event(), PostsFile.write, set()
+    kept: list[list[str]] = []
+
+    def hang(file: PostsFile, posts: tuple[Post, ...]) -> None:
+        threads.add(threading.get_ident())
+        disk.wait()
+        write(file, posts)
+        kept.append([post.kind for post in posts])
+
+    monkeypatch.setattr(PostsFile, "write", hang)
+    kinds = [f"k-{number}" for number in range(8)]
+    try:
+        for kind in kinds:
+            assert (await desk.ask("POST", body={**SAID, "kind": kind}))[0] == 200
+        assert len(threads) == 1
+        # The event loop's own threads are free: names are still looked up.
+        await asyncio.to_thread(lambda: None)
+    finally:
+        disk.set()
+    await until(lambda: len(kept) == 2, "two writes")
+    assert kept[-1] == kinds
+    assert [post.kind for post in desk.file.read()] == kinds
 
 
 @pytest.mark.parametrize("theirs", ["10.1.0.6", "::ffff:10.1.0.6", "fd00::6"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -128,5 +130,34 @@ async def test_a_host_that_cannot_be_looked_at_keeps_what_was_known_last(
     await asyncio.sleep(0.05)
     assert not task.done()
     assert watch.usage is None
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_what_was_seen_before_a_disk_hung_ends_after_a_while(
+    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    disk, hangs, now_s = threading.Event(), threading.Event(), 0.0
+
+    def hang(_: object) -> tuple[Busy, int, int]:
+        if watch.usage is not None:
+            hangs.set()
+            disk.wait()
+        return Busy(1, time.monotonic_ns()), 2, 3
+
+    monkeypatch.setattr(module, "look", hang)
+    watch = UsageWatch((tmp_path,), [], lambda: now_s)
+    task = asyncio.create_task(watch.run())
+    try:
+        await until(hangs.is_set, "a look that hangs")
+        now_s = module.KEPT_S
+        assert watch.usage is not None
+        now_s += 0.001
+        assert watch.usage is None
+    finally:
+        disk.set()
+    await until(lambda: watch.usage, "it is known again")
     task.cancel()
     await asyncio.wait({task})

@@ -11,7 +11,6 @@ import aiohttp
 import msgspec
 import pytest
 
-from agents.core.paths import Found
 from agents.guard.client import now_ms
 from agents.network import prober as module
 from agents.network.peer_client import client_context
@@ -181,22 +180,28 @@ async def test_an_address_that_is_none_and_this_agent_itself_are_left_out(keys: 
 async def test_a_loop_that_stood_still_makes_no_loss(
     away: Grantor, keys: LabKeys, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LIMIT_S", 1.0)
-    ask, stands = Way._ask, [True]
+    """All other probes have half a minute, so that no slow machine makes a loss either."""
+    monkeypatch.setattr(module, "LIMIT_S", 30.0)
+    probe_once, stood_at = Way._probe, list[int]()
 
-    async def stand_still_once(way: Way, session: aiohttp.ClientSession) -> Found:
-        if stands and way.window.path(AWAY, now_ms()).asked > 1:
-            stands.clear()
-            time.sleep(1.3)  # noqa: ASYNC251
-        return await ask(way, session)
+    async def stand_still_once(way: Way, session: aiohttp.ClientSession) -> None:
+        asked = way.window.path(AWAY, now_ms()).asked
+        if asked < 2 or stood_at:
+            await probe_once(way, session)
+            return
+        stood_at.append(asked)
+        ask = asyncio.create_task(probe_once(way, session))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "LIMIT_S", 0.001)
+            asyncio.get_running_loop().call_soon(time.sleep, 2 * module.STOOD_STILL_S)
+            await ask
 
-    monkeypatch.setattr(Way, "_ask", stand_still_once)
+    monkeypatch.setattr(Way, "_probe", stand_still_once)
     async with asyncio.TaskGroup() as group:
         observer = Observer(keys, group, {})
         observer.follow(probe(f"127.0.0.1:{away.server.port}"))
-        await until(lambda: not stands, "a loop that stands still")
-        assert observer.path.answer_age_ms >= 1300
-        await until(lambda: observer.path.answer_age_ms < 1300, "an answer after it")
+        await until(lambda: stood_at, "a loop that stands still")
+        await until(lambda: observer.path.asked >= stood_at[0] + 2, "answers after it")
         assert observer.path.lost == 0
         observer.follow()
 

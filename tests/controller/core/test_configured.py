@@ -162,10 +162,55 @@ def test_a_retired_service_whose_primary_needs_a_lease_is_kept(phase: Phase) -> 
     assert "maintenance begin --service paspor" in answer.unmet[0]
 
 
-def test_a_retired_service_of_which_nobody_is_heard_is_let_go() -> None:
+def unheard(**heard: int) -> State:
+    """Nobody says anything of the service; of four sites with two agents each so many are heard."""
     gone = Given(Phase.PROTECTED).primary(None).backup(None).seen(entered_ms=NOW - 60_000)
-    _, _, answer = taken(gone.state(), read_anew(other(), retired=(UID,)))
+    names = ("jabodetabek", "batam", "ikn", "bali")
+    specs = [SiteSpec(name, agents=(f"{name}-1", f"{name}-2")) for name in names]
+    agents = {
+        agent: AgentSeen(NOW)
+        for spec in specs
+        for agent in spec.agents[2 - heard.get(spec.name, 0) :]
+    }
+    nation = Nation(sites={one.name: SiteState(one) for one in specs}, agents=agents)
+    return replace(gone.state(), nation=nation)
+
+
+def test_a_retired_service_of_which_nobody_is_heard_is_let_go() -> None:
+    before = unheard(jabodetabek=1, batam=1, ikn=2, bali=2)
+    _, _, answer = taken(before, read_anew(other(), retired=(UID,)))
     assert answer.accepted
+
+
+def test_a_retired_service_whose_sites_are_down_is_let_go() -> None:
+    before = unheard(ikn=2, bali=2)
+    sites = {n: replace(site, health=Health.DOWN) for n, site in before.nation.sites.items()}
+    before = replace(before, nation=replace(before.nation, sites=sites))
+    _, _, answer = taken(before, read_anew(other(), retired=(UID,)))
+    assert answer.accepted
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        (unheard(), "the controller hears 0 of 8 agents"),
+        (unheard(batam=1, ikn=2, bali=2), "nobody of jabodetabek is heard"),
+    ],
+)
+def test_a_retired_service_that_a_deaf_controller_does_not_hear_is_kept(
+    before: State, why: str
+) -> None:
+    """It serves, and would lose the controller as a grantor."""
+    _, _, answer = taken(before, read_anew(other(), retired=(UID,)))
+    assert not answer.accepted
+    assert why in answer.unmet[0]
+
+
+def test_a_controller_that_has_just_begun_retires_nothing_for_its_silence() -> None:
+    before = unheard(jabodetabek=1, batam=1, ikn=2, bali=2)
+    before = replace(before, nation=replace(before.nation, began_ms=NOW - 5000))
+    _, _, answer = taken(before, read_anew(other(), retired=(UID,)))
+    assert "has listened for 5.0 s only" in answer.unmet[0]
 
 
 @pytest.mark.parametrize("phase", [Phase.PROTECTED, Phase.ALONE, Phase.COUNTDOWN, Phase.ARMING])

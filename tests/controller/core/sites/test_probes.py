@@ -6,19 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from agents.network.peers import CONNECTIONS_AT_MOST
 from controller.core.actions import SendProbes
 from controller.core.events import ReportCame
 from controller.core.model import State
 from controller.core.sites.hearing import TELL_AGAIN_MS
 from controller.core.sites.model import Nation, SiteSpec, SiteState, Stage
-from controller.core.sites.probes import PROBES_AT_MOST, list_name, probes_of, with_probe_lists
+from controller.core.sites.probes import (
+    OBSERVERS_AT_MOST,
+    PROBES_AT_MOST,
+    list_name,
+    observers_of,
+    probes_of,
+    with_probe_lists,
+)
 from controller.core.step import begin, step
 from protocol.messages import Header, Path, Report, Symptom, Usage
 
 NOW = 1_000_000
 
 
-def nation(sizes: dict[str, int], **stages: Stage) -> Nation:
+def declared(sizes: dict[str, int], **stages: Stage) -> Nation:
     """Sites with so many agents each."""
     specs = [
         SiteSpec(name, stages.get(name, Stage.ACTIVE), tuple(f"{name}-{i}" for i in range(size)))
@@ -26,7 +34,12 @@ def nation(sizes: dict[str, int], **stages: Stage) -> Nation:
     ]
     addresses = {agent: f"{agent}.example:8701" for spec in specs for agent in spec.agents}
     sites = {spec.name: SiteState(spec) for spec in specs}
-    return with_probe_lists(Nation(sites=sites, addresses=addresses))
+    return Nation(sites=sites, addresses=addresses)
+
+
+def nation(sizes: dict[str, int], **stages: Stage) -> Nation:
+    """The same, with the lists that they should follow."""
+    return with_probe_lists(declared(sizes, **stages))
 
 
 def said(agent: str, probe_list: str = "", **more: object) -> ReportCame:
@@ -42,7 +55,33 @@ def test_the_agents_of_every_other_active_site_are_probed() -> None:
     assert probes_of(four, "d-0") == ()
 
 
-@given(st.lists(st.integers(0, 90), min_size=2, max_size=5))
+@given(st.lists(st.integers(0, 250), min_size=2, max_size=5))
+def test_no_agent_has_more_observers_than_its_port_has_room_for(sizes: list[int]) -> None:
+    many = declared({f"s{i}": size for i, size in enumerate(sizes)})
+    for name, site in many.sites.items():
+        observers = observers_of(many, name)
+        others = sum(sizes) - len(site.spec.agents)
+        assert len(observers) <= min(others, OBSERVERS_AT_MOST)
+        assert len(observers) == others or len(observers) > OBSERVERS_AT_MOST - len(sizes)
+        shares = [(sum(o in s.spec.agents for o in observers), len(s.spec.agents))
+                  for s in many.sites.values() if s is not site]  # fmt: skip
+        largest = max(share for share, _ in shares)
+        assert all(share >= min(whole, largest - 1) for share, whole in shares)
+
+
+def test_everybody_who_should_see_a_small_site_and_nobody_else_probes_it() -> None:
+    large = declared({"a": 200, "b": 200, "c": 200, "d": 1})
+    probing = {
+        agent
+        for site in large.sites.values()
+        for agent in site.spec.agents
+        if "d-0" in [probe.agent for probe in probes_of(large, agent)]
+    }
+    assert probing == set(observers_of(large, "d"))
+    assert OBSERVERS_AT_MOST - 3 < len(probing) <= OBSERVERS_AT_MOST <= CONNECTIONS_AT_MOST // 2
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=5))
 def test_no_list_is_too_long_and_every_other_site_gets_its_share(sizes: list[int]) -> None:
     many = nation({f"s{i}": size for i, size in enumerate(sizes)})
     for site in many.sites.values():
