@@ -168,14 +168,15 @@ def dwell_left_ms(state: State, site: str, now_ms: int) -> int:
 
 
 def all_refused(state: State, plan: Plan, now_ms: int, ask: Ask) -> tuple[str, ...]:
-    """Why nothing at all could be moved now; empty where something could. In a failover the rules
-    may be about to move what nobody hears, so it is not asked."""
+    """Why nothing at all could be moved now; empty where something could. In a failover that a
+    person asks for the rules may be about to move what nobody hears, so it is not asked."""
     told = []
+    unasked = plan.kind is PlanKind.FAILOVER and not plan.by_policy
     for step in plan.steps:
         why = step.because
         if step.status is not StepStatus.LEFT_OUT:
             why = refusal_now(state, plan, step, now_ms, ask)
-        if not why or (plan.kind is PlanKind.FAILOVER and step.status is StepStatus.TO_DO):
+        if not why or (unasked and step.status is StepStatus.TO_DO):
             return ()
         told.append(f"{step.service}: {why}")
     return tuple(told)

@@ -7,7 +7,7 @@ plan goes on with the rest, and in the end it waits for a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -28,6 +28,7 @@ from controller.core.plans.model import (
     StepStatus,
 )
 from controller.core.plans.standing import Standing, standing
+from controller.core.plans.willing import unsure, wishes_for, without_dropped
 from controller.core.view import View
 
 TRIES_AT_MOST = 12
@@ -75,12 +76,13 @@ def go_on(state: State, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
         return state, []
     state, plan = _judged(state, before, now_ms)
     actions: list[Action] = []
-    if plan.status is not PlanStatus.PAUSED:
+    plan, not_now = _reviewed(state, plan, now_ms)
+    if plan.status is not PlanStatus.PAUSED and not not_now:
         for key in _due(state, plan, now_ms):
             state, plan, more = _try(state, plan, key, now_ms, ask)
             actions += more
         state, plan = _judged(state, plan, now_ms)
-    plan = _summed(state, plan, now_ms)
+    plan = _summed(state, plan, now_ms, not_now)
     if plan == before:
         return replace(state, plan=before), actions
     plan = replace(plan, revision=before.revision + 1)
@@ -101,8 +103,9 @@ def taken(state: State, plan: Plan, now_ms: int) -> State:
 
 
 def request_for(plan: Plan, step: PlanStep, view: View) -> Requested:
-    """What the step asks for: a failover only in a failover, and where the primary is not heard."""
-    silent = plan.kind is PlanKind.FAILOVER and not primary_proves(view)
+    """What the step asks for: a failover only in a failover, and where the primary is not heard.
+    One that nobody asked for asks for nothing but that: who commits is left where it is."""
+    silent = plan.kind is PlanKind.FAILOVER and (plan.by_policy or not primary_proves(view))
     return Requested(
         id=f"{plan.id}/{step.key}/{step.tries + 1}",
         kind=Kind.FAILOVER if silent else Kind.SWITCHOVER,
@@ -141,7 +144,19 @@ def _judged(state: State, plan: Plan, now_ms: int) -> tuple[State, Plan]:
         if step.leg == leg and step.status not in SETTLED:
             state, judged = _judge(state, plan, step, now_ms)
         steps.append(judged)
-    return state, replace(plan, steps=_stay_behind(plan.kind, steps))
+    return state, replace(plan, steps=_stay_behind(plan, steps))
+
+
+def _reviewed(state: State, plan: Plan, now_ms: int) -> tuple[Plan, str]:
+    """A plan by policy without what is wished no more, and why nothing is asked for now."""
+    if not plan.by_policy or plan.status is PlanStatus.PAUSED:
+        return plan, ""
+    wishes = wishes_for(state, plan, now_ms)
+    not_now = unsure(state, plan, wishes, now_ms)
+    if not_now:
+        return plan, not_now
+    steps = without_dropped(state, plan, wishes, now_ms)
+    return replace(plan, steps=_stay_behind(plan, steps)), ""
 
 
 def _judge(state: State, plan: Plan, step: PlanStep, now_ms: int) -> tuple[State, PlanStep]:
@@ -171,10 +186,11 @@ def _judge(state: State, plan: Plan, step: PlanStep, now_ms: int) -> tuple[State
     return state, step
 
 
-def _stay_behind(kind: PlanKind, steps: list[PlanStep]) -> tuple[PlanStep, ...]:
+def _stay_behind(plan: Plan, steps: Iterable[PlanStep]) -> tuple[PlanStep, ...]:
     """In a drill, who is not moved away keeps those after it in its group, and is not brought
-    back either."""
-    if kind is not PlanKind.DRILL:
+    back either. In a plan by policy, too, but where they do not serve."""
+    in_order = plan.by_policy and plan.kind is not PlanKind.FAILOVER
+    if plan.kind is not PlanKind.DRILL and not in_order:
         return tuple(steps)
     told: list[PlanStep] = []
     for step in steps:
@@ -184,7 +200,7 @@ def _stay_behind(kind: PlanKind, steps: list[PlanStep]) -> tuple[PlanStep, ...]:
 
 
 def _keeps(before: list[PlanStep], step: PlanStep) -> str:
-    """What keeps a step of a drill, given those before it; empty when nothing does."""
+    """What keeps a step where it is, given those before it; empty when nothing does."""
     stays = [one for one in before if one.leg == 1 and one.status is StepStatus.LEFT_OUT]
     if step.leg > 1:
         same = any(one.service_uid == step.service_uid for one in stays)
@@ -270,12 +286,14 @@ def _forget(state: State, uid: str) -> State:
     return replace(state, plan_memory=replace(memory, outage_ms=outages, loss_bytes=losses))
 
 
-def _summed(state: State, plan: Plan, now_ms: int) -> Plan:
+def _summed(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
     """Where the plan stands as a whole."""
     if present_leg(plan) == 0:
         return _over(state, plan)
     if plan.status is PlanStatus.PAUSED:
         return plan
+    if not_now:
+        return replace(plan, status=PlanStatus.WAITING, because=not_now)
     stuck = []
     for step, where in _heads(state, plan, now_ms):
         if where is Standing.ON_ITS_WAY or (where is Standing.FREE and not tried_out(step)):

@@ -32,7 +32,7 @@ class PlanStatus(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     WAITING = "waiting"
-    """It cannot go on by itself; `because` says what it waits for."""
+    """It cannot go on now; `because` says what it waits for: mostly for a person."""
     DONE = "done"
     ENDED = "ended"
     """Given up: by a person, or because it can never be done; `because` says why."""

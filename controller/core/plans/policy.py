@@ -15,14 +15,14 @@ from controller.core.others import site_of
 from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
 from controller.core.plans.going import Ask, go_on
 from controller.core.plans.model import Failback, Moved, Plan, PlanKind, PlanStep
+from controller.core.plans.willing import MOVES
 from controller.core.sites.cautions import at
-from controller.core.sites.model import Consequence, Health, Stage
+from controller.core.sites.model import Health, Stage
 from controller.core.sites.policy import Wish, wished
 
 HOUR_MS = 3_600_000
 LOOK_EVERY_MS = 1000
 BY = "the controller"
-MOVES = {Consequence.EVACUATE: PlanKind.EVACUATE, Consequence.FAILOVER: PlanKind.FAILOVER}
 
 
 def move_sites(state: State, at_ms: int, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:

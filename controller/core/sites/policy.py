@@ -205,8 +205,11 @@ def _against(partner: SiteState, service: ServiceState, now_ms: int) -> str:
 
 
 def commits(service: ServiceState, now_ms: int) -> bool:
-    """Whether the primary proved a commit of late. Who needs no lease proves none: as reported."""
+    """Whether the primary proved a commit of late, here or to its backup. Who needs no lease
+    proves none: as reported."""
     view = View(service, now_ms)
+    if view.backup is not None and view.backup.primary_heard:
+        return True
     if service.proven_once and view.silence_ms < silence_ms(service.record.terms):
         return True
     primary = view.primary

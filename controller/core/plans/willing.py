@@ -1,0 +1,81 @@
+"""Whether what a plan by policy was made for still stands: looked at before each new request.
+
+A person who asked for a plan answers for it. Nobody answers for one that the controller made by
+itself, so it goes no further than what it would be made for now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from controller.core.model import State
+from controller.core.plans.model import SETTLED, Plan, PlanKind, PlanStep, StepStatus
+from controller.core.sites.health import BETTER_AFTER_MS
+from controller.core.sites.model import Consequence, Health, Stage
+from controller.core.sites.policy import Wish, commits, failback_held, wished
+
+MOVES = {Consequence.EVACUATE: PlanKind.EVACUATE, Consequence.FAILOVER: PlanKind.FAILOVER}
+BEGUN = (StepStatus.MOVING, StepStatus.DONE)
+
+
+def wishes_for(state: State, plan: Plan, now_ms: int) -> tuple[Wish, ...]:
+    """What would lead to a plan of this kind for this site now."""
+    kinds = (PlanKind.FAILOVER,) if plan.kind is PlanKind.FAILOVER else tuple(MOVES.values())
+    return tuple(
+        wish
+        for wish in wished(state.nation, state.services.values(), now_ms)
+        if wish.site == plan.site and MOVES.get(wish.consequence) in kinds
+    )
+
+
+def unsure(state: State, plan: Plan, wishes: Sequence[Wish], now_ms: int) -> str:
+    """Why nothing is asked for at this moment; empty when nothing is against it."""
+    there = state.nation.sites.get(plan.site)
+    if state.nation.blind:
+        return (
+            "the controller hears too few agents to judge others, and asks for nothing until it "
+            "does; `saling plan end` gives the rest up"
+        )
+    if there is None or there.spec.stage is not Stage.ACTIVE:
+        return ""
+    if there.health is Health.UNKNOWN:
+        return f"nothing can be said of {plan.site} now, so nothing is asked for until that ends"
+    # Also a life that has just begun sees the reasons of a site a moment after its agents.
+    if plan.kind in MOVES.values() and not wishes and now_ms - there.since_ms < BETTER_AFTER_MS:
+        return f"{plan.site} looks better; nothing is asked for until that lasts or ends"
+    return ""
+
+
+def without_dropped(
+    state: State, plan: Plan, wishes: Sequence[Wish], now_ms: int
+) -> tuple[PlanStep, ...]:
+    """The steps; those that are not begun and are wished no more are left out."""
+    told = []
+    for step in plan.steps:
+        why = (
+            "" if step.status in (*SETTLED, *BEGUN) else _dropped(state, plan, step, wishes, now_ms)
+        )
+        told.append(replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step)
+    return tuple(told)
+
+
+def _dropped(state: State, plan: Plan, step: PlanStep, wishes: Sequence[Wish], now_ms: int) -> str:
+    service = state.services.get(step.service_uid)
+    if service is None:
+        return ""
+    if service.record.paused:
+        return f"its automatic failover is paused ({service.record.paused})"
+    if plan.kind is PlanKind.FAILOVER and commits(service, now_ms):
+        return "it commits again, so it is not failed over"
+    if plan.kind is PlanKind.FAILBACK:
+        return failback_held(state.nation, plan.site)
+    lane = [one for one in plan.steps if one.lane == step.lane]
+    # A group that is torn apart serves worse than one that stays: what has begun goes on.
+    if any(one.status in BEGUN for one in lane):
+        return ""
+    uids = [one.service_uid for one in lane]
+    if any(wish.service_uid in uids for wish in wishes):
+        return ""
+    return f"nothing at {plan.site} asks for it to be moved any more"
