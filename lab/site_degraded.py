@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from lab.fleet import Fleet
 from lab.site_lost import until_at
@@ -13,8 +14,10 @@ from lab.unkind import Fault
 
 BEGUN_TIMEOUT_S = 60.0
 FLAPS = 2
-WELL_S, ILL_S = 5.0, 4.0
-"""Longer than its check waits before it says so, so that each time is told."""
+TOLD_TIMEOUT_S = 30.0
+FRESH_MS, STALE_MS = 1000, 3000
+"""A sign that was seen so lately is there; one that was not seen for so long is over: agents
+report twice a second."""
 LOOK_AGAIN_S = 0.2
 
 
@@ -39,9 +42,9 @@ async def left_once(fleet: Fleet) -> Told:
         await until_at(lab, PARTNER, here)
         for _ in range(FLAPS):
             await mend()
-            await asyncio.sleep(WELL_S)
+            await _until_told(fleet, fails=False)
             await fail()
-            await asyncio.sleep(ILL_S)
+            await _until_told(fleet, fails=True)
 
     costs = await fleet.costs(Fault("its power fails", fail, mend), end)
     await lab.wait_until_protected()
@@ -63,3 +66,24 @@ async def _until_begun(fleet: Fleet, known: set[str]) -> None:
             return
         await asyncio.sleep(LOOK_AGAIN_S)
     raise TimeoutError(f"no plan was made within {BEGUN_TIMEOUT_S} s")
+
+
+async def _until_told(fleet: Fleet, *, fails: bool) -> None:
+    """Until it counts for the controller that the power fails, or it hears so no more."""
+    end_s = asyncio.get_running_loop().time() + TOLD_TIMEOUT_S
+    seen: list[dict[str, Any]] = []
+    while asyncio.get_running_loop().time() < end_s:
+        sites = (await fleet.lab.api.state())["sites"]
+        signs = next(site["signs"] for site in sites if site["id"] == SITE)
+        seen = [sign for sign in signs if sign["kind"] == "power"]
+        if _is_told(seen, fails=fails):
+            return
+        await asyncio.sleep(LOOK_AGAIN_S)
+    text = "fails" if fails else "is back"
+    raise TimeoutError(f"that the power {text} was not told within {TOLD_TIMEOUT_S} s: {seen}")
+
+
+def _is_told(signs: list[dict[str, Any]], *, fails: bool) -> bool:
+    if fails:
+        return any(sign["last_seen_ago_ms"] < FRESH_MS and sign["counts"] for sign in signs)
+    return all(sign["last_seen_ago_ms"] > STALE_MS for sign in signs)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import yaml
 
-from lab.api import ApiError
 from lab.fleet import Fleet
+from lab.site_moved import OPEN
 from lab.site_told import Told, against_every_promise
 from lab.twelve import PARTNER, SITE
 from lab.unkind import Fault
@@ -17,6 +16,9 @@ from lab.unkind import Fault
 AFTER_S = 2.0
 """So long after the site the partner fails: some services have just been promoted there."""
 HOLD_S = 8.0
+SETTLED_WITHIN_S = 120.0
+"""So long after both came back the plan may run on: a step is tried a dozen times."""
+WAITING = "waiting"
 HELD_TIMEOUT_S = 30.0
 LOOK_AGAIN_S = 0.1
 ROOM_CORES = 4
@@ -24,13 +26,15 @@ DEMAND_CORES = 1
 
 
 async def partner_fails(fleet: Fleet) -> Told:
-    """Site and partner are killed, one after the other, in a failover; both come back."""
-    lab, said = fleet.lab, list[str]()
+    """Site and partner are killed, one after the other, in a failover; both come back.
+
+    The plan must have begun, and be over within a bound, or wait and say for what.
+    """
+    lab, begun, said = fleet.lab, dict[str, Any](), list[str]()
 
     async def kill() -> None:
         lab.kill_site(SITE)
-        with contextlib.suppress(ApiError):
-            await lab.api.begin_plan(SITE, "failover", reason="the lab lost it")
+        begun.update(await lab.api.begin_plan(SITE, "failover", reason="the lab lost it"))
         await asyncio.sleep(AFTER_S)
         lab.kill_site(PARTNER)
 
@@ -44,14 +48,36 @@ async def partner_fails(fleet: Fleet) -> Told:
 
     fault = Fault("site killed, then its partner", kill, start)
     costs = await fleet.costs(fault, end)
+    plan, took_s = await _until_settled(fleet, begun["plan"])
     await lab.wait_until_protected()
     mine = [s.name for s in lab.plan.services if PARTNER in s.sites]
-    broken = [*against_every_promise(costs, mine), *said]
-    with contextlib.suppress(ApiError):
+    broken = [*against_every_promise(costs, mine), *said, *_against_the_plan(plan)]
+    if plan["status"] == WAITING:
         await lab.api.steer_plan("end", reason="the lab has seen enough")
-    plans = await lab.api.plans()
-    notes = [f"{plan['id']} is {plan['status']}: {plan['because']}" for plan in plans[:1]]
+    notes = [f"{plan['id']} is {plan['status']} {took_s:.0f} s after both came back: "
+             f"{plan['because']}"]  # fmt: skip
+    notes += [f"{step['service']}: {step['status']} {step['because']}" for step in plan["steps"]]
     return Told(fault.name, tuple(costs), tuple(broken), (), tuple(notes))
+
+
+async def _until_settled(fleet: Fleet, plan_id: str) -> tuple[dict[str, Any], float]:
+    """The plan, once it is over or waits, or as it is when its time is up; and how long it took."""
+    loop = asyncio.get_running_loop()
+    since_s = loop.time()
+    while True:
+        plan = next(one for one in await fleet.lab.api.plans() if one["id"] == plan_id)
+        took_s = loop.time() - since_s
+        if plan["status"] not in OPEN or took_s > SETTLED_WITHIN_S:
+            return plan, took_s
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def _against_the_plan(plan: dict[str, Any]) -> list[str]:
+    """It is over, or it waits, and says why."""
+    if plan["status"] in OPEN:
+        return [f"{plan['id']} is still {plan['status']} after {SETTLED_WITHIN_S:g} s: "
+                f"{plan['because']}"]  # fmt: skip
+    return [] if plan["because"] else [f"{plan['id']} is {plan['status']} and does not say why"]
 
 
 async def _silent(fleet: Fleet) -> list[str]:
@@ -59,8 +85,8 @@ async def _silent(fleet: Fleet) -> list[str]:
     services = await fleet.lab.services()
     found = [f"{name} says nothing" for name, seen in services.items() if not seen["because"]]
     plan = await fleet.lab.api.plan()
-    if plan is not None and plan["status"] == "waiting" and not plan["because"]:
-        found.append(f"{plan['id']} waits and does not say for what")
+    if plan is not None and not plan["because"]:
+        found.append(f"{plan['id']} is {plan['status']} and does not say why")
     return found
 
 

@@ -26,6 +26,7 @@ from lab.four_sites import Lab
 from lab.grid import grid
 from lab.namespaces import why_not
 from lab.site_degraded import left_once
+from lab.site_drilled import site_drilled
 from lab.site_links import controller_cut_off, link_cut
 from lab.site_lost import LOSSES, all_at_home, site_lost
 from lab.site_moved import site_moved
@@ -40,6 +41,7 @@ ROWS: dict[str, Row] = {
     "controller-cut-off": controller_cut_off,
     "evacuate": lambda fleet: _moved(fleet, "evacuate", PARTNER),
     "failback": lambda fleet: _moved(fleet, "failback", SITE, "--now"),
+    "drill": site_drilled,
     **{name: partial(site_lost, loss=loss) for name, loss in LOSSES.items()},
     "degraded": left_once,
     "partner-fails": partner_fails,

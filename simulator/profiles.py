@@ -61,6 +61,9 @@ PLANS = {
     "plan_there_and_back": 4, "plan_try": 1, "plan_resume": 1, "caution": 1,
 }  # fmt: skip
 
+MOVED = {"ail": 6, "post": 2, "caution": 1, "plan_there_and_back": 5, "plan_resume": 1}
+"""Reasons to move a site, and operators who do: none of them strikes another place."""
+
 
 class Profile(Struct, frozen=True):
     """What a seed may draw from. Weights are relative."""
@@ -225,6 +228,11 @@ PROFILES = {
         Profile(
             "one_site", {**HOST_FAULTS, **MAINTENANCE, "isolate": 4, "disk_full": 4},
             "one site alone fails", one_site=True, must_not_fence="I7",
+        ),
+        Profile(
+            "one_of_pair", {**HOST_FAULTS, "isolate": 6, **MOVED},
+            "one site alone fails and is moved, where sites stand in pairs and services in groups",
+            one_site=True, must_not_fence="I7", swarm=False, pairs=True,
         ),
         Profile(
             "sites", {**SITES, "switchover": 3, "failover": 1, "disk_slow": 1},

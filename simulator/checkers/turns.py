@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from controller.core.events import Event, RenewCame, ReportCame
 from controller.core.model import HeldFor, Phase, Record, ServiceSpec, State
-from protocol.windows import silence_ms
+from protocol.windows import RHO_PERCENT, grantor_window_ms, silence_ms
 from simulator.watch import Broken, Watch
 
 MOVING = (Phase.COUNTDOWN, Phase.DRAINING, Phase.PROMOTING)
-STANDS_STILL_MS = 10_000
+PROMOTION_MS = 10_000
+"""What the promise gives an earlier one's engine to become primary."""
 REPORTS = 4
 """So many after it should have been counted down nobody waits for one that is silent."""
 
@@ -60,7 +61,7 @@ class OrderKept(Watch):
         self._was_overtaken(old)
         earlier = self._earlier(old)
         since_ms, came = self._since.get(old.service, (now_ms, self._came))
-        if now_ms - since_ms >= STANDS_STILL_MS * max(1, len(earlier)):
+        if now_ms - since_ms >= _patience_ms(old, earlier):
             return
         for record in earlier:
             if record.phase in MOVING:
@@ -105,3 +106,16 @@ class OrderKept(Watch):
             and self._specs[name].order < mine.order
             and (record.primary if record.phase is Phase.PROMOTING else record.backup) == site
         ]
+
+
+def _patience_ms(old: Record, earlier: list[Record]) -> int:
+    """After how long in true time it may go on: the controller's clock may run fast."""
+    promised_ms = _own_ms(old) + sum(
+        silence_ms(record.terms) + _own_ms(record) + PROMOTION_MS for record in earlier
+    )
+    return promised_ms * (100 - RHO_PERCENT) // 100
+
+
+def _own_ms(record: Record) -> int:
+    """A service's lease as its grantors count it, and the time to send its log."""
+    return grantor_window_ms(record.ttl_ceiling_ms) + record.terms.log_budget_ms

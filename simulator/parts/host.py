@@ -75,7 +75,7 @@ class Host:
         self._ailments: dict[str, tuple[str, int]] = {}
         """By kind: what the site's own check says, and until when (true ms)."""
         self.posts: tuple[Post, ...] = ()
-        """What was posted to its agent, as the disk keeps it."""
+        """What was posted to its agent in this boot: no other one remembers it."""
         self.veto_left_ms = 0
         """What the disk says is left of a veto of this host's operator."""
 
@@ -90,7 +90,7 @@ class Host:
         self._boots += 1
         start_ms = self.kernel.between(1000, 60_000)
         self.clock = Clock(self._rate_ppm, start_ms, self.kernel.now_ms)
-        self._wall_jumps = []
+        self._wall_jumps, self.posts = [], ()
         self.up = True
         self.kernel.tell(self.site, "the host is up")
         self.start_agent()

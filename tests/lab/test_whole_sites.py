@@ -20,7 +20,7 @@ from lab.site_degraded import left_once
 from lab.site_links import controller_cut_off, link_cut
 from lab.site_lost import killed, site_lost
 from lab.site_told import Told
-from lab.twelve import PARTNER, RULES, TWELVE_SERVICES
+from lab.twelve import BEHIND_DOORS, PARTNER, RULES
 
 pytestmark = [
     pytest.mark.lab,
@@ -40,7 +40,7 @@ def network() -> str:
 
 @pytest.fixture(scope="module")
 def services() -> tuple[Service, ...]:
-    return TWELVE_SERVICES
+    return BEHIND_DOORS
 
 
 @pytest.fixture(scope="module")
