@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from controller.core.actions import Action, Answer, SavePlan, Swap
 from controller.core.conditions import primary_proves
 from controller.core.events import Kind, Requested
-from controller.core.model import Phase, State
+from controller.core.model import HeldFor, Phase, State
 from controller.core.plans.model import (
     OVER,
     SETTLED,
@@ -40,6 +40,7 @@ LOOK_AT_MOST_MS = 120_000
 LOOK_AT_LEAST_MS = 5000
 """So long a service of a drill commits at the partner before it is asked to come back."""
 PAST_AT_MOST = 16
+RESTORED = (HeldFor.RESTORED, HeldFor.ADOPTION)
 
 Ask = Callable[[State, Requested, int], tuple[State, list[Action]]]
 """The rules' answer to a request; the last of the actions is the Answer."""
@@ -76,6 +77,7 @@ def go_on(state: State, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
         return state, []
     state, plan = _judged(state, before, now_ms)
     actions: list[Action] = []
+    plan = _paused_where_restored(state, plan)
     plan, not_now = _reviewed(state, plan, now_ms)
     if plan.status is not PlanStatus.PAUSED and not not_now:
         for key in _due(state, plan, now_ms):
@@ -145,6 +147,23 @@ def _judged(state: State, plan: Plan, now_ms: int) -> tuple[State, Plan]:
             state, judged = _judge(state, plan, step, now_ms)
         steps.append(judged)
     return state, replace(plan, steps=_stay_behind(plan, steps))
+
+
+def _paused_where_restored(state: State, plan: Plan) -> Plan:
+    """A store that is an older copy brings back a plan that may be over since, and undone."""
+    records = [state.services[uid].record for uid in _uids(plan) if uid in state.services]
+    held = [r.service for r in records if r.phase is Phase.HELD and r.held_for in RESTORED]
+    if plan.status is PlanStatus.PAUSED or not held:
+        return plan
+    because = (
+        f"the store was restored, as {held[0]} shows, and may hold an older plan: `saling plan "
+        "resume` once all are adopted, or `saling plan end`"
+    )
+    return replace(plan, status=PlanStatus.PAUSED, because=because)
+
+
+def _uids(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.service_uid for step in plan.steps))
 
 
 def _reviewed(state: State, plan: Plan, now_ms: int) -> tuple[Plan, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.events import PlanAct, PlanAsked
+from controller.core.events import Kind, PlanAct, PlanAsked
 from controller.core.model import Phase
 from controller.core.plans.model import PlanKind, PlanStatus
 from tests.controller.core.given import A, B
@@ -84,3 +84,32 @@ def test_what_was_failed_over_again_since_is_told_at_the_end() -> None:
     plan = world.finish()
     assert plan.status is PlanStatus.ENDED
     assert f"3 of 3 steps are done; database is at {A} again: " in plan.because
+
+
+def test_a_plan_that_an_older_store_brings_back_waits_for_a_person() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    world.ask(PlanKind.EVACUATE, at_once=1)
+    world.turn()
+    world.turn()
+    older = dict(world.store), dict(world.plans)
+    world.finish()
+    world.run(30_000)
+    assert world.ask(PlanKind.FAILBACK, now=True).accepted
+    world.finish()
+    world.run(30_000)
+    assert set(world.primaries().values()) == {A}
+    world.store, world.plans = older
+    world.restart()
+    world.asked.clear()
+    world.run(5000)
+    assert {record.phase for record in world.store.values()} == {Phase.HELD}
+    assert world.plan.status is PlanStatus.PAUSED
+    assert "the store was restored" in world.plan.because
+    for uid, record in world.store.items():
+        assert world.request(Kind.APPROVE, uid, epoch=record.epoch).accepted
+    world.run(60_000)
+    assert world.asked == []
+    assert set(world.primaries().values()) == {A}
+    assert world.plan.status is PlanStatus.PAUSED
+    assert world.act(PlanAct.RESUME).accepted
+    assert world.finish().status is PlanStatus.DONE
