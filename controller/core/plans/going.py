@@ -35,6 +35,8 @@ TRIES_AT_MOST = 12
 PAUSE_MS = 1000
 """After the first try; each further one is twice as long, up to the longest."""
 PAUSE_AT_MOST_MS = 60_000
+TRIES_TAKE_MS = sum(min(PAUSE_AT_MOST_MS, PAUSE_MS << tried) for tried in range(TRIES_AT_MOST - 1))
+"""From the first try to the last one."""
 LOOK_AT_MOST_MS = 120_000
 """So long after it was moved a service is asked to come back even if it has no backup yet."""
 LOOK_AT_LEAST_MS = 5000
@@ -150,14 +152,20 @@ def _judged(state: State, plan: Plan, now_ms: int) -> tuple[State, Plan]:
 
 
 def _paused_where_restored(state: State, plan: Plan) -> Plan:
-    """A store that is an older copy brings back a plan that may be over since, and undone."""
-    records = [state.services[uid].record for uid in _uids(plan) if uid in state.services]
-    held = [r.service for r in records if r.phase is Phase.HELD and r.held_for in RESTORED]
+    """A store that is an older copy brings back a plan that may be over since, and undone. Who
+    began or resumed it while a service was held so knew of that."""
+    services = [state.services[uid] for uid in _uids(plan) if uid in state.services]
+    since_ms = state.plan_memory.taken_ms
+    held = [
+        one.record.service for one in services
+        if one.record.phase is Phase.HELD and one.record.held_for in RESTORED
+        and one.entered_ms >= since_ms
+    ]  # fmt: skip
     if plan.status is PlanStatus.PAUSED or not held:
         return plan
     because = (
         f"the store was restored, as {held[0]} shows, and may hold an older plan: `saling plan "
-        "resume` once all are adopted, or `saling plan end`"
+        "resume` if it is still wanted, or `saling plan end`"
     )
     return replace(plan, status=PlanStatus.PAUSED, because=because)
 

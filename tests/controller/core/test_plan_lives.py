@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.events import Kind, PlanAct, PlanAsked
-from controller.core.model import Phase
+from controller.core.model import HeldFor, Phase
 from controller.core.plans.model import PlanKind, PlanStatus
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import (
@@ -113,3 +113,16 @@ def test_a_plan_that_an_older_store_brings_back_waits_for_a_person() -> None:
     assert world.plan.status is PlanStatus.PAUSED
     assert world.act(PlanAct.RESUME).accepted
     assert world.finish().status is PlanStatus.DONE
+
+
+def test_a_plan_that_is_resumed_while_its_services_are_held_goes_on() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    world.ask(PlanKind.EVACUATE)
+    held = replace(world.store["paspor"], phase=Phase.HELD, held_for=HeldFor.RESTORED, revision=99)
+    world.store["paspor"] = held
+    world.restart()
+    world.turn()
+    assert world.plan.status is PlanStatus.PAUSED
+    assert world.act(PlanAct.RESUME).accepted
+    world.run(30_000)
+    assert world.primaries() == {"paspor": A, "pajak": B}
