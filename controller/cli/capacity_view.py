@@ -12,7 +12,7 @@ from controller.cli.output import Output, data_console, print_json
 from controller.cli.wire import read
 from controller.core.capacity import SiteCapacity
 from controller.core.room import UNITS
-from controller.core.sites.model import Load
+from controller.core.sites.model import Load, Stage
 
 COLUMNS = ("site", "measure", "declared", "demanded now", "really used", "after the loss of")
 UNKNOWN = "-"
@@ -74,6 +74,9 @@ def _after(lost: str, demanded: float, has: float) -> Text:
 def _lines(site: SiteCapacity) -> list[Text]:
     """What does not fit, in words."""
     lines = []
+    if site.stage is not Stage.ACTIVE:
+        text = f"{site.site}: is {site.stage.value}, so nobody comes there"
+        lines.append(Text(text, style=WEAK))
     if site.waiting:
         text = f"{site.site}: held for the want of room: {', '.join(site.waiting)}"
         lines.append(Text(text, style=BAD))

@@ -172,12 +172,17 @@ def _caution_lines(told: HazardsView) -> list[Text]:
     return lines
 
 
+def _never(stale: bool) -> str:
+    return "never heard since the controller began" + (", stale" if stale else "")
+
+
 def _feed_lines(told: HazardsView) -> list[Text]:
     lines = []
     for feed in told.feeds:
         problem = f", {feed.problem}" if feed.problem else ""
         style = "red" if feed.stale else "yellow" if feed.problem else ""
         state = "stale" if feed.stale else "heard"
-        text = f"feed {feed.name} ({feed.source}): {state} {duration(feed.age_ms)} ago{problem}"
+        ago = f"{state} {duration(feed.age_ms)} ago" if feed.age_ms >= 0 else _never(feed.stale)
+        text = f"feed {feed.name} ({feed.source}): {ago}{problem}"
         lines.append(Text(text, style=style))
     return lines

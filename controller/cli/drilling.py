@@ -22,7 +22,8 @@ from controller.cli.options import (
     Yes,
 )
 from controller.cli.output import Output, answers, data_console, print_json, say
-from controller.cli.planning import AtOnce, Long, Manner, Wish, move_site
+from controller.cli.plain import plain
+from controller.cli.planning import AtOnce, Ended, Long, Manner, Wish, move_site
 from controller.cli.wire import DrillView, read
 
 LAST = "last"
@@ -89,19 +90,24 @@ def drill(
         wish = Wish("drill", site, by, reason, flags)
         manner = Manner(yes, dry_run, not no_wait, timeout, output)
         ended = move_site(client, wish, manner)
-        if dry_run or no_wait:
-            raise typer.Exit(ended)
+        if dry_run or no_wait or not ended.plan:
+            raise typer.Exit(ended.exit)
         raise typer.Exit(_tell_report(client, ended, output))
 
 
-def _tell_report(client: Client, ended: Exit, output: Output) -> Exit:
-    """After a drill that was watched to its end; a plan that waits has no report yet."""
-    raw = client.drill(LAST)
+def _tell_report(client: Client, ended: Ended, output: Output) -> Exit:
+    """After a drill that was watched, of this very drill."""
+    raw = client.drill(ended.plan)
     told = read(raw, Report, "report")
     if output is Output.TABLE:
-        sys.stdout.write(told.markdown)
+        sys.stdout.write(_in_lines(raw))
     say(f"the report is kept: saling drill --report {told.id}")
-    return Exit.DEGRADED if ended is Exit.OK and told.verdict != PASSED else ended
+    return Exit.DEGRADED if ended.exit is Exit.OK and told.verdict != PASSED else ended.exit
+
+
+def _in_lines(raw: Any) -> str:
+    """The Markdown of a report, whose line breaks are its own."""
+    return "\n".join(plain(raw["markdown"].split("\n")))
 
 
 def _report(client: Client, name: str, output: Output) -> Exit:
@@ -110,7 +116,7 @@ def _report(client: Client, name: str, output: Output) -> Exit:
     if output is Output.JSON:
         print_json(raw)
     else:
-        sys.stdout.write(told.markdown)
+        sys.stdout.write(_in_lines(raw))
     return Exit.OK if told.verdict == PASSED else Exit.DEGRADED
 
 

@@ -142,7 +142,8 @@ def print_preview(console: Console, told: Preview) -> None:
     """The ordered steps, what they cost, and the room afterwards."""
     moved = [step for step in told.steps if not step.left_out]
     head = f"{told.kind} of {told.site}: {counted(len(moved), 'step')}, {told.at_once} at once"
-    console.print(Text(f"{head}, about {duration(told.takes_ms)} in all", style="bold"))
+    takes = "" if moves_nothing_now(told) else f", about {duration(told.takes_ms)} in all"
+    console.print(Text(f"{head}{takes}", style="bold"))
     table = _table("#", "SERVICE", "TIER", "GROUP", "FROM", "TO", "HOW", "OUTAGE", "LOSS")
     for number, step in enumerate(moved, 1):
         table.add_row(*_cells(number, step))
@@ -157,6 +158,12 @@ def print_preview(console: Console, told: Preview) -> None:
             console.print(Text(line, style="yellow"), soft_wrap=True)
     for line in _rooms(told.room):
         console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def moves_nothing_now(told: Preview) -> bool:
+    """Whether every step would be refused at this moment."""
+    moved = [step for step in told.steps if step.leg == 1 and not step.left_out]
+    return bool(moved) and all(step.refused_now for step in moved)
 
 
 def _cells(number: int, step: StepPreview) -> Iterable[str]:

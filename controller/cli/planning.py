@@ -32,11 +32,14 @@ from controller.cli.plan_view import (
     PlanView,
     PresentPlan,
     change_text,
+    moves_nothing_now,
     plan_line,
     plan_view,
     print_preview,
 )
 from controller.cli.wire import read
+from controller.core.maintenance import span
+from controller.core.plans.going import TRIES_AT_MOST, TRIES_TAKE_MS
 from controller.core.plans.model import PlanStatus
 from controller.core.plans.preview import Preview
 
@@ -88,6 +91,14 @@ class Wish:
         """As the API takes it."""
         given = {key: value for key, value in self.flags.items() if value}
         return {"by": self.by, "reason": self.reason, **given, **more}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the command ends, and the plan that it began; empty where it began none."""
+
+    exit: Exit
+    plan: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,10 +280,10 @@ def _flags(at_once: int, over_capacity: bool, despite_caution: bool) -> dict[str
 
 def _run(client: Client, wish: Wish, manner: Manner) -> None:
     with answers(manner.output):
-        raise typer.Exit(move_site(client, wish, manner))
+        raise typer.Exit(move_site(client, wish, manner).exit)
 
 
-def move_site(client: Client, wish: Wish, manner: Manner) -> Exit:
+def move_site(client: Client, wish: Wish, manner: Manner) -> Ended:
     """Show what would come of it, ask, do it, watch it. Raises CommandFailed."""
     if not (manner.yes or manner.dry_run or sys.stdin.isatty()):
         raise CommandFailed(
@@ -283,15 +294,15 @@ def move_site(client: Client, wish: Wish, manner: Manner) -> Exit:
     foreseen = _foresee(client, wish, manner)
     if manner.dry_run or foreseen.preview is None or not foreseen.preview.steps:
         _tell_trial(foreseen, manner)
-        return Exit.OK
+        return Ended(Exit.OK)
     reason = wish.reason or (ask_reason() if wish.kind == "failover" else "")
     if not manner.yes and not typer.confirm(f"{wish.kind} of {wish.site}?", err=True):
         raise CommandFailed("nothing was done")
     answer = read(client.ask_site(wish.site, wish.kind, wish.body(reason=reason)), Began, "answer")
     say(f"accepted: {answer.text}")
     if not answer.plan:
-        return Exit.OK
-    return _watch(client, answer.plan, manner)
+        return Ended(Exit.OK)
+    return Ended(_watch(client, answer.plan, manner), answer.plan)
 
 
 def _foresee(client: Client, wish: Wish, manner: Manner) -> Began:
@@ -316,7 +327,14 @@ def _foresee(client: Client, wish: Wish, manner: Manner) -> Began:
 def _tell_trial(foreseen: Began, manner: Manner) -> None:
     if manner.output is Output.TABLE:
         prefix = "dry run: the controller would accept it: " if manner.dry_run else ""
-        data_console().print(prefix + foreseen.text, soft_wrap=True)
+        told = prefix + foreseen.text
+        if foreseen.preview is not None and moves_nothing_now(foreseen.preview):
+            told = (
+                "dry run: the controller would accept it, though every step is refused now: each "
+                f"is asked for up to {TRIES_AT_MOST} times, for about {span(TRIES_TAKE_MS)}; then "
+                "the plan waits for a person"
+            )
+        data_console().print(told, soft_wrap=True)
     elif not manner.dry_run:
         print_json({"plan": "", "text": foreseen.text})
 

@@ -122,7 +122,9 @@ def headline(state: StateView) -> Text:
     connected = sum(broker.connected for broker in state.brokers)
     fine = state.store.up and connected == len(state.brokers) and not state.controller.rule_errors
     text.append(" | controller ")
-    text.append("fine" if fine else "IN TROUBLE", style="green" if fine else "bold red")
+    fine = fine and not state.controller.blind
+    how = "fine" if fine else "PROBABLY BLIND" if state.controller.blind else "IN TROUBLE"
+    text.append(how, style="green" if fine else "bold red")
     text.append(
         f": term {state.term}, store {state.store.kind} {'up' if state.store.up else 'DOWN'}, "
         f"brokers {connected}/{len(state.brokers)}"

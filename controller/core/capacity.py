@@ -10,7 +10,7 @@ from msgspec import Struct
 from controller.core.model import HeldFor, Phase, ServiceState, State
 from controller.core.others import site_of
 from controller.core.room import places, plus, total
-from controller.core.sites.model import Load, SiteSpec
+from controller.core.sites.model import Load, SiteSpec, Stage
 
 GIB, TIB = 2**30, 2**40
 
@@ -23,9 +23,9 @@ class AfterLoss(Struct, frozen=True):
     """By what stands here and what would come."""
     comes: tuple[str, ...]
     held: tuple[str, ...]
-    """What finds no room, and is not given up."""
+    """What finds no room, or may not come for the stage of the site, and is not given up."""
     given_up: tuple[str, ...]
-    """What finds no room, as the configuration says."""
+    """What finds no room or may not come, as the configuration says."""
 
 
 class SiteCapacity(Struct, frozen=True):
@@ -43,6 +43,8 @@ class SiteCapacity(Struct, frozen=True):
     """Services that are held now because there is no room for them here."""
     after: tuple[AfterLoss, ...]
     """For each site whose services have their backup here."""
+    stage: Stage = Stage.ACTIVE
+    """As declared: nobody comes to a site that is not active."""
 
     @property
     def carries_all(self) -> bool:
@@ -70,6 +72,7 @@ def _capacity(state: State, spec: SiteSpec, now_ms: int) -> SiteCapacity:
         primaries=_names(there),
         waiting=_names([s for s in come if _waits_for_room(s)]),
         after=tuple(_after(spec, there, lost, some, now_ms) for lost, some in coming.items()),
+        stage=spec.stage,
     )
 
 
@@ -78,10 +81,11 @@ def _after(
 ) -> AfterLoss:
     taken = total(there)
     found = places(spec, taken, come, now_ms)
-    left = _names([s for s in come if not found[s.spec.uid].fits])
+    in_use = spec.stage is Stage.ACTIVE
+    left = _names([s for s in come if not (in_use and found[s.spec.uid].fits)])
     return AfterLoss(
         lost=lost,
-        demanded=plus(taken, total(come)),
+        demanded=plus(taken, total(come)) if in_use else taken,
         comes=_names(come),
         held=tuple(name for name in left if name not in spec.gives_up),
         given_up=tuple(name for name in left if name in spec.gives_up),

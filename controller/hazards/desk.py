@@ -84,7 +84,9 @@ class FeedView(Struct, frozen=True):
     source: str
     url: str
     age_ms: int
-    """Since it was last heard; since this life of the controller began, if it never was."""
+    """Since it was last heard; -1 if it never was in this life of the controller."""
+    silent_ms: int
+    """Since it was last heard, or since this life of the controller began."""
     stale_after_ms: int
     """0: never."""
     stale: bool
@@ -204,15 +206,16 @@ class HazardDesk:
     def _view(self, feed: Feed) -> FeedView:
         heard = self._heard.get(feed.name, Heard())
         since_ms = self._began_ms if heard.heard_ms is None else heard.heard_ms
-        age_ms = self._clock() - since_ms
+        silent_ms = self._clock() - since_ms
         return FeedView(
             name=feed.name,
             format=feed.format,
             source=SOURCES[feed.format],
             url=feed.url or "",
-            age_ms=age_ms,
+            age_ms=-1 if heard.heard_ms is None else silent_ms,
+            silent_ms=silent_ms,
             stale_after_ms=feed.stale_ms,
-            stale=0 < feed.stale_ms < age_ms,
+            stale=0 < feed.stale_ms < silent_ms,
             problem=heard.problem,
             documents=dict(heard.documents),
             entries=dict(heard.entries),

@@ -39,7 +39,7 @@ def _ages(feeds: tuple[FeedView, ...]) -> Iterator[Metric]:
         labels=["feed"],
     )
     for feed in feeds:
-        age.add_metric([feed.name], feed.age_ms / 1000)
+        age.add_metric([feed.name], feed.silent_ms / 1000)
         stale.add_metric([feed.name], float(feed.stale))
     yield age
     yield stale

@@ -29,7 +29,7 @@ from controller.core.plans.model import (
 )
 from controller.core.plans.standing import Standing, standing
 from controller.core.sites.cautions import at, sentence
-from controller.core.sites.model import Health
+from controller.core.sites.model import Health, Stage
 from controller.core.view import View
 
 NOT_A_HOME = (Health.DEGRADED, Health.CUT_OFF, Health.DOWN)
@@ -99,6 +99,7 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
         return state, [Answer(event.id, True, _nothing_to_move(event))]
     unmet = (
         *_too_soon(state, event, now_ms),
+        *_no_way_back(state, plan),
         *_careful(state, plan, now_ms),
         *all_refused(state, plan, now_ms, ask),
     )
@@ -144,14 +145,26 @@ def _too_soon(state: State, event: PlanAsked, now_ms: int) -> tuple[str, ...]:
     return tuple(unmet)
 
 
+def _no_way_back(state: State, plan: Plan) -> tuple[str, ...]:
+    """Why a drill could not bring back what it moves away."""
+    site = state.nation.sites.get(plan.site)
+    if plan.kind is not PlanKind.DRILL or site is None or site.spec.stage is Stage.ACTIVE:
+        return ()
+    return (
+        f"{plan.site} is {site.spec.stage.value}, so nothing could be brought back to it: declare "
+        f"it active again, or move all away for good: `saling evacuate {plan.site}`",
+    )
+
+
 def _careful(state: State, plan: Plan, now_ms: int) -> tuple[str, ...]:
-    """The cautions at the sites that the plan would move to. A failover waits for none."""
+    """The cautions at the sites that the plan would move to, in a drill there and back. A failover
+    waits for none."""
     if plan.despite_caution or plan.kind is PlanKind.FAILOVER:
         return ()
     targets = dict.fromkeys(
         site_of(state.services[step.service_uid], step.to_agent)
         for step in plan.steps
-        if step.status is StepStatus.TO_DO and step.leg == 1
+        if step.status is StepStatus.TO_DO
     )
     told = [sentence(one, now_ms) for site in targets for one in at(state.nation, site)]
     return tuple(f"{text}; --despite-caution moves all the same" for text in told)
@@ -169,10 +182,11 @@ def dwell_left_ms(state: State, site: str, now_ms: int) -> int:
 
 def all_refused(state: State, plan: Plan, now_ms: int, ask: Ask) -> tuple[str, ...]:
     """Why nothing at all could be moved now; empty where something could. In a failover that a
-    person asks for the rules may be about to move what nobody hears, so it is not asked."""
+    person asks for the rules may be about to move what nobody hears, so it is not asked. A way
+    back moves nothing by itself: where nobody leaves nobody returns."""
     told = []
     unasked = plan.kind is PlanKind.FAILOVER and not plan.by_policy
-    for step in plan.steps:
+    for step in (one for one in plan.steps if one.leg == 1):
         why = step.because
         if step.status is not StepStatus.LEFT_OUT:
             why = refusal_now(state, plan, step, now_ms, ask)

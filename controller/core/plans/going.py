@@ -35,6 +35,8 @@ TRIES_AT_MOST = 12
 PAUSE_MS = 1000
 """After the first try; each further one is twice as long, up to the longest."""
 PAUSE_AT_MOST_MS = 60_000
+TRIES_TAKE_MS = sum(min(PAUSE_AT_MOST_MS, PAUSE_MS << tried) for tried in range(TRIES_AT_MOST - 1))
+"""From the first try to the last one."""
 LOOK_AT_MOST_MS = 120_000
 """So long after it was moved a service is asked to come back even if it has no backup yet."""
 LOOK_AT_LEAST_MS = 5000

@@ -32,9 +32,10 @@ def judged(
     nation: Nation, services: Iterable[ServiceState], now_ms: int
 ) -> tuple[Nation, list[Note]]:
     """The nation with what is made of it now, and a line of history for each change."""
-    look = Look(nation, services, now_ms)
+    expected = {name: _expected(site, now_ms) for name, site in nation.sites.items()}
+    look = Look(replace(nation, sites=expected), services, now_ms)
     blind = look.blind
-    sites = {name: _judged(look, site, blind) for name, site in nation.sites.items()}
+    sites = {name: _judged(look, site, blind) for name, site in expected.items()}
     notes = [_note(nation.sites[name], site) for name, site in sites.items()]
     links, link_notes = judged_links(look)
     told_blind = blind if look.listening_ms >= STARTUP_MS else ""
@@ -43,10 +44,14 @@ def judged(
     return after, [*told, *link_notes, *_blindness(nation, after)]
 
 
+def _expected(site: SiteState, now_ms: int) -> SiteState:
+    """The site, with the time from which it is expected to be heard."""
+    since_ms = site.expected_since_ms if site.expected_since_ms >= 0 else now_ms
+    return replace(site, expected_since_ms=since_ms if site.spec.stage is Stage.ACTIVE else -1)
+
+
 def _judged(look: Look, site: SiteState, blind: str) -> SiteState:
     now_ms, is_active = look.now_ms, site.spec.stage is Stage.ACTIVE
-    since_ms = site.expected_since_ms if site.expected_since_ms >= 0 else now_ms
-    site = replace(site, expected_since_ms=since_ms if is_active else -1)
     seen = seen_at(look, site) if is_active else []
     signs = remembered(site.signs, seen, now_ms)
     told = verdict(look, site, signs, blind)
@@ -104,5 +109,7 @@ def _blindness(before: Nation, after: Nation) -> list[Note]:
     if bool(before.blind) == bool(after.blind):
         return []
     what = "probably blind" if after.blind else "hears enough again"
-    because = after.blind or "it hears at least half of the agents that it should hear"
+    because = (
+        after.blind or "it hears somebody at no less than half of the sites that it should hear"
+    )
     return [Note(Happening(About.CONTROLLER, after.home, what, because))]

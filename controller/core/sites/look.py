@@ -99,14 +99,24 @@ class Look:
     def blind(self) -> str:
         """Why the controller is probably the one that is cut off; empty when it is not."""
         home = self.nation.home
-        heard = [agent for agent in self._place if agent in self.heard]
-        text = f"the controller hears {len(heard)} of {len(self._place)} agents"
-        if 2 * len(heard) < len(self._place):
+        expected = [site for site in self.active if site.spec.agents and not self._is_new(site)]
+        heard = [site for site in expected if self.heard_of(site)]
+        agents = [agent for agent in self._place if agent in self.heard]
+        text = (
+            f"the controller hears {len(agents)} of {len(self._place)} agents, at {len(heard)} of "
+            f"{len(expected)} sites"
+        )
+        # Sites and not agents: else the death of one with most of the agents were its own.
+        if 2 * len(heard) < len(expected):
             return f"{text}: it is probably the blind one itself; it stands in {home}"
-        away = [agent for agent, site in self._place.items() if site != home]
-        if away and not any(agent in self.heard for agent in away):
+        away = [site for site in expected if site.spec.name != home]
+        if away and not any(site in heard for site in away):
             return f"{text}, and nobody outside of {home}, where it stands: it is probably cut off"
         return ""
+
+    def _is_new(self, site: SiteState) -> bool:
+        """Whether it may well be that it was not heard yet."""
+        return self.expected_ms(site) < STARTUP_MS and not self.heard_of(site)
 
     def heard_of(self, site: SiteState) -> list[str]:
         """The agents of a site that are heard."""
@@ -122,14 +132,18 @@ class Look:
         """Who should see a site: agents of all other active ones, heard or not."""
         return list(observers_of(self.nation, site.spec.name))
 
+    def others(self, site: SiteState) -> list[SiteState]:
+        """All other active sites. Told apart by name: a site that is judged is a newer copy."""
+        return [one for one in self.active if one.spec.name != site.spec.name]
+
     def sights(self, from_site: str, to_site: str) -> list[Sight]:
         """What the agents of one site say of another."""
         return self._sights[(from_site, to_site)]
 
     def sights_of(self, site: SiteState) -> list[Sight]:
         """What all others say of a site."""
-        others = [one.spec.name for one in self.active if one is not site]
-        return [sight for other in others for sight in self.sights(other, site.spec.name)]
+        name = site.spec.name
+        return [sight for one in self.others(site) for sight in self.sights(one.spec.name, name)]
 
     def between(self, one: str, other: str) -> tuple[str, ...]:
         """Services whose primary stands at one of two sites, and whose backup at the other."""

@@ -59,3 +59,11 @@ def test_capacity_names_who_would_be_held_and_who_is_given_up_and_is_degraded(
 def test_capacity_as_json_is_what_the_api_says(stub: Stub, saling: Saling) -> None:
     stub.capacity = [site()]
     assert json.loads(saling("capacity", "-o", "json").out) == {"sites": [site()]}
+
+
+def test_a_site_to_which_nobody_comes_is_told_with_its_stage(stub: Stub, saling: Saling) -> None:
+    after = site()["after"][0] | {"held": ["paspor"]}
+    stub.capacity = [site(after=[after], stage="suspended")]
+    run = saling("capacity")
+    assert run.code == Exit.DEGRADED
+    assert "batam: is suspended, so nobody comes there" in run.out

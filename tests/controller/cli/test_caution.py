@@ -99,6 +99,13 @@ def test_what_is_on_is_listed_with_its_source_and_stale_feeds(stub: Stub, saling
     assert json.loads(saling("caution", "list", "-o", "json").out) == stub.told["hazards"]
 
 
+def test_a_feed_that_was_never_heard_is_not_told_as_heard(stub: Stub, saling: Saling) -> None:
+    never = FEED | {"age_ms": -1, "stale": False, "problem": ""}
+    stub.told["hazards"] = {"feeds": [never], "cautions": []}
+    out = saling("caution", "list").out
+    assert "feed bmkg (BMKG): never heard since the controller began\n" in out
+
+
 def test_nothing_on_is_said(stub: Stub, saling: Saling) -> None:
     stub.told["hazards"] = {"feeds": [], "cautions": []}
     assert "no caution is on" in saling("caution", "list").out

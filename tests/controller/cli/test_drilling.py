@@ -9,8 +9,13 @@ import pytest
 from controller.cli.client import Client
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub
+from tests.controller.cli.test_planning import PLAN, plan, step, trial
 
-REPORT = {"id": "drill-batam-3", "verdict": "passed", "markdown": "# Drill of batam: passed\n"}
+REPORT = {
+    "id": "drill-batam-3",
+    "verdict": "passed",
+    "markdown": "# Drill of batam: passed\n\n| a\x1b[2J |\n",
+}
 SITE = {
     "site": "batam",
     "schedule": "0 3 1 * * UTC",
@@ -31,9 +36,36 @@ def test_a_report_is_markdown_and_a_drill_that_failed_ends_with_3(
 
     monkeypatch.setattr(Client, "drill", drill)
     run = saling("drill", "--report")
-    assert (run.code, run.out.strip()) == (0, "# Drill of batam: passed")
+    assert (run.code, run.out.strip()) == (0, "# Drill of batam: passed\n\n| a [2J |")
     assert saling("drill", "--report", "drill-batam-2").code == 3
     assert asked == ["last", "drill-batam-2"]
+
+
+def test_a_drill_that_found_nothing_to_do_shows_no_other_one_s_report(
+    stub: Stub, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "drill", lambda _self, _name: pytest.fail("asked for a report"))
+    text = "nothing is to be done: no service has its primary at ikn"
+    stub.dry_answer = (200, {"site": "ikn", "accepted": True, "text": text, "plan": ""})
+    run = saling("drill", "ikn", "--yes", "--by", "siti")
+    assert (run.code, run.out.strip()) == (0, text)
+
+
+def test_a_drill_that_was_watched_shows_its_own_report(
+    stub: Stub, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def drill(_client: Client, name: str) -> dict[str, Any]:
+        asked.append(name)
+        return REPORT
+
+    monkeypatch.setattr(Client, "drill", drill)
+    stub.dry_answer = trial()
+    stub.answers = [(200, {"site": "batam", "accepted": True, "text": "begins", "plan": PLAN})]
+    stub.plans[f"plans/{PLAN}"] = [plan("done", step("paspor", "done"))]
+    assert saling("drill", "batam", "--yes", "--by", "siti").code == 0
+    assert asked == [PLAN]
 
 
 def test_the_list_says_what_is_due_overdue_and_why_it_was_not_begun(

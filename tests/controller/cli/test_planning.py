@@ -164,6 +164,19 @@ def test_a_failover_of_a_site_needs_a_reason(planning: Stub, saling: Saling) -> 
     assert planning.done[0].path == "/api/v1/sites/batam/failover"
 
 
+def test_a_failover_whose_every_step_is_refused_now_says_so_and_gives_no_time(
+    planning: Stub, saling: Saling
+) -> None:
+    (first, left) = foreseen()["steps"]
+    planning.dry_answer = trial(steps=[first | {"refused_now": "the lease is held"}, left])
+    run = saling("failover-site", "batam", "--dry-run", "--by", "sri")
+    assert run.code == 0
+    told = " ".join(run.out.split())
+    assert "every step is refused now: each is asked for up to 12 times, for about 6 min" in told
+    assert "is moved" not in told
+    assert "in all" not in told
+
+
 def test_flags_reach_the_controller(planning: Stub, saling: Saling) -> None:
     saling(
         "failback", "batam", "--yes", "--now", "--despite-caution", "--over-capacity",

@@ -104,6 +104,7 @@ def test_a_blind_controller_says_so_at_the_top(stub: Stub, saling: Saling) -> No
     stub.state["controller"]["blind"] = "the controller hears 0 of 2 agents: it is probably blind"
     lines = saling("status").out.splitlines()
     assert any("hears 0 of 2 agents" in line for line in lines[:3])
+    assert "controller PROBABLY BLIND: term 7" in lines[0]
 
 
 def test_topology_draws_the_matrix_the_links_and_the_states(stub: Stub, saling: Saling) -> None:

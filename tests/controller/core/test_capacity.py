@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from controller.core.capacity import capacities
 from controller.core.model import HeldFor, Phase
-from controller.core.sites.model import AgentSeen, Load
+from controller.core.sites.model import AgentSeen, Load, Stage
 from protocol.messages import Usage
 from tests.controller.core.company import TARGET, company, of_site, renamed, vcpu
 from tests.controller.core.given import NOW, Given
@@ -54,3 +55,15 @@ def test_the_real_use_is_the_sum_of_what_the_agents_tell() -> None:
     nation = replace(nation, sites={TARGET: replace(state_of_site, spec=spec)}, agents=heard)
     (site,) = capacities(company(nation=nation), NOW)
     assert site.used == Load(2.0, 2.0, 1.0, 8)
+
+
+@pytest.mark.parametrize("stage", [Stage.PLANNED, Stage.SUSPENDED, Stage.RETIRED])
+def test_nobody_comes_to_a_site_that_is_not_active_whatever_room_it_has(stage: Stage) -> None:
+    nation = of_site(vcpu(99), gives_up=("arsip",))
+    there = nation.sites[TARGET]
+    nation = replace(nation, sites={TARGET: replace(there, spec=replace(there.spec, stage=stage))})
+    come = [renamed(Given(Phase.PROTECTED), name, demand=vcpu(2)) for name in ("paspor", "arsip")]
+    (site,) = capacities(company(*come, nation=nation), NOW)
+    (after,) = site.after
+    assert (after.held, after.given_up, after.demanded) == (("paspor",), ("arsip",), Load())
+    assert site.stage is stage and not site.carries_all

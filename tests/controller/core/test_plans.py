@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.events import Kind, PlanAct
+from controller.core.events import Kind, PlanAct, PlanAsked
 from controller.core.model import HeldFor, Hold, Phase
 from controller.core.plans.going import TRIES_AT_MOST
 from controller.core.plans.model import MoveRules, PlanKind, PlanStatus, StepStatus
@@ -206,6 +206,31 @@ def test_an_ended_plan_leaves_what_was_not_begun() -> None:
     assert world.ask(PlanKind.EVACUATE).operation_id == "evacuate-jabodetabek-2"
 
 
+def test_what_is_asked_of_another_plan_is_a_conflict_and_what_is_tried_changes_nothing() -> None:
+    world = PlanWorld(group_of(*SUPER_APP))
+    world.ask(PlanKind.EVACUATE)
+    world.run(200)
+    before = world.state.plan
+    other = world.answer(PlanAsked("q", PlanAct.END, "siti", plan_id="evacuate-batam-7"))
+    assert other.conflict and not other.accepted
+    assert other.text == "the plan under way is evacuate-jabodetabek-1, not evacuate-batam-7"
+    tried = world.answer(PlanAsked("q", PlanAct.END, "siti", dry_run=True))
+    assert tried.accepted
+    assert tried.text == "evacuate-jabodetabek-1 is ended, if it is asked for"
+    assert world.state.plan == before
+
+
+def test_what_is_on_its_way_for_two_minutes_is_waited_for_visibly() -> None:
+    world = PlanWorld([service("paspor")])
+    world.ask(PlanKind.EVACUATE)
+    while world.store["paspor"].phase is not Phase.PROMOTING:
+        world.turn()
+    world.lost.update((A, B))
+    plan = world.finish()
+    assert plan.status is PlanStatus.WAITING
+    assert "paspor: in PROMOTING for 120 s and more: " in plan.because
+
+
 def test_what_is_asked_of_a_plan_where_there_is_none_is_refused() -> None:
     world = PlanWorld([service("paspor")])
     for act in (PlanAct.PAUSE, PlanAct.RESUME, PlanAct.END):
@@ -360,3 +385,36 @@ def test_what_matters_most_takes_the_room_and_the_rest_is_left_out_with_its_grou
     }  # fmt: skip
     assert "batam has no room for it then (vcpu)" in plan.steps[1].because
     assert "front, which comes before it" in plan.steps[2].because
+
+
+def test_a_drill_that_could_move_nothing_now_is_refused_and_leaves_the_place_free() -> None:
+    world = PlanWorld([service("paspor")])
+    world.lost.add(B)
+    world.run(5000)
+    answer = world.ask(PlanKind.DRILL)
+    assert not answer.accepted
+    assert [one.split(":")[0] for one in answer.unmet] == ["paspor"]
+    assert world.state.plan is None
+
+
+@pytest.mark.parametrize("stage", [Stage.SUSPENDED, Stage.RETIRED, Stage.PLANNED])
+def test_no_drill_leaves_a_site_to_which_it_could_not_return(stage: Stage) -> None:
+    world = PlanWorld([service("paspor")])
+    here = SiteState(SiteSpec("jabodetabek", stage))
+    world.state = replace(world.state, nation=Nation(sites={"jabodetabek": here}))
+    answer = world.ask(PlanKind.DRILL, despite_caution=True)
+    assert not answer.accepted
+    assert f"jabodetabek is {stage.value}" in answer.unmet[0]
+    assert "saling evacuate jabodetabek" in answer.unmet[0]
+
+
+def test_a_drill_of_a_site_under_caution_asks_a_person_for_it_returns_there() -> None:
+    world = PlanWorld([service("paspor")])
+    caution = Caution("jabodetabek", "bmkg:1", "BMKG", "earthquake of M 6.2", 1, 2, until_ms=2**60)
+    world.state = replace(world.state, nation=Nation(cautions=(caution,)))
+    answer = world.ask(PlanKind.DRILL)
+    assert not answer.accepted
+    assert "caution at jabodetabek" in answer.unmet[0]
+    assert "--despite-caution" in answer.unmet[0]
+    assert world.ask(PlanKind.EVACUATE, dry_run=True).accepted
+    assert world.ask(PlanKind.DRILL, despite_caution=True).accepted

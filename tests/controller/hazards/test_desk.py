@@ -143,6 +143,7 @@ async def test_a_polled_feed_that_says_nothing_for_long_is_stale(rules: Rules) -
     bmkg, usgs = rules.desk.feeds()
     assert (bmkg.stale, bmkg.stale_after_ms, usgs.stale_after_ms) == (False, 600_000, 0)
     rules.now_ms = 600_001
+    assert {(feed.age_ms, feed.silent_ms) for feed in rules.desk.feeds()} == {(-1, 600_001)}
     assert [feed.stale for feed in rules.desk.feeds()] == [True, False]
     rules.desk.unchanged("bmkg")
     assert (rules.desk.feeds()[0].stale, rules.desk.feeds()[0].age_ms) == (False, 0)

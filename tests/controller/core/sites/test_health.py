@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from controller.core.configured import redeclared_nation
 from controller.core.sites.health import BEST_FIRST, BETTER_AFTER_MS, verdict
 from controller.core.sites.judge import judged
 from controller.core.sites.look import Look
@@ -44,18 +45,40 @@ def test_a_controller_that_hears_nobody_calls_nobody_down() -> None:
     country = four().silence("a", "b", "c", "d").run()
     assert set(country.healths().values()) == {"unknown"}
     assert country.nation.blind == (
-        "the controller hears 0 of 4 agents: it is probably the blind one itself; it stands in "
-        "arbiter"
+        "the controller hears 0 of 4 agents, at 0 of 4 sites: it is probably the blind one "
+        "itself; it stands in arbiter"
     )
     assert country.because("a") == country.nation.blind + ", so it calls no site down"
     assert "arbiter: probably blind" in country.told()
 
 
 def test_a_controller_that_hears_only_its_own_site_is_blind() -> None:
-    country = Country("a", a=3, b=1, c=1).run(20_000)
-    country.silence("b", "c").run()
+    country = Country("a", a=3, b=1).run(20_000)
+    country.silence("b").run()
     assert set(country.healths().values()) == {"unknown"}
     assert "nobody outside of a, where it stands" in country.nation.blind
+
+
+def test_the_death_of_the_site_with_most_agents_is_not_the_controllers_blindness() -> None:
+    country = Country("arbiter", a=6, b=2, c=1, d=1).run(20_000).kill("a").run(20_000)
+    assert country.nation.blind == ""
+    assert country.healths() == ALL_WELL | {"a": "down"}
+
+
+def test_sites_that_are_declared_and_not_heard_yet_make_nobody_blind() -> None:
+    country = Country("arbiter", a=1, b=1, c=1, d=1, e=1)
+    for site in ("c", "d", "e"):
+        country.declare(site, stage=Stage.PLANNED).kill(site)
+    country.run(20_000)
+    known = country.nation
+    for site in ("c", "d", "e"):
+        country.declare(site, stage=Stage.ACTIVE)
+    country.nation = redeclared_nation(known, country.nation, country.now_ms)
+    country.run(5000)
+    assert country.nation.blind == ""
+    assert "probably blind" not in str(country.told())
+    country.run(20_000)
+    assert "at 2 of 5 sites" in country.nation.blind
 
 
 def test_hearing_enough_again_ends_the_blindness() -> None:
@@ -254,11 +277,11 @@ def raw(nation: Nation, site: str) -> Health:
 
 @given(nations())
 @settings(max_examples=300)
-def test_a_controller_that_hears_fewer_than_half_calls_nobody_down_or_cut_off(
+def test_a_controller_that_hears_fewer_than_half_of_the_sites_calls_nobody_down_or_cut_off(
     nation: Nation,
 ) -> None:
-    heard = len(Look(nation, (), NOW).heard)
-    if 2 * heard < len(nation.addresses):
+    heard = {agent.rpartition("-")[0] for agent in Look(nation, (), NOW).heard}
+    if 2 * len(heard) < len(nation.sites):
         assert {raw(nation, site) for site in nation.sites} == {Health.UNKNOWN}
 
 
