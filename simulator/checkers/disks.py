@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from controller.core.disks import PAUSE_AFTER_DRAIN_MS, PROMOTION_NEEDS_BYTES
 from controller.core.model import DiskFilling, Phase, Record
+from controller.core.plans.model import Plan
 from protocol.messages import Role
 from simulator.parts.service import Service
 from simulator.strike import Strike
@@ -32,6 +33,7 @@ class DisksHeeded(Watch):
         """Since when a service has its phase."""
         self._given_up: dict[str, tuple[int, int]] = {}
         """When the last move for a disk was given up, and in which term."""
+        self._plans: set[str] = set()
         self._wrong_until_ms = 0
         """Until when something else than a disk that fills was the matter."""
         self._low_since: dict[tuple[str, str], int] = {}
@@ -44,6 +46,9 @@ class DisksHeeded(Watch):
     def healed(self, now_ms: int) -> None:
         self._wrong_until_ms = now_ms
 
+    def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
+        self._plans.add(new.id)
+
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         self._records[new.service] = new
         if old is None or old.phase is not new.phase:
@@ -52,9 +57,9 @@ class DisksHeeded(Watch):
             return
         if new.phase is Phase.PROMOTING and old.phase is not Phase.PROMOTING:
             self._check_target(now_ms, new)
-        if new.phase is Phase.DRAINING and old.phase is Phase.PROTECTED and _is_by_itself(new):
+        if new.phase is Phase.DRAINING and old.phase is Phase.PROTECTED and self._is_by_itself(new):
             self._check_move(now_ms, old)
-        if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED and _is_by_itself(old):
+        if old.phase is Phase.DRAINING and new.phase is Phase.PROTECTED and self._is_by_itself(old):
             self._given_up[new.service] = (now_ms, new.term)
 
     def look(self, now_ms: int) -> None:
@@ -82,6 +87,13 @@ class DisksHeeded(Watch):
         given_up_ms, term = self._given_up.get(name, (0, -1))
         if term == old.term and now_ms - given_up_ms < PAUSE_AFTER_DRAIN_MS // 2:
             raise Broken(RULE, f"{name} is moved for a disk again, right after that was given up")
+
+    def _is_by_itself(self, record: Record) -> bool:
+        """Whether a row of the table began it; a step of a plan names its plan in its reason."""
+        operation = record.operation
+        if operation is None or operation.by != BY_ITSELF:
+            return False
+        return operation.reason.partition(":")[0] not in self._plans
 
     def _is_full(self, name: str, agent: str) -> bool:
         room = self._services[name].engines[agent].room
@@ -111,9 +123,3 @@ def _note(
         since.setdefault(copy, now_ms)
     else:
         since.pop(copy, None)
-
-
-def _is_by_itself(record: Record) -> bool:
-    """Whether a row of the table began it: a plan by policy gives a reason."""
-    operation = record.operation
-    return operation is not None and operation.by == BY_ITSELF and not operation.reason

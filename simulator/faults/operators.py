@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def _ask(
-    kind: Kind, dry_run: bool = False, by: str = "an operator", over_capacity: bool = False
+    kind: Kind,
+    dry_run: bool = False,
+    by: str = "an operator",
+    over_capacity: bool = False,
+    despite_caution: bool = False,
 ) -> Callable[[World, Strike], None]:
     def ask(world: World, strike: Strike) -> None:
         name, *figures = strike.on
@@ -28,6 +32,7 @@ def _ask(
                 id_, kind, world.service(name).uid, by, "a test",
                 epoch=epoch, loss_bytes=loss_bytes, for_ms=strike.for_ms,
                 dry_run=dry_run, loss_ms=shown[2], over_capacity=over_capacity,
+                despite_caution=despite_caution,
             )
         )  # fmt: skip
 
@@ -86,6 +91,10 @@ VERBS = (
     *(Verb(f"try-{kind.value}", _ask(kind, True), (Takes.SERVICE,), FIGURES) for kind in Kind),
     Verb(
         "move-over-capacity", _ask(Kind.SWITCHOVER, over_capacity=True), (Takes.SERVICE,), FIGURES
+    ),
+    Verb(
+        "move-despite-caution", _ask(Kind.SWITCHOVER, despite_caution=True), (Takes.SERVICE,),
+        FIGURES,
     ),
     Verb("approve-too", _ask(Kind.APPROVE, by=SECOND), (Takes.SERVICE,), FIGURES),
     Verb(Kind.PROVE.value, prove_off(SECOND), (Takes.SERVICE,)),

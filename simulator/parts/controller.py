@@ -13,9 +13,9 @@ from controller.core import events as ev
 from controller.core.actions import Action
 from controller.core.configured import begun, misfits
 from controller.core.invariants import InvariantBroken
-from controller.core.model import Record, ServiceSpec, State
+from controller.core.model import ServiceSpec, State
 from controller.core.plans.going import take_up
-from controller.core.plans.model import OVER, Moved, MoveRules, Plan
+from controller.core.plans.model import OVER, Moved, MoveRules
 from controller.core.sites.cautions import resumed
 from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
@@ -26,6 +26,7 @@ from simulator.kernel import Kernel
 from simulator.parts.agent import CLUSTER, Wires
 from simulator.parts.clock import Clock
 from simulator.parts.network import HUB, Network
+from simulator.parts.reading import plan_reread, reread, staged
 from simulator.parts.store import Store
 from simulator.watch import Broken, Watch
 
@@ -101,11 +102,11 @@ class Controller:
                 record = found(spec, term)
                 self.store.found(self._kernel.now_ms, record)
                 self._watch.swapped(self._kernel.now_ms, None, record)
-        records = {uid: _reread(record) for uid, record in self.store.records.items()}
+        records = {uid: reread(record) for uid, record in self.store.records.items()}
         state = begin(specs, records, term, "generation", self.now_ms(), self._nation)
         cautioned = resumed(state.nation, self.store.cautions, self._kernel.now_ms, self.now_ms())
         state = replace(state, nation=cautioned, move_rules=self._move_rules)
-        plans = [_plan_reread(plan) for plan in self.store.plans.values()]
+        plans = [plan_reread(plan) for plan in self.store.plans.values()]
         under_way = next((plan for plan in plans if plan.status not in OVER), None)
         made = max((plan.number for plan in plans), default=0)
         self.state = take_up(state, under_way, self._past(), made, self.now_ms())
@@ -175,15 +176,17 @@ class Controller:
         if self.state is None:
             return
         known = self.state.services
-        stored = {u: _reread(r) for u, r in self.store.records.items() if u not in known}
+        stored = {u: reread(r) for u, r in self.store.records.items() if u not in known}
         specs = {**self._specs, **{spec.uid: spec for spec in changed}}
-        self._feed(ev.Configured(id_, tuple(specs.values()), self.state.nation, stored))
+        nation, rules = staged(self._nation, specs.values()), self._move_rules
+        self._feed(ev.Configured(id_, tuple(specs.values()), nation, stored, move_rules=rules))
 
     def _take(self, specs: Iterable[ServiceSpec]) -> None:
         for spec in specs:
             if spec != self._specs[spec.uid]:
                 self._specs[spec.uid] = spec
                 self._watch.configured(self._kernel.now_ms, spec)
+        self._nation = staged(self._nation, self._specs.values())
 
     def declared(self, uid: str) -> ServiceSpec:
         """What the configuration says of a service now."""
@@ -243,21 +246,30 @@ class Controller:
             if not isinstance(event, ev.Tick):
                 self._waiting.append(event)
             return
+        before = self.state
         try:
             self._decided_ms = self.now_ms()
-            self.state, actions = step(self.state, event, self._decided_ms)
+            self.state, actions = step(before, event, self._decided_ms)
         except InvariantBroken as error:
             raise Broken("controller invariant", str(error)) from error
         except LeadershipLost as error:
             raise Broken("leadership", f"lost, though nobody else leads: {error}") from error
-        if isinstance(event, ev.Configured) and _accepted(actions):
-            self._take(event.specs)
+        if isinstance(event, ev.Configured):
+            self._configured(before, event, actions)
         if isinstance(event, ev.Requested | ev.PlanAsked) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
         if not isinstance(event, ev.Tick):
             self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
             self._write(self.state, actions)
+
+    def _configured(self, before: State, event: ev.Configured, actions: list[Action]) -> None:
+        """Declare what was taken; to try it out at that moment says the same, and does nothing."""
+        _, tried = step(before, replace(event, dry_run=True), self._decided_ms)
+        if len(tried) != 1 or _accepted(tried) is not _accepted(actions):
+            raise Broken("dry run", f"of {event.id} said {tried}, and then it came to {actions}")
+        if _accepted(actions):
+            self._take(event.specs)
 
     def _write(self, state: State, actions: list[Action]) -> None:
         """The store first: what follows, and every other event, waits until it is written."""
@@ -383,12 +395,3 @@ class Controller:
 
 def _accepted(actions: list[Action]) -> bool:
     return any(isinstance(action, act.Answer) and action.accepted for action in actions)
-
-
-def _reread(record: Record) -> Record:
-    """What a new life reads is what was written."""
-    return msgspec.json.decode(encode(record), type=Record)
-
-
-def _plan_reread(plan: Plan) -> Plan:
-    return msgspec.json.decode(encode(plan), type=Plan)

@@ -18,6 +18,9 @@ class Night:
     Seeds differ in how long everything takes.
     """
 
+    seconds = 20
+    """For how long it is bad, where nobody says otherwise."""
+
     def __init__(
         self,
         *strikes: Strike,
@@ -79,9 +82,14 @@ class Pairs(Night):
     charlie, backed by delta. The controller has listened for long enough from 9 s on."""
 
     def __init__(
-        self, *strikes: Strike, services: tuple[ServiceSetting, ...] = (), goes_home: bool = False
+        self,
+        *strikes: Strike,
+        services: tuple[ServiceSetting, ...] = (),
+        goes_home: bool = False,
+        seconds: int = Night.seconds,
     ) -> None:
         super().__init__(*strikes)
+        self.seconds = seconds
         usual = (member("s1", 1), member("s2", 2), ServiceSetting("s3", "charlie", "delta"))
         self._setting = Setting(
             ("alpha", "bravo", "charlie", "delta"),

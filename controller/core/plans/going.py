@@ -220,19 +220,26 @@ def _stay_behind(plan: Plan, steps: Iterable[PlanStep]) -> tuple[PlanStep, ...]:
     if plan.kind is not PlanKind.DRILL and not in_order:
         return tuple(steps)
     told: list[PlanStep] = []
+    stays: dict[str, PlanStep] = {}
+    first_of: dict[tuple[str, str], PlanStep] = {}
     for step in steps:
-        why = _keeps(told, step) if step.status is StepStatus.TO_DO else ""
-        told.append(replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step)
+        why = _keeps(stays, first_of, step) if step.status is StepStatus.TO_DO else ""
+        kept = replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step
+        if kept.leg == 1 and kept.status is StepStatus.LEFT_OUT:
+            stays[kept.service_uid] = kept
+            first_of.setdefault(kept.lane, kept)
+        told.append(kept)
     return tuple(told)
 
 
-def _keeps(before: list[PlanStep], step: PlanStep) -> str:
-    """What keeps a step where it is, given those before it; empty when nothing does."""
-    stays = [one for one in before if one.leg == 1 and one.status is StepStatus.LEFT_OUT]
+def _keeps(
+    stays: dict[str, PlanStep], first_of: dict[tuple[str, str], PlanStep], step: PlanStep
+) -> str:
+    """What keeps a step of a drill, given who before it stays by uid, and the first of each lane;
+    empty when nothing does."""
     if step.leg > 1:
-        same = any(one.service_uid == step.service_uid for one in stays)
-        return "it was not moved away" if same else ""
-    first = next((one for one in stays if one.lane == step.lane), None)
+        return "it was not moved away" if step.service_uid in stays else ""
+    first = first_of.get(step.lane)
     return f"{first.service}, which comes before it, is not moved" if first else ""
 
 

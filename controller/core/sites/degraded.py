@@ -91,7 +91,7 @@ def _replication(look: Look, copy: Copy) -> Iterator[Told]:
 
 def _unreached(look: Look, site: SiteState) -> Iterator[Sign]:
     """Heard, and reached by nobody. Of two sites alone nobody knows whose fault that is."""
-    others = [other for other in look.active if other is not site and look.heard_of(site)]
+    others = look.others(site) if look.heard_of(site) else []
     said = {o.spec.name: overall(look.sights(o.spec.name, site.spec.name)) for o in others}
     denying = [name for name, answers in said.items() if answers is Answers.NO]
     if len(denying) >= 2 and Answers.YES not in said.values():
@@ -101,11 +101,10 @@ def _unreached(look: Look, site: SiteState) -> Iterator[Sign]:
 def _losses(look: Look, site: SiteState) -> Iterator[Sign]:
     """Losses on most of its ways, so that it is no other site's fault."""
     percents = {}
-    for other in look.active:
-        if other is not site:
-            percent = _lost_percent(look, site.spec.name, other.spec.name)
-            if percent is not None:
-                percents[other.spec.name] = percent
+    for other in look.others(site):
+        percent = _lost_percent(look, site.spec.name, other.spec.name)
+        if percent is not None:
+            percents[other.spec.name] = percent
     lossy = {name: lost for name, lost in percents.items() if lost >= LOST_PERCENT}
     if len(lossy) >= 2 and 2 * len(lossy) > len(percents):
         told = named(f"{lost} % with {name}" for name, lost in lossy.items())

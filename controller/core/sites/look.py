@@ -132,14 +132,18 @@ class Look:
         """Who should see a site: agents of all other active ones, heard or not."""
         return list(observers_of(self.nation, site.spec.name))
 
+    def others(self, site: SiteState) -> list[SiteState]:
+        """All other active sites. Told apart by name: a site that is judged is a newer copy."""
+        return [one for one in self.active if one.spec.name != site.spec.name]
+
     def sights(self, from_site: str, to_site: str) -> list[Sight]:
         """What the agents of one site say of another."""
         return self._sights[(from_site, to_site)]
 
     def sights_of(self, site: SiteState) -> list[Sight]:
         """What all others say of a site."""
-        others = [one.spec.name for one in self.active if one is not site]
-        return [sight for other in others for sight in self.sights(other, site.spec.name)]
+        name = site.spec.name
+        return [sight for one in self.others(site) for sight in self.sights(one.spec.name, name)]
 
     def between(self, one: str, other: str) -> tuple[str, ...]:
         """Services whose primary stands at one of two sites, and whose backup at the other."""

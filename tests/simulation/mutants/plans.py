@@ -71,8 +71,8 @@ def plan_waits_silently(patch: Patch) -> None:
     """It does not say what it waits for."""
     summed = going._summed
 
-    def silent(state: State, plan: Plan, now_ms: int) -> Plan:
-        told = summed(state, plan, now_ms)
+    def silent(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
+        told = summed(state, plan, now_ms, not_now)
         waits = told.status is PlanStatus.WAITING
         return replace(told, because="") if waits else told
 
@@ -83,8 +83,8 @@ def plan_is_never_over(patch: Patch) -> None:
     """All of its steps are settled, and it goes on."""
     summed = going._summed
 
-    def endless(state: State, plan: Plan, now_ms: int) -> Plan:
-        told = summed(state, plan, now_ms)
+    def endless(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
+        told = summed(state, plan, now_ms, not_now)
         return plan if told.status in OVER else told
 
     patch.setattr(going, "_summed", endless)

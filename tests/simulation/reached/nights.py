@@ -8,9 +8,9 @@ from controller.core.model import BackupLoss, Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
 from tests.simulation.reached.company import COMPANIES
+from tests.simulation.reached.reload_nights import RELOADS, STAGES
 from tests.simulation.reached.site_nights import PLANS, SITES
 
-NIGHT_SECONDS = 20
 NIGHT_SEEDS = range(2)
 
 _LOSS = (
@@ -395,5 +395,5 @@ VETOES = (
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
     *VETOES, *DATA_FILLS, *WAITS, *APPROVALS, *FORCED, *COMPANIES,
-    *SITES, *PLANS,
+    *SITES, *PLANS, *RELOADS, *STAGES,
 )  # fmt: skip

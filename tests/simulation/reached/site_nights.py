@@ -41,7 +41,43 @@ SITES = (
         Strike(14_000, "plan-evacuate", ("alpha",)),
         Strike(18_000, "end-caution", ("bravo",)),
     ),
+    Pairs(
+        Strike(9_000, "hazard", ("bravo",), 60_000),
+        Strike(10_000, "hazard", ("bravo",), 60_000),
+        Strike(10_500, "hazard", ("bravo",), 50_000),
+        Strike(11_000, "move-despite-caution", ("s1",)),
+        Strike(10_000, "cut", ("alpha", "charlie"), 14_000),
+    ),
+    Pairs(*(Strike(12_000, "cut", ("hub", s), 10_000) for s in ("alpha", "charlie", "delta"))),
+    Pairs(
+        Strike(10_000, "crash-host", ("alpha",), 14_000),
+        Strike(10_000, "crash-host", ("charlie",), 14_000),
+        Strike(15_000, "kill-agent", ("delta",), 500),
+    ),
+    Pairs(
+        *(Strike(10_000, "cut", ("alpha", place), 14_000) for place in ("bravo", "delta", "hub")),
+        Strike(15_000, "cut", ("charlie", "hub"), 9_000),
+    ),
+    Pairs(Strike(9_000, "fill-data", ("alpha", "s1", "60000"), 14_000)),
+    Pairs(
+        Strike(9_000, "slow-log", ("alpha", "bravo", "5000"), 14_000),
+        services=(member("s1", write_bytes=5_000, loss_bound_bytes=20_000),),
+    ),
+    Pairs(
+        *(
+            Strike(at_ms, "ail", ("charlie", "heat"), 5_000)
+            for at_ms in range(9_000, 85_000, 22_000)
+        ),
+        seconds=100,
+    ),
 )
+
+_COPY_RESTORED = (
+    Strike(9_000, "hang-promotion", ("bravo", "s1"), 9_000),
+    Strike(12_000, "restore-store", ("2900",), 100),
+)
+"""While s1 is promoted, the store is found to be an older copy."""
+
 PLANS = (
     Pairs(Strike(8_000, "hold", ("s1",), 40_000), Strike(9_000, "plan-evacuate", ("alpha",))),
     Pairs(Strike(8_000, "hold", ("s2",), 40_000), Strike(9_000, "plan-drill", ("alpha",))),
@@ -68,5 +104,20 @@ PLANS = (
         Strike(9_000, "plan-evacuate", ("alpha",)),
         Strike(9_060, "switchover", ("s2",)),
         Strike(9_100, "crash-host", ("bravo",), 9_000),
+    ),
+    Pairs(
+        Strike(9_000, "plan-failback", ("alpha",)),
+        Strike(9_100, "plan-evacuate", ("bravo",)),
+        Strike(9_200, "plan-try", ("alpha",)),
+        Strike(9_500, "plan-evacuate", ("alpha",)),
+        Strike(9_600, "plan-end"),
+    ),
+    Pairs(Strike(9_000, "plan-evacuate", ("alpha",)), *_COPY_RESTORED),
+    Pairs(Strike(10_000, "ail", ("alpha", "power"), 6_000), goes_home=True, seconds=50),
+    Pairs(
+        Strike(10_000, "ail", ("alpha", "power"), 20_000),
+        Strike(24_000, "switchover", ("s1",)),
+        Strike(24_100, "switchover", ("s2",)),
+        seconds=30,
     ),
 )  # fmt: skip

@@ -34,6 +34,17 @@ FORESEEN = (
     "it imagines and decides nothing; tests/simulation/test_foresight.py holds it against worlds, "
     "tests/controller/core/test_what_if.py has its cases"
 )
+ONE_AGENT = "a site of a world has one agent, and a partner; tests/controller/core/sites has more"
+TWO_COPIES = "every service of a world has two copies at most, at two sites"
+TOO_LONG = "it takes minutes, and nights are shorter; tests/controller/core/test_plan*.py take them"
+ONE_FILE = (
+    "no service of a world is retired, renamed or of another database, and its reloads name no "
+    "file; tests/controller/core/test_configured.py has it all"
+)
+OPERATORS = (
+    "operators of worlds name no plan, try none but a new one, and begin none over capacity; "
+    "tests/controller/core/test_plans.py has it"
+)
 ONE_LEADER = "worlds have one leader at a time, and every agent and service is declared"
 
 UNREACHABLE: tuple[Unreachable, ...] = (
@@ -54,7 +65,6 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "agents/core/engine.py", ("_succeeded: case JobKind.FOLLOW | JobKind.SET_SYNC",), MATCH
     ),
     Unreachable("agents/core/step.py", ("_hear: case PersistFailed() | PersistWorks():",), MATCH),
-    Unreachable("controller/core/step.py", ("step: case Requested():",), MATCH),
     Unreachable(
         "controller/core/effects.py",
         ("_approval: return None", "begin_maintenance: return {}", "place_hold: return {}"),
@@ -102,14 +112,13 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable(
         "controller/core/maintenance.py",
-        ("_asked_copy: return (", '_asked_copy: return f"{record.service} has no backup"'),
-        "operators of worlds name no agent, and every service has two copies",
+        ("_asked_copy: return (",),
+        "operators of worlds name no agent",
     ),
     Unreachable("controller/core/telling.py", ("remind: return []",), ONE_LEADER),
     Unreachable(
         "controller/core/step.py",
         (
-            "_on_report: continue",
             "_take_report: return service",
             "_on_record_read: return state, []",
             "_on_record_read: raise LeadershipLost(",
@@ -132,6 +141,115 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "agents/core/commits.py",
         (WHOLE,),
         "simulated commits take no time of their own; tests/agents/core has it",
+    ),
+    Unreachable(
+        "agents/core/waiting.py",
+        ("put: self._make_room()", "_make_room: "),
+        ("simulated rules decide at once, and nothing waits; tests/agents/replica/test_worker.py"),
+    ),
+    Unreachable(
+        "controller/core/configured.py",
+        (
+            "_another: found.append(",
+            "_of_gone: view = ",
+            "_of_gone: agents = ",
+            "_of_gone: if any(view.unheard_ms",
+            "_of_gone: deaf = ",
+            "_of_gone: if not deaf:",
+            "_deaf: ",
+            "_of_gone: if record.phase",
+            "_of_gone: return ()",
+            "_of_gone: return (",
+        ),
+        ONE_FILE,
+    ),
+    Unreachable(
+        "controller/core/configured.py",
+        ("objections: if uid in specs:", "objections: found += misfits("),
+        "a service that the store knows is begun by every life of a controller, for the site of "
+        "its primary is in use; tests/controller/core/test_configured.py has it otherwise",
+    ),
+    Unreachable(
+        "controller/core/step.py",
+        ("_on_configured: if stored is None:",),
+        ("as in controller/core/configured.py"),
+    ),
+    Unreachable(
+        "controller/core/step.py", ("_note_of: about = ", "_note_of: return Note("), ONE_FILE
+    ),
+    Unreachable("controller/core/step.py", ("_decide: case Cautioned() | CautionEnded():",), MATCH),
+    Unreachable(
+        "controller/core/plans/asking.py",
+        (
+            "on_plan_asked: text = f",
+            'on_plan_asked: return state, [Answer(event.id, False, text, ("name',
+            "_changed: return state, [Answer(",
+        ),
+        OPERATORS,
+    ),
+    Unreachable(
+        "controller/core/plans/making.py", ("plan_steps: if not wish.over_capacity:",), OPERATORS
+    ),
+    Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
+    Unreachable(
+        "controller/core/plans/going.py",
+        (
+            "_judge: why = f",
+            "_judge: return state, replace(step, status=StepStatus.LEFT_OUT, because=why)",
+        ),
+        TOO_LONG,
+    ),
+    Unreachable(
+        "controller/core/plans/making.py",
+        ('_left_out: return f"its backup {record.backup} stands',),
+        TWO_COPIES,
+    ),
+    Unreachable(
+        "controller/core/plans/standing.py",
+        ('standing: return Standing.GONE, f"{step.service} is not declared',),
+        ONE_FILE,
+    ),
+    Unreachable(
+        "controller/core/plans/standing.py",
+        (
+            "_at_the_target: return Standing.STUCK, f",
+            "_on_its_way: text = ",
+            "_on_its_way: return Standing.STUCK",
+        ),
+        TOO_LONG,
+    ),
+    Unreachable(
+        "controller/core/sites/cautions.py",
+        ("_take: continue",),
+        "no world tells of seventeen cautions at a site; tests/controller/core/sites has them",
+    ),
+    Unreachable(
+        "controller/core/sites/degraded.py",
+        ("_silent_agents: seen = ", "_silent_agents: since_ms = ", "_silent_agents: yield"),
+        ONE_AGENT,
+    ),
+    Unreachable(
+        "controller/core/sites/look.py",
+        ('blind: return f"{text}, and nobody outside',),
+        "the controller of a world stands at none of its sites; tests/controller/core/sites",
+    ),
+    Unreachable(
+        "controller/core/sites/look.py", ("_note_copies: if replica.agent in",), TWO_COPIES
+    ),
+    Unreachable(
+        "controller/core/sites/policy.py",
+        ("_as_far_as_it_goes: return Consequence.ALARM",),
+        ONE_AGENT,
+    ),
+    Unreachable(
+        "controller/core/sites/probes.py",
+        ("probes_of: if turn < len(each)",),
+        ONE_AGENT,
+    ),
+    Unreachable(
+        "controller/core/sites/probes.py",
+        ("probes_of: return ()",),
+        "agents of active sites alone are given a list; tests/controller/core/sites asks for more",
     ),
     Unreachable(
         "controller/core/step.py",

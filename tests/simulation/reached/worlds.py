@@ -24,7 +24,7 @@ from simulator.scenarios.playing import play
 from simulator.scenarios.reading import read
 from simulator.watch import Watch
 from simulator.world import World
-from tests.simulation.reached.nights import NIGHT_SECONDS, NIGHT_SEEDS, NIGHTS
+from tests.simulation.reached.nights import NIGHT_SEEDS, NIGHTS
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 LOOK_EVERY_MS = 2500
@@ -77,7 +77,7 @@ class Dashboard(Watch):
 
 def tasks(seeds: int, seconds: int) -> list[Task]:
     """All nights, all scenarios, and so many seeds of each profile."""
-    nights = [(str(n), seed, NIGHT_SECONDS) for n in range(len(NIGHTS)) for seed in NIGHT_SEEDS]
+    nights = [(str(n), seed, one.seconds) for n, one in enumerate(NIGHTS) for seed in NIGHT_SEEDS]
     scenarios = [(file.name, 0, 0) for file in sorted(SCENARIOS.glob("*.txt"))]
     drawn = [(name, seed, seconds) for seed in range(seeds) for name in sorted(PROFILES)]
     return [*nights, *scenarios, *drawn]
