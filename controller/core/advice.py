@@ -5,9 +5,9 @@ from __future__ import annotations
 from controller.core import approvals, maintenance, turns
 from controller.core import stage_conditions as s
 from controller.core import veto_conditions as v
-from controller.core.conditions import primary_proves
+from controller.core.conditions import loss_unbearable, primary_proves
 from controller.core.disk_conditions import primary_disk_low
-from controller.core.facts import facts
+from controller.core.facts import told
 from controller.core.model import HeldFor, Phase
 from controller.core.refusal import doing, force_refused
 from controller.core.view import View, cannot_take_over
@@ -106,6 +106,12 @@ HELD_ADVICE = {
     "adoption": "Both agents must be heard; it goes on by itself.",
 }
 
+ROOM_AND_LOSS_ADVICE = (
+    "{room}; but a failover loses {estimated_loss}, only {accepted_loss} are accepted, so room "
+    "alone does not let it go on. Bring {primary} back, or accept the loss, with or without room: "
+    "`saling approve {service} --epoch {epoch}{loss_beyond} --reason TEXT`{more_people}."
+)
+
 WITHIN_BOUND = (
     "` (the loss of {loss} is within the bound of {bound}, and need not be named as long as it is)"
 )
@@ -152,8 +158,9 @@ def advice(view: View) -> str:
     figures = WITHIN_BOUND if approvals.within_bound(view) else BEYOND_BOUND
     text = text.replace("{force_figures}", figures)
     text = text.replace("{loss_beyond}", "" if approvals.within_bound(view) else LOSS_NAMED)
-    return text.format(
-        **facts(view),
+    return told(
+        text,
+        view,
         force_refused=force_refused(view),
         loss_bytes=0 if loss is None else loss,
         loss_seconds=approvals.whole_seconds(view.loss_ms),
@@ -174,6 +181,8 @@ def _of_phase(view: View) -> str:
     record = view.record
     if record.phase is Phase.COUNTDOWN and turns.ahead(view):
         return TURN_ADVICE
+    if record.held_for is HeldFor.CAPACITY and loss_unbearable.test(view):
+        return ROOM_AND_LOSS_ADVICE
     return HELD_ADVICE[record.held_for] if record.phase is Phase.HELD else ADVICE[record.phase]
 
 

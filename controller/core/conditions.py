@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.core.events import Kind
-from controller.core.facts import facts
+from controller.core.facts import told
 from controller.core.model import HeldFor, Phase, Protection
 from controller.core.view import View, cannot_take_over
 from protocol.messages import Mode, Role
@@ -33,7 +33,7 @@ class Condition:
 
     def sentence(self, view: View) -> str:
         """What is the case now, in words."""
-        return (self.yes if self.test(view) else self.no).format(**facts(view))
+        return told(self.yes if self.test(view) else self.no, view)
 
 
 def asked(kind: Kind) -> Condition:

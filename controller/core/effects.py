@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from controller.core import approvals, block, holds, loss, maintenance
 from controller.core.events import Kind
-from controller.core.model import Approval, HeldFor, Hold, Maintenance, Operation, Wait
+from controller.core.model import BY_ITSELF, Approval, HeldFor, Hold, Maintenance, Operation, Wait
 from controller.core.view import View
 from protocol.messages import Mode
 
@@ -105,6 +105,7 @@ def promote(view: View) -> dict[str, Any]:
         "approval": None,
         "last_word": None,
         "held_for": HeldFor.NOTHING,
+        "moved_by": record.operation.by if record.operation else "",
         **UNBOUND,
     }
 
@@ -155,6 +156,7 @@ def adopt(view: View) -> dict[str, Any]:
         "primary": primary,
         "backup": next((r.agent for r in view.spec.replicas if r.agent != primary), ""),
         "operation": None,
+        "moved_by": "",
         "revision": view.service.heard_revision + ADOPTION_LEAP,
         "system_identifier": next(filter(None, identities), ""),
         "blocks": block.is_wanted(view),
@@ -274,7 +276,7 @@ def _operation(view: View, kind: Kind) -> Operation:
     return Operation(
         id=f"{record.service}-{record.revision + 1}",
         kind=kind.value,
-        by=request.by if request else "the controller",
+        by=request.by if request else BY_ITSELF,
         reason=request.reason if request else "",
         from_agent=record.primary,
         to_agent=record.backup,

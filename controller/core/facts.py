@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from controller.core import approvals, disks, holds, maintenance, room, turns
 from controller.core.view import View, cannot_take_over
 from protocol.messages import ReplicaReport
 
 
+def told(text: str, view: View, **more: object) -> str:
+    """The sentence with its figures: those that are given, and those of the view."""
+    return text.format_map(_Words(view, more))
+
+
+class _Words:
+    """The figures by name. What takes a look at all services is worked out when it is named."""
+
+    def __init__(self, view: View, more: dict[str, object]) -> None:
+        self._view = view
+        self._more = more
+
+    def __getitem__(self, name: str) -> object:
+        if name in self._more:
+            return self._more[name]
+        known = facts(self._view)
+        if name not in known and name in LATE:
+            known[name] = LATE[name](self._view)
+        return known[name]
+
+
 def facts(view: View) -> dict[str, str]:
-    """The figures that sentences may name, put together once a view."""
+    """The figures that take no look at the other services, put together once a view."""
     if not view.facts:
         view.facts.update(_facts(view))
     return view.facts
@@ -56,8 +79,6 @@ def _facts(view: View) -> dict[str, str]:
         **maintenance.facts(view),
         **holds.facts(view),
         **turns.facts(view),
-        "room": room.said(view),
-        "over_capacity": _over_capacity(view),
     }
 
 
@@ -114,3 +135,11 @@ def _doing(view: View) -> str:
     words = [f"it is {backup.role.value}", "streaming" if backup.streaming else "not streaming"]
     unfit = f"unfit: {view.unfit}" if view.unfit else ""
     return ", ".join([*words, *filter(None, (backup.doing, backup.problem, unfit))])
+
+
+LATE: dict[str, Callable[[View], str]] = {
+    "ahead": lambda view: " and ".join(turns.ahead(view)) or "nobody",
+    "room": room.said,
+    "over_capacity": _over_capacity,
+}
+"""Figures for which every service is looked at."""

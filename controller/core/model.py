@@ -101,6 +101,10 @@ class ServiceSpec(Struct, frozen=True):
         return next((r for r in self.replicas if r.agent == agent), None)
 
 
+BY_ITSELF = "the controller"
+"""Stands for a person where nobody asked for what is done."""
+
+
 class Operation(Struct, frozen=True):
     """A chain of steps under way: a switchover or a failover."""
 
@@ -211,6 +215,8 @@ class Record(Struct, frozen=True):
     backup_had_bytes: int = 0
     """How much of this epoch's log a sync backup had, at the least, when this was written: with
     less it takes over nothing by itself. 0 where nobody is leased and nobody may take over."""
+    moved_by: str = ""
+    """Who had the primary moved to where it is; empty where nobody did, or nobody knows."""
 
     @property
     def mode(self) -> Mode:

@@ -8,7 +8,7 @@ from controller.core.actions import Answer
 from controller.core.block import may_stand_alone
 from controller.core.conditions import backup_stands, primary_proves
 from controller.core.events import Kind, Requested
-from controller.core.facts import facts
+from controller.core.facts import told
 from controller.core.model import HeldFor, Phase, State
 from controller.core.phases import TABLE
 from controller.core.room_conditions import held_in_countdown
@@ -134,7 +134,7 @@ def _way_on(view: View) -> tuple[str, ...]:
 
 def _filled(text: str, view: View) -> str:
     loss_bytes, loss_seconds = view.loss_bytes or 0, approvals.whole_seconds(view.loss_ms)
-    return text.format(**facts(view), loss_bytes=loss_bytes, loss_seconds=loss_seconds)
+    return told(text, view, loss_bytes=loss_bytes, loss_seconds=loss_seconds)
 
 
 def _stands_alone(view: View) -> bool:

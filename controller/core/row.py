@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from controller.core import loss
 from controller.core.conditions import Condition
 from controller.core.effects import Effect, nothing_else
-from controller.core.facts import facts
+from controller.core.facts import told
 from controller.core.model import Phase, Record
 from controller.core.view import View
 
@@ -45,7 +45,7 @@ class Row:
 
     def sentence(self, view: View) -> str:
         """The operator's sentence, with the figures of the moment."""
-        return self.because.format(**facts(view))
+        return told(self.because, view)
 
     def apply(self, view: View, term: int) -> Record:
         """The record as this row leaves it."""

@@ -40,7 +40,6 @@ def facts(view: View) -> dict[str, str]:
     """The words that sentences may use."""
     return {
         "group": view.spec.group or "no group",
-        "ahead": " and ".join(ahead(view)) or "nobody",
         "backup_site": site_of(view.service, view.record.backup) or "no site",
     }
 

@@ -5,6 +5,7 @@ A plan under way is shown from memory, so also while the store is down; past one
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -151,7 +152,8 @@ class _Begin:
         shown: dict[str, Any] = {}
         if wish.dry_run:
             status = self._desk.status
-            told = preview(status.state, asked, status.now_ms)
+            # Foreseen of many services it takes long, and the rules must not wait for it.
+            told = await asyncio.to_thread(preview, status.state, asked, status.now_ms)
             shown = {"preview": msgspec.to_builtins(told)}
         return await _ask(self._desk, asked, {"site": self.names, **shown})
 

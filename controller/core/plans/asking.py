@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, SavePlan
@@ -58,8 +60,9 @@ def on_plan_asked(
     return _end(state, plan, event, now_ms)
 
 
-def make_plan(state: State, event: PlanAsked, *, by_policy: bool) -> Plan:
-    """The plan that this asks for, not stored yet."""
+def make_plan(state: State, event: PlanAsked, chosen: Mapping[str, str] | None = None) -> Plan:
+    """The plan that this asks for, not stored yet; by policy where it is said who is chosen, by
+    uid, with what is against moving each."""
     number = state.plan_memory.made + 1
     return Plan(
         id=f"{event.kind.value}-{event.site}-{number}",
@@ -67,11 +70,11 @@ def make_plan(state: State, event: PlanAsked, *, by_policy: bool) -> Plan:
         site=event.site,
         by=event.by,
         reason=event.reason,
-        steps=plan_steps(state, event, by_policy=by_policy),
+        steps=plan_steps(state, event, chosen),
         at_once=event.at_once or state.move_rules.at_once,
         begun_at_ms=event.at_ms,
         number=number,
-        by_policy=by_policy,
+        by_policy=chosen is not None,
         despite_caution=event.despite_caution,
         over_capacity=event.over_capacity,
     )
@@ -94,7 +97,7 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
         text = f"one plan at a time: {under_way.id} by {under_way.by} is {under_way.status.value}"
         mend = "wait until it is over (`saling plan show`), or give the rest up: `saling plan end`"
         return state, [Answer(event.id, False, text, (mend,), under_way.id, conflict=True)]
-    plan = make_plan(state, event, by_policy=False)
+    plan = make_plan(state, event)
     if not plan.steps:
         return state, [Answer(event.id, True, _nothing_to_move(event))]
     unmet = (
@@ -220,6 +223,8 @@ def _resume(state: State, plan: Plan, event: PlanAsked, now_ms: int) -> tuple[St
         return state, [Answer(event.id, True, f"{plan.id} is running already", (), plan.id)]
     steps = tuple(s if s.status in SETTLED else replace(s, tries=0) for s in plan.steps)
     again = replace(plan, status=PlanStatus.RUNNING, because="", steps=steps)
+    if not event.dry_run:
+        state = replace(state, plan_memory=replace(state.plan_memory, taken_ms=now_ms))
     return _changed(state, again, event, now_ms)
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from controller.core.actions import Action, Answer, SavePlan, Swap
 from controller.core.conditions import primary_proves
 from controller.core.events import Kind, Requested
-from controller.core.model import Phase, State
+from controller.core.model import HeldFor, Phase, State
 from controller.core.plans.model import (
     OVER,
     SETTLED,
@@ -42,6 +42,7 @@ LOOK_AT_MOST_MS = 120_000
 LOOK_AT_LEAST_MS = 5000
 """So long a service of a drill commits at the partner before it is asked to come back."""
 PAST_AT_MOST = 16
+RESTORED = (HeldFor.RESTORED, HeldFor.ADOPTION)
 
 Ask = Callable[[State, Requested, int], tuple[State, list[Action]]]
 """The rules' answer to a request; the last of the actions is the Answer."""
@@ -78,6 +79,7 @@ def go_on(state: State, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
         return state, []
     state, plan = _judged(state, before, now_ms)
     actions: list[Action] = []
+    plan = _paused_where_restored(state, plan)
     plan, not_now = _reviewed(state, plan, now_ms)
     if plan.status is not PlanStatus.PAUSED and not not_now:
         for key in _due(state, plan, now_ms):
@@ -149,6 +151,29 @@ def _judged(state: State, plan: Plan, now_ms: int) -> tuple[State, Plan]:
     return state, replace(plan, steps=_stay_behind(plan, steps))
 
 
+def _paused_where_restored(state: State, plan: Plan) -> Plan:
+    """A store that is an older copy brings back a plan that may be over since, and undone. Who
+    began or resumed it while a service was held so knew of that."""
+    services = [state.services[uid] for uid in _uids(plan) if uid in state.services]
+    since_ms = state.plan_memory.taken_ms
+    held = [
+        one.record.service for one in services
+        if one.record.phase is Phase.HELD and one.record.held_for in RESTORED
+        and one.entered_ms >= since_ms
+    ]  # fmt: skip
+    if plan.status is PlanStatus.PAUSED or not held:
+        return plan
+    because = (
+        f"the store was restored, as {held[0]} shows, and may hold an older plan: `saling plan "
+        "resume` if it is still wanted, or `saling plan end`"
+    )
+    return replace(plan, status=PlanStatus.PAUSED, because=because)
+
+
+def _uids(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.service_uid for step in plan.steps))
+
+
 def _reviewed(state: State, plan: Plan, now_ms: int) -> tuple[Plan, str]:
     """A plan by policy without what is wished no more, and why nothing is asked for now."""
     if not plan.by_policy or plan.status is PlanStatus.PAUSED:
@@ -195,19 +220,26 @@ def _stay_behind(plan: Plan, steps: Iterable[PlanStep]) -> tuple[PlanStep, ...]:
     if plan.kind is not PlanKind.DRILL and not in_order:
         return tuple(steps)
     told: list[PlanStep] = []
+    stays: dict[str, PlanStep] = {}
+    first_of: dict[tuple[str, str], PlanStep] = {}
     for step in steps:
-        why = _keeps(told, step) if step.status is StepStatus.TO_DO else ""
-        told.append(replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step)
+        why = _keeps(stays, first_of, step) if step.status is StepStatus.TO_DO else ""
+        kept = replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step
+        if kept.leg == 1 and kept.status is StepStatus.LEFT_OUT:
+            stays[kept.service_uid] = kept
+            first_of.setdefault(kept.lane, kept)
+        told.append(kept)
     return tuple(told)
 
 
-def _keeps(before: list[PlanStep], step: PlanStep) -> str:
-    """What keeps a step where it is, given those before it; empty when nothing does."""
-    stays = [one for one in before if one.leg == 1 and one.status is StepStatus.LEFT_OUT]
+def _keeps(
+    stays: dict[str, PlanStep], first_of: dict[tuple[str, str], PlanStep], step: PlanStep
+) -> str:
+    """What keeps a step of a drill, given who before it stays by uid, and the first of each lane;
+    empty when nothing does."""
     if step.leg > 1:
-        same = any(one.service_uid == step.service_uid for one in stays)
-        return "it was not moved away" if same else ""
-    first = next((one for one in stays if one.lane == step.lane), None)
+        return "it was not moved away" if step.service_uid in stays else ""
+    first = first_of.get(step.lane)
     return f"{first.service}, which comes before it, is not moved" if first else ""
 
 

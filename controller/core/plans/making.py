@@ -8,7 +8,7 @@ stay beside it; only in a failover they move all the same, for where they stand 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -20,10 +20,18 @@ from controller.core.room import TIERS, UNITS, plus, short_of, total
 from controller.core.sites.model import Load, Stage
 
 
-def plan_steps(state: State, wish: PlanAsked, *, by_policy: bool) -> tuple[PlanStep, ...]:
-    """The steps in the order in which they are begun; empty where nothing is to be moved."""
-    chosen = [s for s in state.services.values() if _is_meant(s, wish)]
-    steps = [_step(state, service, by_policy) for service in chosen]
+def plan_steps(
+    state: State, wish: PlanAsked, chosen: Mapping[str, str] | None
+) -> tuple[PlanStep, ...]:
+    """The steps in the order in which they are begun; empty where nothing is to be moved.
+
+    `chosen` is of a plan by policy: the uids of those that it is about, and what is against
+    moving each, or nothing.
+    """
+    meant = [s for s in state.services.values() if is_meant(s, wish.kind, wish.site)]
+    if chosen is not None:
+        meant = [service for service in meant if service.spec.uid in chosen]
+    steps = [_step(state, service, (chosen or {}).get(service.spec.uid, "")) for service in meant]
     ordered = [step for lane in _lanes(steps) for step in lane]
     if not wish.over_capacity:
         ordered = _within_room(state, ordered)
@@ -39,16 +47,17 @@ def taken_at(state: State, site: str) -> Load:
     return total([s for s in state.services.values() if site_of(s, s.record.primary) == site])
 
 
-def _is_meant(service: ServiceState, wish: PlanAsked) -> bool:
-    here = site_of(service, service.record.primary) == wish.site
-    if wish.kind is PlanKind.FAILBACK:
-        return not here and service.spec.replicas[0].site == wish.site
+def is_meant(service: ServiceState, kind: PlanKind, site: str) -> bool:
+    """Whether a plan of this kind for this site is about the service."""
+    here = site_of(service, service.record.primary) == site
+    if kind is PlanKind.FAILBACK:
+        return not here and service.spec.replicas[0].site == site
     return here
 
 
-def _step(state: State, service: ServiceState, by_policy: bool) -> PlanStep:
+def _step(state: State, service: ServiceState, against: str) -> PlanStep:
     record, spec = service.record, service.spec
-    why = _left_out(state, service, by_policy)
+    why = _left_out(state, service) or against
     return PlanStep(
         service=record.service,
         service_uid=record.service_uid,
@@ -62,7 +71,7 @@ def _step(state: State, service: ServiceState, by_policy: bool) -> PlanStep:
     )
 
 
-def _left_out(state: State, service: ServiceState, by_policy: bool) -> str:
+def _left_out(state: State, service: ServiceState) -> str:
     """Why a service cannot be moved, whatever is waited for; empty when it can."""
     record = service.record
     target = site_of(service, record.backup)
@@ -75,8 +84,6 @@ def _left_out(state: State, service: ServiceState, by_policy: bool) -> str:
         return f"its backup stands at {target}, which is {there.spec.stage.value}"
     if record.hold is not None:
         return f"an integrity hold is on it: `saling release {record.service}` ends that"
-    if by_policy and record.paused:
-        return f"its automatic failover is paused ({record.paused})"
     return ""
 
 

@@ -6,15 +6,18 @@ is moved by itself is moved once. A controller that is probably the blind one ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from controller.core.actions import Action
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.model import ServiceState, State
+from controller.core.model import BY_ITSELF, Phase, ServiceState, State
 from controller.core.others import site_of
 from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
 from controller.core.plans.going import Ask, go_on
-from controller.core.plans.model import Failback, Moved, Plan, PlanKind, PlanStep
+from controller.core.plans.making import is_meant
+from controller.core.plans.model import Failback, Moved, Plan, PlanKind
 from controller.core.plans.willing import MOVES
 from controller.core.sites.cautions import at
 from controller.core.sites.model import Health, Stage
@@ -22,7 +25,6 @@ from controller.core.sites.policy import Wish, wished
 
 HOUR_MS = 3_600_000
 LOOK_EVERY_MS = 1000
-BY = "the controller"
 
 
 def move_sites(state: State, at_ms: int, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
@@ -65,16 +67,36 @@ def _away(state: State, at_ms: int, now_ms: int) -> list[Plan]:
             continue
         kinds = [MOVES[wish.consequence] for wish in wishes]
         kind = PlanKind.FAILOVER if PlanKind.FAILOVER in kinds else PlanKind.EVACUATE
-        plan = _plan(state, kind, site, wishes[0].because, at_ms)
-        plans.append(replace(plan, steps=_only(plan.steps, wishes)))
+        # What is only to be evacuated is not failed over with what is.
+        meant = [wish for wish in wishes if MOVES[wish.consequence] is kind]
+        chosen = _chosen(state, kind, meant, now_ms)
+        plans.append(_plan(state, kind, site, meant[0].because, at_ms, chosen))
     return plans
 
 
-def _only(steps: tuple[PlanStep, ...], wishes: list[Wish]) -> tuple[PlanStep, ...]:
-    """Those of which it is wished, and with each the rest of its group."""
-    uids = [wish.service_uid for wish in wishes]
-    lanes = [step.lane for step in steps if step.service_uid in uids]
-    return tuple(step for step in steps if step.lane in lanes)
+def _chosen(state: State, kind: PlanKind, wishes: list[Wish], now_ms: int) -> dict[str, str]:
+    """Those of which it is wished, and with each the rest of its group; what is against each."""
+    site, uids = wishes[0].site, [wish.service_uid for wish in wishes]
+    meant = [s for s in state.services.values() if is_meant(s, kind, site)]
+    lanes = [_lane(service) for service in meant if service.spec.uid in uids]
+    return {s.spec.uid: _against(state, s, now_ms) for s in meant if _lane(s) in lanes}
+
+
+def _lane(service: ServiceState) -> tuple[str, str]:
+    spec = service.spec
+    return ("group", spec.group) if spec.group else ("service", spec.name)
+
+
+def _against(state: State, service: ServiceState, now_ms: int) -> str:
+    """Why a service is moved by a person alone; empty when it is not so."""
+    record, target = service.record, site_of(service, service.record.backup)
+    if record.paused:
+        return f"its automatic failover is paused ({record.paused})"
+    left_ms = dwell_left_ms(state, target, now_ms)
+    if left_ms:
+        ends = f"its dwell time ends in {left_ms // 1000} s"
+        return f"its backup stands at {target}, which was left a while ago: {ends}"
+    return ""
 
 
 def _home(state: State, at_ms: int, now_ms: int) -> list[Plan]:
@@ -85,7 +107,7 @@ def _home(state: State, at_ms: int, now_ms: int) -> list[Plan]:
     sites = dict.fromkeys(service.spec.replicas[0].site for service in away)
     why = "they prefer this site, which has been healthy for the dwell time"
     return [
-        _plan(state, PlanKind.FAILBACK, site, why, at_ms)
+        _plan(state, PlanKind.FAILBACK, site, why, at_ms, _going_home(state, site, now_ms))
         for site in sites
         if _is_home_again(state, site, now_ms)
     ]
@@ -93,6 +115,21 @@ def _home(state: State, at_ms: int, now_ms: int) -> list[Plan]:
 
 def _is_away(service: ServiceState) -> bool:
     return site_of(service, service.record.primary) != service.spec.replicas[0].site
+
+
+def _going_home(state: State, site: str, now_ms: int) -> dict[str, str]:
+    """Those that are brought back. Of a group all that are away, or none."""
+    meant = [s for s in state.services.values() if is_meant(s, PlanKind.FAILBACK, site)]
+    stay = [_lane(service) for service in meant if not _may_go_home(state, service, now_ms)]
+    return {s.spec.uid: _against(state, s, now_ms) for s in meant if _lane(s) not in stay}
+
+
+def _may_go_home(state: State, service: ServiceState, now_ms: int) -> bool:
+    """Whether it has been well away for the dwell time, and nobody had it moved there. A life of
+    the controller counts from its own beginning, so never too long."""
+    record = service.record
+    dwelt = now_ms - service.entered_ms >= state.move_rules.dwell_ms
+    return record.phase is Phase.PROTECTED and dwelt and record.moved_by == BY_ITSELF
 
 
 def _is_home_again(state: State, site: str, now_ms: int) -> bool:
@@ -116,6 +153,8 @@ def _last_left(state: State, site: str) -> Moved | None:
     return left[-1] if left else None
 
 
-def _plan(state: State, kind: PlanKind, site: str, reason: str, at_ms: int) -> Plan:
-    wish = PlanAsked("", PlanAct.BEGIN, BY, reason, kind, site, at_ms=at_ms)
-    return make_plan(state, wish, by_policy=True)
+def _plan(
+    state: State, kind: PlanKind, site: str, reason: str, at_ms: int, chosen: Mapping[str, str]
+) -> Plan:
+    wish = PlanAsked("", PlanAct.BEGIN, BY_ITSELF, reason, kind, site, at_ms=at_ms)
+    return make_plan(state, wish, chosen)

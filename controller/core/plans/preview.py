@@ -74,7 +74,7 @@ class Preview(Struct, frozen=True):
 
 def preview(state: State, wish: PlanAsked, now_ms: int) -> Preview:
     """What this wish would lead to now."""
-    plan = make_plan(state, wish, by_policy=False)
+    plan = make_plan(state, wish)
     return Preview(
         kind=plan.kind.value,
         site=plan.site,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.events import PlanAct, PlanAsked
-from controller.core.model import Phase
+from controller.core.events import Kind, PlanAct, PlanAsked
+from controller.core.model import HeldFor, Phase
 from controller.core.plans.model import PlanKind, PlanStatus
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import (
@@ -84,3 +84,45 @@ def test_what_was_failed_over_again_since_is_told_at_the_end() -> None:
     plan = world.finish()
     assert plan.status is PlanStatus.ENDED
     assert f"3 of 3 steps are done; database is at {A} again: " in plan.because
+
+
+def test_a_plan_that_an_older_store_brings_back_waits_for_a_person() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    world.ask(PlanKind.EVACUATE, at_once=1)
+    world.turn()
+    world.turn()
+    older = dict(world.store), dict(world.plans)
+    world.finish()
+    world.run(30_000)
+    assert world.ask(PlanKind.FAILBACK, now=True).accepted
+    world.finish()
+    world.run(30_000)
+    assert set(world.primaries().values()) == {A}
+    world.store, world.plans = older
+    world.restart()
+    world.asked.clear()
+    world.run(5000)
+    assert {record.phase for record in world.store.values()} == {Phase.HELD}
+    assert world.plan.status is PlanStatus.PAUSED
+    assert "the store was restored" in world.plan.because
+    for uid, record in world.store.items():
+        assert world.request(Kind.APPROVE, uid, epoch=record.epoch).accepted
+    world.run(60_000)
+    assert world.asked == []
+    assert set(world.primaries().values()) == {A}
+    assert world.plan.status is PlanStatus.PAUSED
+    assert world.act(PlanAct.RESUME).accepted
+    assert world.finish().status is PlanStatus.DONE
+
+
+def test_a_plan_that_is_resumed_while_its_services_are_held_goes_on() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    world.ask(PlanKind.EVACUATE)
+    held = replace(world.store["paspor"], phase=Phase.HELD, held_for=HeldFor.RESTORED, revision=99)
+    world.store["paspor"] = held
+    world.restart()
+    world.turn()
+    assert world.plan.status is PlanStatus.PAUSED
+    assert world.act(PlanAct.RESUME).accepted
+    world.run(30_000)
+    assert world.primaries() == {"paspor": A, "pajak": B}

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from controller.core.actions import SavePlan
 from controller.core.events import Kind, PlanAct, PlanAsked
-from controller.core.model import ServiceSpec, State
+from controller.core.model import BY_ITSELF, Phase, ServiceSpec, State
 from controller.core.plans.asking import all_refused, make_plan
 from controller.core.plans.model import (
     Failback,
@@ -20,11 +20,12 @@ from controller.core.plans.model import (
     PlanStatus,
     StepStatus,
 )
-from controller.core.plans.policy import BY, LOOK_EVERY_MS, go_by_policy
+from controller.core.plans.policy import LOOK_EVERY_MS, go_by_policy
 from controller.core.sites.model import (
     Caution,
     Consequence,
     Health,
+    Load,
     Nation,
     Sign,
     SiteSpec,
@@ -167,12 +168,13 @@ def test_it_looks_once_a_second() -> None:
     assert again is state
 
 
-def away(**changes: Any) -> Site:
-    """All is at batam, and jabodetabek has been well for the dwell time."""
-    site = Site()
-    site.world.ask(PlanKind.EVACUATE)
+def away(*specs: ServiceSpec, by: str = BY_ITSELF, for_ms: int = DWELL_MS, **changes: Any) -> Site:
+    """All was moved to batam so long ago, and jabodetabek has been well for the dwell time."""
+    site = Site(*specs)
+    site.world.ask(PlanKind.EVACUATE, by=by)
     site.world.finish()
     site.world.run(20_000)
+    there(site, entered_ms=site.world.now_ms - for_ms)
     well = SiteState(
         SiteSpec("jabodetabek", partner="batam"),
         Health.HEALTHY,
@@ -181,6 +183,16 @@ def away(**changes: Any) -> Site:
     site.nation = replace(site.nation, sites={**site.nation.sites, "jabodetabek": well})
     site.rules = replace(RULES, failback=Failback.AFTER_DWELL, **changes)
     return site.left(ago_ms=DWELL_MS)
+
+
+def there(site: Site, *names: str, **changes: Any) -> None:
+    """So the services that are named, or all, are seen."""
+    state = site.world.state
+    changed = {
+        uid: replace(service, **changes) if uid in (names or state.services) else service
+        for uid, service in state.services.items()
+    }
+    site.world.state = replace(state, services=changed)
 
 
 def test_services_go_back_by_themselves_after_the_dwell_time_where_it_is_configured() -> None:
@@ -240,8 +252,8 @@ def left_out(plan: Plan) -> dict[str, str]:
 
 def test_a_failover_by_policy_moves_nothing_that_commits_again() -> None:
     site = Site(service("paspor"), service("pajak"), disk=Consequence.FAILOVER)
-    wish = PlanAsked("", PlanAct.BEGIN, BY, "", PlanKind.FAILOVER, "jabodetabek")
-    under_way(site, make_plan(site.state, wish, by_policy=True))
+    wish = PlanAsked("", PlanAct.BEGIN, BY_ITSELF, "", PlanKind.FAILOVER, "jabodetabek")
+    under_way(site, make_plan(site.state, wish, dict.fromkeys(site.world.store, "")))
     site.world.run(5000)
     assert site.world.asked == []
     assert site.world.plan.status is PlanStatus.ENDED
@@ -251,8 +263,8 @@ def test_a_failover_by_policy_moves_nothing_that_commits_again() -> None:
 
 def test_no_failover_by_policy_is_made_of_what_the_rules_refuse() -> None:
     site = Site(disk=Consequence.FAILOVER)
-    wish = PlanAsked("", PlanAct.BEGIN, BY, "", PlanKind.FAILOVER, "jabodetabek")
-    plan = make_plan(site.state, wish, by_policy=True)
+    wish = PlanAsked("", PlanAct.BEGIN, BY_ITSELF, "", PlanKind.FAILOVER, "jabodetabek")
+    plan = make_plan(site.state, wish, dict.fromkeys(site.world.store, ""))
     assert all_refused(site.state, plan, site.world.now_ms, step)
     by_hand = replace(plan, by_policy=False)
     assert not all_refused(site.state, by_hand, site.world.now_ms, step)
@@ -318,3 +330,70 @@ def test_a_group_that_a_plan_by_policy_has_begun_to_move_is_not_torn_apart() -> 
     well = SiteState(SiteSpec("jabodetabek", partner="batam"), Health.HEALTHY, since_ms=0)
     seen_as(site, replace(site.nation, sites={**site.nation.sites, "jabodetabek": well}))
     assert site.world.finish().status is PlanStatus.DONE
+
+
+def test_a_service_goes_back_by_itself_once_it_was_away_for_the_dwell_time() -> None:
+    site = away(service("paspor"), service("pajak"))
+    site.past = ()
+    there(site, "pajak", entered_ms=site.world.now_ms - DWELL_MS + 1)
+    plan = site.plan()
+    assert plan is not None
+    assert [step.service for step in plan.steps] == ["paspor"]
+    assert away(for_ms=DWELL_MS - 1).plan() is None
+
+
+def test_a_service_that_a_person_had_moved_does_not_go_back_by_itself() -> None:
+    site = away(by="siti")
+    site.past = ()
+    assert site.plan() is None
+
+
+def test_a_new_life_of_the_controller_knows_who_moved_a_service() -> None:
+    for by, goes in ((BY_ITSELF, True), ("siti", False)):
+        site = away(by=by)
+        site.past = ()
+        site.world.restart()
+        site.world.run(3000)
+        assert site.plan() is None
+        there(site, entered_ms=site.world.now_ms - DWELL_MS)
+        assert (site.plan() is not None) is goes
+
+
+def test_a_service_whose_preferred_host_is_gone_does_not_go_back_by_itself() -> None:
+    site = away()
+    alone = replace(site.world.state.services["paspor"].record, phase=Phase.ALONE)
+    there(site, record=alone)
+    assert site.plan() is None
+
+
+def test_a_group_of_which_one_may_not_go_back_stays_as_a_whole() -> None:
+    site = away(*group_of("db", "front"))
+    assert site.plan() is not None
+    there(site, "front", entered_ms=site.world.now_ms)
+    assert site.plan() is None
+
+
+def test_nothing_is_moved_by_policy_to_a_site_that_was_left_within_the_dwell_time() -> None:
+    site = Site(disk=Consequence.EVACUATE)
+    assert site.left(ago_ms=DWELL_MS - 1, site="batam").plan() is None
+    assert site.left(ago_ms=DWELL_MS + 1, site="batam").plan() is not None
+
+
+def led_by_tier(capacity_vcpu: float, **led: Consequence) -> Site:
+    """A big strategic service and a small one; the partner has room for so much."""
+    site = Site(
+        service("big", tier="strategis", demand=Load(vcpu=8)),
+        service("small", tier="rendah", demand=Load(vcpu=4)),
+    )
+    ill, well = site.nation.sites["jabodetabek"], site.nation.sites["batam"]
+    ill = replace(ill, spec=replace(ill.spec, policy={"disk": led}))
+    well = replace(well, spec=replace(well.spec, capacity=Load(vcpu=capacity_vcpu)))
+    site.nation = replace(site.nation, sites={"jabodetabek": ill, "batam": well})
+    return site
+
+
+def test_room_is_kept_for_those_alone_that_are_moved() -> None:
+    site = led_by_tier(10, strategis=Consequence.ALARM, rendah=Consequence.EVACUATE)
+    plan = site.plan()
+    assert plan is not None
+    assert [(s.service, s.status) for s in plan.steps] == [("small", StepStatus.TO_DO)]

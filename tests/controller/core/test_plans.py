@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.events import Kind, PlanAct, PlanAsked
+from controller.core.events import Kind, PlanAct
 from controller.core.model import HeldFor, Hold, Phase
 from controller.core.plans.going import TRIES_AT_MOST
 from controller.core.plans.model import MoveRules, PlanKind, PlanStatus, StepStatus
@@ -204,31 +204,6 @@ def test_an_ended_plan_leaves_what_was_not_begun() -> None:
     assert world.plan.status is PlanStatus.ENDED
     assert world.primaries() == {"database": B, "cache": A, "front": A}
     assert world.ask(PlanKind.EVACUATE).operation_id == "evacuate-jabodetabek-2"
-
-
-def test_what_is_asked_of_another_plan_is_a_conflict_and_what_is_tried_changes_nothing() -> None:
-    world = PlanWorld(group_of(*SUPER_APP))
-    world.ask(PlanKind.EVACUATE)
-    world.run(200)
-    before = world.state.plan
-    other = world.answer(PlanAsked("q", PlanAct.END, "siti", plan_id="evacuate-batam-7"))
-    assert other.conflict and not other.accepted
-    assert other.text == "the plan under way is evacuate-jabodetabek-1, not evacuate-batam-7"
-    tried = world.answer(PlanAsked("q", PlanAct.END, "siti", dry_run=True))
-    assert tried.accepted
-    assert tried.text == "evacuate-jabodetabek-1 is ended, if it is asked for"
-    assert world.state.plan == before
-
-
-def test_what_is_on_its_way_for_two_minutes_is_waited_for_visibly() -> None:
-    world = PlanWorld([service("paspor")])
-    world.ask(PlanKind.EVACUATE)
-    while world.store["paspor"].phase is not Phase.PROMOTING:
-        world.turn()
-    world.lost.update((A, B))
-    plan = world.finish()
-    assert plan.status is PlanStatus.WAITING
-    assert "paspor: in PROMOTING for 120 s and more: " in plan.because
 
 
 def test_what_is_asked_of_a_plan_where_there_is_none_is_refused() -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from controller.core import room
+from controller.core.advice import advice
+from controller.core.conditions import backup_stands, primary_heard
 from controller.core.events import Kind, Requested, Tick
 from controller.core.model import Approval, HeldFor, LastWord, Phase, ServiceState, State
 from controller.core.others import Others
@@ -19,7 +21,7 @@ from controller.core.phases import first_row
 from controller.core.room_conditions import has_room
 from controller.core.sites.model import Load
 from controller.core.step import step
-from controller.core.view import APPROVAL_GOOD_FOR_MS
+from controller.core.view import APPROVAL_GOOD_FOR_MS, View
 from protocol.messages import Role
 from tests.controller.core.company import TARGET, company, look, of_site, renamed, vcpu
 from tests.controller.core.forcing import strategic
@@ -176,6 +178,30 @@ def test_a_loss_beyond_the_bound_must_be_named_as_well(loss_bytes: int, accepted
     ask = Requested("r", Kind.APPROVE, "paspor", "siti", "r", 1, loss_bytes, loss_ms=loss_bytes)
     state, _ = step(given.state(), ask, NOW)
     assert (state.services["paspor"].record.phase is Phase.COUNTDOWN) == accepted
+
+
+def test_who_has_room_and_a_loss_beyond_the_bound_is_told_that_room_is_not_enough() -> None:
+    """The leave that had been given for the loss is over, and nothing would go on by itself."""
+    lost = {"last_word": LastWord(10**9, 0, 0, 0)}
+    given = Given(Phase.HELD, held_for=HeldFor.CAPACITY, **lost).stopped().room(20)
+    assert first_row(given.view()) is None
+    told = advice(given.view())
+    assert "room alone does not let it go on" in told
+    assert "--loss-bytes" in told
+    assert "by itself" not in told
+    assert "it goes on by itself" in advice(held_for_room().view())
+
+
+def test_a_refusal_that_has_nothing_to_do_with_room_looks_at_no_other_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(room, "plan_of", lambda _o, site, _a: looked.append(site))
+    given = Given(Phase.PROTECTED).room(100).backup(None)
+    ask = Requested("r", Kind.SWITCHOVER, "paspor", "siti", epoch=1)
+    view = View(given.service, NOW, ask, Others({}, given.nation, NOW))
+    assert [c.sentence(view) for c in (backup_stands, primary_heard) if not c(view)]
+    assert looked == []
 
 
 def asked_to_move(vcpus: float, **changes: object) -> tuple[State, str]:
