@@ -152,7 +152,8 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
             drills=drills.known,
         )
         drills.attach(runtime)
-        reloads.attach(runtime.configure, partial(_in_force, link, keeper, logins))
+        declare = partial(_in_force, link, keeper, logins)
+        reloads.attach(runtime.configure, declare, lambda: runtime.status)
         metrics.watch(lambda: runtime.status, lambda: link.counts)
         hazards = _hazards(runtime, metrics)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)

@@ -22,8 +22,9 @@ from config.problems import ConfigError, Problem
 from config.topology import Topology
 from controller.core.actions import Answer
 from controller.differences import Difference, differences, taken, waiting
+from controller.reload_risks import risks
 from controller.specs import Wish
-from controller.status import ConfigurationStatus
+from controller.status import ConfigurationStatus, Status
 
 Configure = Callable[[Topology, Wish, Callable[[], None]], Awaitable[Answer]]
 """Asks the rules: the topology, who wants it, and what to do once it is in force."""
@@ -71,12 +72,18 @@ class Reloads:
         self._topology = loaded.value
         self._lock = asyncio.Lock()
         self._configure: Configure | None = None
+        self._look: Callable[[], Status] | None = None
         self._in_force: Callable[[Topology], None] = lambda _topology: None
         self.status = ConfigurationStatus(str(loaded.file), digest(loaded.file), _wall_ms())
 
-    def attach(self, configure: Configure, in_force: Callable[[Topology], None]) -> None:
-        """Whom to ask, and what else must know the topology that is in force."""
-        self._configure = configure
+    def attach(
+        self,
+        configure: Configure,
+        in_force: Callable[[Topology], None],
+        look: Callable[[], Status],
+    ) -> None:
+        """Whom to ask, what else must know the topology that is in force, and how things stand."""
+        self._configure, self._look = configure, look
         self._in_force = in_force
 
     async def reload(self, wish: Wish) -> Reloaded:
@@ -97,7 +104,9 @@ class Reloads:
         if new.cluster.uid != old.cluster.uid:
             text = f"this is the file of cluster {new.cluster.uid}, not of {old.cluster.uid}"
             return _with(blank, f"{text}; name the right file at the controller's start", ())
+        assert self._look is not None
         wanted = taken(old, new)
+        warnings = (*loaded.warnings, *risks(self._file, old, wanted, self._look()))
         told = Reloaded(
             applied=False,
             dry_run=wish.dry_run,
@@ -106,7 +115,7 @@ class Reloads:
             sha256=sha256,
             changes=differences(old, wanted),
             waits_for_restart=waiting(old, new),
-            findings=_findings(loaded.warnings),
+            findings=_findings(warnings),
         )
         return await self._ask(wanted, told, wish)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from controller.journal import files, numbered
 from controller.metrics import Metrics
 from controller.own_metrics import configuration
 from controller.reload import Reloads, digest
+from controller.reload_risks import risks
 from controller.replay import replay
 from controller.specs import Wish
 from controller.web.app import create_app
@@ -34,7 +36,7 @@ class Reloading:
         self.reloads = Reloads(load_topology(desk.cluster.config))
         self.declared: list[list[str]] = []
         desk.runtime._configuration = lambda: self.reloads.status
-        self.reloads.attach(desk.runtime.configure, self._in_force)
+        self.reloads.attach(desk.runtime.configure, self._in_force, lambda: desk.runtime.status)
 
     def _in_force(self, topology: Topology) -> None:
         self.declared.append([agent.id for agent in topology.agents])
@@ -62,6 +64,25 @@ async def test_a_file_that_says_what_is_in_force_changes_nothing(reloading: Relo
     told = await reloading.reloads.reload(SITI)
     assert (told.applied, told.changes) == (True, ())
     assert told.text == "the file says what is in force"
+
+
+async def test_another_address_of_a_primary_and_another_key_of_an_agent_that_is_heard_are_warned_of(
+    reloading: Reloading,
+) -> None:
+    primary = reloading.desk.state.services["paspor"].record.primary
+    old = reloading.desk.runtime.status.topology
+    new = old.model_copy(deep=True)
+    status = replace(reloading.desk.runtime.status, heard_ms={primary: 10**12}, now_ms=10**12)
+    assert risks(reloading.cluster.config, old, new, status) == ()
+    agents = tuple(a.model_copy(update={"public_key": "x"}) for a in old.agents)
+    copies = tuple(
+        r.model_copy(update={"address": "10.9.9.9:5432"}) for r in old.services[0].replicas
+    )
+    moved = old.services[0].model_copy(update={"replicas": copies})
+    new = old.model_copy(update={"agents": agents, "services": (moved, *old.services[1:])})
+    told = risks(reloading.cluster.config, old, new, status)
+    assert [one.subject for one in told] == [f"agent {primary}", "service paspor"]
+    assert all(one.severity == "warning" for one in told)
 
 
 async def test_another_bound_counts_at_once_and_is_told_in_the_history(
