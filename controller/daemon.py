@@ -152,8 +152,7 @@ async def _lead_until(stopped: asyncio.Event, loaded: Loaded[Topology], secrets:
             drills=drills.known,
         )
         drills.attach(runtime)
-        declare = partial(_in_force, link, keeper, logins)
-        reloads.attach(runtime.configure, declare, lambda: runtime.status)
+        _attach(reloads, runtime, partial(_in_force, link, keeper, logins))
         metrics.watch(lambda: runtime.status, lambda: link.counts)
         hazards = _hazards(runtime, metrics)
         log.info("leading", term=state.term, generation=state.generation, cluster=cluster)
@@ -196,6 +195,12 @@ def _in_force(
     link.declare(_agents(topology))
     if keeper is not None:
         keeper.declare(topology.cluster.uid, logins[0], sorted(_agents(topology)))
+
+
+def _attach(
+    reloads: Reloads, runtime: ControllerRuntime, in_force: Callable[[Topology], None]
+) -> None:
+    reloads.attach(runtime.configure, in_force, lambda: runtime.status)
 
 
 async def _reload_on_hangup(reloads: Reloads) -> None:

@@ -22,8 +22,8 @@ def _keys(file: Path, old: Topology, new: Topology, status: Status) -> Iterator[
         if was != agent.public_key and status.agent_up(agent.id):
             yield Problem(
                 file, f"agents[{number}].public_key", "",
-                f"{agent.id} is heard now, and signs with the key that this replaces: with that "
-                "it is believed no more, and its services may be failed over",
+                f"{agent.id} is heard now, and has the key that this replaces: its partners "
+                "believe only the new one from now on",
                 "give the agent its new key in the same minute, or leave the old one in the file",
                 Severity.WARNING, subject=f"agent {agent.id}",
             )  # fmt: skip
