@@ -45,6 +45,10 @@ OPERATORS = (
     "operators of worlds name no plan, try none but a new one, and begin none over capacity; "
     "tests/controller/core/test_plans.py has it"
 )
+UNASKED = (
+    "no plan by policy meets a pause, a blind moment or an ended wish in a world yet; "
+    "tests/controller/core/test_plan*.py take it there"
+)
 ONE_LEADER = "worlds have one leader at a time, and every agent and service is declared"
 
 UNREACHABLE: tuple[Unreachable, ...] = (
@@ -129,6 +133,11 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable(
         "agents/core/symptoms.py",
+        ("__init__: self._taken", "take: "),
+        "the shell counts who posts; tests/agents/host/test_symptom_desk.py has it",
+    ),
+    Unreachable(
+        "agents/core/symptoms.py",
         ("is_pending: ", "forget: ", "put: raise TooMany("),
         "for the shell; worlds have three things to post, tests/agents/core/test_symptoms.py eight",
     ),
@@ -190,6 +199,28 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable(
         "controller/core/plans/making.py", ("plan_steps: if not wish.over_capacity:",), OPERATORS
     ),
+    Unreachable("controller/core/plans/asking.py", ("_resume: if not event.dry_run:",), OPERATORS),
+    Unreachable(
+        "controller/core/plans/asking.py",
+        ("_no_way_back: return (",),
+        "operators of worlds drill active sites; tests/controller/core/test_drill_asked.py others",
+    ),
+    Unreachable(
+        "controller/core/plans/policy.py", ("_against: ends = ", "_against: return f"), UNASKED
+    ),
+    Unreachable(
+        "controller/core/plans/willing.py",
+        (
+            "unsure: return (",
+            'unsure: return ""',
+            "unsure: return f",
+            '_dropped: return ""',
+            "_dropped: return f",
+            '_dropped: return "it commits',
+        ),
+        UNASKED,
+    ),
+    Unreachable("controller/core/sites/policy.py", ("commits: return True",), UNASKED),
     Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
     Unreachable(
         "controller/core/plans/going.py",
@@ -243,7 +274,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable(
         "controller/core/sites/probes.py",
-        ("probes_of: if turn < len(each)",),
+        ("_probes: if turn < len(each)",),
         ONE_AGENT,
     ),
     Unreachable(
