@@ -141,11 +141,13 @@ def _line(told: Told) -> tuple[str, ...]:
     served = [cost.served_s for cost in moved]
     lost = {kind: sum(c.acked_lost for c in told.costs if c.protection == kind)
             for kind in ("sync", "async")}  # fmt: skip
-    span = f"{outages[0]:.2f} / {told.median_outage_s():.2f} / {outages[-1]:.2f} s"
+    span = "-"
+    if outages:
+        span = f"{outages[0]:.2f} / {told.median_outage_s():.2f} / {outages[-1]:.2f} s"
     return (
         told.name,
         f"{len(moved)} of {len(told.costs)}",
-        span if moved else "-",
+        span,
         f"{min(served):.2f} to {max(served):.2f} s" if moved else "-",
         f"{lost['sync']} / {lost['async']}",
         f"{max(cost.two_writers_s for cost in told.costs):g} s",
