@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from config.topology import Service, Topology
-from controller.core.plans.model import PlanKind, PlanStatus, PlanStep, StepStatus
+from controller.core.plan_model import PlanKind, PlanStatus, PlanStep, StepStatus
 from controller.stores.base import StoredPlan
 from controller.web.views import utc_text
 

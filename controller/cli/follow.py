@@ -11,7 +11,7 @@ from controller.cli.client import Client
 from controller.cli.exits import CommandFailed
 from controller.cli.wire import History, read
 from controller.core.model import Phase, Transition
-from controller.core.row import DONE, GIVEN_UP
+from controller.core.rows.row import DONE, GIVEN_UP
 from controller.stores.base import HistoryLine
 
 POLL_S = 0.2

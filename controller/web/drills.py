@@ -7,7 +7,7 @@ import json
 import msgspec
 from aiohttp import web
 
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.drill_report import is_drill, markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan

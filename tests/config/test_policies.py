@@ -13,7 +13,7 @@ from config.policy import TIERS as DECLARED_TIERS
 from config.policy import Consequence
 from config.problems import Problem, Severity
 from config.validate import Report
-from controller.core.sites import model
+from controller.core import site_model as model
 from controller.core.sites.policy import DEFAULTS, TIERS
 
 Judge = Callable[[dict[str, Any] | str], Report]
