@@ -1,18 +1,20 @@
 """Ports of loopback for what the lab and the tests start themselves.
 
 They lie below those that the kernel gives to outgoing connections, so that none is taken between
-its choice and its use, and one process gives the same port to two only after all others.
+its choice and its use, and one process gives the same port to two only after all others. Tests
+that run beside others get a range of their own: LAB_PORTS=20000:26000, the end excluded.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-RANGE = range(20_000, 32_000)
+RANGE = range(*(int(end) for end in os.environ.get("LAB_PORTS", "20000:32000").split(":")))
 """Linux gives 32768 and above to outgoing connections, if nobody told it otherwise."""
 
 _candidates = itertools.cycle(random.sample(RANGE, len(RANGE)))

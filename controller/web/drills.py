@@ -11,6 +11,7 @@ from controller.core.explain import explain
 from controller.drill_report import is_drill, markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan
+from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
 from controller.web.views import drill_views, utc_text
 
@@ -44,7 +45,7 @@ class DrillRoutes:
             }
             for one in await self._stored()
         ]
-        return _json({"sites": drill_views(status), "drills": drills})
+        return json_answer({"sites": drill_views(status), "drills": drills})
 
     async def one(self, request: web.Request) -> web.Response:
         """The report of one drill, or of the `last`."""
@@ -56,7 +57,7 @@ class DrillRoutes:
             raise Problem(404, text, "path", f"the newest drills are: {newest}")
         status = self._desk.status
         report = report_of(found, status.topology, lambda uid: worst_case_ms(status, uid))
-        return _json({**msgspec.to_builtins(report), "markdown": markdown(report)})
+        return json_answer({**msgspec.to_builtins(report), "markdown": markdown(report)})
 
     async def _stored(self) -> list[StoredPlan]:
         stored = await self._desk.plans(PLANS_LOOKED_AT)
@@ -67,11 +68,3 @@ def worst_case_ms(status: Status, uid: str) -> int:
     """The longest outage of an unplanned failover now; -1 for a service that is not known."""
     service = status.state.services.get(uid)
     return -1 if service is None else explain(service, status.now_ms).predicted_failover_ms
-
-
-def _json(body: object) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
