@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from config.topology import Service, Topology
-from controller.core.plan_model import PlanKind, PlanStatus, PlanStep, StepStatus
+from controller.core.plan_model import PlanStatus, PlanStep, StepStatus
 from controller.markdown import escape_markdown, markdown_table
 from controller.stores.base import StoredPlan
 from controller.web.views import utc_text
@@ -110,11 +110,6 @@ def report_of(stored: StoredPlan, topology: Topology, worst_case: WorstCase) -> 
         ended_at=utc_text(stored.changed_at_ms) if over else "",
         services=results,
     )
-
-
-def is_drill(stored: StoredPlan) -> bool:
-    """Whether a plan was one."""
-    return stored.plan.kind is PlanKind.DRILL
 
 
 def markdown(report: DrillReport) -> str:

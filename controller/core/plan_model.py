@@ -11,6 +11,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 MINUTE_MS = 60_000
+BY_POLICY_AT_MOST = 100
+"""No configuration allows more plans an hour that nobody asked for."""
 
 
 class PlanKind(StrEnum):

@@ -43,6 +43,13 @@ def note(database: sqlite3.Connection, told: tuple[Happening, ...], at_ms: int) 
     )
 
 
+def forget(database: sqlite3.Connection, table: str, kept: int) -> None:
+    """Of lines with a growing number let all but the newest go."""
+    database.execute(
+        f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?", (kept,)
+    )
+
+
 def keep_cautions(database: sqlite3.Connection, kept: tuple[Caution, ...]) -> None:
     """In the place of those that were kept before."""
     database.execute(

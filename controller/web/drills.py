@@ -8,14 +8,15 @@ import msgspec
 from aiohttp import web
 
 from controller.core.explanation.explain import explain
-from controller.drill_report import is_drill, markdown, report_of, verdict_of
+from controller.core.plan_model import PlanKind
+from controller.drill_report import markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan
 from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
 from controller.web.views import drill_views, utc_text
 
-PLANS_LOOKED_AT = 200
+DRILLS_AT_MOST = 200
 
 
 class DrillRoutes:
@@ -60,8 +61,7 @@ class DrillRoutes:
         return json_answer({**msgspec.to_builtins(report), "markdown": markdown(report)})
 
     async def _stored(self) -> list[StoredPlan]:
-        stored = await self._desk.plans(PLANS_LOOKED_AT)
-        return [one for one in stored.plans if is_drill(one)]
+        return (await self._desk.plans(DRILLS_AT_MOST, PlanKind.DRILL)).plans
 
 
 def worst_case_ms(status: Status, uid: str) -> int:
