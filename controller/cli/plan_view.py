@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.figures import counted, duration, size
+from controller.cli.table import Cell, kept, table
 from controller.core.foresight.preview import Preview, Room, StepPreview
 from controller.core.plan_model import PlanChange, PlanStatus, PlanStep, StepStatus
 
@@ -20,6 +17,8 @@ STYLES = {
     StepStatus.LEFT_OUT: "bold red",
     StepStatus.TO_DO: "",
 }
+STEP_HEADS = ("SERVICE", "GROUP", "FROM -> TO", "STATUS", "OUTAGE", "LOSS")
+PREVIEW_HEADS = ("#", "SERVICE", "TIER", "GROUP", "FROM -> TO", "HOW", "OUTAGE", "LOSS")
 PLAN_STYLES = {
     PlanStatus.WAITING: "bold red",
     PlanStatus.ENDED: "yellow",
@@ -97,23 +96,30 @@ def plan_line(plan: PlanView) -> Text:
     return text
 
 
-def plan_view(plan: PlanView) -> RenderableType:
+def plan_view(plan: PlanView, width: int) -> RenderableType:
     """A plan with its steps."""
     by = f"by {plan.by}" + (f": {plan.reason}" if plan.reason else "")
-    table = _table("STEP", "GROUP", "FROM", "TO", "STATUS", "OUTAGE", "LOSS")
-    for step in plan.steps:
-        table.add_row(
-            step.service,
-            step.group or "-",
-            step.from_agent,
-            step.to_agent,
-            Text(step.status.value, style=STYLES[step.status]),
-            "-" if step.outage_ms < 0 else duration(step.outage_ms),
-            "-" if step.loss_bytes < 0 else size(step.loss_bytes),
-        )
-    parts: list[RenderableType] = [plan_line(plan), Text(f"  {by}"), table]
+    rows = [_step_cells(step) for step in plan.steps]
+    parts: list[RenderableType] = [
+        plan_line(plan), Text(f"  {by}"), table(STEP_HEADS, rows, width),
+    ]  # fmt: skip
     parts += [Text(f"  {text}") for text in _reasons(plan)]
     return Group(*parts)
+
+
+def _step_cells(step: PlanStep) -> tuple[Cell, ...]:
+    return (
+        step.service,
+        step.group or "-",
+        _way(step.from_agent, step.to_agent),
+        Text(step.status.value, style=STYLES[step.status]),
+        "-" if step.outage_ms < 0 else kept(duration(step.outage_ms)),
+        "-" if step.loss_bytes < 0 else kept(size(step.loss_bytes)),
+    )
+
+
+def _way(from_agent: str, to_agent: str) -> str:
+    return f"{kept(f'{from_agent} ->')} {to_agent}"
 
 
 def _reasons(plan: PlanView) -> list[str]:
@@ -144,11 +150,9 @@ def print_preview(console: Console, told: Preview) -> None:
     head = f"{told.kind} of {told.site}: {counted(len(moved), 'step')}, {told.at_once} at once"
     takes = "" if moves_nothing_now(told) else f", about {duration(told.takes_ms)} in all"
     console.print(Text(f"{head}{takes}", style="bold"))
-    table = _table("#", "SERVICE", "TIER", "GROUP", "FROM", "TO", "HOW", "OUTAGE", "LOSS")
-    for number, step in enumerate(moved, 1):
-        table.add_row(*_cells(number, step))
+    rows = [_cells(number, step) for number, step in enumerate(moved, 1)]
     if moved:
-        console.print(table)
+        console.print(table(PREVIEW_HEADS, rows, console.width, names=1))
     for step in told.steps:
         if step.left_out:
             line = f"  left out: {step.service}: {step.left_out}"
@@ -166,13 +170,13 @@ def moves_nothing_now(told: Preview) -> bool:
     return bool(moved) and all(step.refused_now for step in moved)
 
 
-def _cells(number: int, step: StepPreview) -> Iterable[str]:
+def _cells(number: int, step: StepPreview) -> tuple[str, ...]:
     group = f"{step.group} {step.order}" if step.group else "-"
     loss = "none" if step.loss_bytes == 0 else size(step.loss_bytes)
     about = "about" if step.how == "switchover" else "at most"
     return (
-        str(number), step.service, step.tier, group, step.from_agent, step.to_agent, step.how,
-        f"{about} {duration(step.outage_ms)}", loss,
+        str(number), step.service, step.tier, group, _way(step.from_agent, step.to_agent), step.how,
+        kept(f"{about} {duration(step.outage_ms)}"), loss,
     )  # fmt: skip
 
 
@@ -183,10 +187,3 @@ def _rooms(rooms: tuple[Room, ...]) -> list[str]:
         limit = f" of {room.has:g}" if room.has else ""
         by_site.setdefault(room.site, []).append(f"{room.after:g}{limit} {room.measure}")
     return [f"at {site} afterwards: {', '.join(told)}" for site, told in by_site.items()]
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    return table

@@ -80,7 +80,8 @@ def show(plan: Named = None, *, session: Session) -> Exit:
     elif shown is None:
         data_console().print("no plan is under way; past ones: saling plan list")
     else:
-        data_console().print(plan_view(shown))
+        console = data_console()
+        console.print(plan_view(shown, console.width))
     waits = shown is not None and shown.status is PlanStatus.WAITING
     return Exit.DEGRADED if waits else Exit.OK
 

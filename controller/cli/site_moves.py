@@ -143,7 +143,8 @@ def _watch(client: Client, plan: str, manner: Manner, output: Output) -> Exit:
     if output is Output.JSON:
         print_json(raw)
     else:
-        data_console().print(plan_view(shown))
+        console = data_console()
+        console.print(plan_view(shown, console.width))
     if shown.status not in OVER:
         say(f"still {shown.status.value} after {manner.timeout:g} s; it goes on", "yellow")
     return ENDS[shown.status]

@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
 from rich.text import Text
 
 from config.problems import Refused
@@ -19,13 +18,8 @@ from config.values import parse_duration
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.options import Reach, bundled
 from controller.cli.output import Output, answers, data_console, print_json, say
-from controller.cli.timeline_text import (
-    MOVE_HEADS,
-    Report,
-    markdown,
-    page,
-    report,
-)
+from controller.cli.table import Below
+from controller.cli.timeline_text import Report, markdown, page, report
 from controller.cli.wire import read
 from controller.timeline.model import Timeline
 
@@ -117,8 +111,8 @@ def _print_table(console: Console, laid: Report) -> None:
     console.print(Text(laid.title, style="bold"))
     for note in laid.notes:
         console.print(Text(note))
-    if laid.moves:
-        console.print(_table(MOVE_HEADS, laid.moves))
+    for move in laid.moves:
+        console.print(_move(move))
     if not laid.entries:
         console.print(Text("nothing happened"))
         return
@@ -126,15 +120,17 @@ def _print_table(console: Console, laid: Report) -> None:
         at, there, what, change, who, why = row
         when = f"{at} UTC  {there}  " if there else f"{at} UTC  "
         console.print(Text.assemble(when, (what, "bold"), f"  {change}"))
-        words = Table.grid()
-        words.add_row(Text("    "), Text(f"{why} [{who}]"))
-        console.print(words)
+        console.print(Below(Text(f"{why} [{who}]")))
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(Text(head), overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def _move(row: tuple[str, ...]) -> Group:
+    """An operation: what it was and how it ended, below it whence, whither and at what cost."""
+    service, operation, asked, source, target, begun, took, outage, loss, outcome = row
+    costs = [
+        f"{name} {figure}"
+        for name, figure in (("took", took), ("outage", outage), ("estimated loss", loss))
+        if figure
+    ]
+    told = ", ".join([f"{source} to {target}, begun {begun} UTC", *costs])
+    head = Text.assemble((service, "bold"), f"  {operation}: {outcome}")
+    return Group(head, Below(Text(f"{told} [asked by {asked}]")))
