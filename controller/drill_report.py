@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from config.topology import Service, Topology
-from controller.core.plans.model import PlanStatus, PlanStep, StepStatus
+from controller.core.plan_model import PlanStatus, PlanStep, StepStatus
 from controller.markdown import escape_markdown, markdown_table
 from controller.stores.base import StoredPlan
 from controller.web.views import utc_text

@@ -21,9 +21,9 @@ from croniter import CroniterError, croniter
 from config.drills import Drill
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.plans.model import PlanKind
+from controller.core.plan_model import PlanKind
+from controller.core.site_model import Health
 from controller.core.sites.cautions import at
-from controller.core.sites.model import Health
 from controller.drill_report import Verdict, verdict_of
 from controller.inbox import Busy, RulesFailed
 from controller.status import DrillStatus, Status

@@ -35,7 +35,7 @@ from controller.core.events import (
 )
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Phase, Record, State, Transition
-from controller.core.plans.model import PlanKind
+from controller.core.plan_model import PlanKind
 from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal

@@ -23,8 +23,8 @@ from controller.cli.output import Output, data_console, print_json, say
 from controller.cli.status_view import narrowed
 from controller.cli.wire import Accepted, StateView, read
 from controller.core.events import Kind
-from controller.core.explain import Explanation
-from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS, left, span
+from controller.core.explanation.explain import Explanation
+from controller.core.gates.maintenance import FOR_LEAST_MS, FOR_MOST_MS, left, span
 
 LOOK_AGAIN_S = 0.2
 ANNOUNCED_ALREADY = (

@@ -10,7 +10,7 @@ from controller.cli.asking import watch
 from controller.cli.client import Client
 from controller.cli.wire import History, read
 from controller.core.model import Phase, Transition
-from controller.core.row import DONE, GIVEN_UP
+from controller.core.rows.row import DONE, GIVEN_UP
 from controller.stores.base import HistoryLine
 
 POLL_S = 0.2

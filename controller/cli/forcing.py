@@ -14,7 +14,7 @@ from controller.cli.options import Manner, Session
 from controller.cli.output import note_console
 from controller.cli.wire import Accepted, read
 from controller.core.events import Kind
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 
 ASK, PROVE, GIVE_UP = Kind.FORCE.value, Kind.PROVE.value, Kind.END_FORCE.value
 

@@ -18,7 +18,7 @@ from controller.cli.options import Manner, Said, Session, Watching
 from controller.cli.output import Output, data_console, note_console, print_json, say
 from controller.cli.steps import PLANS, steps
 from controller.cli.wire import Accepted, read
-from controller.core.explain import PROMOTION_GUESS_MS, Explanation
+from controller.core.explanation.explain import PROMOTION_GUESS_MS, Explanation
 from controller.core.model import HeldFor
 from controller.stores.base import HistoryLine
 

@@ -22,7 +22,7 @@ from controller.cli.output import Output, data_console, print_json
 from controller.cli.plan_view import PlanList, PlanView, PresentPlan, plan_line, plan_view
 from controller.cli.site_moves import Wish, move_site
 from controller.cli.wire import read
-from controller.core.plans.model import PlanStatus
+from controller.core.plan_model import PlanStatus
 
 commands = typer.Typer(
     help="The plan by which a site is moved: show, pause, resume, end.", no_args_is_help=True

@@ -28,10 +28,10 @@ from controller.cli.plan_view import (
     print_preview,
 )
 from controller.cli.wire import read
-from controller.core.maintenance import span
+from controller.core.foresight.preview import Preview
+from controller.core.gates.maintenance import span
+from controller.core.plan_model import PlanStatus
 from controller.core.plans.going import TRIES_AT_MOST, TRIES_TAKE_MS
-from controller.core.plans.model import PlanStatus
-from controller.core.plans.preview import Preview
 
 POLL_S = 0.5
 PROGRESS_S = 5.0

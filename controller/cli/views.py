@@ -25,7 +25,7 @@ from controller.cli.status_view import (
 )
 from controller.cli.topology_view import topology_data, topology_view
 from controller.cli.wire import History, StateView, read
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 
 DECIDED_LAST = 5
 """How many changes `explain` shows."""

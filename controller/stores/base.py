@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
-from controller.core.plans.model import BY_POLICY_AT_MOST, Plan, PlanChange, PlanKind
-from controller.core.sites.model import Caution
+from controller.core.plan_model import BY_POLICY_AT_MOST, Plan, PlanChange, PlanKind
+from controller.core.site_model import Caution
 
 
 class StoreError(Exception):

@@ -20,8 +20,8 @@ import msgspec
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
-from controller.core.plans.model import Plan, PlanChange, PlanKind
-from controller.core.sites.model import Caution
+from controller.core.plan_model import Plan, PlanChange, PlanKind
+from controller.core.site_model import Caution
 from controller.stores import sqlite_lines as lines
 from controller.stores import sqlite_plans
 from controller.stores.base import (

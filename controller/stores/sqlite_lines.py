@@ -11,7 +11,7 @@ import sqlite3
 import msgspec
 
 from controller.core.happening import Happening
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.stores.base import HappeningLine
 
 CAUTIONS = "cautions"

@@ -10,7 +10,7 @@ import sqlite3
 
 import msgspec
 
-from controller.core.plans.model import Plan, PlanChange, PlanKind
+from controller.core.plan_model import Plan, PlanChange, PlanKind
 from controller.stores.base import PlanLine, Plans, StoredPlan
 
 

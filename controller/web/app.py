@@ -14,8 +14,8 @@ import msgspec
 from aiohttp import web
 
 from config.topology import OperatorRole
-from controller.core.capacity import capacities
 from controller.core.events import Kind
+from controller.core.foresight.capacity import capacities
 from controller.stores.base import StoreError
 from controller.web import intake, views
 from controller.web.answers import json_answer

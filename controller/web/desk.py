@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from controller.core.actions import Answer
 from controller.core.events import Ask
-from controller.core.plans.model import PlanKind
+from controller.core.plan_model import PlanKind
 from controller.status import Status
 from controller.stores.base import (
     Claim,

@@ -7,8 +7,8 @@ import json
 import msgspec
 from aiohttp import web
 
-from controller.core.explain import explain
-from controller.core.plans.model import PlanKind
+from controller.core.explanation.explain import explain
+from controller.core.plan_model import PlanKind
 from controller.drill_report import markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from config.topology import Site
 from controller.core.actions import Answer
 from controller.core.events import Ask, Cautioned, CautionEnded
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.hazards.desk import DOCUMENT_AT_MOST_BYTES, HazardDesk, NoSuchFeed
 from controller.hazards.quakes import UnfitDocument
 from controller.inbox import Busy, RulesFailed

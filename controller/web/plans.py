@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.plans.model import Plan, PlanKind, StepStatus
-from controller.core.plans.preview import left_ms, preview
+from controller.core.foresight.preview import left_ms, preview
+from controller.core.plan_model import Plan, PlanKind, StepStatus
 from controller.inbox import Busy, RulesFailed
 from controller.status import Status
 from controller.stores.base import PlanLine, StoredPlan

@@ -15,8 +15,8 @@ from config.policy import TIERS as DECLARED_TIERS
 from config.policy import Consequence
 from config.problems import Problem, Severity
 from config.validate import Report
-from controller.core.plans.model import BY_POLICY_AT_MOST
-from controller.core.sites import model
+from controller.core import site_model as model
+from controller.core.plan_model import BY_POLICY_AT_MOST
 from controller.core.sites.policy import DEFAULTS, TIERS
 
 Judge = Callable[[dict[str, Any] | str], Report]

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from config.leases import PROFILES
 from controller.core.happening import About, Happening
 from controller.core.model import Phase, Record, Transition
-from controller.core.plans.model import Plan, PlanChange, PlanKind, PlanStatus
-from controller.core.sites.model import Caution
+from controller.core.plan_model import Plan, PlanChange, PlanKind, PlanStatus
+from controller.core.site_model import Caution
 from controller.stores.base import Kept, LeaderReplaced, Store, StoreFailed
 from controller.stores.sqlite import KEPT, SqliteStore
 from lab.small_disk import SmallDisk

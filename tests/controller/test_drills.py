@@ -16,8 +16,8 @@ from config.topology import Topology
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import Hold, Phase, State
-from controller.core.plans.model import Plan, PlanKind, PlanMemory, PlanStatus, PlanStep, StepStatus
-from controller.core.sites.model import Caution, Health, Nation, SiteSpec, SiteState
+from controller.core.plan_model import Plan, PlanKind, PlanMemory, PlanStatus, PlanStep, StepStatus
+from controller.core.site_model import Caution, Health, Nation, SiteSpec, SiteState
 from controller.drill_gauges import drills as gauges
 from controller.drill_report import HEADS, Verdict, markdown, report_of, verdict_of
 from controller.drills import DrillKeeper, next_after

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, SavePlan, Swap
-from controller.core.conditions import primary_proves
+from controller.core.conditions.pair import primary_proves
 from controller.core.events import Kind, Requested
 from controller.core.model import HeldFor, Phase, State
-from controller.core.plans.model import (
+from controller.core.moment.view import View
+from controller.core.plan_model import (
     OVER,
     SETTLED,
     Moved,
@@ -29,7 +30,6 @@ from controller.core.plans.model import (
 )
 from controller.core.plans.standing import Standing, standing
 from controller.core.plans.willing import unsure, wishes_for, without_dropped
-from controller.core.view import View
 
 TRIES_AT_MOST = 12
 PAUSE_MS = 1000

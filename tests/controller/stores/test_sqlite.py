@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.plans.model import Plan, PlanKind
+from controller.core.plan_model import Plan, PlanKind
 from controller.stores import sqlite
 from controller.stores.base import Kept, StoreFailed, StoreLocked, StoreUnusable
 from controller.stores.sqlite import SqliteStore

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.events import Cautioned, Kind, Requested
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.timeline import gather
 from controller.web import timeline as timeline_module
 from controller.web.app import create_app

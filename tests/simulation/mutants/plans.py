@@ -10,8 +10,8 @@ from controller.core import step
 from controller.core.actions import Action, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import State
+from controller.core.plan_model import OVER, SETTLED, Plan, PlanStatus, PlanStep
 from controller.core.plans import asking, going, policy
-from controller.core.plans.model import OVER, SETTLED, Plan, PlanStatus, PlanStep
 from controller.core.plans.standing import Standing, standing
 from controller.core.sites.look import Look
 from simulator.parts import controller
