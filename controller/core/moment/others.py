@@ -28,8 +28,8 @@ class Others:
         self.services = services
         self.nation = nation
         self.now_ms = now_ms
-        self.placements: dict[tuple[str, str], Any] = {}
-        """What `controller.core.gates.room` has worked out already, by site and who asked."""
+        self.placements: dict[str, Any] = {}
+        """What `controller.core.gates.room` has worked out already, by site."""
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:

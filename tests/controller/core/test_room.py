@@ -196,7 +196,7 @@ def test_a_refusal_that_has_nothing_to_do_with_room_looks_at_no_other_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(room, "placement_at", lambda _o, site, _a: looked.append(site))
+    monkeypatch.setattr(room, "placement_at", lambda _o, site: looked.append(site))
     given = Given(Phase.PROTECTED).room(100).backup(None)
     ask = Requested("r", Kind.SWITCHOVER, "paspor", "siti", epoch=1)
     view = View(given.service, NOW, ask, Others({}, given.nation, NOW))
