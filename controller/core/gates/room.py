@@ -55,8 +55,6 @@ class Placement:
     """One site with a declared capacity, at one moment, and those that want to come there."""
 
     site: SiteSpec
-    let_in: Load
-    """Taken by what is primary there, and by those that come with leave."""
     places: dict[str, Place]
     """By uid: those with leave, then all others in the order of their rank."""
     ranks: list[Rank]
@@ -64,10 +62,9 @@ class Placement:
     before: list[Before]
     """What each of them finds, and after them what one finds who comes last."""
 
-    def joined_by(self, service: ServiceState, now_ms: int) -> Place:
-        """What one finds who wants to come as well."""
-        if _has_leave(service, now_ms):
-            return Place(fits=True, taken=plus(self.let_in, service.spec.demand))
+    def joined_by(self, service: ServiceState) -> Place:
+        """What one finds who wants to come as well. It comes later than this moment, so it takes
+        nobody's place."""
         before = self.before[bisect_left(self.ranks, rank(service, self.site))]
         return _found(self.site, before, service)
 
@@ -141,7 +138,7 @@ def place(view: View) -> Place | None:
     if placement is None:
         return None
     known = placement.places.get(view.spec.uid)
-    return known or placement.joined_by(view.service, view.now_ms)
+    return known or placement.joined_by(view.service)
 
 
 def fits(view: View) -> bool:
@@ -179,7 +176,7 @@ def placed(site: SiteSpec, taken: Load, come: list[ServiceState], now_ms: int) -
         found = _found(site, before[-1], service)
         places[service.spec.uid] = found
         before.append(_after(before[-1], service, found))
-    return Placement(site, let_in, places, [rank(s, site) for s in rest], before)
+    return Placement(site, places, [rank(s, site) for s in rest], before)
 
 
 def _has_leave(service: ServiceState, now_ms: int) -> bool:

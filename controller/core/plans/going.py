@@ -7,7 +7,8 @@ plan goes on with the rest, and in the end it waits for a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ from controller.core.actions import Action, Answer, SavePlan, Swap
 from controller.core.conditions.pair import primary_proves
 from controller.core.events import Kind, Requested
 from controller.core.model import HeldFor, Phase, State
+from controller.core.moment.others import Others
 from controller.core.moment.view import View
 from controller.core.plan_model import (
     OVER,
@@ -44,8 +46,13 @@ LOOK_AT_LEAST_MS = 5000
 PAST_AT_MOST = 16
 RESTORED = (HeldFor.RESTORED, HeldFor.ADOPTION)
 
-Ask = Callable[[State, Requested, int], tuple[State, list[Action]]]
-"""The rules' answer to a request; the last of the actions is the Answer."""
+
+class Ask(Protocol):
+    """The rules' answer to a request; the last of the actions is the Answer."""
+
+    def __call__(
+        self, state: State, event: Requested, now_ms: int, others: Others | None = None, /
+    ) -> tuple[State, list[Action]]: ...
 
 
 def take_up(

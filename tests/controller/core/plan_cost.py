@@ -58,7 +58,7 @@ def held() -> Given:
     return Given(Phase.HELD).stopped()
 
 
-def night(make: Callable[[], Given], led: Consequence, count: int = SERVICES) -> State:
+def night(make: Callable[[], Given], led: Consequence, count: int) -> State:
     """Services in groups whose site is to be left, as its policy says."""
     policy = {"disk": dict.fromkeys(("strategis", "tinggi", "rendah"), led)}
     sign = Sign("disk", "2 GiB free", (), NOW - 60_000, NOW)
@@ -90,25 +90,25 @@ def under_way(state: State, kind: PlanKind) -> State:
     return replace(state, plan=replace(plan, steps=steps), plan_memory=memory)
 
 
-def nights() -> dict[str, Callable[[], object]]:
+def nights(count: int = SERVICES) -> dict[str, Callable[[], object]]:
     """What is measured, by what it is."""
-    careful = with_caution(night(protected, Consequence.EVACUATE))
-    lagging = night(behind, Consequence.EVACUATE)
-    dead = night(silent, Consequence.FAILOVER)
-    waiting = night(held, Consequence.FAILOVER)
+    careful = with_caution(night(protected, Consequence.EVACUATE, count))
+    lagging = night(behind, Consequence.EVACUATE, count)
+    dead = night(silent, Consequence.FAILOVER, count)
+    waiting = night(held, Consequence.FAILOVER, count)
     drill = wish(PlanKind.DRILL)
-    half = night(protected, Consequence.EVACUATE)
+    calm = night(protected, Consequence.EVACUATE, count)
     return {
         "a tick: the policy evacuates, the partner is under caution": _tick(careful),
         "a tick: the policy evacuates, no backup follows": _tick(lagging),
         "a tick: the policy fails over, all are silent": _tick(dead),
         "a tick: the policy fails over, all are held": _tick(waiting),
-        "a tick: an evacuation by policy rests": _tick(under_way(half, PlanKind.EVACUATE)),
+        "a tick: an evacuation by policy rests": _tick(under_way(calm, PlanKind.EVACUATE)),
         "a tick: a failover by policy rests": _tick(under_way(dead, PlanKind.FAILOVER)),
-        "a drill is asked for and refused": lambda: step(lagging, drill, NOW),
+        "a drill is asked for": lambda: step(lagging, drill, NOW),
         "a drill is foreseen": lambda: preview(lagging, drill, NOW),
         "a failover is foreseen": lambda: preview(dead, wish(PlanKind.FAILOVER), NOW),
-        "a tick in which nothing is wished": _tick(night(protected, Consequence.ALARM)),
+        "a tick in which nothing is wished": _tick(night(protected, Consequence.ALARM, count)),
     }
 
 
