@@ -223,7 +223,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("controller/core/sites/policy.py", ("commits: return True",), UNASKED),
     Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
     Unreachable(
-        "controller/core/plans/going.py",
+        "controller/core/plans/judging.py",
         (
             "_judge: why = f",
             "_judge: return state, replace(step, status=StepStatus.LEFT_OUT, because=why)",
