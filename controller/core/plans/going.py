@@ -7,7 +7,7 @@ plan goes on with the rest, and in the end it waits for a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -15,6 +15,7 @@ from controller.core.actions import Action, Answer, SavePlan, Swap
 from controller.core.conditions.pair import primary_proves
 from controller.core.events import Kind, Requested
 from controller.core.model import Phase, State
+from controller.core.moment.others import Others
 from controller.core.moment.view import View
 from controller.core.plan_model import (
     OVER,
@@ -51,8 +52,13 @@ LOOK_AT_LEAST_MS = 5000
 """So long a service of a drill commits at the partner before it is asked to come back."""
 PAST_AT_MOST = 16
 
-Ask = Callable[[State, Requested, int], tuple[State, list[Action]]]
-"""The rules' answer to a request; the last of the actions is the Answer."""
+
+class Ask(Protocol):
+    """The rules' answer to a request; the last of the actions is the Answer."""
+
+    def __call__(
+        self, state: State, event: Requested, now_ms: int, others: Others | None = None, /
+    ) -> tuple[State, list[Action]]: ...
 
 
 def take_up(

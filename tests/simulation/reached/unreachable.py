@@ -126,7 +126,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
             "_take_report: return service",
             "_on_record_read: return state, []",
             "_on_record_read: raise LeadershipLost(",
-            '_on_request: return state, [Answer(event.id, False, f"there is no service',
+            'on_request: return state, [Answer(event.id, False, f"there is no service',
             "_on_renew: if grants:",
         ),
         ONE_LEADER,
