@@ -31,7 +31,8 @@ from controller.cli.wire import read
 from controller.core.foresight.preview import Preview
 from controller.core.gates.maintenance import span
 from controller.core.plan_model import PlanStatus
-from controller.core.plans.going import TRIES_AT_MOST, TRIES_TAKE_MS
+from controller.core.plans.going import TRIES_TAKE_MS
+from controller.core.plans.judging import TRIES_AT_MOST
 
 POLL_S = 0.5
 PROGRESS_S = 5.0

@@ -32,7 +32,7 @@ from controller.core.site_model import (
     SiteState,
 )
 from controller.core.sites.policy import commits
-from controller.core.step import step
+from controller.core.step import on_request
 from tests.controller.core.plan_world import PlanWorld, group_of, service
 
 DWELL_MS = 600_000
@@ -75,7 +75,7 @@ class Site:
 
     def plan(self) -> Plan | None:
         """The plan that is made now."""
-        _state, actions = go_by_policy(self.state, 0, self.world.now_ms, step)
+        _state, actions = go_by_policy(self.state, 0, self.world.now_ms, on_request)
         saves = [action for action in actions if isinstance(action, SavePlan)]
         return saves[0].plan if saves else None
 
@@ -163,8 +163,8 @@ def test_a_paused_service_is_not_moved_by_policy() -> None:
 def test_it_looks_once_a_second() -> None:
     site = Site(disk=Consequence.READINESS)
     now_ms = site.world.now_ms
-    state, _actions = go_by_policy(site.state, 0, now_ms, step)
-    again, _actions = go_by_policy(state, 0, now_ms + LOOK_EVERY_MS - 1, step)
+    state, _actions = go_by_policy(site.state, 0, now_ms, on_request)
+    again, _actions = go_by_policy(state, 0, now_ms + LOOK_EVERY_MS - 1, on_request)
     assert again is state
 
 
@@ -227,7 +227,7 @@ def test_nothing_goes_back_by_itself_while_care_is_taken_there() -> None:
 
 def begun(site: Site) -> Site:
     """The plan that is made now is under way in the world, which sees the site as it is told."""
-    state, actions = go_by_policy(site.state, 0, site.world.now_ms, step)
+    state, actions = go_by_policy(site.state, 0, site.world.now_ms, on_request)
     (save,) = [action for action in actions if isinstance(action, SavePlan)]
     site.world._store(save)
     site.world.state = state
@@ -265,9 +265,9 @@ def test_no_failover_by_policy_is_made_of_what_the_rules_refuse() -> None:
     site = Site(disk=Consequence.FAILOVER)
     wish = PlanAsked("", PlanAct.BEGIN, BY_ITSELF, "", PlanKind.FAILOVER, "jabodetabek")
     plan = make_plan(site.state, wish, dict.fromkeys(site.world.store, ""))
-    assert all_refused(site.state, plan, site.world.now_ms, step)
+    assert all_refused(site.state, plan, site.world.now_ms, on_request)
     by_hand = replace(plan, by_policy=False)
-    assert not all_refused(site.state, by_hand, site.world.now_ms, step)
+    assert not all_refused(site.state, by_hand, site.world.now_ms, on_request)
 
 
 def test_a_primary_that_its_backup_hears_commits() -> None:

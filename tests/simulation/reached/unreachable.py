@@ -126,7 +126,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
             "_take_report: return service",
             "_on_record_read: return state, []",
             "_on_record_read: raise LeadershipLost(",
-            '_on_request: return state, [Answer(event.id, False, f"there is no service',
+            'on_request: return state, [Answer(event.id, False, f"there is no service',
             "_on_renew: if grants:",
         ),
         ONE_LEADER,
@@ -223,7 +223,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("controller/core/sites/policy.py", ("commits: return True",), UNASKED),
     Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
     Unreachable(
-        "controller/core/plans/going.py",
+        "controller/core/plans/judging.py",
         (
             "_judge: why = f",
             "_judge: return state, replace(step, status=StepStatus.LEFT_OUT, because=why)",
