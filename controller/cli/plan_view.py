@@ -7,9 +7,9 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from controller.cli.figures import counted, duration, size
-from controller.cli.table import Cell, kept, table
+from controller.cli.table import Below, Cell, kept, table
 from controller.core.foresight.preview import Preview, Room, StepPreview
-from controller.core.plan_model import PlanChange, PlanStatus, PlanStep, StepStatus
+from controller.core.plan_model import OVER, SETTLED, PlanChange, PlanStatus, PlanStep, StepStatus
 
 STYLES = {
     StepStatus.DONE: "green",
@@ -60,6 +60,7 @@ class PlanView(Struct, frozen=True):
     steps: tuple[PlanStep, ...]
     counts: Counts
     left_ms: int
+    at_once: int = 0
     reason: str = ""
     begun_at: str = ""
     by_policy: bool = False
@@ -103,8 +104,59 @@ def plan_view(plan: PlanView, width: int) -> RenderableType:
     parts: list[RenderableType] = [
         plan_line(plan), Text(f"  {by}"), table(STEP_HEADS, rows, width),
     ]  # fmt: skip
-    parts += [Text(f"  {text}") for text in _reasons(plan)]
+    parts += [Below(text) for text in lane_lines(plan)]
+    parts += [
+        Below(Text(f"{step.service}: {step.because}"))
+        for step in plan.steps
+        if step.status is StepStatus.LEFT_OUT and step.because
+    ]
     return Group(*parts)
+
+
+def lane_lines(plan: PlanView) -> list[Text]:
+    """Of a plan that is not over, what each group, or service without one, waits for."""
+    if plan.status in OVER:
+        return []
+    leg = min((step.leg for step in plan.steps if step.status not in SETTLED), default=0)
+    lanes: dict[tuple[str, str], list[PlanStep]] = {}
+    for step in plan.steps:
+        if step.leg == leg:
+            lanes.setdefault(step.lane, []).append(step)
+    lines, waiting = [], []
+    for (kind, name), steps in lanes.items():
+        label = f"group {name}" if kind == "group" else name
+        open_steps = [step for step in steps if step.status not in SETTLED]
+        if open_steps and open_steps[0] == steps[0] and _is_untouched(steps[0]):
+            waiting.append(label)
+        elif open_steps:
+            lines.append(_lane_line(label, steps, open_steps))
+    if waiting:
+        most = f" ({plan.at_once} move at once)" if plan.at_once else ""
+        lines.append(Text(f"wait for their turn{most}: {', '.join(waiting)}", style="dim"))
+    if any(step.leg > leg for step in plan.steps if leg):
+        lines.append(Text("then they are brought back", style="dim"))
+    return lines
+
+
+def _lane_line(label: str, steps: list[PlanStep], open_steps: list[PlanStep]) -> Text:
+    """`group kota, 1 of 4 done: kota-files moves to batam-1: it stops; then kota-front`."""
+    first, *later = open_steps
+    done = sum(1 for step in steps if step.status is StepStatus.DONE)
+    counts = f", {done} of {len(steps)} done" if len(steps) > 1 else ""
+    if first.status is StepStatus.MOVING:
+        told = f"{first.service} moves to {first.to_agent}"
+    elif first.tries:
+        told = f"{first.service} was refused {counted(first.tries, 'time')}"
+    else:
+        told = f"{first.service} is next"
+    because = f": {first.because}" if first.because else ""
+    then = f"; then {', '.join(step.service for step in later)}" if later else ""
+    style = STYLES[first.status] or ("red" if first.tries else "")
+    return Text(f"{label}{counts}: {told}{because}{then}", style=style)
+
+
+def _is_untouched(step: PlanStep) -> bool:
+    return step.status is StepStatus.TO_DO and not step.tries
 
 
 def _step_cells(step: PlanStep) -> tuple[Cell, ...]:
@@ -120,19 +172,6 @@ def _step_cells(step: PlanStep) -> tuple[Cell, ...]:
 
 def _way(from_agent: str, to_agent: str) -> str:
     return f"{kept(f'{from_agent} ->')} {to_agent}"
-
-
-def _reasons(plan: PlanView) -> list[str]:
-    """Why a step stands where it stands, where that is not plain."""
-    return [
-        f"{step.service}: {step.because}"
-        for step in plan.steps
-        if step.because and (step.status is StepStatus.LEFT_OUT or (step.tries and _waits(step)))
-    ]
-
-
-def _waits(step: PlanStep) -> bool:
-    return step.status in (StepStatus.TO_DO, StepStatus.MOVING)
 
 
 def change_text(change: PlanChange) -> str:
@@ -176,7 +215,7 @@ def _cells(number: int, step: StepPreview) -> tuple[str, ...]:
     about = "about" if step.how == "switchover" else "at most"
     return (
         str(number), step.service, step.tier, group, _way(step.from_agent, step.to_agent), step.how,
-        kept(f"{about} {duration(step.outage_ms)}"), loss,
+        f"{about} {kept(duration(step.outage_ms))}", loss,
     )  # fmt: skip
 
 

@@ -39,10 +39,19 @@ class Form(StrEnum):
 def timeline(
     *,
     last: Annotated[
-        bool, typer.Option("--last", help="The last operation or incident, as a whole.")
+        bool,
+        typer.Option(
+            "--last",
+            help="The last operation or incident: from when the service that changed last had left "
+            "PROTECTED, with those that left it within ten minutes of another or by the same plan, "
+            "what else happened meanwhile, and the ten minutes before. Where no service ever "
+            "changed: the last line, with all of its plan.",
+        ),
     ] = False,
-    operation: Annotated[str, typer.Option(help="One operation, by its id.")] = "",
-    plan: Annotated[str, typer.Option(help="One plan, by its id.")] = "",
+    operation: Annotated[
+        str, typer.Option(help="One operation, by its id, as `history` shows it.")
+    ] = "",
+    plan: Annotated[str, typer.Option(help="One plan, by its id, as `plan list` shows it.")] = "",
     service: Annotated[str, typer.Option(help="One service.")] = "",
     site: Annotated[str, typer.Option(help="What concerns one site.")] = "",
     since: Annotated[str, typer.Option(help="From then on: 2h, or a time in ISO 8601.")] = "",
@@ -119,8 +128,8 @@ def _print_table(console: Console, laid: Report) -> None:
     for row in laid.entries:
         at, there, what, change, who, why = row
         when = f"{at} UTC  {there}  " if there else f"{at} UTC  "
-        console.print(Text.assemble(when, (what, "bold"), f"  {change}"))
-        console.print(Below(Text(f"{why} [{who}]")))
+        console.print(Text.assemble(when, (what, "bold")))
+        console.print(Below(Text(f"{change}: {why} [{who}]")))
 
 
 def _move(row: tuple[str, ...]) -> Group:
