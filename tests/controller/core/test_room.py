@@ -65,8 +65,9 @@ def test_the_sentence_has_the_arithmetic_and_what_releases_it() -> None:
     record = state.services["b"].record
     assert (record.phase, record.held_for) == (Phase.HELD, HeldFor.CAPACITY)
     assert record.because == (
-        "held: of 64 vcpu at batam 50 are taken, and b demands 16; it goes on by itself once "
-        "there is room, or with `saling approve b --epoch 1 --reason TEXT`"
+        "held: of 64 vcpu at batam 50 are taken, and b demands 16; once there is room, or with "
+        "`saling approve b --epoch 1 --reason TEXT`, it goes on, if nothing else keeps batam-1 "
+        "from taking over"
     )
 
 
