@@ -9,8 +9,8 @@ import pytest
 
 from config.loader import load_topology
 from controller.replay import journal_files, replay
-from lab.four_sites import Lab
-from lab.plan import Plan
+from lab.base.plan import Plan
+from lab.running.four_sites import Lab
 
 
 @contextmanager
