@@ -13,6 +13,7 @@ from controller.core.model import State
 from controller.core.moment.others import Others, site_of
 from controller.core.moment.view import View
 from controller.core.plan_model import (
+    AWAY,
     SETTLED,
     Plan,
     PlanKind,
@@ -36,7 +37,6 @@ from controller.core.sites.cautions import at, sentence
 
 NOT_A_HOME = (Health.DEGRADED, Health.CUT_OFF, Health.DOWN)
 """No service is brought back to a site that is so."""
-AWAY = (PlanKind.EVACUATE, PlanKind.FAILOVER)
 
 
 def on_plan_asked(

@@ -251,7 +251,19 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable(
         "controller/core/sites/cautions.py",
-        ("_take: continue",),
+        (
+            "_take: refused.append(",
+            "_take: continue",
+            "_beside: first = ",
+            "_beside: if first is None",
+            "_beside: return None",
+            "_beside: return tuple(",
+            "_made_room: ",
+            "_answer: sites = ",
+            "_answer: text = ",
+            "_answer: mends = ",
+            "_answer: return Answer(request_id, False",
+        ),
         "no world tells of seventeen cautions at a site; tests/controller/core/sites has them",
     ),
     Unreachable(
