@@ -17,7 +17,7 @@ from controller.core.sites.look import Look
 from simulator.parts import controller
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch
-from tests.simulation.night import Night, Pairs
+from tests.simulation.night import Night, Pairs, member
 
 PLANS = ("plans",)
 
@@ -107,6 +107,13 @@ HEARS_ONE = Pairs(
 """The controller hears bravo alone, which reaches all the others, and which hears alpha's services
 commit until their engines hang: what commits is failed over by nobody."""
 
+FAILS_HALF = Pairs(
+    Strike(9_000, "isolate", ("alpha",), 12_000),
+    Strike(9_500, "plan-failover", ("alpha",)),
+    services=(member("s1", 1, loss_bound_bytes=1), member("s2", 2)),
+)
+"""A plan of which one service is held for its loss."""
+
 BACK_SOON = Night(
     Strike(6_000, "plan-evacuate", ("alpha",)),
     *(Strike(12_000 + 1_000 * n, "plan-failback", ("alpha",)) for n in range(5)),
@@ -118,7 +125,7 @@ MUTANTS = (
     Mutant(group_of_a_plan_moves_at_once, "plans", PLANS, "plans"),
     Mutant(plan_is_stored_after_what_it_asks, "plans", PLANS, "plans"),
     Mutant(plan_is_forgotten_by_a_new_life, "plans", PLANS, "plans"),
-    Mutant(plan_waits_silently, "plans", PLANS, "plans"),
+    Mutant(plan_waits_silently, "plans", PLANS, night=FAILS_HALF),
     Mutant(plan_is_never_over, "plans", PLANS, "plans"),
     Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans", seconds=20, night=BACK_SOON),
     Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=20, night=HEARS_ONE),
