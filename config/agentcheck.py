@@ -17,7 +17,7 @@ SOCKET_PATH_AT_MOST_BYTES = 107
 
 FULL_DISK_BYTES = 256 * 1024 * 1024
 """What counts as full in the centre, if the agent calls the disk low: a test holds it to
-PROMOTION_NEEDS_BYTES of controller/core/disks.py, which may not be imported here."""
+PROMOTION_NEEDS_BYTES of controller/core/moment/disks.py, which may not be imported here."""
 
 SOCKET_NAME = "/.s.PGSQL.65535"
 

@@ -148,7 +148,7 @@ class Controller(Declared):
                 "leave api_token_file out, and give each a token of his own under operators",
                 key="api_token_file",
             )
-        # As the rules tell people apart: `controller.core.approvals.same_person`.
+        # As the rules tell people apart: `controller.core.gates.approvals.same_person`.
         names = ["".join(one.name.split()).casefold() for one in self.operators]
         twice = [self.operators[i].name for i, name in enumerate(names) if names.count(name) > 1]
         if twice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 
 
 class Quarantined(Struct, frozen=True):

@@ -8,11 +8,16 @@ from enum import StrEnum
 from msgspec import Struct
 
 from config.topology import Service, Topology
-from controller.core.plans.model import PlanKind, PlanStatus, PlanStep, StepStatus
+from controller.core.plan_model import PlanStatus, PlanStep, StepStatus
+from controller.markdown import escape_markdown, markdown_table
 from controller.stores.base import StoredPlan
 from controller.web.views import utc_text
 
 AWAY, BACK = 1, 2
+HEADS = (
+    "service", "tier", "outage away", "outage back", "RTO reached / target", "worst case RTO",
+    "lost", "RPO target", "",
+)  # fmt: skip
 
 
 class Verdict(StrEnum):
@@ -107,24 +112,18 @@ def report_of(stored: StoredPlan, topology: Topology, worst_case: WorstCase) -> 
     )
 
 
-def is_drill(stored: StoredPlan) -> bool:
-    """Whether a plan was one."""
-    return stored.plan.kind is PlanKind.DRILL
-
-
 def markdown(report: DrillReport) -> str:
     """For people: fit to be put into a ticket."""
+    asked = f"{report.id}, by {report.by}" + (f": {report.reason}" if report.reason else "")
+    when = f"From {report.begun_at} to {report.ended_at or '(under way)'}. {report.because}"
     lines = [
-        f"# Drill of {report.site}: {report.verdict.value}",
+        f"# {escape_markdown(f'Drill of {report.site}: {report.verdict.value}')}",
         "",
-        f"`{report.id}`, by {report.by}" + (f": {report.reason}" if report.reason else ""),
+        escape_markdown(asked),
         "",
-        f"From {report.begun_at} to {report.ended_at or '(under way)'}. {report.because}",
+        escape_markdown(when),
         "",
-        "| service | tier | outage away | outage back | RTO reached / target | worst case RTO "
-        "| lost | RPO target | |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_row(result) for result in report.services),
+        *markdown_table(HEADS, map(_cells, report.services)),
         "",
         "Outages are those of the planned moves, from the last commit that the old primary proved "
         "to the first of the new one. The worst case is an unplanned failover under the settings "
@@ -181,15 +180,14 @@ def _leg(step: PlanStep | None) -> Leg | None:
     return Leg(step.to_agent, step.status.value, step.because, step.outage_ms, step.loss_bytes)
 
 
-def _row(one: ServiceResult) -> str:
+def _cells(one: ServiceResult) -> tuple[str, ...]:
     legs = [_time(leg.outage_ms) if leg else "-" for leg in (one.away, one.back)]
     lost = "nothing" if one.rpo_ms == 0 else "not known"
-    cells = (
+    return (
         one.service, one.tier, *legs, f"{_time(one.rto_ms)} / {_time(one.rto_target_ms)}",
         _time(one.worst_case_rto_ms), lost, _time(one.rpo_target_ms),
         "passed" if one.passed else one.because,
     )  # fmt: skip
-    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
 def _time(ms: int) -> str:

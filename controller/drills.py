@@ -21,16 +21,17 @@ from croniter import CroniterError, croniter
 from config.drills import Drill
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.plans.model import PlanKind
+from controller.core.plan_model import PlanKind
+from controller.core.site_model import Health
 from controller.core.sites.cautions import at
-from controller.core.sites.model import Health
-from controller.drill_report import Verdict, is_drill, verdict_of
+from controller.drill_report import Verdict, verdict_of
 from controller.inbox import Busy, RulesFailed
 from controller.status import DrillStatus, Status
 from controller.stores.base import Plans, StoreError
 
 LOOK_S = 5.0
-PLANS_LOOKED_AT = 200
+DRILLS_LOOKED_AT = 40
+"""Other plans, however many, do not hide the last one of a site that passed."""
 SCHEDULER = "the schedule"
 
 log = structlog.get_logger("drills")
@@ -46,8 +47,8 @@ class DrillDesk(Protocol):
     async def submit(self, event: PlanAsked) -> Answer:
         """Ask the rules. Raises Busy, RulesFailed."""
 
-    async def plans(self, limit: int) -> Plans:
-        """The newest plans, newest first. Raises StoreError."""
+    async def plans(self, limit: int, kind: PlanKind | None = None) -> Plans:
+        """The newest plans, or those of one kind, newest first. Raises StoreError."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ class DrillKeeper:
         seen = (status.state.plan_memory.made, plan.id if plan else "")
         if seen == self._seen or self._desk is None:
             return
-        stored = await self._desk.plans(PLANS_LOOKED_AT)
+        stored = await self._desk.plans(DRILLS_LOOKED_AT, PlanKind.DRILL)
         last: dict[str, _Last] = {}
         for one in reversed(stored.plans):
-            verdict = verdict_of(one, status.topology) if is_drill(one) else Verdict.UNDER_WAY
+            verdict = verdict_of(one, status.topology)
             if verdict is Verdict.UNDER_WAY:
                 continue
             passed_ms = last.get(one.plan.site, _Last()).passed_at_ms

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from config.topology import Topology
 from controller.core.configured import begun
 from controller.core.model import State
+from controller.core.plan_model import OVER, Moved
 from controller.core.plans.going import PAST_AT_MOST, take_up
-from controller.core.plans.model import OVER, Moved
 from controller.core.sites.cautions import resumed
 from controller.core.step import begin, found
 from controller.specs import move_rules, nation, require_fit, service_specs

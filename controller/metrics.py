@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from config.topology import Site, SiteState
 from controller.capacity_gauges import room
 from controller.copies import vetoes
-from controller.core.explain import Explanation, explain
+from controller.core.explanation.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.core.sites.policy import care
 from controller.drill_gauges import drills

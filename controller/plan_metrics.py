@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from controller.core.plans.model import OVER, PlanStatus, StepStatus
-from controller.core.plans.preview import left_ms
+from controller.core.foresight.preview import left_ms
+from controller.core.plan_model import OVER, PlanStatus, StepStatus
 from controller.status import Status
 
 OPEN = tuple(status for status in PlanStatus if status not in OVER)

@@ -35,6 +35,7 @@ from controller.core.events import (
 )
 from controller.core.invariants import InvariantBroken
 from controller.core.model import Phase, Record, State, Transition
+from controller.core.plan_model import PlanKind
 from controller.core.step import LeadershipLost, step
 from controller.inbox import Conflict, Inbox, RulesFailed, Submission
 from controller.journal import Journal
@@ -152,9 +153,9 @@ class ControllerRuntime:
         """The newest changes, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.history, service_uid, limit)
 
-    async def plans(self, limit: int) -> Plans:
-        """The newest plans, newest first. Raises StoreError."""
-        return await self._worker.call(self._worker.store.plans, limit)
+    async def plans(self, limit: int, kind: PlanKind | None = None) -> Plans:
+        """The newest plans, or those of one kind, newest first. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plans, limit, kind)
 
     async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes of plans, newest first. Raises StoreError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.copies import unfenced, unfit_backup
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 from controller.core.model import BackupLoss, HeldFor, Phase, Protection
 
 

@@ -19,8 +19,8 @@ from controller.core.model import (
     ReplicaSpec,
     ServiceSpec,
 )
-from controller.core.plans.model import Failback, MoveRules
-from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.plan_model import Failback, MoveRules
+from controller.core.site_model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
 from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 

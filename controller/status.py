@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from config.topology import Agent, Pair, Topology
-from controller.core.explain import protected
+from controller.core.explanation.explain import protected
 from controller.core.model import ServiceState, State
-from controller.core.others import Others
+from controller.core.moment.others import Others
 
 AGENT_PATIENCE_MS = 2000
 """An agent that is unheard for this long, or for three reports, counts as down."""

@@ -6,7 +6,7 @@ from random import Random
 
 from controller.core.events import Kind, PlanAct, PlanAsked, Requested
 from controller.core.model import HeldFor, Phase
-from controller.core.plans.model import PlanStatus
+from controller.core.plan_model import PlanStatus
 from simulator.checkers.convergence import CALM_MS, PATIENCE_MS, must_be_well, unwell
 from simulator.checkers.plans import PLAN_PATIENCE_MS, goes_on, must_have_come_to_something
 from simulator.parts.service import Service

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.core.model import Record
-from controller.core.plans.model import Plan
+from controller.core.plan_model import Plan
 from simulator.faults.catalogue import DRAWS
 from simulator.parts.service import Service
 from simulator.profiles import Profile

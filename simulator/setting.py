@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from config.leases import PROFILES
 from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
-from controller.core.plans.model import Failback, MoveRules
-from controller.core.sites.model import Consequence, Load, Nation, SiteSpec, SiteState
+from controller.core.plan_model import Failback, MoveRules
+from controller.core.site_model import Consequence, Load, Nation, SiteSpec, SiteState
 from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 from protocol.messages import LeaseTerms

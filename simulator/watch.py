@@ -9,7 +9,7 @@ from agents.core.model import Replica
 from controller.core.actions import Answer
 from controller.core.events import Event as ControllerEvent
 from controller.core.model import Record, ServiceSpec, State, Transition
-from controller.core.plans.model import Plan
+from controller.core.plan_model import Plan
 from protocol.messages import Granted
 from simulator.strike import Strike
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from controller.core.events import Ask
 from controller.core.model import ServiceSpec
-from controller.core.sites.model import Stage
+from controller.core.site_model import Stage
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.blindness import BlindMovesNothing

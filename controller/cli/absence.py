@@ -6,7 +6,6 @@ asked with `dry_run`: where one refuses, nothing is done at all.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +15,22 @@ from rich.text import Text
 
 from config.problems import Refused as Unreadable
 from config.values import parse_duration
+from controller.cli.asking import interruptible, watch
 from controller.cli.client import Client
-from controller.cli.exits import CommandFailed, Exit, Refused, Unreachable
-from controller.cli.moves import Manner
+from controller.cli.exits import CommandFailed, Exit, Refused
+from controller.cli.options import Said, Session, Watching
 from controller.cli.output import Output, data_console, print_json, say
 from controller.cli.status_view import narrowed
 from controller.cli.wire import Accepted, StateView, read
 from controller.core.events import Kind
-from controller.core.explain import Explanation
-from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS, left, span
+from controller.core.explanation.explain import Explanation
+from controller.core.gates.maintenance import FOR_LEAST_MS, FOR_MOST_MS, left, span
 
 LOOK_AGAIN_S = 0.2
+ANNOUNCED_ALREADY = (
+    "only the watching ended: the maintenance is announced; do not stop the backup before "
+    "saling maintenance list says that it may be stopped"
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,7 @@ class Plan:
 
     place: str | None
     service: str | None
-    by: str
-    reason: str
+    said: Said
     for_ms: int = 0
 
 
@@ -65,13 +68,14 @@ def read_time(text: str) -> int:
     return for_ms
 
 
-def begin(client: Client, plan: Plan, manner: Manner) -> Exit:
+def begin(session: Session, plan: Plan, manner: Watching) -> Exit:
     """Announce the absence of all copies there. Raises CommandFailed."""
+    client, output = session.client(), session.output
     targets = _chosen(_state(client), plan)
     _require_all(client, plan, targets)
     if manner.dry_run:
         answers = {t.service: _ask_begin(client, plan, t, dry_run=True) for t in targets}
-        _tell(answers, manner.output, "dry run: the controller would accept it: ", dry_run=True)
+        _tell(answers, output, "dry run: the controller would accept it: ", dry_run=True)
         return Exit.OK
     answers = {}
     for target in targets:
@@ -79,15 +83,16 @@ def begin(client: Client, plan: Plan, manner: Manner) -> Exit:
             answers[target.service] = _ask_begin(client, plan, target)
         except CommandFailed as error:
             raise _half_done(error, list(answers), target.service) from None
-    ready = manner.wait and _watch(client, list(answers), manner.timeout_s)
-    _tell(answers, manner.output, may_stop=ready)
-    if not manner.wait:
+    ready = not manner.no_wait and _watch(client, list(answers), manner.timeout)
+    _tell(answers, output, may_stop=ready)
+    if manner.no_wait:
         return Exit.OK
-    return _tell_ready(list(answers), ready, manner.timeout_s)
+    return _tell_ready(list(answers), ready, manner.timeout)
 
 
-def end(client: Client, plan: Plan, output: Output) -> Exit:
+def end(session: Session, plan: Plan) -> None:
     """End what is announced there; nothing is no error. Raises CommandFailed."""
+    client = session.client()
     state = _state(client)
     mine = {target.service for target in _chosen(state, plan)}
     announced = [
@@ -97,18 +102,17 @@ def end(client: Client, plan: Plan, output: Output) -> Exit:
         and one.maintenance
         and (plan.place is None or one.maintenance.agent in _agents(state, plan.place))
     ]
-    body = {"by": plan.by, "reason": plan.reason}
+    body = plan.said.body()
     answers = {name: client.ask(Kind.END_MAINTENANCE.value, name, body) for name in announced}
-    _tell(answers, output)
+    _tell(answers, session.output)
     if not announced:
         say("no maintenance is announced there; nothing was done")
-    return Exit.OK
 
 
-def show(client: Client, output: Output) -> None:
+def show(session: Session) -> None:
     """Print what is announced. Raises CommandFailed."""
-    found = [one for one in _state(client).services if one.maintenance]
-    if output is Output.JSON:
+    found = [one for one in _state(session.client()).services if one.maintenance]
+    if session.output is Output.JSON:
         listed = [{"service": s.service, **msgspec.to_builtins(s.maintenance)} for s in found]
         print_json({"maintenance": listed})
         return
@@ -195,7 +199,7 @@ def _require_all(client: Client, plan: Plan, targets: list[Target]) -> None:
 
 
 def _ask_begin(client: Client, plan: Plan, target: Target, dry_run: bool = False) -> Any:
-    body: dict[str, Any] = {"by": plan.by, "reason": plan.reason, "for_ms": plan.for_ms}
+    body = plan.said.body(for_ms=plan.for_ms)
     if target.agent:
         body["agent"] = target.agent
     if dry_run:
@@ -214,28 +218,14 @@ def _half_done(error: CommandFailed, begun: list[str], failed: str) -> CommandFa
 
 def _watch(client: Client, services: list[str], timeout_s: float) -> bool:
     """Wait until every primary knows that it stands alone; False when time is over."""
-    deadline_s = time.monotonic() + timeout_s
-    try:
-        while not _may_stop(client, services):
-            if time.monotonic() >= deadline_s:
-                return False
-            time.sleep(LOOK_AGAIN_S)
-    except KeyboardInterrupt:
-        raise CommandFailed(
-            "only the watching ended: the maintenance is announced; do not stop the backup before "
-            "saling maintenance list says that it may be stopped",
-            Exit.INTERRUPTED,
-        ) from None
-    return True
+    with interruptible(lambda: ANNOUNCED_ALREADY):
+        may_stop = watch(lambda: _may_stop(client, services), bool, timeout_s, LOOK_AGAIN_S)
+    return bool(may_stop)
 
 
 def _may_stop(client: Client, services: list[str]) -> bool:
-    """Whether all backups may be stopped now; a controller that is away is asked again."""
-    try:
-        state = _state(client)
-    except Unreachable:
-        return False
-    found = [one for one in state.services if one.service in services]
+    """Whether all backups may be stopped now."""
+    found = [one for one in _state(client).services if one.service in services]
     return bool(found) and all(one.maintenance and one.maintenance.may_stop for one in found)
 
 

@@ -22,31 +22,29 @@ from controller.cli import (
     timeline,
     views,
 )
+from controller.cli.asking import ask_simply
 from controller.cli.capacity_view import show_capacity
-from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.cuts import CutsInPairs, pairs
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.forcing import force, kind_of, refuse_loose
 from controller.cli.forecast import Loss, show_forecast
-from controller.cli.moves import Manner, Wish, approve, move
+from controller.cli.moves import Wish, approve, move
 from controller.cli.options import (
-    By,
     DespiteCaution,
-    DryRun,
     Form,
     Interval,
     Limit,
     LossBytes,
     LossSeconds,
-    NoWait,
+    Manner,
     OverCapacity,
-    Patience,
     Perhaps,
-    Reason,
+    Said,
+    SaidWhy,
     Service,
-    TokenFile,
-    Where,
-    Yes,
+    Session,
+    Watching,
+    bundled,
     milliseconds,
 )
 from controller.cli.output import NO_COLOR, Output, answers, data_console, print_json, say
@@ -64,58 +62,46 @@ app = typer.Typer(
 
 
 @app.command()
+@bundled
 def status(
     service: Perhaps = None,
+    *,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it until Ctrl-C.")] = False,
     interval: Interval = 1.0,
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    session: Session,
+) -> Exit:
     """What is protected and what is not, and why. Exits with 3 when anything is degraded."""
-    with answers(output):
-        client = Client(controller, token_file)
-        if watch:
-            raise typer.Exit(views.watch_status(client, service, output, interval))
-        raise typer.Exit(views.show_status(client, service, output))
+    client = session.client()
+    if watch:
+        return views.watch_status(client, service, session.output, interval)
+    return views.show_status(client, service, session.output)
 
 
 @app.command()
-def topology(
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def topology(session: Session) -> None:
     """Sites, pairs, and the copies of each service."""
-    with answers(output):
-        views.show_topology(Client(controller, token_file), output)
+    views.show_topology(session.client(), session.output)
 
 
 @app.command()
-def explain(
-    service: Service,
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def explain(service: Service, *, session: Session) -> None:
     """What holds, what would have to happen for a failover, what was decided last and why."""
-    with answers(output):
-        views.show_explanation(Client(controller, token_file), service, output)
+    views.show_explanation(session.client(), service, session.output)
 
 
 @app.command()
-def capacity(
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def capacity(session: Session) -> Exit:
     """Whether each site could carry what the loss of another would bring it."""
-    with answers(output):
-        raise typer.Exit(show_capacity(Client(controller, token_file), output))
+    return show_capacity(session.client(), session.output)
 
 
 @app.command("what-if", cls=CutsInPairs)
+@bundled
 def forecast(
+    *,
     lose: Annotated[list[str] | None, typer.Option(help="A site that is lost; repeatable.")] = None,
     cut: Annotated[
         list[str] | None,
@@ -125,62 +111,43 @@ def forecast(
         bool, typer.Option("--kill-controller", help="The controller dies.")
     ] = False,
     service: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    session: Session,
+) -> Exit:
     """What would be decided if this were lost now. Changes nothing. 3: not all are served."""
-    with answers(output):
-        loss = Loss(tuple(lose or ()), pairs(cut or []), kill_controller)
-        client = Client(controller, token_file)
-        raise typer.Exit(show_forecast(client, loss, tuple(service or ()), output))
+    loss = Loss(tuple(lose or ()), pairs(cut or []), kill_controller)
+    return show_forecast(session.client(), loss, tuple(service or ()), session.output)
 
 
 @app.command()
-def history(
-    service: Perhaps = None,
-    limit: Limit = 20,
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def history(service: Perhaps = None, *, limit: Limit = 20, session: Session) -> None:
     """What was decided and why, newest first."""
-    with answers(output):
-        views.show_history(Client(controller, token_file), service, limit, output)
+    views.show_history(session.client(), service, limit, session.output)
 
 
 @app.command()
+@bundled
 def switchover(
     service: Service,
+    *,
     despite_caution: DespiteCaution = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Patience = 60.0,
     over_capacity: OverCapacity = False,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    manner: Manner,
+    said: Said,
+    session: Session,
+) -> Exit:
     """Move a healthy service to its backup. Nothing is lost."""
-    with answers(output):
-        wish = Wish(
-            "switchover",
-            service,
-            by,
-            reason,
-            over_capacity=over_capacity,
-            despite_caution=despite_caution,
-        )
-        manner = Manner(yes, dry_run, not no_wait, timeout, output)
-        raise typer.Exit(move(Client(controller, token_file), wish, manner))
+    wish = Wish(
+        "switchover", service, said, over_capacity=over_capacity, despite_caution=despite_caution
+    )
+    return move(session, wish, manner)
 
 
 @app.command()
+@bundled
 def failover(
     service: Service,
+    *,
     forced: Annotated[bool, typer.Option("--force", help="The primary stood alone.")] = False,
     epoch: Annotated[int | None, typer.Option(min=0, help="Force: the epoch.")] = None,
     proof: Annotated[
@@ -189,86 +156,59 @@ def failover(
     give_up: Annotated[bool, typer.Option("--give-up", help="Force: take it back.")] = False,
     loss_bytes: LossBytes = None,
     loss_seconds: LossSeconds = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Patience = 60.0,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    manner: Manner,
+    said: Said,
+    session: Session,
+) -> Exit:
     """Move a service whose primary is silent. It may lose data, within the bound.
 
     With --force also one that stood alone, whose host is off: one person asks for it, then
     another one states the proof.
     """
-    with answers(output):
-        manner = Manner(yes, dry_run, not no_wait, timeout, output)
-        kind = kind_of(proof, give_up) if forced else "failover"
-        loss_ms = milliseconds(loss_seconds)
-        wish = Wish(kind, service, by, reason, epoch, loss_bytes, loss_ms, proof)
-        if not forced:
-            refuse_loose(wish, give_up)
-        go = force if forced else move
-        raise typer.Exit(go(Client(controller, token_file), wish, manner))
+    kind = kind_of(proof, give_up) if forced else "failover"
+    wish = Wish(kind, service, said, epoch, loss_bytes, milliseconds(loss_seconds), proof)
+    if not forced:
+        refuse_loose(wish, give_up)
+    go = force if forced else move
+    return go(session, wish, manner)
 
 
 @app.command("approve")
+@bundled
 def accept(
     service: Service,
+    *,
     epoch: Annotated[int, typer.Option(min=0, help="The epoch that `explain` shows.")],
     loss_bytes: LossBytes = None,
     loss_seconds: LossSeconds = None,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Patience = 60.0,
     over_capacity: OverCapacity = False,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    manner: Watching,
+    said: Said,
+    session: Session,
+) -> Exit:
     """Release a held service: accept the named loss, no room, or what the agents know."""
-    with answers(output):
-        loss_ms = milliseconds(loss_seconds)
-        wish = Wish(
-            "approve", service, by, reason, epoch, loss_bytes, loss_ms, over_capacity=over_capacity
-        )
-        manner = Manner(True, dry_run, not no_wait, timeout, output)
-        raise typer.Exit(approve(Client(controller, token_file), wish, manner))
+    loss_ms = milliseconds(loss_seconds)
+    wish = Wish("approve", service, said, epoch, loss_bytes, loss_ms, over_capacity=over_capacity)
+    return approve(session, wish, manner)
 
 
 @app.command()
+@bundled
 def pause(
-    reason: Annotated[str, typer.Option(help="Why, for the history.")],
     service: Perhaps = None,
-    by: By = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
+    *,
+    said: SaidWhy,
+    session: Session,
 ) -> None:
     """Turn automatic failover off, for one service or for all."""
-    with answers(output):
-        body = {"by": by, "reason": reason}
-        views.ask_simply(Client(controller, token_file), "pause", service, body, output)
+    ask_simply(session, "pause", service, said)
 
 
 @app.command()
-def resume(
-    service: Perhaps = None,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def resume(service: Perhaps = None, *, said: Said, session: Session) -> None:
     """Turn automatic failover on again, for one service or for all."""
-    with answers(output):
-        body = {"by": by, "reason": reason}
-        views.ask_simply(Client(controller, token_file), "resume", service, body, output)
+    ask_simply(session, "resume", service, said)
 
 
 app.command("reload")(reloading.reload)

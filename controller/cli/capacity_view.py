@@ -10,9 +10,9 @@ from controller.cli.client import Client
 from controller.cli.exits import Exit
 from controller.cli.output import Output, data_console, print_json
 from controller.cli.wire import read
-from controller.core.capacity import SiteCapacity
-from controller.core.room import UNITS
-from controller.core.sites.model import Load, Stage
+from controller.core.foresight.capacity import SiteCapacity
+from controller.core.gates.room import UNITS
+from controller.core.site_model import Load, Stage
 
 COLUMNS = ("site", "measure", "declared", "demanded now", "really used", "after the loss of")
 UNKNOWN = "-"

@@ -10,18 +10,16 @@ from msgspec import Struct
 from rich.text import Text
 
 from controller.cli.absence import read_time
-from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.figures import duration, moment
-from controller.cli.options import By, Form, Reason, TokenFile, Where
-from controller.cli.output import Output, answers, data_console, print_json, say
+from controller.cli.options import Lasts, Said, SaidWhy, Session, Site, bundled
+from controller.cli.output import Output, data_console, print_json, say
 from controller.cli.wire import CautionView, read
 
 commands = typer.Typer(
     help="Caution at a site: planned moves to it ask for a person. It never moves anything.",
     no_args_is_help=True,
 )
-Site = Annotated[str, typer.Argument(metavar="SITE", help="Name of the site.")]
 Sites = Annotated[list[str], typer.Option("--site", help="A site in its reach; repeatable.")]
 LEVELS = {"1": 1, "2": 2, "3": 3, "4": 4, "i": 1, "ii": 2, "iii": 3, "iv": 4}
 LEVEL_NAMES = {"normal": 1, "waspada": 2, "siaga": 3, "awas": 4}
@@ -44,7 +42,7 @@ class HazardsView(Struct, frozen=True):
     cautions: tuple[CautionView, ...]
 
 
-class Said(Struct, frozen=True):
+class SiteAnswer(Struct, frozen=True):
     """The answer about one site."""
 
     site: str
@@ -52,75 +50,62 @@ class Said(Struct, frozen=True):
 
 
 @commands.command("set")
+@bundled
 def begin(
     site: Site,
-    lasts: Annotated[str, typer.Option("--for", help="For how long, such as 90m or 2d.")],
-    reason: Annotated[str, typer.Option(help="Why: shown, and kept in the history.")],
-    by: By = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
+    *,
+    lasts: Lasts,
+    said: SaidWhy,
+    session: Session,
 ) -> None:
     """Take care at a site. Said once more, the time is counted anew."""
-    with answers(output):
-        body = {"by": by, "reason": reason, "for_ms": read_time(lasts)}
-        _ask(Client(controller, token_file), [site], "caution", body, output)
+    _ask(session, [site], "caution", said.body(for_ms=read_time(lasts)))
 
 
 @commands.command("end")
+@bundled
 def end(
     site: Site,
+    *,
     caution: Annotated[str, typer.Option("--id", help="Only this one, as `list` names it.")] = "",
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
+    said: Said,
+    session: Session,
 ) -> None:
     """End cautions of a site before their time. No feed brings the same ones back."""
-    with answers(output):
-        body = {"by": by, "reason": reason, "caution": caution}
-        _ask(Client(controller, token_file), [site], "caution-end", body, output)
+    _ask(session, [site], "caution-end", said.body(caution=caution))
 
 
 @commands.command("volcano")
+@bundled
 def volcano(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the volcano.")],
     level: Annotated[
         str, typer.Argument(metavar="LEVEL", help="I Normal, II Waspada, III Siaga, IV Awas.")
     ],
+    *,
     site: Sites,
     lasts: Annotated[str, typer.Option("--for", help="For how long; a week if left out.")] = "",
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
+    said: Said,
+    session: Session,
 ) -> None:
     """The level of a volcano: II and above ask for care at the sites, I ends it."""
-    with answers(output):
-        body: dict[str, Any] = {"by": by, "reason": reason, "volcano": name}
-        body["level"] = read_level(level)
-        if lasts:
-            body["for_ms"] = read_time(lasts)
-        _ask(Client(controller, token_file), site, "caution", body, output)
+    body = said.body(volcano=name, level=read_level(level))
+    if lasts:
+        body["for_ms"] = read_time(lasts)
+    _ask(session, site, "caution", body)
 
 
 @commands.command("list")
-def show(
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def show(session: Session) -> None:
     """What care is taken where, on whose word, for how long still; and the feeds."""
-    with answers(output):
-        raw = Client(controller, token_file).hazards()
-        if output is Output.JSON:
-            print_json(raw)
-            return
-        told = read(raw, HazardsView, "hazards")
-        for line in (*_caution_lines(told), *_feed_lines(told)):
-            data_console().print(line, soft_wrap=True)
+    raw = session.client().hazards()
+    if session.output is Output.JSON:
+        print_json(raw)
+        return
+    told = read(raw, HazardsView, "hazards")
+    for line in (*_caution_lines(told), *_feed_lines(told)):
+        data_console().print(line, soft_wrap=True)
 
 
 def read_level(text: str) -> int:
@@ -137,9 +122,9 @@ def read_level(text: str) -> int:
     return level
 
 
-def _ask(client: Client, sites: list[str], kind: str, body: dict[str, Any], output: Output) -> None:
+def _ask(session: Session, sites: list[str], kind: str, body: dict[str, Any]) -> None:
     """Of each site, one after the other; each is answered by itself."""
-    told: list[Any] = []
+    client, told = session.client(), list[Any]()
     try:
         for site in sites:
             told.append(client.ask_site(site, kind, body))
@@ -147,11 +132,11 @@ def _ask(client: Client, sites: list[str], kind: str, body: dict[str, Any], outp
         if told:
             say(f"done before that: {', '.join(sites[: len(told)])}", "yellow")
         raise
-    if output is Output.JSON:
+    if session.output is Output.JSON:
         print_json({"sites": told})
         return
     for raw in told:
-        answer = read(raw, Said, "answer")
+        answer = read(raw, SiteAnswer, "answer")
         data_console().print(f"{answer.site}: {answer.text}", soft_wrap=True)
 
 

@@ -8,22 +8,12 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 
-from controller.cli.client import DEFAULT_URL, Client
+from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.options import (
-    By,
-    DespiteCaution,
-    DryRun,
-    Form,
-    NoWait,
-    Reason,
-    TokenFile,
-    Where,
-    Yes,
-)
-from controller.cli.output import Output, answers, data_console, print_json, say
+from controller.cli.options import DrillManner, Said, Session, SiteFlags, bundled
+from controller.cli.output import Output, data_console, print_json, say
 from controller.cli.plain import plain
-from controller.cli.planning import AtOnce, Ended, Long, Manner, Wish, move_site
+from controller.cli.site_moves import Ended, Wish, move_site
 from controller.cli.wire import DrillView, read
 
 LAST = "last"
@@ -55,44 +45,34 @@ class Drills(Struct, frozen=True):
     drills: tuple[DrillLine, ...]
 
 
+@bundled
 def drill(
     site: Annotated[
         str | None, typer.Argument(metavar="[SITE]", help="Or with --report: a drill's id.")
     ] = None,
+    *,
     report: Annotated[
         bool, typer.Option("--report", help="The report of a drill, the last if none is named.")
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Drills that were, and are due.")] = False,
-    at_once: AtOnce = 0,
-    despite_caution: DespiteCaution = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Long = 7200.0,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    flags: SiteFlags,
+    manner: DrillManner,
+    said: Said,
+    session: Session,
+) -> Exit:
     """Evacuate a site, look, bring everything back, and report. Nothing is lost. 3: it failed."""
-    with answers(output):
-        client = Client(controller, token_file)
-        if listed:
-            _list(client, output)
-            return
-        if report:
-            raise typer.Exit(_report(client, site or LAST, output))
-        if site is None:
-            text = "name a SITE to drill, or give --list or --report; nothing was done"
-            raise CommandFailed(text, Exit.USAGE)
-        flags = {"at_once": at_once, "despite_caution": despite_caution}
-        wish = Wish("drill", site, by, reason, flags)
-        manner = Manner(yes, dry_run, not no_wait, timeout, output)
-        ended = move_site(client, wish, manner)
-        if dry_run or no_wait or not ended.plan:
-            raise typer.Exit(ended.exit)
-        raise typer.Exit(_tell_report(client, ended, output))
+    client, output = session.client(), session.output
+    if listed:
+        return _list(client, output)
+    if report:
+        return _report(client, site or LAST, output)
+    if site is None:
+        text = "name a SITE to drill, or give --list or --report; nothing was done"
+        raise CommandFailed(text, Exit.USAGE)
+    ended = move_site(session, Wish("drill", site, said, flags), manner)
+    if manner.dry_run or manner.no_wait or not ended.plan:
+        return ended.exit
+    return _tell_report(client, ended, output)
 
 
 def _tell_report(client: Client, ended: Ended, output: Output) -> Exit:
@@ -120,11 +100,11 @@ def _report(client: Client, name: str, output: Output) -> Exit:
     return Exit.OK if told.verdict == PASSED else Exit.DEGRADED
 
 
-def _list(client: Client, output: Output) -> None:
+def _list(client: Client, output: Output) -> Exit:
     raw = client.drills()
     if output is Output.JSON:
         print_json(raw)
-        return
+        return Exit.OK
     told, console = read(raw, Drills, "drills"), data_console()
     for one in told.sites:
         console.print(_site(one), soft_wrap=True)
@@ -133,6 +113,7 @@ def _list(client: Client, output: Output) -> None:
         console.print(text.rstrip(), soft_wrap=True)
     if not told.sites and not told.drills:
         console.print("no drill was made, and none is scheduled (`drills` in the configuration)")
+    return Exit.OK
 
 
 def _site(one: DrillView) -> str:

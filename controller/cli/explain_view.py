@@ -9,7 +9,7 @@ from rich.text import Text
 from controller.cli.figures import at_most, duration, estimate, size
 from controller.cli.history_view import print_lines
 from controller.cli.status_view import approval_line, maintenance_line, waiting_line
-from controller.core.explain import CopyView, Explanation, Way
+from controller.core.explanation.explain import CopyView, Explanation, Way
 from controller.core.model import HeldFor, Phase
 from controller.stores.base import HistoryLine
 from protocol.messages import ReplicaReport

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from controller.core.approvals import seconds
-from controller.core.facts import estimated, megabytes
+from controller.core.conditions.facts import estimated, megabytes
+from controller.core.gates.approvals import seconds
 
 UNKNOWN = "unknown"
 

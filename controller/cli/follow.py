@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from controller.cli.asking import watch
 from controller.cli.client import Client
-from controller.cli.exits import CommandFailed
 from controller.cli.wire import History, read
 from controller.core.model import Phase, Transition
-from controller.core.row import DONE, GIVEN_UP
+from controller.core.rows.row import DONE, GIVEN_UP
 from controller.stores.base import HistoryLine
 
 POLL_S = 0.2
@@ -33,6 +32,7 @@ class Ending(StrEnum):
 class Course:
     """What was seen of an operation."""
 
+    operation: str = ""
     ending: Ending = Ending.UNDER_WAY
     lines: list[HistoryLine] = field(default_factory=list)
 
@@ -56,38 +56,25 @@ def last_number(client: Client, service: str) -> int:
 def follow(
     client: Client,
     service: str,
-    operation: str,
+    course: Course,
     after: int,
     timeout_s: float,
     tell: Callable[[HistoryLine], None],
-    warn: Callable[[str], None],
-) -> Course:
-    """Tell each change later than number `after`, until the operation ends or time is over.
+) -> None:
+    """Tell each change later than number `after`, until the operation ends or time is over."""
+    told = after
 
-    A controller that gives no answer is asked again: it may be restarting, and the
-    operation goes on when it is back.
-    """
-    course = Course()
-    deadline_s = time.monotonic() + timeout_s
-    warned = False
-    while True:
-        try:
-            lines = _look(client, service, LINES_A_LOOK)
-            warned = False
-        except CommandFailed as error:
-            lines = []
-            if not warned:
-                warn(f"{error.text}\nasking again until the time is over")
-            warned = True
-        for line in sorted(lines, key=lambda one: one.number):
-            if line.number > after:
-                after = line.number
+    def look() -> Ending:
+        nonlocal told
+        for line in sorted(_look(client, service, LINES_A_LOOK), key=lambda one: one.number):
+            if line.number > told:
+                told = line.number
                 course.lines.append(line)
                 tell(line)
-        course.ending = _ending(course.lines, operation)
-        if course.ending is not Ending.UNDER_WAY or time.monotonic() >= deadline_s:
-            return course
-        time.sleep(POLL_S)
+        course.ending = _ending(course.lines, course.operation)
+        return course.ending
+
+    watch(look, lambda ending: ending is not Ending.UNDER_WAY, timeout_s, POLL_S)
 
 
 def _ending(lines: list[HistoryLine], operation: str) -> Ending:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
-import typer
 from rich.console import Console
 
-from controller.cli.client import Client
+from controller.cli.asking import ask_for_yes, ask_reason, require_terminal
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.figures import size
-from controller.cli.moves import (
-    Manner,
-    Wish,
-    ask_reason,
-    body_of,
-    carry_out,
-    loss_now,
-    tell_dry_run,
-)
+from controller.cli.moves import Wish, body_of, carry_out, loss_now, tell_dry_run
+from controller.cli.options import Manner, Session
 from controller.cli.output import note_console
 from controller.cli.wire import Accepted, read
 from controller.core.events import Kind
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 
 ASK, PROVE, GIVE_UP = Kind.FORCE.value, Kind.PROVE.value, Kind.END_FORCE.value
 
@@ -48,7 +39,7 @@ def refuse_loose(wish: Wish, give_up: bool) -> None:
         )
 
 
-def force(client: Client, wish: Wish, manner: Manner) -> Exit:
+def force(session: Session, wish: Wish, manner: Manner) -> Exit:
     """Do that one. Raises CommandFailed."""
     if wish.kind != GIVE_UP and wish.epoch is None:
         raise CommandFailed(
@@ -56,25 +47,25 @@ def force(client: Client, wish: Wish, manner: Manner) -> Exit:
             "nothing was done",
             Exit.USAGE,
         )
-    if not (manner.yes or manner.dry_run or wish.kind == GIVE_UP or sys.stdin.isatty()):
-        raise CommandFailed(
-            f"--force of {wish.service} needs a yes, and there is no terminal to ask on: look at "
-            "it with --dry-run, then give --yes; nothing was done",
-            Exit.USAGE,
-        )
+    # To take it back is safe at any time, and only a proof begins what can be watched.
+    manner = replace(
+        manner,
+        yes=manner.yes or wish.kind == GIVE_UP,
+        no_wait=manner.no_wait or wish.kind != PROVE,
+    )
+    require_terminal(f"--force of {wish.service}", manner)
+    client = session.client()
     service = read(client.explain(wish.service), Explanation, "explanation")
     trial = body_of(wish, wish.epoch, dry_run=True)
     answer = read(client.ask(wish.kind, wish.service, trial), Accepted, "answer")
     _preview(note_console(), wish, service)
     if manner.dry_run:
-        tell_dry_run(wish, service, answer, manner.output)
+        tell_dry_run(wish, service, answer, session.output)
         return Exit.OK
-    reason = wish.reason or (ask_reason() if wish.kind == ASK else "")
-    if not manner.yes and wish.kind != GIVE_UP and not typer.confirm(_question(wish), err=True):
-        raise CommandFailed("nothing was done")
-    # Only a proof begins what can be watched; the other two are done when they are accepted.
-    manner = replace(manner, wait=manner.wait and wish.kind == PROVE)
-    return carry_out(client, wish, body_of(wish, wish.epoch, reason=reason), manner)
+    reason = wish.said.reason or (ask_reason() if wish.kind == ASK else "")
+    ask_for_yes(_question(wish), manner)
+    body = body_of(wish, wish.epoch, reason=reason)
+    return carry_out(client, wish, body, manner, session.output)
 
 
 def _question(wish: Wish) -> str:

@@ -16,7 +16,7 @@ from controller.cli.figures import counted, duration, size
 from controller.cli.output import Output, data_console, folded, print_json
 from controller.cli.plain import plain
 from controller.cli.wire import read
-from controller.core.what_if import Forecast
+from controller.core.foresight.what_if import Forecast
 
 AT_MOST = 64
 """So many things may be named at once, as in the API."""

@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from controller.cli import absence
-from controller.cli.client import DEFAULT_URL, Client
-from controller.cli.moves import Manner
-from controller.cli.options import By, DryRun, Form, NoWait, Patience, Reason, TokenFile, Where
-from controller.cli.output import Output, answers
+from controller.cli.exits import Exit
+from controller.cli.options import Lasts, Said, SaidWhy, Session, Watching, bundled
 
 commands = typer.Typer(
     help="Announce that the host of a backup is patched or rebooted: no alarm, no takeover.",
@@ -23,48 +21,32 @@ Only = Annotated[str | None, typer.Option("--service", help="One service, whose 
 
 
 @commands.command("begin")
+@bundled
 def begin_maintenance(
-    lasts: Annotated[str, typer.Option("--for", help="For how long, such as 90m or 2h.")],
-    reason: Annotated[str, typer.Option(help="Why, for the history.")],
     place: Place = None,
+    *,
+    lasts: Lasts,
     service: Only = None,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Patience = 60.0,
-    by: By = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+    said: SaidWhy,
+    manner: Watching,
+    session: Session,
+) -> Exit:
     """Announce it, and wait until the backup may be stopped. Refused where a primary stands."""
-    with answers(output):
-        plan = absence.Plan(place, service, by, reason, absence.read_time(lasts))
-        manner = Manner(True, dry_run, not no_wait, timeout, output)
-        raise typer.Exit(absence.begin(Client(controller, token_file), plan, manner))
+    plan = absence.Plan(place, service, said, absence.read_time(lasts))
+    return absence.begin(session, plan, manner)
 
 
 @commands.command("end")
+@bundled
 def end_maintenance(
-    place: Place = None,
-    service: Only = None,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
+    place: Place = None, *, service: Only = None, said: Said, session: Session
 ) -> None:
     """End it before its time; the pair is armed again once the backup follows."""
-    with answers(output):
-        plan = absence.Plan(place, service, by, reason)
-        raise typer.Exit(absence.end(Client(controller, token_file), plan, output))
+    absence.end(session, absence.Plan(place, service, said))
 
 
 @commands.command("list")
-def list_maintenance(
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def list_maintenance(session: Session) -> None:
     """What is announced, by whom, for how long still."""
-    with answers(output):
-        absence.show(Client(controller, token_file), output)
+    absence.show(session)

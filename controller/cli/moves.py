@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import typer
 from rich.console import Console
 
+from controller.cli.asking import ask_for_yes, ask_reason, interruptible, require_terminal
 from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.figures import at_most, duration, estimate, size
 from controller.cli.follow import Course, Ending, follow, last_number
 from controller.cli.history_view import print_lines
+from controller.cli.options import Manner, Said, Session, Watching
 from controller.cli.output import Output, data_console, note_console, print_json, say
 from controller.cli.steps import PLANS, steps
 from controller.cli.wire import Accepted, read
-from controller.core.explain import PROMOTION_GUESS_MS, Explanation
+from controller.core.explanation.explain import PROMOTION_GUESS_MS, Explanation
 from controller.core.model import HeldFor
 from controller.stores.base import HistoryLine
 
@@ -36,8 +36,7 @@ class Wish:
 
     kind: str
     service: str
-    by: str
-    reason: str
+    said: Said = field(default_factory=Said)
     epoch: int | None = None
     loss_bytes: int | None = None
     loss_ms: int | None = None
@@ -46,48 +45,34 @@ class Wish:
     despite_caution: bool = False
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How it is asked and watched."""
-
-    yes: bool
-    dry_run: bool
-    wait: bool
-    timeout_s: float
-    output: Output
-
-
-def move(client: Client, wish: Wish, manner: Manner) -> Exit:
+def move(session: Session, wish: Wish, manner: Manner) -> Exit:
     """Switchover or failover. Raises CommandFailed."""
-    if not (manner.yes or manner.dry_run or sys.stdin.isatty()):
-        raise CommandFailed(
-            f"{wish.kind} of {wish.service} needs a yes, and there is no terminal to ask on: "
-            "look at it with --dry-run, then give --yes; nothing was done",
-            Exit.USAGE,
-        )
+    require_terminal(f"{wish.kind} of {wish.service}", manner)
+    client = session.client()
     service = read(client.explain(wish.service), Explanation, "explanation")
     trial = body_of(wish, service.epoch, dry_run=True)
     if manner.dry_run:
-        table = manner.output is Output.TABLE
+        table = session.output is Output.TABLE
         _preview(data_console() if table else note_console(), wish.kind, service)
         answer = read(client.ask(wish.kind, wish.service, trial), Accepted, "answer")
-        tell_dry_run(wish, service, answer, manner.output)
+        tell_dry_run(wish, service, answer, session.output)
         return Exit.OK
     client.ask(wish.kind, wish.service, trial)
     _preview(note_console(), wish.kind, service)
-    reason = wish.reason or (ask_reason() if wish.kind == "failover" else "")
-    if not manner.yes:
-        question = f"{wish.kind} of {wish.service} from {service.primary} to {service.backup}?"
-        if not typer.confirm(question, err=True):
-            raise CommandFailed("nothing was done")
-    return carry_out(client, wish, body_of(wish, service.epoch, reason=reason), manner)
+    reason = wish.said.reason or (ask_reason() if wish.kind == "failover" else "")
+    ask_for_yes(
+        f"{wish.kind} of {wish.service} from {service.primary} to {service.backup}?", manner
+    )
+    body = body_of(wish, service.epoch, reason=reason)
+    return carry_out(client, wish, body, manner, session.output)
 
 
-def approve(client: Client, wish: Wish, manner: Manner) -> Exit:
+def approve(session: Session, wish: Wish, manner: Watching) -> Exit:
     """Accept a loss, or a restored store. Raises CommandFailed.
 
     Naming the epoch and the loss is the yes; the controller compares both.
     """
+    client = session.client()
     service = read(client.explain(wish.service), Explanation, "explanation")
     if service.held_for == HeldFor.LOSS and None in (wish.loss_bytes, wish.loss_ms):
         raise CommandFailed(
@@ -96,13 +81,13 @@ def approve(client: Client, wish: Wish, manner: Manner) -> Exit:
             Exit.USAGE,
         )
     _show_accepted(note_console(), wish, service)
-    reason = wish.reason or ask_reason()
+    reason = wish.said.reason or ask_reason()
     body = body_of(wish, wish.epoch, reason=reason, dry_run=manner.dry_run)
     if manner.dry_run:
         answer = read(client.ask("approve", wish.service, body), Accepted, "answer")
-        tell_dry_run(wish, service, answer, manner.output)
+        tell_dry_run(wish, service, answer, session.output)
         return Exit.OK
-    return carry_out(client, wish, body, manner)
+    return carry_out(client, wish, body, manner, session.output)
 
 
 def failover_outage_ms(service: Explanation) -> int:
@@ -160,20 +145,13 @@ def loss_now(service: Explanation) -> str:
     return f"{exact}{size(service.loss_bytes)}{at_most(service.loss_ms)}"
 
 
-def ask_reason() -> str:
-    """Why, for the history, from whoever sits at the terminal. Raises CommandFailed."""
-    if not sys.stdin.isatty():
-        raise CommandFailed(
-            "it needs a reason, for the history: give --reason TEXT; nothing was done", Exit.USAGE
-        )
-    return str(typer.prompt("Why (for the history)", err=True))
-
-
 def body_of(
     wish: Wish, epoch: int | None, reason: str = "", dry_run: bool = False
 ) -> dict[str, Any]:
     """The epoch that was shown goes along: if the service moved meanwhile, nothing is done."""
-    body: dict[str, Any] = {"by": wish.by, "reason": reason or wish.reason, "epoch": epoch}
+    body = wish.said.body(epoch=epoch)
+    if reason:
+        body["reason"] = reason
     if wish.loss_bytes is not None:
         body["loss_bytes"] = wish.loss_bytes
     if wish.loss_ms is not None:
@@ -189,29 +167,27 @@ def body_of(
     return body
 
 
-def carry_out(client: Client, wish: Wish, body: dict[str, Any], manner: Manner) -> Exit:
+def carry_out(
+    client: Client, wish: Wish, body: dict[str, Any], manner: Watching, output: Output
+) -> Exit:
     """Ask for it, and watch the operation until it ends. Raises CommandFailed."""
-    operation = ""
-    try:
+    course = Course()
+    with interruptible(lambda: _interrupted(wish, course.operation)):
         after = last_number(client, wish.service)
         answer = read(client.ask(wish.kind, wish.service, body), Accepted, "answer")
-        operation = answer.operation
+        course.operation = answer.operation
         say(f"accepted: {answer.text}")
-        course = Course()
-        if manner.wait and operation:
-            told = _teller(manner.output)
-            course = follow(client, wish.service, operation, after, manner.timeout_s, told, _warn)
-    except KeyboardInterrupt:
-        raise CommandFailed(_interrupted(wish, operation), Exit.INTERRUPTED) from None
-    if manner.output is Output.JSON:
+        if answer.operation and not manner.no_wait:
+            follow(client, wish.service, course, after, manner.timeout, _teller(output))
+    if output is Output.JSON:
         print_json(_result(wish, answer, course))
-    if not operation:
+    if not answer.operation:
         say(f"see: saling explain {wish.service}")
         return Exit.OK
-    if not manner.wait:
+    if manner.no_wait:
         say(f"it goes on in the controller; watch it with: saling history {wish.service}")
         return Exit.OK
-    _tell_ending(wish, course, manner)
+    _tell_ending(wish, course, manner.timeout)
     return ENDS[course.ending]
 
 
@@ -224,11 +200,7 @@ def _teller(output: Output) -> Any:
     return tell
 
 
-def _warn(text: str) -> None:
-    say(text, "yellow")
-
-
-def _tell_ending(wish: Wish, course: Course, manner: Manner) -> None:
+def _tell_ending(wish: Wish, course: Course, timeout_s: float) -> None:
     name = wish.service
     match course.ending:
         case Ending.DONE:
@@ -243,7 +215,7 @@ def _tell_ending(wish: Wish, course: Course, manner: Manner) -> None:
             say(f"{name} waits for an operator; see: saling explain {name}", "bold red")
         case Ending.UNDER_WAY:
             say(
-                f"still under way after {manner.timeout_s:g} s; it goes on in the controller; "
+                f"still under way after {timeout_s:g} s; it goes on in the controller; "
                 f"watch it with: saling history {name}",
                 "yellow",
             )

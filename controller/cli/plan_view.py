@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.cli.figures import counted, duration, size
-from controller.core.plans.model import PlanChange, PlanStatus, PlanStep, StepStatus
-from controller.core.plans.preview import Preview, Room, StepPreview
+from controller.core.foresight.preview import Preview, Room, StepPreview
+from controller.core.plan_model import PlanChange, PlanStatus, PlanStep, StepStatus
 
 STYLES = {
     StepStatus.DONE: "green",

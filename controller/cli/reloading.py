@@ -6,37 +6,29 @@ from typing import Any
 
 from rich.console import Console
 
-from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed
-from controller.cli.options import By, DryRun, Form, Reason, TokenFile, Where
-from controller.cli.output import Output, answers, data_console, note_console, print_json, say
+from controller.cli.options import DryRun, Said, Session, bundled
+from controller.cli.output import Output, data_console, note_console, print_json, say
 from controller.cli.wire import Finding, Reloaded, read
 
 
-def reload(
-    dry_run: DryRun = False,
-    by: By = "",
-    reason: Reason = "",
-    output: Form = Output.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@bundled
+def reload(dry_run: DryRun = False, *, said: Said, session: Session) -> None:
     """Let the controller read its file anew, and say what that does. All of it, or the old stays.
 
     Exits with 2 where the file cannot be used, with 4 where a safety rule refuses it.
     """
-    with answers(output):
-        client = Client(controller, token_file)
-        try:
-            raw = client.ask("reload", None, {"by": by, "reason": reason, "dry_run": dry_run})
-        except CommandFailed as error:
-            if output is Output.TABLE and isinstance(error.body, dict) and "sha256" in error.body:
-                _print(note_console(), read(error.body, Reloaded, "answer"))
-            raise
-        if output is Output.JSON:
-            print_json(raw)
-            return
-        _print(data_console(), read(raw, Reloaded, "answer"))
+    output = session.output
+    try:
+        raw = session.client().ask("reload", None, said.body(dry_run=dry_run))
+    except CommandFailed as error:
+        if output is Output.TABLE and isinstance(error.body, dict) and "sha256" in error.body:
+            _print(note_console(), read(error.body, Reloaded, "answer"))
+        raise
+    if output is Output.JSON:
+        print_json(raw)
+        return
+    _print(data_console(), read(raw, Reloaded, "answer"))
 
 
 def _print(console: Console, told: Reloaded) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from controller.cli.figures import duration
 from controller.cli.wire import CautionView, LinkView, PathView, SiteView, StateView
-from controller.core.sites.model import Health, LinkHealth
+from controller.core.site_model import Health, LinkHealth
 
 WATCHED_STATES = ("active",)
 """Only in these states of a site is it a fault that nobody is heard there."""

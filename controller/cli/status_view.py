@@ -15,11 +15,11 @@ from controller.cli.site_view import WATCHED_STATES, broken, is_faulty, link_tex
 from controller.cli.trouble_view import drill_lines, troubles
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines, vetoes
-from controller.core.explain import ApprovalView, Explanation, HoldView, MaintenanceView
-from controller.core.holds import where
-from controller.core.maintenance import left
+from controller.core.explanation.explain import ApprovalView, Explanation, HoldView, MaintenanceView
+from controller.core.gates.holds import where
+from controller.core.gates.maintenance import left
 from controller.core.model import HeldFor, Phase
-from controller.core.plans.model import PlanStatus
+from controller.core.plan_model import PlanStatus
 
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
 QUARANTINED = "*"

@@ -7,9 +7,9 @@ shown beforehand is what history says afterwards.
 from __future__ import annotations
 
 from controller.cli.figures import duration, estimate, size
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 from controller.core.phases import TABLE
-from controller.core.row import Row
+from controller.core.rows.row import Row
 
 SWITCHOVER = ("switchover", "drained", "promoted", "routed", "backup_ready", "armed")
 FAILOVER = ("failover_asked", "fence_certain", "promoted", "routed", "backup_ready", "armed")

@@ -16,9 +16,8 @@ from rich.text import Text
 
 from config.problems import Refused
 from config.values import parse_duration
-from controller.cli.client import DEFAULT_URL, Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.cli.options import TokenFile, Where
+from controller.cli.options import Reach, bundled
 from controller.cli.output import Output, answers, data_console, print_json, say
 from controller.cli.timeline_text import (
     MOVE_HEADS,
@@ -42,7 +41,9 @@ class Form(StrEnum):
     HTML = "html"
 
 
+@bundled
 def timeline(
+    *,
     last: Annotated[
         bool, typer.Option("--last", help="The last operation or incident, as a whole.")
     ] = False,
@@ -56,8 +57,7 @@ def timeline(
     form: Annotated[
         Form, typer.Option("--format", "--output", "-o", help="For people, programs, reports.")
     ] = Form.TABLE,
-    controller: Where = DEFAULT_URL,
-    token_file: TokenFile = None,
+    reach: Reach,
 ) -> None:
     """What happened, when, who or what decided it, and why; the oldest first."""
     with answers(Output.JSON if form is Form.JSON else Output.TABLE):
@@ -76,7 +76,7 @@ def timeline(
             raise CommandFailed(text, Exit.USAGE)
         query += [("since_ms", str(begun_ms))] if since else []
         query += [("until_ms", str(ended_ms))] if until else []
-        raw = Client(controller, token_file).timeline([*query, ("limit", str(limit))])
+        raw = reach.client().timeline([*query, ("limit", str(limit))])
         if form is Form.JSON:
             print_json(raw)
             return

@@ -7,21 +7,14 @@ must not be harmed by it: it is escaped for each form, and control codes are gon
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from controller.cli.figures import duration, size
+from controller.markdown import escape_markdown, markdown_table, one_line
 from controller.timeline.gather import is_under_way
 from controller.timeline.model import Entry, Move, Place, Timeline
-
-MARKED = re.compile(r"[\\`*_{}\[\]|~$]")
-"""What Markdown could take for more than a letter; the rest becomes an HTML entity."""
-OTHERS = {"&": "&amp;", "<": "&lt;", "@": "@\u200b"}
-"""An invisible blank behind an @ keeps forges from calling whoever has that name."""
-OTHER = re.compile("[" + "".join(OTHERS) + "]")
-LINKS = re.compile(r"(?i)(:)(?=//)|(?<=www)(\.)")
 
 MOVE_HEADS = (
     "Service", "Operation", "Asked by", "From", "To", "Begun (UTC)", "Took", "Outage",
@@ -114,23 +107,16 @@ def markdown(laid: Report) -> str:
     for note in laid.notes:
         lines += [escape_markdown(note), ""]
     if laid.moves:
-        lines += ["## Operations", "", *_markdown_table(MOVE_HEADS, laid.moves), ""]
+        lines += ["## Operations", "", *markdown_table(MOVE_HEADS, laid.moves), ""]
     lines += ["## What happened", ""]
-    lines += _markdown_table(ENTRY_HEADS, laid.entries) if laid.entries else ["Nothing."]
+    lines += markdown_table(ENTRY_HEADS, laid.entries) if laid.entries else ["Nothing."]
     return "\n".join(lines) + "\n"
-
-
-def escape_markdown(text: str) -> str:
-    """Text that no Markdown reader takes for anything else: no link, no tag, no mention."""
-    marked = MARKED.sub(lambda found: "\\" + found[0], _one_line(text))
-    safe = OTHER.sub(lambda found: OTHERS[found[0]], marked)
-    return LINKS.sub(lambda found: "&#58;" if found[1] else "&#46;", safe)
 
 
 def page(laid: Report) -> str:
     """One HTML file that needs nothing from elsewhere and runs nothing."""
-    title = html.escape(_one_line(laid.title))
-    notes = "\n".join(f"<p>{html.escape(_one_line(note))}</p>" for note in laid.notes)
+    title = html.escape(one_line(laid.title))
+    notes = "\n".join(f"<p>{html.escape(one_line(note))}</p>" for note in laid.notes)
     moves = f"<h2>Operations</h2>\n{_html_table(MOVE_HEADS, laid.moves)}" if laid.moves else ""
     nothing = "<p>Nothing.</p>"
     entries = _html_table(ENTRY_HEADS, laid.entries) if laid.entries else nothing
@@ -179,16 +165,6 @@ def _entry_cells(entry: Entry, places: dict[str, Place]) -> tuple[str, ...]:
     return utc(entry.at_ms), at, what, entry.change, who(entry), why(entry)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _markdown_table(heads: Iterable[str], rows: list[tuple[str, ...]]) -> list[str]:
-    named = list(heads)
-    lines = ["| " + " | ".join(named) + " |", "|" + "---|" * len(named)]
-    return lines + ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows]
-
-
 def _html_table(heads: Iterable[str], rows: list[tuple[str, ...]]) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
     body = "\n".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)
@@ -196,4 +172,4 @@ def _html_table(heads: Iterable[str], rows: list[tuple[str, ...]]) -> str:
 
 
 def _html_cells(row: tuple[str, ...]) -> str:
-    return "".join(f"<td>{html.escape(_one_line(cell))}</td>" for cell in row)
+    return "".join(f"<td>{html.escape(one_line(cell))}</td>" for cell in row)

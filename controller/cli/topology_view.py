@@ -18,8 +18,8 @@ from controller.cli.site_view import (
     site_lines,
 )
 from controller.cli.wire import PairView, SiteView, StateView
-from controller.core.explain import Explanation
-from controller.core.sites.model import Consequence
+from controller.core.explanation.explain import Explanation
+from controller.core.site_model import Consequence
 
 MOVES = (Consequence.EVACUATE, Consequence.FAILOVER)
 

@@ -24,8 +24,8 @@ from controller.cli.status_view import (
     well,
 )
 from controller.cli.topology_view import topology_data, topology_view
-from controller.cli.wire import Accepted, History, StateView, read
-from controller.core.explain import Explanation
+from controller.cli.wire import History, StateView, read
+from controller.core.explanation.explain import Explanation
 
 DECIDED_LAST = 5
 """How many changes `explain` shows."""
@@ -93,19 +93,6 @@ def show_history(client: Client, service: str | None, limit: int, output: Output
         return
     lines = read(raw, History, "history").history
     print_lines(data_console(), lines, with_service=service is None)
-
-
-def ask_simply(
-    client: Client, kind: str, service: str | None, body: dict[str, Any], output: Output
-) -> None:
-    """Pause or resume, one service or all, and print the answer."""
-    raw = client.ask(kind, service, body)
-    if output is Output.JSON:
-        print_json(raw)
-        return
-    answer = read(raw, Accepted, "answer")
-    what = f"{answer.service}: " if answer.service else ""
-    data_console().print(what + answer.text, soft_wrap=True)
 
 
 def _print(raw: Any, service: str | None, output: Output, compact: bool) -> None:

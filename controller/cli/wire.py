@@ -14,7 +14,7 @@ from msgspec import Struct
 from controller.cli.exits import CommandFailed
 from controller.cli.plain import plain
 from controller.cli.plan_view import PlanView
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 from controller.stores.base import HistoryLine
 
 Shape = TypeVar("Shape")

@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
-from controller.core.plans.model import Plan, PlanChange
-from controller.core.sites.model import Caution
+from controller.core.plan_model import Plan, PlanChange
+from controller.core.site_model import Caution
 from protocol.messages import Assignment, Granted, Probe
 
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from controller.core.events import Configured
 from controller.core.model import Phase, Record, ServiceSpec, ServiceState, State
+from controller.core.moment.view import View
+from controller.core.site_model import Health, Nation, Stage
 from controller.core.sites.look import STARTUP_MS, Look, ago
-from controller.core.sites.model import Health, Nation, Stage
-from controller.core.view import View
 
 DECLARED_OF_A_NATION = ("home", "addresses", "probe_lists", "report_interval_ms")
 """What of it, besides its sites, the configuration says. All else was heard, or is a person's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.core.phases import TABLE
-from controller.core.row import Row
+from controller.core.rows.row import Row
 
 HEADER = """# Phases of a service
 

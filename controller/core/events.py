@@ -7,8 +7,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from controller.core.model import Record, ServiceSpec
-from controller.core.plans.model import MoveRules, PlanKind
-from controller.core.sites.model import Caution, Nation
+from controller.core.plan_model import MoveRules, PlanKind
+from controller.core.site_model import Caution, Nation
 from protocol.messages import Renew, Report
 
 

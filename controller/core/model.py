@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from controller.core.plans.model import MoveRules, Plan, PlanMemory
-from controller.core.sites.model import Load, Nation, Stage
+from controller.core.plan_model import MoveRules, Plan, PlanMemory
+from controller.core.site_model import Load, Nation, Stage
 from protocol.messages import LeaseTerms, Mode, ReplicaReport
 
 

@@ -12,11 +12,11 @@ primary's log only delays that. ALONE, ARMING and HELD for illness, in which the
 writes without a lease, have no row to COUNTDOWN. The only way from them to PROTECTED is a
 primary that acknowledged, under the present revision, that it wants a lease again. By force
 they lead to HELD, and from there on to PROMOTING on a person's word alone, that the host is off
-(`force_rows.py`). COUNTDOWN and DRAINING give no right without a lease, so they may lead back to
+(`rows/force.py`). COUNTDOWN and DRAINING give no right without a lease, so they may lead back to
 PROTECTED directly.
 
 A disk that fills adds no way to PROMOTING either. It begins the DRAINING that an operator may
-begin, or leads from PROTECTED to ALONE as the loss of a backup does (`disk_rows.py`).
+begin, or leads from PROTECTED to ALONE as the loss of a backup does (`rows/disk.py`).
 
 A maintenance of the backup adds no way to PROMOTING: its rows lead to ALONE, from PROTECTED and
 ARMING as the loss of a backup does and else from ALONE itself, and it takes one way away, that to
@@ -25,30 +25,32 @@ ARMING. All grantors go on granting in ALONE (rule 8), so that nobody is fenced 
 `backup_loss: block` takes away the ways to ALONE; what it adds leads to where other rows lead, and
 one to PROMOTING from HELD for a loss, with what the others there ask: that nobody can be writing.
 
-A backup whose host's operator forbids to change its role is as good as lost (`veto_rows.py`), and
-so is one in a site that is planned or suspended (`stage_rows.py`).
+A backup whose host's operator forbids to change its role is as good as lost (`rows/veto.py`), and
+so is one in a site that is planned or suspended (`rows/stage.py`).
 
 The turn in a group and the room at a site take ways away until they are there; HELD for capacity is
-what HELD for a loss is, and leads to PROMOTING by what `fence_certain` asks (`room_rows.py`).
+what HELD for a loss is, and leads to PROMOTING by what `fence_certain` asks (`rows/room.py`).
 
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
-PROTECTED, as a drain that takes too long has it (`hold_rows.py`).
+PROTECTED, as a drain that takes too long has it (`rows/hold.py`).
 """
 
 from __future__ import annotations
 
-from controller.core import approval_conditions as a
-from controller.core import block as b
-from controller.core import conditions as c
-from controller.core import hold_conditions as h
-from controller.core import maintenance_conditions as m
-from controller.core import room_conditions as r
-from controller.core import stage_conditions as s
-from controller.core import veto_conditions as v
-from controller.core.block_rows import BLOCK_ROWS
-from controller.core.conditions import held_for, not_held_for
-from controller.core.disk_rows import DISK_ROWS
-from controller.core.effects import (
+from controller.core.conditions import approval as a
+from controller.core.conditions import block as b
+from controller.core.conditions import hold as h
+from controller.core.conditions import maintenance as m
+from controller.core.conditions import pair as c
+from controller.core.conditions import room as r
+from controller.core.conditions import stage as s
+from controller.core.conditions import veto as v
+from controller.core.conditions.condition import held_for, not_held_for
+from controller.core.model import HeldFor, Phase
+from controller.core.moment.view import View
+from controller.core.rows.block import BLOCK_ROWS
+from controller.core.rows.disk import DISK_ROWS
+from controller.core.rows.effects import (
     adopt,
     approve,
     begin_failover,
@@ -68,15 +70,13 @@ from controller.core.effects import (
     take_protection,
     take_settings,
 )
-from controller.core.force_rows import FORCE_ROWS
-from controller.core.hold_rows import HOLD_ROWS
-from controller.core.maintenance_rows import MAINTENANCE_ROWS
-from controller.core.model import HeldFor, Phase
-from controller.core.room_rows import ROOM_ROWS
-from controller.core.row import DONE, GIVEN_UP, Row
-from controller.core.stage_rows import STAGE_ROWS
-from controller.core.veto_rows import VETO_ROWS
-from controller.core.view import View
+from controller.core.rows.force import FORCE_ROWS
+from controller.core.rows.hold import HOLD_ROWS
+from controller.core.rows.maintenance import MAINTENANCE_ROWS
+from controller.core.rows.room import ROOM_ROWS
+from controller.core.rows.row import DONE, GIVEN_UP, Row
+from controller.core.rows.stage import STAGE_ROWS
+from controller.core.rows.veto import VETO_ROWS
 
 P = Phase
 SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)

@@ -11,11 +11,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from controller.core import leases, loss
 from controller.core.actions import Action, Answer, Found, Note, ReadRecord, SendGrant
-from controller.core.change import take_row
 from controller.core.configured import begun, objections, redeclared, redeclared_nation
-from controller.core.detector import watched
 from controller.core.events import (
     Cautioned,
     CautionEnded,
@@ -29,6 +26,7 @@ from controller.core.events import (
     Requested,
     Tick,
 )
+from controller.core.explanation.refusal import refuse, rows_for
 from controller.core.happening import About, Happening
 from controller.core.model import (
     Phase,
@@ -39,18 +37,21 @@ from controller.core.model import (
     ServiceState,
     State,
 )
-from controller.core.others import Others
+from controller.core.moment import loss
+from controller.core.moment.detector import watched
+from controller.core.moment.others import Others
+from controller.core.moment.view import View
+from controller.core.orders import leases
+from controller.core.orders.telling import order_is_due, orders, remind
 from controller.core.phases import first_row
 from controller.core.plans.asking import on_plan_asked
 from controller.core.plans.going import note_takeovers
 from controller.core.plans.policy import move_sites
-from controller.core.refusal import refuse, rows_for
+from controller.core.rows.change import take_row
+from controller.core.site_model import Nation, Stage
 from controller.core.sites import cautions
 from controller.core.sites.hearing import attentive, hear, probes_due
 from controller.core.sites.judge import is_due, judged
-from controller.core.sites.model import Nation, Stage
-from controller.core.telling import order_is_due, orders, remind
-from controller.core.view import View
 from protocol.messages import Mode, ReplicaReport
 from protocol.windows import grantor_window_ms
 

@@ -20,8 +20,8 @@ from config.hazards import Feed
 from config.topology import Topology
 from controller.core.actions import Answer
 from controller.core.events import Cautioned
+from controller.core.site_model import Caution
 from controller.core.sites.cautions import AT_A_SITE_AT_MOST
-from controller.core.sites.model import Caution
 from controller.hazards import bmkg, usgs
 from controller.hazards.judge import Outcome, judge
 from controller.hazards.quakes import Quake, Told, UnfitDocument

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from config.hazards import Hazards
 from config.topology import Site, SiteState
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.hazards.quakes import Quake
 
 EARTH_RADIUS_KM = 6371.0

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
-from controller.core.plans.model import Plan, PlanChange
-from controller.core.sites.model import Caution
+from controller.core.plan_model import BY_POLICY_AT_MOST, Plan, PlanChange, PlanKind
+from controller.core.site_model import Caution
 
 
 class StoreError(Exception):
@@ -92,6 +92,22 @@ class HappeningLine(Struct, frozen=True):
     happening: Happening
 
 
+class Kept(NamedTuple):
+    """How much a store keeps of what would else grow for ever; the oldest goes first."""
+
+    changes: int = 1_000_000
+    """Of services: 250 of them, ten times a day, for a year, in about 500 MB."""
+    plans: int = 400
+    """A drill of each of four sites every week, for two years. Beside these it keeps the newest
+    of each kind and site, for the dwell time and the age of a drill are counted from it."""
+    by_policy: int = BY_POLICY_AT_MOST
+    """The newest that nobody asked for, beside all these: the budget of an hour counts them."""
+    plan_lines: int = 100_000
+    """Eight times what a drill of 500 services writes that asks a dozen times for each."""
+    happenings: int = 100_000
+    """Four sites and six links that change as often as they may, for two months."""
+
+
 class Claim(NamedTuple):
     """A request that was seen before; `answer` is empty while its end is unknown."""
 
@@ -100,7 +116,10 @@ class Claim(NamedTuple):
 
 
 class Store(Protocol):
-    """The records, their history, the term, and the requests that were answered."""
+    """The records, their history, the term, and the requests that were answered.
+
+    It keeps no more than `Kept` says of what would else grow for ever.
+    """
 
     kind: str
     generation: str
@@ -140,8 +159,9 @@ class Store(Protocol):
         present one.
         """
 
-    def plans(self, limit: int) -> Plans:
-        """The newest plans; at most one of them, the newest, is not over."""
+    def plans(self, limit: int | None = None, kind: PlanKind | None = None) -> Plans:
+        """The newest plans, all that are kept where no limit is given, or those of one kind; at
+        most one of all, the newest, is not over."""
 
     def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes, newest first; of all plans when none is named."""

@@ -20,14 +20,15 @@ import msgspec
 
 from controller.core.happening import Happening
 from controller.core.model import Record, Transition
-from controller.core.plans.model import Plan, PlanChange
-from controller.core.sites.model import Caution
+from controller.core.plan_model import Plan, PlanChange, PlanKind
+from controller.core.site_model import Caution
 from controller.stores import sqlite_lines as lines
 from controller.stores import sqlite_plans
 from controller.stores.base import (
     Claim,
     HappeningLine,
     HistoryLine,
+    Kept,
     LeaderReplaced,
     PlanLine,
     Plans,
@@ -44,6 +45,7 @@ APPLICATION_ID = 0x53414C31
 BUSY_TIMEOUT_S = 2.0
 """How long a backup tool that reads the file may hold a change up."""
 
+KEPT = Kept()
 REQUESTS_KEPT = 10_000
 REQUESTS_KEPT_MS = 24 * 3600 * 1000
 
@@ -69,9 +71,10 @@ class SqliteStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, cluster: str) -> None:
+    def __init__(self, path: Path, cluster: str, kept: Kept = KEPT) -> None:
         """Open the store, or make it. Raises StoreLocked, StoreUnusable, StoreFailed."""
         self._path = path
+        self._kept = kept
         self._lock: BinaryIO | None = _lock(path)
         try:
             self._database = _open(path)
@@ -140,6 +143,7 @@ class SqliteStore:
                 "INSERT INTO history (at_ms, service_uid, transition) VALUES (?, ?, ?)",
                 (_wall_ms(), record.service_uid, _text(transition)),
             )
+            lines.forget(database, "history", self._kept.changes)
         return True
 
     def history(self, service_uid: str | None, limit: int) -> list[HistoryLine]:
@@ -160,11 +164,17 @@ class SqliteStore:
         self, plan: Plan, expected_revision: int, term: int, changes: tuple[PlanChange, ...]
     ) -> bool:
         with self._change() as database:
-            return sqlite_plans.save(database, plan, expected_revision, term, changes, _wall_ms())
+            now_ms = _wall_ms()
+            if not sqlite_plans.save(database, plan, expected_revision, term, changes, now_ms):
+                return False
+            lines.forget(database, "plan_history", self._kept.plan_lines)
+            if not expected_revision:
+                sqlite_plans.forget(database, self._kept.plans, self._kept.by_policy)
+        return True
 
-    def plans(self, limit: int) -> Plans:
+    def plans(self, limit: int | None = None, kind: PlanKind | None = None) -> Plans:
         with _told(self._path):
-            return sqlite_plans.newest(self._database, limit)
+            return sqlite_plans.newest(self._database, limit, kind)
 
     def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         with _told(self._path):
@@ -178,6 +188,7 @@ class SqliteStore:
         with self._change() as database:
             self._require_term(database, term)
             lines.note(database, told, _wall_ms())
+            lines.forget(database, "happenings", self._kept.happenings)
 
     def keep_cautions(self, cautions: tuple[Caution, ...], term: int) -> None:
         with self._change() as database:

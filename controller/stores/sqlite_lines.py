@@ -11,7 +11,7 @@ import sqlite3
 import msgspec
 
 from controller.core.happening import Happening
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.stores.base import HappeningLine
 
 CAUTIONS = "cautions"
@@ -40,6 +40,13 @@ def note(database: sqlite3.Connection, told: tuple[Happening, ...], at_ms: int) 
     database.executemany(
         "INSERT INTO happenings (at_ms, happening) VALUES (?, ?)",
         [(at_ms, msgspec.json.encode(one).decode()) for one in told],
+    )
+
+
+def forget(database: sqlite3.Connection, table: str, kept: int) -> None:
+    """Of lines with a growing number let all but the newest go."""
+    database.execute(
+        f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?", (kept,)
     )
 
 

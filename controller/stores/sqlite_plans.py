@@ -10,10 +10,17 @@ import sqlite3
 
 import msgspec
 
-from controller.core.plans.model import Plan, PlanChange
+from controller.core.plan_model import Plan, PlanChange, PlanKind
 from controller.stores.base import PlanLine, Plans, StoredPlan
 
-SCHEMA = """
+
+def _told(key: str) -> str:
+    """What a stored plan says under this key; empty where it cannot be read."""
+    return f"CASE WHEN json_valid(plan) THEN json_extract(plan, '$.{key}') ELSE '' END"
+
+
+KIND, SITE, BY_POLICY = _told("kind"), _told("site"), _told("by_policy")
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS plans (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
     plan TEXT NOT NULL, begun_at_ms INTEGER NOT NULL, changed_at_ms INTEGER NOT NULL
@@ -22,7 +29,9 @@ CREATE TABLE IF NOT EXISTS plan_history (
     number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL,
     plan_id TEXT NOT NULL, change TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS history_of_plan ON plan_history (plan_id, number)
+CREATE INDEX IF NOT EXISTS history_of_plan ON plan_history (plan_id, number);
+CREATE INDEX IF NOT EXISTS plans_of_kind ON plans ({KIND}, {SITE}, number);
+CREATE INDEX IF NOT EXISTS plans_by_policy ON plans ({BY_POLICY}, number)
 """
 LEADS = "(SELECT value FROM meta WHERE key = 'term') = ?"
 
@@ -57,12 +66,27 @@ def save(
     return True
 
 
-def newest(database: sqlite3.Connection, limit: int) -> Plans:
+def forget(database: sqlite3.Connection, kept: int, by_policy: int) -> None:
+    """Let all go but the newest; of these are kept, too: the newest of each kind and site, and the
+    newest by policy."""
+    database.execute(
+        f"DELETE FROM plans WHERE number <= "
+        "(SELECT number FROM plans ORDER BY number DESC LIMIT 1 OFFSET ?) AND number NOT IN "
+        f"(SELECT max(number) FROM plans GROUP BY {KIND}, {SITE}) AND number NOT IN "
+        f"(SELECT number FROM plans WHERE {BY_POLICY} = 1 ORDER BY number DESC LIMIT ?)",
+        (kept, by_policy),
+    )
+
+
+def newest(database: sqlite3.Connection, limit: int | None, kind: PlanKind | None) -> Plans:
     """The newest plans, newest first."""
+    where = "" if kind is None else f"WHERE {KIND} = ?"
+    of_kind = () if kind is None else (kind.value,)
     (made,) = database.execute("SELECT coalesce(max(number), 0) FROM plans").fetchone()
     rows = database.execute(
-        "SELECT id, plan, begun_at_ms, changed_at_ms FROM plans ORDER BY number DESC LIMIT ?",
-        (limit,),
+        f"SELECT id, plan, begun_at_ms, changed_at_ms FROM plans {where} "
+        "ORDER BY number DESC LIMIT ?",
+        (*of_kind, -1 if limit is None else limit),
     ).fetchall()
     plans, broken = [], {}
     for plan_id, text, begun_at_ms, changed_at_ms in rows:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from config.topology import Topology
 from controller.core.happening import About, Happening
 from controller.core.model import Phase
-from controller.core.plans.model import PlanKind
+from controller.core.plan_model import PlanKind
 from controller.stores.base import HappeningLine, HistoryLine, PlanLine
 from controller.timeline.model import CONTROLLER, UNDER_WAY, Entry, Move, Place, Timeline
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from config.problems import Refused
 from config.values import parse_duration
-from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS
+from controller.core.gates.maintenance import FOR_LEAST_MS, FOR_MOST_MS
 from controller.core.model import ServiceState
 from controller.status import Status
 from controller.web.desk import Problem

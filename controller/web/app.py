@@ -14,22 +14,23 @@ import msgspec
 from aiohttp import web
 
 from config.topology import OperatorRole
-from controller.core.capacity import capacities
 from controller.core.events import Kind
+from controller.core.foresight.capacity import capacities
 from controller.stores.base import StoreError
 from controller.web import intake, views
+from controller.web.answers import json_answer
 from controller.web.callers import CALLER, Caller, Handler, authorize
 from controller.web.desk import Desk, Problem
 from controller.web.forecast import forecast
 from controller.web.orders import Orders, store_problem
 from controller.web.plans import PlanRoutes, present_view
+from controller.web.turn import Turn
 
 MENDS = {
     404: "the paths are listed in docs/http-api.md",
     405: "see docs/http-api.md for what this path takes",
     413: f"send at most {intake.BODY_AT_MOST_BYTES} bytes",
 }
-FORECAST_RETRY_S = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -79,12 +80,12 @@ class _Reading:
         self._desk = desk
         self._version = version
         self._render_metrics = render_metrics
-        self._forecasting = asyncio.Lock()
+        self._forecasting = Turn("forecast", wait_s=0.0)
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """200 while events are handled."""
         turning = self._desk.turning
-        return _json({"turning": turning}, status=200 if turning else 503)
+        return json_answer({"turning": turning}, status=200 if turning else 503)
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """200 while the store answers and a broker is connected."""
@@ -94,7 +95,7 @@ class _Reading:
             "store": not status.store_problem,
             "broker": any(broker.connected for broker in status.brokers),
         }
-        return _json(ready, status=200 if all(ready.values()) else 503)
+        return json_answer(ready, status=200 if all(ready.values()) else 503)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """For Prometheus."""
@@ -104,19 +105,19 @@ class _Reading:
         """Everything at once."""
         status = self._desk.status
         shown = views.state_view(status, self._version)
-        return _json({**shown, "plan": present_view(status)})
+        return json_answer({**shown, "plan": present_view(status)})
 
     async def me(self, request: web.Request) -> web.Response:
         """Whom the token names; nobody where it is everybody's."""
         caller = request.get(CALLER)
         role = caller.role if caller else OperatorRole.OPERATOR
-        return _json({"name": caller.name if caller else "", "role": role.value})
+        return json_answer({"name": caller.name if caller else "", "role": role.value})
 
     async def explain(self, request: web.Request) -> web.Response:
         """One service; its revision is the ETag."""
         status = self._desk.status
         service = intake.find_service(status, request.match_info["name"])
-        response = _json(views.service_view(status, service))
+        response = json_answer(views.service_view(status, service))
         response.headers["ETag"] = f'"{service.record.revision}"'
         return response
 
@@ -124,20 +125,12 @@ class _Reading:
         """Whether each site could carry the loss of another."""
         status = self._desk.status
         told = capacities(status.state, status.now_ms)
-        return _json({"sites": [msgspec.to_builtins(one) for one in told]})
+        return json_answer({"sites": [msgspec.to_builtins(one) for one in told]})
 
     async def what_if(self, request: web.Request) -> web.Response:
         """What would be decided if this were lost now; one at a time, beside the rules' loop."""
-        if self._forecasting.locked():
-            raise Problem(
-                503,
-                "another forecast is being made, and one at a time is",
-                "controller",
-                f"ask again in {FORECAST_RETRY_S} s",
-                FORECAST_RETRY_S,
-            )
-        async with self._forecasting:
-            return _json(await forecast(self._desk.status, request))
+        async with self._forecasting.taken():
+            return json_answer(await forecast(self._desk.status, request))
 
     async def history(self, request: web.Request) -> web.Response:
         """The newest changes, newest first."""
@@ -145,7 +138,7 @@ class _Reading:
         uid = None
         if name is not None:
             uid = intake.find_service(self._desk.status, name).spec.uid
-        return _json(views.history_view(await self._desk.history(uid, limit)))
+        return json_answer(views.history_view(await self._desk.history(uid, limit)))
 
 
 @web.middleware
@@ -167,17 +160,7 @@ async def _tell_problems(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _problem(problem: Problem) -> web.Response:
-    response = _json(problem.body, status=problem.status)
+    response = json_answer(problem.body, status=problem.status)
     if problem.retry_after_s:
         response.headers["Retry-After"] = str(problem.retry_after_s)
     return response
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    raw = msgspec.json.encode(body)
-    return web.Response(
-        status=status,
-        body=raw,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from config.topology import OperatorRole
-from controller.core.approvals import same_person
+from controller.core.gates.approvals import same_person
 from controller.web.desk import Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

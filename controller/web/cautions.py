@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.core.site_model import Caution
 from controller.core.sites import cautions
-from controller.core.sites.model import Caution
 from controller.status import Status
 
 SHOWN = ("site", "id", "source", "text", "by", "reason", "begun_at_ms", "for_ms")

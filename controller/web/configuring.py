@@ -12,6 +12,7 @@ from controller.inbox import Busy, RulesFailed
 from controller.reload import Reloaded
 from controller.specs import Wish
 from controller.web import intake
+from controller.web.answers import json_answer
 from controller.web.desk import Problem
 
 OK, REFUSED, UNUSABLE = 200, 412, 422
@@ -54,9 +55,4 @@ class Configuring:
         elif told.unmet:
             status = REFUSED
             body |= {"refused": told.text}
-        return web.Response(
-            status=status,
-            body=msgspec.json.encode(body),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return json_answer(body, status)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from controller.core.actions import Answer
 from controller.core.events import Ask
+from controller.core.plan_model import PlanKind
 from controller.status import Status
 from controller.stores.base import (
     Claim,
@@ -67,8 +68,8 @@ class Desk(Protocol):
         Raises StoreError.
         """
 
-    async def plans(self, limit: int) -> Plans:
-        """The newest plans, newest first. Raises StoreError."""
+    async def plans(self, limit: int, kind: PlanKind | None = None) -> Plans:
+        """The newest plans, or those of one kind, newest first. Raises StoreError."""
 
     async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes of plans, newest first. Raises StoreError."""

@@ -7,14 +7,16 @@ import json
 import msgspec
 from aiohttp import web
 
-from controller.core.explain import explain
-from controller.drill_report import is_drill, markdown, report_of, verdict_of
+from controller.core.explanation.explain import explain
+from controller.core.plan_model import PlanKind
+from controller.drill_report import markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan
+from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
 from controller.web.views import drill_views, utc_text
 
-PLANS_LOOKED_AT = 200
+DRILLS_AT_MOST = 200
 
 
 class DrillRoutes:
@@ -44,7 +46,7 @@ class DrillRoutes:
             }
             for one in await self._stored()
         ]
-        return _json({"sites": drill_views(status), "drills": drills})
+        return json_answer({"sites": drill_views(status), "drills": drills})
 
     async def one(self, request: web.Request) -> web.Response:
         """The report of one drill, or of the `last`."""
@@ -56,22 +58,13 @@ class DrillRoutes:
             raise Problem(404, text, "path", f"the newest drills are: {newest}")
         status = self._desk.status
         report = report_of(found, status.topology, lambda uid: worst_case_ms(status, uid))
-        return _json({**msgspec.to_builtins(report), "markdown": markdown(report)})
+        return json_answer({**msgspec.to_builtins(report), "markdown": markdown(report)})
 
     async def _stored(self) -> list[StoredPlan]:
-        stored = await self._desk.plans(PLANS_LOOKED_AT)
-        return [one for one in stored.plans if is_drill(one)]
+        return (await self._desk.plans(DRILLS_AT_MOST, PlanKind.DRILL)).plans
 
 
 def worst_case_ms(status: Status, uid: str) -> int:
     """The longest outage of an unplanned failover now; -1 for a service that is not known."""
     service = status.state.services.get(uid)
     return -1 if service is None else explain(service, status.now_ms).predicted_failover_ms
-
-
-def _json(body: object) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from controller.core.lost import Lost
-from controller.core.what_if import Forecast, companies, what_if
+from controller.core.foresight.lost import Lost
+from controller.core.foresight.what_if import Forecast, companies, what_if
 from controller.status import Status
 from controller.web import intake
 from controller.web.desk import Problem

@@ -18,11 +18,12 @@ from msgspec import Meta, Struct
 from config.topology import Site
 from controller.core.actions import Answer
 from controller.core.events import Ask, Cautioned, CautionEnded
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.hazards.desk import DOCUMENT_AT_MOST_BYTES, HazardDesk, NoSuchFeed
 from controller.hazards.quakes import UnfitDocument
 from controller.inbox import Busy, RulesFailed
 from controller.status import Status
+from controller.web.answers import json_answer
 from controller.web.callers import who
 from controller.web.cautions import brief, caution_views
 from controller.web.desk import Desk, Problem
@@ -77,7 +78,7 @@ class HazardRoutes:
     async def show(self, _request: web.Request) -> web.Response:
         """The feeds, and all cautions that are on."""
         feeds = msgspec.to_builtins(self._hazards.feeds())
-        return _json({"feeds": feeds, "cautions": caution_views(self._desk.status)})
+        return json_answer({"feeds": feeds, "cautions": caution_views(self._desk.status)})
 
     async def posted(self, request: web.Request) -> web.Response:
         """A document of a feed."""
@@ -97,7 +98,7 @@ class HazardRoutes:
         except (Busy, RulesFailed) as error:
             raise Problem(503, str(error), "controller", "send it again in a moment") from None
         told = {**msgspec.to_builtins(taken), "cautions": [brief(c) for c in taken.cautions]}
-        return _json(told)
+        return json_answer(told)
 
     async def caution(self, request: web.Request) -> web.Response:
         """Care is to be taken at a site; or at level I no more, for this volcano."""
@@ -129,7 +130,7 @@ class HazardRoutes:
             raise Problem(503, str(busy), "controller", "send it again in a moment") from None
         except RulesFailed as failed:
             raise Problem(500, str(failed), "controller", "report this as a bug") from None
-        return _json({"site": site.id, "accepted": answer.accepted, "text": answer.text})
+        return json_answer({"site": site.id, "accepted": answer.accepted, "text": answer.text})
 
 
 def _by_hand(wish: CautionWish, site: Site, by: str) -> Caution:
@@ -220,13 +221,6 @@ async def _document(request: web.Request) -> bytes:
         text = f"the body did not come within {BODY_TIMEOUT_S:g} s"
         raise Problem(408, text, "body", "send it at once") from None
     return bytes(raw)
-
-
-def _json(body: object) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
-    return web.Response(
-        body=msgspec.json.encode(body), content_type="application/json", headers=headers
-    )
 
 
 def _wall_ms() -> int:

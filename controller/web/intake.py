@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from controller.core.events import Kind
-from controller.core.maintenance import FOR_LEAST_MS, FOR_MOST_MS
+from controller.core.gates.maintenance import FOR_LEAST_MS, FOR_MOST_MS
 from controller.core.model import HeldFor, ServiceState
 from controller.status import Status
 from controller.web.callers import who

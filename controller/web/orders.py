@@ -18,9 +18,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from controller.core import holds
 from controller.core.actions import Answer
 from controller.core.events import Kind, Requested
+from controller.core.gates import holds
 from controller.core.model import ServiceState
 from controller.inbox import Busy, Conflict, RulesFailed
 from controller.stores.base import StoreError

@@ -18,12 +18,13 @@ from msgspec.structs import replace
 
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.plans.model import Plan, PlanKind, StepStatus
-from controller.core.plans.preview import left_ms, preview
+from controller.core.foresight.preview import left_ms, preview
+from controller.core.plan_model import Plan, PlanKind, StepStatus
 from controller.inbox import Busy, RulesFailed
 from controller.status import Status
 from controller.stores.base import PlanLine, StoredPlan
 from controller.web import intake
+from controller.web.answers import json_answer
 from controller.web.callers import who
 from controller.web.desk import Desk, Problem, ProblemBody
 from controller.web.intake import LINE, Person, Reason
@@ -81,13 +82,13 @@ class PlanRoutes:
 
     async def present(self, _request: web.Request) -> web.Response:
         """The plan under way, or none."""
-        return _json({"plan": present_view(self._desk.status)})
+        return json_answer({"plan": present_view(self._desk.status)})
 
     async def past(self, request: web.Request) -> web.Response:
         """The newest plans, the one under way among them."""
         limit = min(intake.read_limit(request), PAST_AT_MOST)
         stored = await self._desk.plans(limit)
-        return _json({"plans": [_stored_view(one) for one in stored.plans]})
+        return json_answer({"plans": [_stored_view(one) for one in stored.plans]})
 
     async def one(self, request: web.Request) -> web.Response:
         """One plan, with what became of it so far."""
@@ -99,7 +100,7 @@ class PlanRoutes:
             text = f"there is no plan {json.dumps(name[:80])}"
             raise Problem(404, text, "path", f"the newest plans are: {newest}")
         lines = await self._desk.plan_history(name, CHANGES_AT_MOST)
-        return _json({**_stored_view(found), "changes": [_line(one) for one in lines]})
+        return json_answer({**_stored_view(found), "changes": [_line(one) for one in lines]})
 
     async def begin(self, request: web.Request) -> web.Response:
         """POST /api/v1/sites/{site}/{kind}"""
@@ -214,11 +215,3 @@ def _view(plan: Plan, begun_at_ms: int) -> dict[str, Any]:
 def _line(line: PlanLine) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(line)
     return {**shown, "at": utc_text(line.at_ms)}
-
-
-def _json(body: object) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

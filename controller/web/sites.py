@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from controller.core.site_model import LinkState, SiteState
 from controller.core.sites.look import Look
 from controller.core.sites.matrix import matrix
-from controller.core.sites.model import LinkState, SiteState
 from controller.core.sites.policy import Wish, readiness, wished
 from controller.core.sites.signs import is_believed
 from controller.status import Status

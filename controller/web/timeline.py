@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -9,14 +10,19 @@ import time
 import msgspec
 from aiohttp import web
 
+from config.topology import Topology
 from controller.timeline.gather import Choice, Lines, timeline
+from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
 from controller.web.intake import find_service
+from controller.web.turn import Turn
 
 LOOKED_AT = 5_000
 """So many lines of each history are looked at, the newest: reading them must hold up no change."""
 
 ENTRIES_AT_MOST = 2_000
+WAIT_S = 5.0
+"""So long a caller waits while a timeline is made for another one."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,159}")
 NUMBER = re.compile(r"[0-9]{1,15}")
 KEYS = ("last", "operation", "plan", "service", "site", "since_ms", "until_ms", "limit")
@@ -27,6 +33,7 @@ class TimelineRoutes:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._making = Turn("timeline", WAIT_S)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths, to be added to the application."""
@@ -42,12 +49,11 @@ class TimelineRoutes:
             known = ", ".join(site.id for site in topology.sites)
             text = f"there is no site {json.dumps(choice.site)}"
             raise Problem(404, text, "query: site", f"the sites are: {known}")
-        lines = await self._lines(choice)
-        told = timeline(topology, lines, choice, time.time_ns() // 1_000_000)
-        headers = {"Cache-Control": "no-store"}
-        return web.Response(
-            body=msgspec.json.encode(told), content_type="application/json", headers=headers
-        )
+        async with self._making.taken():
+            lines = await self._lines(choice)
+            # Thousands of lines are put together: beside the event loop, which renews leases.
+            raw = await asyncio.to_thread(_encoded, topology, lines, choice)
+        return json_answer(msgspec.Raw(raw))
 
     async def _lines(self, choice: Choice) -> Lines:
         changes, plans, happenings = await self._desk.lines(LOOKED_AT)
@@ -59,6 +65,10 @@ class TimelineRoutes:
         # The newest stand first: what is older than the last was not looked at.
         whole = all(end_ms < choice.since_ms for end_ms in ends)
         return Lines(changes, plans, happenings, whole)
+
+
+def _encoded(topology: Topology, lines: Lines, choice: Choice) -> bytes:
+    return msgspec.json.encode(timeline(topology, lines, choice, time.time_ns() // 1_000_000))
 
 
 def _choice(request: web.Request) -> Choice:

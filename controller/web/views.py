@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from controller.copies import quarantines
-from controller.core.explain import Explanation, explain, timing
+from controller.core.explanation.explain import Explanation, explain, timing
 from controller.core.model import ServiceState
 from controller.core.sites import policy
 from controller.status import DrillStatus, Status

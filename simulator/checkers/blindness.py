@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.plans.model import Plan
+from controller.core.plan_model import Plan
 from simulator.watch import Broken, Watch
 
 KNOWS_AFTER_MS = 9000

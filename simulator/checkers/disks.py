@@ -3,9 +3,9 @@ nobody is promoted."""
 
 from __future__ import annotations
 
-from controller.core.disks import PAUSE_AFTER_DRAIN_MS, PROMOTION_NEEDS_BYTES
 from controller.core.model import DiskFilling, Phase, Record
-from controller.core.plans.model import Plan
+from controller.core.moment.disks import PAUSE_AFTER_DRAIN_MS, PROMOTION_NEEDS_BYTES
+from controller.core.plan_model import Plan
 from protocol.messages import Role
 from simulator.parts.service import Service
 from simulator.strike import Strike

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.core.model import Phase, Record, ServiceSpec
-from controller.core.view import FOLLOW_CLOSELY_BYTES
+from controller.core.moment.view import FOLLOW_CLOSELY_BYTES
 from simulator.parts.service import Service
 from simulator.watch import Broken, Watch
 

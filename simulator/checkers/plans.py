@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.core.model import Record, Transition
-from controller.core.plans.model import (
-    OVER,
-    SETTLED,
-    Plan,
-    PlanKind,
-    PlanStatus,
-    StepStatus,
-)
+from controller.core.plan_model import OVER, SETTLED, Plan, PlanKind, PlanStatus, StepStatus
 from simulator.faults.plans import NOW
 from simulator.watch import Broken, Watch
 

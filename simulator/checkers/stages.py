@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.core.model import Phase, Record, ServiceSpec
-from controller.core.sites.model import Stage
+from controller.core.site_model import Stage
 from simulator.watch import Broken, Watch
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from controller.core.events import Kind
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import Phase, Record, State
-from controller.core.others import Others
+from controller.core.moment.others import Others
 from simulator.strike import RELOAD, Strike
 from simulator.watch import Broken, Watch
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from controller.core.events import Kind
 from controller.core.model import BackupLoss, Protection, ServiceSpec
-from controller.core.sites.model import Stage
+from controller.core.site_model import Stage
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.setting import LEASES, SHORT
 from simulator.strike import RELOAD, Strike

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.core.model import JobKind
-from controller.core.loss import proven_bytes
 from controller.core.model import Phase, Protection
+from controller.core.moment.loss import proven_bytes
 from protocol.messages import Role
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.faults.hosts import BOOT_MS

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from controller.core.events import Kind, Requested
-from controller.core.view import View
+from controller.core.moment.view import View
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.faults.hosts import BOOT_MS
 from simulator.strike import Strike

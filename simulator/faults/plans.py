@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.plans.model import PlanKind
+from controller.core.plan_model import PlanKind
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.faults.hosts import BOOT_MS
 from simulator.strike import Strike

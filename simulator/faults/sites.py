@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.core.events import Cautioned, CautionEnded
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from simulator.faults.base import Draw, Takes, Verb
 from simulator.parts.network import HUB
 from simulator.setting import AILMENTS

@@ -14,10 +14,10 @@ from controller.core.actions import Action
 from controller.core.configured import begun, misfits
 from controller.core.invariants import InvariantBroken
 from controller.core.model import ServiceSpec, State
+from controller.core.plan_model import OVER, Moved, MoveRules
 from controller.core.plans.going import take_up
-from controller.core.plans.model import OVER, Moved, MoveRules
+from controller.core.site_model import Nation
 from controller.core.sites.cautions import resumed
-from controller.core.sites.model import Nation
 from controller.core.step import LeadershipLost, begin, found, step
 from protocol.intake import Intake, M, Rejected
 from protocol.messages import CONTROLLER, Grant, Granted, Header, Order, Renew, Report

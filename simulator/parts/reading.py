@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from controller.core.model import Record, ServiceSpec
-from controller.core.plans.model import Plan
-from controller.core.sites.model import Nation
+from controller.core.plan_model import Plan
+from controller.core.site_model import Nation
 from controller.core.sites.probes import with_probe_lists
 
 

@@ -6,8 +6,8 @@ from collections import deque
 from typing import NamedTuple
 
 from controller.core.model import Record
-from controller.core.plans.model import Plan
-from controller.core.sites.model import Caution
+from controller.core.plan_model import Plan
+from controller.core.site_model import Caution
 
 COPIES_MOST = 200
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from controller.core.model import BackupLoss, DiskFilling, Protection
-from controller.core.plans.model import Failback
-from controller.core.sites.model import Stage
+from controller.core.plan_model import Failback
+from controller.core.site_model import Stage
 from simulator.faults.base import Takes
 from simulator.faults.catalogue import VERBS
 from simulator.parts.clock import RATE_MOST_PPM

@@ -13,7 +13,7 @@ from config.agentcheck import FULL_DISK_BYTES
 from config.loader import load_agent, load_topology
 from config.problems import ConfigError, Problem
 from config.validate import Report
-from controller.core.disks import PROMOTION_NEEDS_BYTES
+from controller.core.moment.disks import PROMOTION_NEEDS_BYTES
 
 Judge = Callable[[dict[str, Any] | str], Report]
 Spoil = Callable[..., dict[str, Any]]

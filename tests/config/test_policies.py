@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from config.loader import load_topology
+from config.moves import Moves
 from config.policies import REASONS
 from config.policy import TIERS as DECLARED_TIERS
 from config.policy import Consequence
 from config.problems import Problem, Severity
 from config.validate import Report
-from controller.core.sites import model
+from controller.core import site_model as model
+from controller.core.plan_model import BY_POLICY_AT_MOST
 from controller.core.sites.policy import DEFAULTS, TIERS
 
 Judge = Callable[[dict[str, Any] | str], Report]
@@ -73,3 +76,9 @@ def test_the_configuration_and_the_rules_mean_the_same() -> None:
     assert [str(one) for one in Consequence] == [str(one) for one in model.Consequence]
     assert set(REASONS) == set(DEFAULTS)
     assert DECLARED_TIERS == TIERS
+
+
+def test_the_budget_of_an_hour_is_never_more_than_is_remembered() -> None:
+    assert Moves(per_hour=BY_POLICY_AT_MOST).per_hour == BY_POLICY_AT_MOST
+    with pytest.raises(ValidationError):
+        Moves(per_hour=BY_POLICY_AT_MOST + 1)

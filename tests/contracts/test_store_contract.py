@@ -11,17 +11,18 @@ from msgspec.structs import replace
 from config.leases import PROFILES
 from controller.core.happening import About, Happening
 from controller.core.model import Phase, Record, Transition
-from controller.core.plans.model import Plan, PlanChange, PlanKind, PlanStatus
-from controller.core.sites.model import Caution
-from controller.stores.base import LeaderReplaced, Store, StoreFailed
-from controller.stores.sqlite import SqliteStore
+from controller.core.plan_model import Plan, PlanChange, PlanKind, PlanStatus
+from controller.core.site_model import Caution
+from controller.stores.base import Kept, LeaderReplaced, Store, StoreFailed
+from controller.stores.sqlite import KEPT, SqliteStore
 from lab.small_disk import SmallDisk
 
 Opener = Callable[[], Store]
+FEW = Kept(changes=4, plans=3, by_policy=2, plan_lines=5, happenings=3)
 
 
-def open_sqlite(directory: Path) -> Store:
-    return SqliteStore(directory / "controller.db", "c1")
+def open_sqlite(directory: Path, kept: Kept = KEPT) -> Store:
+    return SqliteStore(directory / "controller.db", "c1", kept)
 
 
 STORES = {"sqlite": open_sqlite}
@@ -36,6 +37,14 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
 @pytest.fixture
 def store(opener: Opener) -> Iterator[Store]:
     one = opener()
+    yield one
+    one.close()
+
+
+@pytest.fixture(params=sorted(STORES))
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """One that keeps little."""
+    one = STORES[request.param](tmp_path, FEW)
     yield one
     one.close()
 
@@ -313,3 +322,59 @@ def test_what_else_happened_comes_back_newest_first(store: Store) -> None:
     assert [line.happening.what for line in store.happenings(10)] == ["4", "3", "2"]
     assert [line.happening.what for line in store.happenings(2)] == ["4", "3"]
     assert store.happenings(1)[0].at_ms > 0
+
+
+def test_of_what_grows_for_ever_the_newest_lines_are_kept(small: Store) -> None:
+    term = small.begin_term()
+    small.insert(record(term))
+    for revision in range(2, 12):
+        assert swap(small, record(term, revision=revision), revision - 1, term)
+        small.note((replace(LINE, what=f"{revision}"), LINE), term)
+    running = plan(1)
+    assert small.save_plan(running, 0, term, (change(running),))
+    for revision in range(2, 12):
+        running = plan(1, revision)
+        assert small.save_plan(running, revision - 1, term, (change(running, f"{revision}"),) * 2)
+    assert [x.transition.revision for x in small.history(None, 99)] == [11, 10, 9, 8]
+    assert [x.happening.what for x in small.happenings(99)] == ["begins", "11", "begins"]
+    assert [x.change.revision for x in small.plan_history(None, 99)] == [11, 11, 10, 10, 9]
+    assert small.records().records == {"paspor": record(term, revision=11)}
+
+
+def many_plans(store: Store, *chosen: tuple[PlanKind, str, bool]) -> list[int]:
+    """The numbers that are kept of these, which are over, and begun in this order."""
+    term = store.begin_term()
+    for number, (kind, site, by_policy) in enumerate(chosen, 1):
+        one = replace(
+            plan(number, status=PlanStatus.DONE), id=f"{kind.value}-{site}-{number}", kind=kind,
+            site=site, by_policy=by_policy,
+        )  # fmt: skip
+        assert store.save_plan(one, 0, term, (change(one),))
+    assert store.plans(1).made == len(chosen)
+    return [one.plan.number for one in store.plans().plans]
+
+
+LEAVE = (PlanKind.EVACUATE, "batam", False)
+SMALL = (PlanKind.FAILBACK, "ikn", False)
+BY_POLICY = (PlanKind.FAILBACK, "ikn", True)
+
+
+def test_of_plans_the_newest_are_kept(small: Store) -> None:
+    assert many_plans(small, *[SMALL] * 10) == [10, 9, 8]
+
+
+def test_many_small_plans_push_out_no_leave_from_which_a_dwell_time_counts(small: Store) -> None:
+    other = (PlanKind.FAILOVER, "batam", False)
+    assert many_plans(small, LEAVE, LEAVE, other, *[SMALL] * 9) == [12, 11, 10, 3, 2]
+
+
+def test_many_small_plans_push_out_no_plan_by_policy_that_an_hour_counts(small: Store) -> None:
+    assert many_plans(small, *[BY_POLICY] * 3, *[SMALL] * 9) == [12, 11, 10, 3, 2]
+
+
+def test_plans_of_one_kind_come_back_however_many_others_there_are(small: Store) -> None:
+    drill = (PlanKind.DRILL, "batam", False)
+    many_plans(small, drill, *[SMALL] * 9)
+    assert [one.plan.number for one in small.plans(5, PlanKind.DRILL).plans] == [1]
+    assert small.plans(5, PlanKind.DRILL).made == 10
+    assert small.plans(5, PlanKind.FAILOVER).plans == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.core.events import Cautioned, CautionEnded
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
 from controller.journal import files
 from controller.replay import replay
 from controller.stores.base import StoreFailed

@@ -16,15 +16,16 @@ from config.topology import Topology
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import Hold, Phase, State
-from controller.core.plans.model import Plan, PlanKind, PlanMemory, PlanStatus, PlanStep, StepStatus
-from controller.core.sites.model import Caution, Health, Nation, SiteSpec, SiteState
+from controller.core.plan_model import Plan, PlanKind, PlanMemory, PlanStatus, PlanStep, StepStatus
+from controller.core.site_model import Caution, Health, Nation, SiteSpec, SiteState
 from controller.drill_gauges import drills as gauges
-from controller.drill_report import Verdict, is_drill, markdown, report_of, verdict_of
+from controller.drill_report import HEADS, Verdict, markdown, report_of, verdict_of
 from controller.drills import DrillKeeper, next_after
 from controller.status import Status
 from controller.stores.base import Plans, StoredPlan
 from tests.controller.cluster import Cluster
 from tests.controller.core.given import UID, Given
+from tests.controller.hostile import HOSTILE, normal, rendered
 
 A, B = "jabodetabek-1", "batam-1"
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -93,6 +94,17 @@ def test_a_drill_that_missed_anything_has_failed_and_says_what(
     assert why in markdown(report)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_others_wrote_stays_words_in_a_report(topology: Topology, text: str) -> None:
+    kept = step(1, service=text, status=StepStatus.LEFT_OUT, because=text)
+    made = stored(kept, by=text, reason=text, because=text, status=PlanStatus.ENDED)
+    shown = rendered(markdown(report_of(made, topology, worst)))
+    assert shown.tags == {"h1", "p", "table", "thead", "tbody", "tr", "th", "td"}
+    cells = [cell.replace("\u200b", "") for cell in shown.cells]
+    assert (cells[0], cells[-1]) == (normal(text), f"it was not moved away: {normal(text)}")
+    assert len(cells) == len(HEADS)
+
+
 def test_targets_of_its_own_judge_a_service(topology: Topology, cluster: Cluster) -> None:
     cluster.change("lease_profile: fast", "lease_profile: fast\n  targets: {rto: 500ms}")
     stricter = load_topology(cluster.config).value
@@ -105,7 +117,6 @@ def test_targets_of_its_own_judge_a_service(topology: Topology, cluster: Cluster
 def test_a_drill_under_way_is_neither_passed_nor_failed(topology: Topology) -> None:
     running = stored(step(1), step(2, status=StepStatus.TO_DO), status=PlanStatus.RUNNING)
     assert verdict_of(running, topology) is Verdict.UNDER_WAY
-    assert not is_drill(stored(kind=PlanKind.EVACUATE))
 
 
 def test_a_schedule_is_read_in_its_time_zone() -> None:
@@ -132,8 +143,9 @@ class FakeDesk:
         self.asked.append(event)
         return self.answer
 
-    async def plans(self, limit: int) -> Plans:
-        return Plans(self.stored[:limit], len(self.stored), {})
+    async def plans(self, limit: int, kind: PlanKind | None = None) -> Plans:
+        found = [one for one in self.stored if kind in (None, one.plan.kind)]
+        return Plans(found[:limit], len(self.stored), {})
 
 
 class Clock:

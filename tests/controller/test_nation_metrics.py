@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.core.model import State
-from controller.core.sites.model import Consequence, Nation, Stage
+from controller.core.site_model import Consequence, Nation, Stage
 from controller.core.sites.policy import policy_of
 from controller.link import Counts
 from controller.metrics import Metrics

@@ -14,10 +14,10 @@ from controller import journal as journal_module
 from controller import replay as replay_module
 from controller.cli.app import main
 from controller.core import phases
-from controller.core import telling as telling_module
-from controller.core.assignments import assignment_for
 from controller.core.events import Event, Tick
 from controller.core.model import Phase, State
+from controller.core.orders import telling as telling_module
+from controller.core.orders.assignments import assignment_for
 from controller.core.step import step
 from controller.journal import EventLine, Journal, files, numbered
 from controller.replay import Gap, NoJournal, journal_files, replay

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from config.leases import PROFILES
 from config.loader import load_topology
-from controller.core.sites.model import Health, Load
+from controller.core.site_model import Health, Load
 from controller.core.step import found
 from controller.specs import RecordUnfit, nation, require_fit, service_specs
 from tests.controller.cluster import Cluster

@@ -6,10 +6,10 @@ from random import Random
 
 from msgspec import Struct
 
-from controller.core.lost import Lost
+from controller.core.foresight.lost import Lost
+from controller.core.foresight.what_if import Forecast, what_if
 from controller.core.model import Phase, Protection, Record, ServiceState, Transition
-from controller.core.view import View
-from controller.core.what_if import Forecast, what_if
+from controller.core.moment.view import View
 from simulator.draw import draw_setting
 from simulator.ending import run_until_well
 from simulator.parts.network import HUB

@@ -8,9 +8,19 @@ from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, SavePlan
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.maintenance import span
+from controller.core.gates.maintenance import span
 from controller.core.model import State
-from controller.core.others import site_of
+from controller.core.moment.others import site_of
+from controller.core.moment.view import View
+from controller.core.plan_model import (
+    SETTLED,
+    Plan,
+    PlanKind,
+    PlanMemory,
+    PlanStatus,
+    PlanStep,
+    StepStatus,
+)
 from controller.core.plans.going import (
     Ask,
     plan_change,
@@ -20,19 +30,9 @@ from controller.core.plans.going import (
     taken,
 )
 from controller.core.plans.making import plan_steps
-from controller.core.plans.model import (
-    SETTLED,
-    Plan,
-    PlanKind,
-    PlanMemory,
-    PlanStatus,
-    PlanStep,
-    StepStatus,
-)
 from controller.core.plans.standing import Standing, standing
+from controller.core.site_model import Health, Stage
 from controller.core.sites.cautions import at, sentence
-from controller.core.sites.model import Health, Stage
-from controller.core.view import View
 
 NOT_A_HOME = (Health.DEGRADED, Health.CUT_OFF, Health.DOWN)
 """No service is brought back to a site that is so."""

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from controller.core.events import PlanAsked
+from controller.core.gates.room import TIERS, UNITS, plus, short_of, total
 from controller.core.model import ServiceState, State
-from controller.core.others import site_of
-from controller.core.plans.model import PlanKind, PlanStep, StepStatus
-from controller.core.room import TIERS, UNITS, plus, short_of, total
-from controller.core.sites.model import Load, Stage
+from controller.core.moment.others import site_of
+from controller.core.plan_model import PlanKind, PlanStep, StepStatus
+from controller.core.site_model import Load, Stage
 
 
 def plan_steps(

@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from controller.core.actions import Action
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import BY_ITSELF, Phase, ServiceState, State
-from controller.core.others import site_of
+from controller.core.moment.others import site_of
+from controller.core.plan_model import Failback, Moved, Plan, PlanKind
 from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
 from controller.core.plans.going import Ask, go_on
 from controller.core.plans.making import is_meant
-from controller.core.plans.model import Failback, Moved, Plan, PlanKind
 from controller.core.plans.willing import MOVES
+from controller.core.site_model import Health, Stage
 from controller.core.sites.cautions import at
-from controller.core.sites.model import Health, Stage
 from controller.core.sites.policy import Wish, wished
 
 HOUR_MS = 3_600_000

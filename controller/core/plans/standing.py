@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from controller.core.conditions import primary_reigns
+from controller.core.conditions.pair import primary_reigns
 from controller.core.model import Phase, ServiceState, State
-from controller.core.plans.model import PlanStep
-from controller.core.view import View
+from controller.core.moment.view import View
+from controller.core.plan_model import PlanStep
 
 PATIENCE_MS = 120_000
 """What is on its way for longer than this comes to nothing without a person, as far as shows."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from controller.core.model import State
-from controller.core.plans.model import SETTLED, Plan, PlanKind, PlanStep, StepStatus
+from controller.core.plan_model import SETTLED, Plan, PlanKind, PlanStep, StepStatus
+from controller.core.site_model import Consequence, Health, Stage
 from controller.core.sites.health import BETTER_AFTER_MS
-from controller.core.sites.model import Consequence, Health, Stage
 from controller.core.sites.policy import Wish, commits, failback_held, wished
 
 MOVES = {Consequence.EVACUATE: PlanKind.EVACUATE, Consequence.FAILOVER: PlanKind.FAILOVER}

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, KeepCautions, Note
 from controller.core.events import Cautioned, CautionEnded, Kind, Requested
+from controller.core.gates.maintenance import FOR_MOST_MS, span
 from controller.core.happening import About, Happening
-from controller.core.maintenance import FOR_MOST_MS, span
 from controller.core.model import ServiceState, State
-from controller.core.sites.model import Caution, Nation
+from controller.core.site_model import Caution, Nation
 
 AT_A_SITE_AT_MOST = 16
 """So many are kept; of more, those of feeds that end first make room."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from controller.core.facts import megabytes
+from controller.core.conditions.facts import megabytes
+from controller.core.moment.view import View
+from controller.core.site_model import Sign, SiteState
 from controller.core.sites.look import Answers, Copy, Look, Sight, ago, named, overall
-from controller.core.sites.model import Sign, SiteState
-from controller.core.view import View
 
 ASKED_AT_LEAST = 10
 """Of fewer probes no share that is lost is told."""

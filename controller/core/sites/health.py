@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from controller.core.site_model import Health, Sign, SiteState, Stage
 from controller.core.sites.look import STARTUP_MS, Answers, Look, Sight, ago, named
-from controller.core.sites.model import Health, Sign, SiteState, Stage
 from controller.core.sites.signs import is_believed
 
 BEST_FIRST = (Health.HEALTHY, Health.DEGRADED, Health.UNKNOWN, Health.CUT_OFF, Health.DOWN)

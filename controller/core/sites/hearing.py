@@ -7,7 +7,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from controller.core.actions import Action, SendProbes
-from controller.core.sites.model import AgentSeen, Nation
+from controller.core.site_model import AgentSeen, Nation
 from controller.core.sites.probes import probes_of
 from protocol.messages import Report
 

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from controller.core.actions import Note
 from controller.core.happening import About, Happening
 from controller.core.model import ServiceState
+from controller.core.site_model import Health, Nation, SiteState, Stage, Steady
 from controller.core.sites.degraded import seen_at
 from controller.core.sites.health import BEST_FIRST, WORSE_AFTER_MS, Verdict, dwell_ms, verdict
 from controller.core.sites.links import judged_links
 from controller.core.sites.look import STARTUP_MS, Look, ago
-from controller.core.sites.model import Health, Nation, SiteState, Stage, Steady
 from controller.core.sites.signs import is_believed, remembered
 from controller.core.sites.steady import CHANGES_AN_HOUR, begun, damped_ms, excused, settled
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from controller.core.actions import Note
 from controller.core.happening import About, Happening
+from controller.core.site_model import LinkHealth, LinkState, SiteState
 from controller.core.sites.look import Answers, Look, Sight, ago, named, overall
-from controller.core.sites.model import LinkHealth, LinkState, SiteState
 from controller.core.sites.steady import begun, settled
 
 BEST_FIRST = (LinkHealth.UP, LinkHealth.UNKNOWN, LinkHealth.ONE_WAY, LinkHealth.CUT)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from controller.core.maintenance import span
+from controller.core.gates.maintenance import span
 from controller.core.model import ServiceState
-from controller.core.sites.model import AgentSeen, Nation, SiteState, Stage
+from controller.core.site_model import AgentSeen, Nation, SiteState, Stage
 from controller.core.sites.probes import observers_of
 from protocol.messages import Path
 

@@ -11,18 +11,10 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from controller.core.model import ServiceState
+from controller.core.moment.view import View
+from controller.core.site_model import Consequence, Health, Nation, Sign, SiteSpec, SiteState, Stage
 from controller.core.sites import cautions
-from controller.core.sites.model import (
-    Consequence,
-    Health,
-    Nation,
-    Sign,
-    SiteSpec,
-    SiteState,
-    Stage,
-)
 from controller.core.sites.signs import is_believed
-from controller.core.view import View
 from protocol.windows import silence_ms
 
 OTHER = "other"

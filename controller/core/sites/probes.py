@@ -11,7 +11,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import replace
 
-from controller.core.sites.model import Nation, SiteSpec, Stage
+from controller.core.site_model import Nation, SiteSpec, Stage
 from protocol.messages import Probe
 
 PROBES_AT_MOST = 64

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from controller.core.sites.model import Sign
+from controller.core.site_model import Sign
 
 BELIEVED_AFTER_MS = 3000
 """A sign must be seen for so long without a break before it counts."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from controller.core.sites.model import Steady
+from controller.core.site_model import Steady
 
 HOUR_MS = 3_600_000
 CHANGES_AN_HOUR = 6

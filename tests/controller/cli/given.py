@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from controller.core.explain import Clause, CopyView, Explanation, Way
+from controller.core.explanation.explain import Clause, CopyView, Explanation, Way
 from controller.core.model import Operation, Transition
 from controller.stores.base import HistoryLine
 from protocol.messages import Mode, ReplicaReport, Role

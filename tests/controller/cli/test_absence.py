@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.explain import MaintenanceView
+from controller.core.explanation.explain import MaintenanceView
 from tests.controller.cli import given
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub, accepted, problem, refused

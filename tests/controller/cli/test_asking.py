@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.cli import moves
+from controller.cli import asking
 from tests.controller.cli import given
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub, accepted, problem, refused
@@ -203,7 +203,7 @@ def test_a_controller_that_is_away_for_a_while_is_asked_again(
 
     warned: list[str] = []
     moving.then = away
-    monkeypatch.setattr(moves, "_warn", back)
+    monkeypatch.setattr(asking, "warn", back)
     assert saling("switchover", "paspor", "--yes").code == 0
     assert "restarting" in warned[0] and "asking again" in warned[0]
 

@@ -11,9 +11,9 @@ import pytest
 
 from controller.cli.client import Client
 from controller.cli.exits import CommandFailed, Exit
-from controller.core.lost import Lost
+from controller.core.foresight.lost import Lost
+from controller.core.foresight.what_if import what_if
 from controller.core.model import Phase
-from controller.core.what_if import what_if
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub
 from tests.controller.core.given import NOW, UID, Given

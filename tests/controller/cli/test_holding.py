@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from controller.core.explain import HoldView
+from controller.core.explanation.explain import HoldView
 from tests.controller.cli import given
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub, accepted

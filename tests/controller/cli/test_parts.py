@@ -16,7 +16,7 @@ from controller.cli.figures import duration, moment, size
 from controller.cli.status_view import degraded, status_view
 from controller.cli.steps import PLANS, rows, steps
 from controller.cli.wire import History, StateView, read
-from controller.core.explain import Explanation
+from controller.core.explanation.explain import Explanation
 from controller.core.model import Transition
 from controller.core.step import begin, found
 from controller.specs import service_specs

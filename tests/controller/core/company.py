@@ -7,9 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from controller.core.model import ServiceSpec, ServiceState, State
-from controller.core.others import Others
-from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
-from controller.core.view import View
+from controller.core.moment.others import Others
+from controller.core.moment.view import View
+from controller.core.site_model import Load, Nation, SiteSpec, SiteState
 from tests.controller.core.given import NOW, Given
 
 TARGET = "batam"

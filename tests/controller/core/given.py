@@ -20,10 +20,10 @@ from controller.core.model import (
     ServiceState,
     State,
 )
-from controller.core.others import Others
-from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
+from controller.core.moment.others import Others
+from controller.core.moment.view import View
+from controller.core.site_model import Load, Nation, SiteSpec, SiteState
 from controller.core.step import begin, found
-from controller.core.view import View
 from protocol.messages import Ask, Header, LeaseTerms, Mode, Renew, ReplicaReport, Report, Role
 
 A, B = "jabodetabek-1", "batam-1"

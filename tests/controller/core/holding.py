@@ -9,9 +9,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from controller.core.events import Kind
-from controller.core.hold_rows import WAITING
 from controller.core.model import Hold, Phase, Protection
-from controller.core.sites.model import Stage
+from controller.core.rows.hold import WAITING
+from controller.core.site_model import Stage
 from protocol.messages import Mode, Role
 from tests.controller.core.given import NOW, B, Given, backup_report, primary_report
 

@@ -9,13 +9,13 @@ import msgspec
 from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, ReadRecord, SavePlan, Swap
-from controller.core.assignments import assignment_for
 from controller.core.events import Event, Kind, PlanAct, PlanAsked, RecordRead, Requested, Tick
-from controller.core.foresight import _says
-from controller.core.imagined import Imagined
+from controller.core.foresight.foresight import _says
+from controller.core.foresight.imagined import Imagined
 from controller.core.model import Phase, Record, ServiceSpec, State
+from controller.core.orders.assignments import assignment_for
+from controller.core.plan_model import OVER, Plan, PlanKind
 from controller.core.plans.going import take_up
-from controller.core.plans.model import OVER, Plan, PlanKind
 from controller.core.step import begin, found, step
 from tests.controller.core.given import backup_report, primary_report, spec
 

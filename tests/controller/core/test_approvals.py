@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core import approvals, loss
 from controller.core.actions import Answer, Swap
 from controller.core.events import Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
+from controller.core.gates import approvals
 from controller.core.model import Approval, HeldFor, LastWord, Phase, Record, State
+from controller.core.moment import loss
+from controller.core.moment.view import APPROVAL_GOOD_FOR_MS
 from controller.core.step import begin, step
-from controller.core.view import APPROVAL_GOOD_FOR_MS
 from tests.controller.core.given import NOW, UID, B, Given, asked, backup_report, said, spec
 
 P = Phase

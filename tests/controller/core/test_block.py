@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import Answer, SendOrder, Swap
-from controller.core.assignments import assignment_for
-from controller.core.detector import watched
 from controller.core.events import Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.invariants import InvariantBroken, check_change
-from controller.core.loss import proven_bytes
 from controller.core.model import BackupLoss, HeldFor, Phase, Protection, Record, State, Wait
+from controller.core.moment.detector import watched
+from controller.core.moment.loss import proven_bytes
+from controller.core.orders.assignments import assignment_for
 from controller.core.phases import TABLE, first_row
 from controller.core.step import begin, step
 from protocol.messages import Role

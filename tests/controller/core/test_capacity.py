@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.capacity import capacities
+from controller.core.foresight.capacity import capacities
 from controller.core.model import HeldFor, Phase
-from controller.core.sites.model import AgentSeen, Load, Stage
+from controller.core.site_model import AgentSeen, Load, Stage
 from protocol.messages import Usage
 from tests.controller.core.company import TARGET, company, of_site, renamed, vcpu
 from tests.controller.core.given import NOW, Given

@@ -21,15 +21,8 @@ from controller.core.model import (
     ServiceState,
     State,
 )
-from controller.core.plans.model import MoveRules
-from controller.core.sites.model import (
-    AgentSeen,
-    Health,
-    Nation,
-    SiteSpec,
-    SiteState,
-    Stage,
-)
+from controller.core.plan_model import MoveRules
+from controller.core.site_model import AgentSeen, Health, Nation, SiteSpec, SiteState, Stage
 from controller.core.step import found, step
 from protocol.messages import LeaseTerms, Mode
 from tests.controller.core.given import (

@@ -8,14 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core import step
-from controller.core.conditions import ASYNC_PATIENCE_MS
-from controller.core.detector import watched
-from controller.core.disks import PAUSE_AFTER_DRAIN_MS, PROMOTION_NEEDS_BYTES
+from controller.core.conditions.pair import ASYNC_PATIENCE_MS
 from controller.core.events import Kind, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import DiskFilling, Phase, State
+from controller.core.moment.detector import watched
+from controller.core.moment.disks import PAUSE_AFTER_DRAIN_MS, PROMOTION_NEEDS_BYTES
+from controller.core.moment.view import View
 from controller.core.phases import first_row
-from controller.core.view import View
 from protocol.messages import Mode
 from tests.controller.core.given import (
     LOW,

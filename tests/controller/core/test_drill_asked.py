@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.plans.model import PlanKind
-from controller.core.sites.model import Caution, Nation, SiteSpec, SiteState, Stage
+from controller.core.plan_model import PlanKind
+from controller.core.site_model import Caution, Nation, SiteSpec, SiteState, Stage
 from tests.controller.core.given import B
 from tests.controller.core.plan_world import PlanWorld, service
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import Approval, HeldFor, Phase
 from tests.controller.core.given import NOW, TERMS, Given, backup_report, primary_report
 

@@ -8,13 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import Answer, SendGrant, SendOrder, Swap
-from controller.core.assignments import assignment_for
 from controller.core.events import Event, Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.invariants import InvariantBroken, check_change
 from controller.core.model import Approval, HeldFor, Operation, Phase, Protection, Record, State
+from controller.core.moment.view import FORCE_GOOD_FOR_MS
+from controller.core.orders.assignments import assignment_for
 from controller.core.step import begin, step
-from controller.core.view import FORCE_GOOD_FOR_MS
 from protocol.messages import Goal, Mode, Right, Role
 from tests.controller.core.given import (
     NOW,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core.conditions import ASYNC_PATIENCE_MS
-from controller.core.detector import watched
+from controller.core.conditions.pair import ASYNC_PATIENCE_MS
 from controller.core.events import Kind
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import Phase
+from controller.core.moment.detector import watched
+from controller.core.moment.view import View
 from controller.core.phases import first_row
-from controller.core.view import View
 from protocol.messages import Role
 from tests.controller.core.given import NOW, A, B, Given, backup_report, primary_report
 

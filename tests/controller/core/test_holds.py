@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, SendGrant, SendOrder, Swap
-from controller.core.assignments import ORDERS, assignment_for
 from controller.core.events import Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.invariants import InvariantBroken, check_change
 from controller.core.model import HeldFor, Hold, Phase, State
+from controller.core.orders.assignments import ORDERS, assignment_for
 from controller.core.phases import TABLE, first_row
 from controller.core.step import begin, step
 from protocol.messages import Role

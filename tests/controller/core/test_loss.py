@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from controller.core import loss
 from controller.core.events import Event
 from controller.core.model import Phase, ServiceState, State, Word
+from controller.core.moment import loss
+from controller.core.moment.view import View
 from controller.core.step import step
-from controller.core.view import View
 from tests.controller.core.given import NOW, UID, A, B, Given, asked, backup_report, said
 
 MB = 1000 * 1000

@@ -9,12 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import Action, Answer, SendGrant, SendOrder, Swap
-from controller.core.assignments import assignment_for, controller_grants
 from controller.core.events import Event, Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
+from controller.core.gates.maintenance import left, span
 from controller.core.invariants import InvariantBroken, check_change
-from controller.core.maintenance import left, span
 from controller.core.model import HeldFor, Maintenance, Phase, Record, State
+from controller.core.orders.assignments import assignment_for, controller_grants
 from controller.core.phases import TABLE, first_row
 from controller.core.step import begin, step
 from protocol.messages import Mode, Right, Role

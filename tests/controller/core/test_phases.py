@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core import diagram
-from controller.core.assignments import HELD_ORDERS, ORDERS
 from controller.core.events import Kind
 from controller.core.model import (
     Approval,
@@ -21,9 +20,10 @@ from controller.core.model import (
     Phase,
     Protection,
 )
+from controller.core.moment.view import APPROVAL_GOOD_FOR_MS
+from controller.core.orders.assignments import HELD_ORDERS, ORDERS
 from controller.core.phases import ROWS_FROM, TABLE, first_row
-from controller.core.row import Row
-from controller.core.view import APPROVAL_GOOD_FOR_MS
+from controller.core.rows.row import Row
 from protocol.messages import LeaseTerms, Mode, Role
 from tests.controller.core.blocking import BLOCK_SITUATIONS
 from tests.controller.core.forcing import FORCE_SITUATIONS

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.events import Kind, PlanAct
-from controller.core.plans.model import OVER, PlanKind, PlanStatus, StepStatus
+from controller.core.plan_model import OVER, PlanKind, PlanStatus, StepStatus
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import PlanWorld, service
 

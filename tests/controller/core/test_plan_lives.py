@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from controller.core.events import Kind, PlanAct, PlanAsked
 from controller.core.model import HeldFor, Phase
-from controller.core.plans.model import PlanKind, PlanStatus
+from controller.core.plan_model import PlanKind, PlanStatus
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import (
     SUPER_APP,

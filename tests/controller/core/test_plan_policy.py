@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from controller.core.actions import SavePlan
 from controller.core.events import Kind, PlanAct, PlanAsked
 from controller.core.model import BY_ITSELF, Phase, ServiceSpec, State
-from controller.core.plans.asking import all_refused, make_plan
-from controller.core.plans.model import (
+from controller.core.plan_model import (
     Failback,
     Moved,
     MoveRules,
@@ -20,8 +19,9 @@ from controller.core.plans.model import (
     PlanStatus,
     StepStatus,
 )
+from controller.core.plans.asking import all_refused, make_plan
 from controller.core.plans.policy import LOOK_EVERY_MS, go_by_policy
-from controller.core.sites.model import (
+from controller.core.site_model import (
     Caution,
     Consequence,
     Health,

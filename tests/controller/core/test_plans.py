@@ -7,17 +7,9 @@ from msgspec.structs import replace
 
 from controller.core.events import Kind, PlanAct
 from controller.core.model import HeldFor, Hold, Phase
-from controller.core.plans.going import TRIES_AT_MOST
-from controller.core.plans.model import MoveRules, PlanKind, PlanStatus, StepStatus
-from controller.core.sites.model import (
-    Caution,
-    Health,
-    Load,
-    Nation,
-    SiteSpec,
-    SiteState,
-    Stage,
-)
+from controller.core.plan_model import MoveRules, PlanKind, PlanStatus, StepStatus
+from controller.core.plans.judging import TRIES_AT_MOST
+from controller.core.site_model import Caution, Health, Load, Nation, SiteSpec, SiteState, Stage
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import (
     SUPER_APP,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import Phase
-from controller.core.plans.model import PlanKind, PlanStatus
+from controller.core.plan_model import PlanKind, PlanStatus
 from tests.controller.core.given import A, B
 from tests.controller.core.plan_world import SUPER_APP, PlanWorld, group_of, service
 

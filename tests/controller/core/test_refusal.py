@@ -6,7 +6,7 @@ import pytest
 
 from controller.core.actions import Answer, Swap
 from controller.core.events import Kind
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import HeldFor, Maintenance, Operation, Phase
 from controller.core.step import step
 from protocol.messages import Mode, Role

@@ -11,17 +11,17 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from controller.core import room
-from controller.core.advice import advice
-from controller.core.conditions import backup_stands, primary_heard
+from controller.core.conditions.pair import backup_stands, primary_heard
+from controller.core.conditions.room import has_room
 from controller.core.events import Kind, Requested, Tick
+from controller.core.explanation.advice import advice
+from controller.core.gates import room
 from controller.core.model import Approval, HeldFor, LastWord, Phase, ServiceState, State
-from controller.core.others import Others
+from controller.core.moment.others import Others
+from controller.core.moment.view import APPROVAL_GOOD_FOR_MS, View
 from controller.core.phases import first_row
-from controller.core.room_conditions import has_room
-from controller.core.sites.model import Load
+from controller.core.site_model import Load
 from controller.core.step import step
-from controller.core.view import APPROVAL_GOOD_FOR_MS, View
 from protocol.messages import Role
 from tests.controller.core.company import TARGET, company, look, of_site, renamed, vcpu
 from tests.controller.core.forcing import strategic
@@ -196,7 +196,7 @@ def test_a_refusal_that_has_nothing_to_do_with_room_looks_at_no_other_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(room, "plan_of", lambda _o, site, _a: looked.append(site))
+    monkeypatch.setattr(room, "placement_at", lambda _o, site, _a: looked.append(site))
     given = Given(Phase.PROTECTED).room(100).backup(None)
     ask = Requested("r", Kind.SWITCHOVER, "paspor", "siti", epoch=1)
     view = View(given.service, NOW, ask, Others({}, given.nation, NOW))
@@ -270,6 +270,6 @@ def test_never_more_than_there_is_no_lower_tier_first_and_no_matter_who_asks_fir
 def test_who_fits_is_worked_out_once_for_all_that_ask() -> None:
     state = company(*(counted(f"s{n}", "rendah", 1) for n in range(9)), nation=of_site(vcpu(4)))
     others = Others(state.services, state.nation, NOW)
-    plan = room.plan_of(others, TARGET)
-    assert plan is not None
-    assert [place.fits for place in plan.places.values()] == [True] * 4 + [False] * 5
+    placement = room.placement_at(others, TARGET)
+    assert placement is not None
+    assert [place.fits for place in placement.places.values()] == [True] * 4 + [False] * 5

@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import Answer, SendOrder, Swap
-from controller.core.assignments import assignment_for
 from controller.core.events import Configured, Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import HeldFor, Phase
+from controller.core.orders.assignments import assignment_for
 from controller.core.phases import TABLE, first_row
-from controller.core.sites.model import Nation, Stage
+from controller.core.site_model import Nation, Stage
 from controller.core.step import found, step
 from protocol.messages import Mode
 from tests.controller.core.given import NOW, UID, A, B, Given, backup_report, primary_report, spec

@@ -9,10 +9,10 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from controller.core import turns
+from controller.core.conditions.room import in_turn
 from controller.core.events import Kind, Tick
+from controller.core.gates import turns
 from controller.core.model import HeldFor, Hold, Phase, ServiceState, State
-from controller.core.room_conditions import in_turn
 from controller.core.step import step
 from tests.controller.core.company import company, look, renamed
 from tests.controller.core.given import NOW, Given

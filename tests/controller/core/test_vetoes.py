@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core import conditions
 from controller.core.actions import Answer, SendOrder, Swap
-from controller.core.assignments import assignment_for
+from controller.core.conditions import pair as conditions
 from controller.core.events import Kind, Requested, Tick
-from controller.core.explain import explain
+from controller.core.explanation.explain import explain
 from controller.core.model import HeldFor, Phase
+from controller.core.orders.assignments import assignment_for
 from controller.core.phases import TABLE, first_row
 from controller.core.step import step
 from protocol.messages import Mode, Role

@@ -10,11 +10,11 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from controller.core.lost import Lost
+from controller.core.foresight.lost import Lost
+from controller.core.foresight.what_if import Forecast, companies, what_if
+from controller.core.gates.room import TIERS, places
 from controller.core.model import HeldFor, Phase, Protection, State
-from controller.core.room import TIERS, places
-from controller.core.sites.model import Load, Nation, SiteSpec, SiteState
-from controller.core.what_if import Forecast, companies, what_if
+from controller.core.site_model import Load, Nation, SiteSpec, SiteState
 from protocol.messages import LeaseTerms, Mode, Role
 from protocol.windows import grantor_window_ms
 from tests.controller.core.company import company, renamed

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.plans.model import Plan, PlanKind
+from controller.core.plan_model import Plan, PlanKind
 from controller.stores import sqlite
-from controller.stores.base import StoreFailed, StoreLocked, StoreUnusable
+from controller.stores.base import Kept, StoreFailed, StoreLocked, StoreUnusable
 from controller.stores.sqlite import SqliteStore
 
 KILLS = 3
@@ -208,4 +208,23 @@ def test_a_plan_that_cannot_be_read_is_named_and_the_others_come_back(path: Path
     assert [one.plan.number for one in told.plans] == [1]
     assert told.made == 2
     assert "cannot be read" in told.broken["evacuate-batam-2"]
+    store.close()
+
+
+def test_a_plan_that_cannot_be_read_keeps_no_other_from_being_kept(path: Path) -> None:
+    store = SqliteStore(path, "c1", Kept(plans=1))
+    term = store.begin_term()
+    one = Plan("evacuate-batam-1", PlanKind.EVACUATE, "batam", "siti", number=1)
+    assert store.save_plan(one, 0, term, ())
+    store.close()
+    spoil(path, "UPDATE plans SET plan = 'no JSON' WHERE number = 1", "DROP INDEX plans_of_kind")
+    store = SqliteStore(path, "c1", Kept(plans=1))
+    for number in (2, 3):
+        one = Plan(f"evacuate-ikn-{number}", PlanKind.EVACUATE, "ikn", "siti", number=number)
+        assert store.save_plan(one, 0, store.begin_term(), ())
+    told = store.plans()
+    assert ([one.plan.number for one in told.plans], set(told.broken)) == (
+        [3],
+        {"evacuate-batam-1"},
+    )
     store.close()

@@ -8,7 +8,7 @@ from typing import Any
 from config.loader import load_topology
 from controller.core.happening import About, Happening
 from controller.core.model import Operation, Transition
-from controller.core.plans.model import PlanChange, PlanKind, PlanStatus
+from controller.core.plan_model import PlanChange, PlanKind, PlanStatus
 from controller.stores.base import HappeningLine, HistoryLine, PlanLine
 from controller.timeline.gather import Choice, Lines, timeline
 from controller.timeline.model import Timeline

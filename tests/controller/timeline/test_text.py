@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import html
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from config.zones import TimeZone
 from controller.cli.plain import plain
@@ -24,27 +22,9 @@ from controller.cli.timeline_text import (
     why,
 )
 from controller.timeline.model import Entry, Place
+from tests.controller.hostile import HOSTILE, browse, normal, rendered
 from tests.controller.timeline.story import MINUTE, START, change, failover, happened, told
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "</td></tr></table><img src=x onerror=alert(1)>",
-    "a | b || c",
-    "`rm -rf /`",
-    "[click](https://evil.example/)",
-    "![x](http://evil.example/x.png)",
-    "https://evil.example www.evil.example",
-    "<https://evil.example>",
-    "**bold** _it_ ~~gone~~ # head",
-    "@everyone please",
-    "&lt;b&gt; &amp;",
-    "back\\slash \\| end\\",
-    "<!-- comment",
-    "line\nbreak\r\n| new | row |",
-    "\x1b[2J\x1b]0;title\x07 \u202etxt.exe \x9b31m",
-    "'\"><svg onload=x>",
-    "{{ template }} $(id) $x^2$",
-)
 PLACE = Place("batam", "Batam", TimeZone.WIB)
 
 
@@ -53,51 +33,10 @@ def laid(text: str) -> Report:
     return Report(text, (text,), [], [(text,) * len(ENTRY_HEADS)])
 
 
-def normal(text: str) -> str:
-    return " ".join(text.split())
-
-
-class Seen(HTMLParser):
-    """What a browser would see."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.cells: list[str] = []
-        self._open = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += attrs
-        self._open = tag == "td"
-        if self._open:
-            self.cells.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = False if tag == "td" else self._open
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self.cells[-1] += data
-
-
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "thead", "tbody",
     "tr", "th", "td",
 }  # fmt: skip
-
-
-def browse(text: str) -> Seen:
-    seen = Seen()
-    seen.feed(text)
-    seen.close()
-    return seen
-
-
-def rendered(text: str) -> Seen:
-    """The Markdown as a reader of GitHub's kind shows it."""
-    return browse(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

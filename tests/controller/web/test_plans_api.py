@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.model import Phase
-from controller.core.plans.model import PlanStatus
+from controller.core.plan_model import PlanStatus
 from controller.leading import lead
 from controller.web.app import create_app
 from protocol.messages import Mode

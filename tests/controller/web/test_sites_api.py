@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from controller.cli.wire import StateView
 from controller.core.model import State
+from controller.core.site_model import AgentSeen, Consequence, Nation, Stage
 from controller.core.sites.hearing import attentive
 from controller.core.sites.judge import judged
-from controller.core.sites.model import AgentSeen, Consequence, Nation, Stage
 from controller.specs import nation
 from controller.status import Status
 from controller.web.views import state_view

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.events import Cautioned, Kind, Requested
-from controller.core.sites.model import Caution
+from controller.core.site_model import Caution
+from controller.timeline import gather
 from controller.web import timeline as timeline_module
 from controller.web.app import create_app
 from controller.web.timeline import TimelineRoutes
@@ -19,17 +22,22 @@ from tests.controller.desk import Desk
 Client = TestClient[Any, Any]
 
 
-@pytest.fixture
-async def client(turning: Desk) -> AsyncIterator[Client]:
+async def served(turning: Desk) -> AsyncIterator[Client]:
     more = TimelineRoutes(turning.runtime).routes()
     one: Client = TestClient(
         TestServer(create_app(turning.runtime, "1.0", lambda: b"", None, more=more))
     )
     await one.start_server()
-    await turning.protect()
-    turning.healthy(Mode.LEASED)
     yield one
     await one.close()
+
+
+@pytest.fixture
+async def client(turning: Desk) -> AsyncIterator[Client]:
+    async for one in served(turning):
+        await turning.protect()
+        turning.healthy(Mode.LEASED)
+        yield one
 
 
 async def get(client: Client, query: str = "") -> tuple[int, Any]:
@@ -104,3 +112,60 @@ async def test_a_history_that_is_too_long_says_that_there_may_be_more(
 async def test_what_is_not_understood_is_named(client: Client, query: str, status: int) -> None:
     code, answer = await get(client, query)
     assert (code, bool(answer["error"]), bool(answer["mend"])) == (status, True, True)
+
+
+class Slow:
+    """A timeline that is put together for as long as a test wants."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go_on = threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, *arguments: Any) -> Any:
+        self._loop.call_soon_threadsafe(self.begun.set)
+        assert self.go_on.wait(30)
+        return gather.timeline(*arguments)
+
+
+@pytest.fixture
+async def slow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slow]:
+    one = Slow()
+    monkeypatch.setattr(timeline_module, "timeline", one)
+    yield one
+    one.go_on.set()
+
+
+async def test_while_a_timeline_is_put_together_everything_else_is_answered(
+    client: Client, turning: Desk, slow: Slow
+) -> None:
+    first = asyncio.create_task(get(client))
+    await slow.begun.wait()
+    async with client.get("/healthz") as answer:
+        assert answer.status == 200
+    assert (
+        await turning.runtime.submit(Requested("r1", Kind.PAUSE, "paspor", "siti", "x"))
+    ).accepted
+    slow.go_on.set()
+    assert (await first)[0] == 200
+
+
+async def test_a_second_timeline_waits_for_the_first(client: Client, slow: Slow) -> None:
+    both = [asyncio.create_task(get(client)) for _ in range(2)]
+    await slow.begun.wait()
+    slow.go_on.set()
+    assert [status for status, _told in await asyncio.gather(*both)] == [200, 200]
+
+
+async def test_who_waited_too_long_for_a_timeline_is_told_to_come_later(
+    turning: Desk, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline_module, "WAIT_S", 0.01)
+    async for client in served(turning):
+        first = asyncio.create_task(get(client))
+        await slow.begun.wait()
+        async with client.get("/api/v1/timeline") as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            assert "another timeline" in (await answer.json())["error"]
+        slow.go_on.set()
+        assert (await first)[0] == 200

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.core import what_if as what_if_module
+from controller.core.foresight import what_if as what_if_module
 from controller.core.model import Phase
 from controller.web import forecast as forecast_module
 from tests.controller.desk import B, Desk

@@ -12,23 +12,20 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agents.core import step as agent_step
-from controller.core import (
-    approval_conditions,
-    change,
-    conditions,
-    disk_conditions,
-    explain,
-    force_conditions,
-    hold_conditions,
-    phases,
-    refusal,
-    room_conditions,
-    veto_conditions,
-)
-from controller.core.conditions import Condition
+from controller.core import phases
+from controller.core.conditions import approval as approval_conditions
+from controller.core.conditions import disk as disk_conditions
+from controller.core.conditions import force as force_conditions
+from controller.core.conditions import hold as hold_conditions
+from controller.core.conditions import pair as conditions
+from controller.core.conditions import room as room_conditions
+from controller.core.conditions import veto as veto_conditions
+from controller.core.conditions.condition import Condition
+from controller.core.explanation import explain, refusal
 from controller.core.model import Phase, Protection
-from controller.core.row import Row
-from controller.core.view import View
+from controller.core.moment.view import View
+from controller.core.rows import change
+from controller.core.rows.row import Row
 from simulator.run import Result, run
 from simulator.strike import Strike
 from tests.simulation.night import Night

@@ -7,10 +7,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from agents.core import engine
-from controller.core import assignments, block, loss
+from controller.core.conditions import block
 from controller.core.model import BackupLoss, Protection, Wait
-from controller.core.row import Row
-from controller.core.view import View
+from controller.core.moment import loss
+from controller.core.moment.view import View
+from controller.core.orders import assignments
+from controller.core.rows.row import Row
 from simulator.parts.engine import Engine
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch, change_rows

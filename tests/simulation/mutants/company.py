@@ -6,12 +6,13 @@ import dataclasses
 
 from msgspec.structs import replace
 
-from controller.core import room, room_conditions, turns
+from controller.core.conditions import room as room_conditions
+from controller.core.gates import room, turns
 from controller.core.model import Approval, Phase, ServiceState
-from controller.core.others import Others
-from controller.core.row import Row
-from controller.core.sites.model import SiteSpec
-from controller.core.view import View
+from controller.core.moment.others import Others
+from controller.core.moment.view import View
+from controller.core.rows.row import Row
+from controller.core.site_model import SiteSpec
 from simulator.setting import ServiceSetting
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (

@@ -3,8 +3,9 @@ is promoted."""
 
 from __future__ import annotations
 
-from controller.core import disk_conditions, disks, view
-from controller.core.view import View
+from controller.core.conditions import disk as disk_conditions
+from controller.core.moment import disks, view
+from controller.core.moment.view import View
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch, always, drop_rows
 from tests.simulation.night import Night

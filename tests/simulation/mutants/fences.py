@@ -9,7 +9,8 @@ from agents.core import engine, permission
 from agents.core import step as agent_step
 from agents.core.model import JobKind, Replica
 from agents.core.observation import Disk
-from controller.core import conditions, detector, view
+from controller.core.conditions import pair as conditions
+from controller.core.moment import detector, view
 from protocol.messages import Assignment, Goal, Role
 from simulator.parts.engine import Engine
 from simulator.parts.guard import Guard

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.core import conditions, force_conditions
+from controller.core.conditions import force as force_conditions
+from controller.core.conditions import pair as conditions
 from simulator.faults import operators
 from simulator.strike import Strike
 from simulator.world import World

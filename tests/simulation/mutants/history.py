@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from agents.core import orders
 from agents.core.model import Replica
-from controller.core import change
 from controller.core import step as controller_step
 from controller.core.model import Phase, Record, Transition
-from controller.core.row import Row
-from controller.core.view import View
+from controller.core.moment.view import View
+from controller.core.rows import change
+from controller.core.rows.row import Row
 from protocol.messages import Assignment, Mode, ReplicaReport
 from tests.simulation.mutants.base import Mutant, Patch
 

@@ -6,11 +6,13 @@ from msgspec.structs import replace
 
 from agents.core import engine, veto
 from agents.core.model import Replica
-from controller.core import hold_conditions, phases, veto_conditions
+from controller.core import phases
 from controller.core import step as controller_step
-from controller.core.effects import place_hold
+from controller.core.conditions import hold as hold_conditions
+from controller.core.conditions import veto as veto_conditions
 from controller.core.model import Phase, Record, ServiceSpec, ServiceState
-from controller.core.row import Row
+from controller.core.rows.effects import place_hold
+from controller.core.rows.row import Row
 from simulator.parts.agent import Process
 from simulator.strike import Strike
 from tests.simulation.mutants.base import (

@@ -11,8 +11,8 @@ from agents.core import grantor, holder, permission
 from agents.core import step as agent_step
 from agents.core.model import Replica
 from agents.core.observation import ProbeKind
-from controller.core import leases
 from controller.core import step as controller_step
+from controller.core.orders import leases
 from protocol.messages import Ask, Granted, Right
 from protocol.windows import grantor_window_ms
 from simulator.parts import agent as agent_shell

@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from agents.core import engine, holder, rest_of_log
 from agents.core.model import Replica
-from controller.core import assignments, conditions, loss, view
+from controller.core.conditions import pair as conditions
 from controller.core.model import LastWord
+from controller.core.moment import loss, view
+from controller.core.orders import assignments
 from protocol.messages import Assignment, Goal
 from simulator.parts.engine import Engine
 from simulator.strike import Strike

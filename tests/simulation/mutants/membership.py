@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from agents.core import holder, reporting
 from agents.core.model import Durable, Replica
 from controller.core import actions as act
-from controller.core import assignments, conditions
+from controller.core.conditions import pair as conditions
 from controller.core.model import Phase, Protection, State
+from controller.core.orders import assignments
 from protocol.messages import Assignment, Mode, Right
 from simulator.parts.controller import Controller
 from simulator.parts.host import Host
@@ -100,7 +101,7 @@ def grantors_stop_when_alone_is_ordered(patch: Patch) -> None:
     patch.setitem(assignments.ORDERS, Phase.ALONE, alone)
     grants = assignments.controller_grants
     patch.setattr(
-        "controller.core.leases.controller_grants",
+        "controller.core.orders.leases.controller_grants",
         lambda record: record.phase is not Phase.ALONE and grants(record),
     )
 

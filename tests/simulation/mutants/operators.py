@@ -7,10 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from controller.core import approval_conditions, approvals, conditions, loss
+from controller.core.conditions import approval as approval_conditions
+from controller.core.conditions import pair as conditions
+from controller.core.gates import approvals
 from controller.core.model import LastWord, ServiceState
-from controller.core.row import Row
-from controller.core.view import View
+from controller.core.moment import loss
+from controller.core.moment.view import View
+from controller.core.rows.row import Row
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch, always, ask_instead, change_rows
 from tests.simulation.night import Night

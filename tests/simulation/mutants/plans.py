@@ -10,8 +10,8 @@ from controller.core import step
 from controller.core.actions import Action, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import State
-from controller.core.plans import asking, going, policy
-from controller.core.plans.model import OVER, SETTLED, Plan, PlanStatus, PlanStep
+from controller.core.plan_model import OVER, SETTLED, Plan, PlanStatus, PlanStep
+from controller.core.plans import asking, going, judging, policy
 from controller.core.plans.standing import Standing, standing
 from controller.core.sites.look import Look
 from simulator.parts import controller
@@ -40,11 +40,12 @@ def group_of_a_plan_moves_at_once(patch: Patch) -> None:
     """The services of a group are not waited for one after the other."""
 
     def heads(state: State, plan: Plan, now_ms: int) -> list[tuple[PlanStep, Standing]]:
-        leg = going.present_leg(plan)
+        leg = judging.present_leg(plan)
         steps = [one for one in plan.steps if one.leg == leg and one.status not in SETTLED]
         return [(one, standing(state, one, now_ms)[0]) for one in steps]
 
-    patch.setattr(going, "_heads", heads)
+    patch.setattr(going, "lane_heads", heads)
+    patch.setattr(judging, "lane_heads", heads)
 
 
 def plan_is_stored_after_what_it_asks(patch: Patch) -> None:
@@ -69,25 +70,25 @@ def plan_is_forgotten_by_a_new_life(patch: Patch) -> None:
 
 def plan_waits_silently(patch: Patch) -> None:
     """It does not say what it waits for."""
-    summed = going._summed
+    summed = judging.summed
 
     def silent(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
         told = summed(state, plan, now_ms, not_now)
         waits = told.status is PlanStatus.WAITING
         return replace(told, because="") if waits else told
 
-    patch.setattr(going, "_summed", silent)
+    patch.setattr(going, "summed", silent)
 
 
 def plan_is_never_over(patch: Patch) -> None:
     """All of its steps are settled, and it goes on."""
-    summed = going._summed
+    summed = judging.summed
 
     def endless(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
         told = summed(state, plan, now_ms, not_now)
         return plan if told.status in OVER else told
 
-    patch.setattr(going, "_summed", endless)
+    patch.setattr(going, "summed", endless)
 
 
 def dwell_time_is_not_kept(patch: Patch) -> None:

@@ -9,9 +9,12 @@ from msgspec.structs import replace
 from agents.core import grantor, orders, permission, reporting
 from agents.core import step as agent_step
 from agents.core.model import Durable, Replica
-from controller.core import assignments, conditions, leases, phases, view
+from controller.core import phases
+from controller.core.conditions import pair as conditions
 from controller.core.model import Phase, Protection, ServiceState
-from controller.core.row import Row
+from controller.core.moment import view
+from controller.core.orders import assignments, leases
+from controller.core.rows.row import Row
 from protocol.messages import Ask, Goal
 from protocol.windows import grantor_window_ms
 from simulator.parts.host import Host

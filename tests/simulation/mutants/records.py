@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from agents.core import events as ev
 from agents.core.actions import Action, Persist
 from agents.core.model import Durable, Replica
-from controller.core import conditions, effects
-from controller.core.view import View
+from controller.core.conditions import pair as conditions
+from controller.core.moment.view import View
+from controller.core.rows import effects
 from simulator.parts.host import Host
 from simulator.parts.runner import Runner
 from simulator.strike import Strike

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from controller.core import stage_conditions
 from controller.core import step as controller_step
+from controller.core.conditions import stage as stage_conditions
 from controller.core.configured import redeclared
 from controller.core.model import ServiceSpec, ServiceState
-from controller.core.stage_rows import STAGE_ROWS
+from controller.core.rows.stage import STAGE_ROWS
 from simulator.strike import Strike
 from tests.simulation.mutants.base import WRITERS, Mutant, Patch, always, drop_rows
 from tests.simulation.night import Night

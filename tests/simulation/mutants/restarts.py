@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from agents.core import step as agent_step
 from agents.core.model import Replica
-from controller.core import effects
 from controller.core import step as controller_step
-from controller.core.view import View
+from controller.core.moment.view import View
+from controller.core.rows import effects
 from simulator.parts import runner
 from simulator.parts.guard import Guard
 from simulator.parts.host import Host

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from agents.core import engine, holder, permission
 from agents.core import step as agent_step
 from agents.core.model import Replica
-from controller.core import conditions
-from controller.core.view import View
+from controller.core.conditions import pair as conditions
+from controller.core.moment.view import View
 from protocol.messages import Assignment, Goal
 from simulator.parts.guard import Guard
 from simulator.parts.jobs import Jobs

@@ -49,11 +49,11 @@ ONE_LEADER = "worlds have one leader at a time, and every agent and service is d
 
 UNREACHABLE: tuple[Unreachable, ...] = (
     *(
-        Unreachable(f"controller/core/{name}.py", (WHOLE,), FORESEEN)
+        Unreachable(f"controller/core/foresight/{name}.py", (WHOLE,), FORESEEN)
         for name in ("foresight", "imagined", "lost", "what_if")
     ),
     Unreachable(
-        "controller/core/capacity.py",
+        "controller/core/foresight/capacity.py",
         (WHOLE,),
         "it shows and decides nothing; tests/controller/core/test_capacity.py has it",
     ),
@@ -66,7 +66,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable("agents/core/step.py", ("_hear: case PersistFailed() | PersistWorks():",), MATCH),
     Unreachable(
-        "controller/core/effects.py",
+        "controller/core/rows/effects.py",
         ("_approval: return None", "begin_maintenance: return {}", "place_hold: return {}"),
         TYPES,
     ),
@@ -90,7 +90,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "no world refuses a veto while another is on; tests/agents/veto/test_veto.py does",
     ),
     Unreachable(
-        "controller/core/holds.py",
+        "controller/core/gates/holds.py",
         ("quarter_is_over: return False",),
         "rows that ask it ask first whether a hold is on, and look whether its time is over",
     ),
@@ -106,16 +106,16 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         "a guard that permits, beside a backup: the permit is closed before that Order counts",
     ),
     Unreachable(
-        "controller/core/leases.py",
+        "controller/core/orders/leases.py",
         ("hear_proof: if believable(service, ask.revision):",),
         "no agent of a world leaps a million revisions; messages that are broken are put aside",
     ),
     Unreachable(
-        "controller/core/maintenance.py",
+        "controller/core/gates/maintenance.py",
         ("_asked_copy: return (",),
         "operators of worlds name no agent",
     ),
-    Unreachable("controller/core/telling.py", ("remind: return []",), ONE_LEADER),
+    Unreachable("controller/core/orders/telling.py", ("remind: return []",), ONE_LEADER),
     Unreachable(
         "controller/core/step.py",
         (
@@ -204,7 +204,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     Unreachable("controller/core/plans/willing.py", ('_dropped: return ""',), ONE_FILE),
     Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
     Unreachable(
-        "controller/core/plans/going.py",
+        "controller/core/plans/judging.py",
         (
             "_judge: why = f",
             "_judge: return state, replace(step, status=StepStatus.LEFT_OUT, because=why)",

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from controller.core.events import PlanAct, PlanAsked
-from controller.core.explain import explain, protected, timing
+from controller.core.explanation.explain import explain, protected, timing
+from controller.core.foresight.preview import left_ms, preview
 from controller.core.model import Record
-from controller.core.others import Others
-from controller.core.plans.model import PlanKind
-from controller.core.plans.preview import left_ms, preview
-from controller.core.row import Row
+from controller.core.moment.others import Others
+from controller.core.moment.view import View
+from controller.core.plan_model import PlanKind
+from controller.core.rows.row import Row
 from controller.core.sites import policy
 from controller.core.sites.look import Look
 from controller.core.sites.matrix import matrix
-from controller.core.view import View
 from simulator.profiles import DEFAULT_PROFILE, PROFILES
 from simulator.run import run
 from simulator.scenarios.playing import play

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from controller.core.actions import Note
 from controller.core.model import ServiceState
+from controller.core.site_model import AgentSeen, Nation, SiteSpec, SiteState
 from controller.core.sites.hearing import attentive
 from controller.core.sites.judge import EVERY_MS, judged
-from controller.core.sites.model import AgentSeen, Nation, SiteSpec, SiteState
 from protocol.messages import Path, Symptom
 
 BEGAN = 1_000_000

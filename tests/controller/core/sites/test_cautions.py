@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from controller.core.actions import Answer, KeepCautions, Note, Swap
 from controller.core.events import Cautioned, CautionEnded, Kind, Requested, Tick
-from controller.core.maintenance import FOR_MOST_MS
+from controller.core.gates.maintenance import FOR_MOST_MS
 from controller.core.model import Phase, State
+from controller.core.site_model import Caution, Nation, SiteSpec, SiteState
 from controller.core.sites import cautions
-from controller.core.sites.model import Caution, Nation, SiteSpec, SiteState
 from controller.core.sites.policy import failback_held, readiness
 from controller.core.step import step
 from tests.controller.core.given import NOW, UID, Given, backup_report, said

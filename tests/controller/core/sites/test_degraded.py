@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from controller.core.maintenance import MINUTE_MS
+from controller.core.gates.maintenance import MINUTE_MS
 from controller.core.model import Maintenance, Phase, Seen, ServiceState
 from controller.core.sites.judge import EVERY_MS
 from controller.core.sites.signs import BELIEVED_AFTER_MS, KEPT_FOR_MS

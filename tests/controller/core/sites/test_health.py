@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from controller.core.configured import redeclared_nation
+from controller.core.site_model import AgentSeen, Health, Nation, Stage
 from controller.core.sites.health import BEST_FIRST, BETTER_AFTER_MS, verdict
 from controller.core.sites.judge import judged
 from controller.core.sites.look import Look
-from controller.core.sites.model import AgentSeen, Health, Nation, Stage
 from controller.core.sites.steady import CHANGES_AN_HOUR, HOUR_MS
 from protocol.messages import Path
 from tests.controller.core.sites.nations import BEGAN, Country, four

@@ -8,15 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.model import Phase, ServiceState
-from controller.core.sites.model import (
-    Consequence,
-    Health,
-    Nation,
-    Sign,
-    SiteSpec,
-    SiteState,
-    Stage,
-)
+from controller.core.site_model import Consequence, Health, Nation, Sign, SiteSpec, SiteState, Stage
 from controller.core.sites.policy import (
     care,
     failback_held,

@@ -10,8 +10,8 @@ from agents.network.peers import CONNECTIONS_AT_MOST
 from controller.core.actions import SendProbes
 from controller.core.events import ReportCame
 from controller.core.model import State
+from controller.core.site_model import Nation, SiteSpec, SiteState, Stage
 from controller.core.sites.hearing import TELL_AGAIN_MS
-from controller.core.sites.model import Nation, SiteSpec, SiteState, Stage
 from controller.core.sites.probes import (
     OBSERVERS_AT_MOST,
     PROBES_AT_MOST,
