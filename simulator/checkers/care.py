@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from controller.core.events import Event
 from controller.core.model import BY_ITSELF, Phase, Record, State, Transition
-from controller.core.plans.model import Plan, PlanKind
-from controller.core.sites.model import Caution
+from controller.core.plan_model import Plan, PlanKind
+from controller.core.site_model import Caution
 from simulator.watch import Broken, Watch
 
 CLOCK_PERCENT = 98

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from controller.core.events import Event, ReportCame
 from controller.core.model import BY_ITSELF, Phase, Record, State
-from controller.core.plans.model import Plan, PlanKind, PlanStep, StepStatus
-from controller.core.sites.model import Consequence, Health, Nation, Stage
+from controller.core.plan_model import Plan, PlanKind, PlanStep, StepStatus
+from controller.core.site_model import Consequence, Health, Nation, Stage
 from protocol.messages import Report
 from simulator.setting import POLICY
 from simulator.watch import Broken, Watch
@@ -34,7 +34,8 @@ BETTER_MS = 17_000
 """Before this nothing is given up at a site that is well again: that must have lasted, too."""
 FRESH_MS = 1000
 SETTLED_MS = 3000
-HEARD_MS = 1500
+HEARD_MS = 3000
+LISTENED_MS = 5000
 
 
 class ReasonsStand(Watch):
@@ -45,8 +46,8 @@ class ReasonsStand(Watch):
         self._nation = Nation()
         self._told_ms: dict[tuple[str, str], int] = {}
         """By site and what was told: when it was last."""
-        self._heard_ms: dict[str, int] = {}
-        """By agent: when its last Report came."""
+        self._heard_ms: dict[str, tuple[int, int]] = {}
+        """By agent: since when its Reports come without a gap, and when the last one came."""
         self._hears: dict[str, dict[str, int]] = {}
         """By agent: the services whose primary it hears commit, and since when it was told."""
         self._records: dict[str, tuple[int, Record]] = {}
@@ -88,7 +89,8 @@ class ReasonsStand(Watch):
 
     def _hear(self, report: Report, now_ms: int) -> None:
         agent = report.header.sender
-        self._heard_ms[agent] = now_ms
+        first_ms, last_ms = self._heard_ms.get(agent, (now_ms, now_ms))
+        self._heard_ms[agent] = (first_ms if now_ms - last_ms < HEARD_MS else now_ms, now_ms)
         for symptom in report.symptoms:
             self._told_ms[(agent, symptom.kind)] = now_ms
         self._hears[agent] = {r.service_uid: now_ms for r in report.replicas if r.primary_heard}
@@ -155,6 +157,6 @@ class ReasonsStand(Watch):
         there = self._nation.sites.get(partner)
         last_ms = max(self._told_ms.get((partner, kind), -1) for kind in MOVING)
         is_quiet = last_ms < 0 or now_ms - last_ms > COUNTS_MS + LATE_MS
-        is_heard = now_ms - self._heard_ms.get(partner, -HEARD_MS) < HEARD_MS
-        is_well = there is not None and there.health in (Health.HEALTHY, Health.DEGRADED)
-        return is_quiet and is_heard and is_well
+        first_ms, heard_ms = self._heard_ms.get(partner, (now_ms, 0))
+        is_heard = now_ms - heard_ms < HEARD_MS and now_ms - first_ms > LISTENED_MS
+        return is_quiet and is_heard and there is not None and there.health not in GONE

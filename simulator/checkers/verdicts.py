@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from controller.core.events import Event, ReportCame
 from controller.core.model import State
-from controller.core.sites.model import Health, Nation, SiteState, Stage
+from controller.core.site_model import Health, Nation, SiteState, Stage
 from protocol.messages import Report
 from simulator.watch import Broken, Watch
 
@@ -19,7 +19,7 @@ LOST_MS = 4900
 BACK_MS = 14_700
 """Heard again for so long, but for a look."""
 REACHED_MS = 2500
-DENIED_MS = 4000
+DENIED_MS = 4900
 ALIVE_MS = 4000
 
 
@@ -97,7 +97,11 @@ class VerdictsTrue(Watch):
             raise Broken("verdict", f"{name} is called down, and {reaching[0]} reaches it")
         for one in others:
             self._was_alive(one, site)
-        denying = [one for one, age_ms in ages.items() if age_ms >= DENIED_MS]
+        denying = [
+            one
+            for one, age_ms in ages.items()
+            if age_ms >= DENIED_MS and since_ms - self._reports[one][0] < LOST_MS
+        ]
         if 2 * len(denying) <= len(others):
             raise Broken(
                 "verdict",

@@ -323,6 +323,18 @@ def test_a_plan_by_policy_waits_while_nothing_can_be_said_of_its_site() -> None:
     assert (site.world.asked, site.world.plan.status) == ([], PlanStatus.WAITING)
 
 
+def test_a_plan_by_policy_waits_for_nothing_while_all_of_it_is_on_its_way() -> None:
+    site = begun(Site(disk=Consequence.EVACUATE))
+    site.world.turn()
+    assert len(site.world.asked) == 1
+    better = SiteState(SiteSpec("jabodetabek", partner="batam"), since_ms=site.world.now_ms)
+    for health in (Health.HEALTHY, Health.UNKNOWN):
+        seen = replace(better, health=health)
+        seen_as(site, replace(site.nation, sites={**site.nation.sites, "jabodetabek": seen}))
+        site.world.turn()
+        assert site.world.plan.status is PlanStatus.RUNNING
+
+
 def test_a_group_that_a_plan_by_policy_has_begun_to_move_is_not_torn_apart() -> None:
     site = Site(*group_of("db", "front"), disk=Consequence.EVACUATE)
     begun(site).world.turn()
