@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NoReturn, TypeVar
 
-from config import crosscheck, policies, room
+from config import crosscheck, links, policies, room
 from config.agent import AgentConfig
 from config.agentcheck import check_agent, check_settings
 from config.model import SCHEMA_VERSION
@@ -61,7 +61,9 @@ def topology_of(document: Document) -> Loaded[Topology]:
             "config/example/four-sites.yaml",
         )
     topology = build(document, Topology)
-    crosscheck.check_entries(document, sketch(document.data))
+    rough = sketch(document.data)
+    crosscheck.check_entries(document, rough)
+    links.check(document, rough)
     if topology is None or has_errors(document):
         raise ConfigError(in_order(document))
     topology = with_agents(topology)

@@ -28,6 +28,7 @@ SUBJECTS: dict[str | int, tuple[str, str]] = {
     "services": ("service", "name"),
     "agents": ("agent", "id"),
     "sites": ("site", "id"),
+    "links": ("link", "name"),
     "checks": ("check", "kind"),
 }
 """The lists whose entries have names of their own, and the key of the name."""

@@ -226,6 +226,16 @@ class Pair(Declared):
     sites: Annotated[tuple[NameText, ...], Field(min_length=2, max_length=2)]
 
 
+class Link(Declared):
+    """One way between two sites; there may be several between the same two."""
+
+    between: Annotated[tuple[NameText, ...], Field(min_length=2, max_length=2)]
+    name: NameText = ""
+    """May be left out where the two have one link only."""
+    shared_risk_links: Annotated[tuple[NameText, ...], Field(min_length=1)]
+    """Cables and ducts that it runs over: what names the same one fails with it."""
+
+
 class Agent(Declared):
     """One process of Saling on one host: how to reach it and whom to believe."""
 
@@ -313,6 +323,9 @@ class Topology(Declared):
     brokers: Brokers
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
     pairs: tuple[Pair, ...] = ()
+    links: tuple[Link, ...] = ()
+    """What the ways between sites run over; where none is declared between two, it is what both
+    name in `shared_risk_links`."""
     agents: Annotated[tuple[Agent, ...], Field(min_length=1)]
     lease_profiles: dict[NameText, Lease] = Field(default_factory=dict)
     drills: tuple[Drill, ...] = ()

@@ -14,7 +14,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from config.problems import shown
-from config.topology import Agent, Replica, Service, ServiceStage, Site, SiteState, Topology
+from config.topology import Agent, Link, Replica, Service, ServiceStage, Site, SiteState, Topology
 
 HOT_OF_THE_CONTROLLER = ("report_interval_ms", "failure_domain")
 NEEDS_RESTART = ("store", "journal", "brokers", "hazards")
@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SERVICE = "service"
     SITE = "site"
     AGENT = "agent"
+    LINK = "link"
     CLUSTER = "cluster"
 
 
@@ -38,6 +39,7 @@ class Difference(Struct, frozen=True):
 
 
 AT_ONCE = "in force at once"
+ONLY_SAID = "named at once where the link is cut, and changes nothing else"
 EFFECTS = {
     "tier": "who must accept a loss, and who goes first, follows it at once",
     "protection": "the service stands alone until the pair is armed with it",
@@ -58,8 +60,14 @@ SITE_EFFECTS = {
 
 
 def differences(old: Topology, new: Topology) -> tuple[Difference, ...]:
-    """All that changes, as it would be done: services, sites, agents, and the rest."""
-    return (*_services(old, new), *_sites(old, new), *_agents(old, new), *_rest(old, new))
+    """All that changes, as it would be done: services, sites, links, agents, and the rest."""
+    return (
+        *_services(old, new),
+        *_sites(old, new),
+        *_links(old, new),
+        *_agents(old, new),
+        *_rest(old, new),
+    )
 
 
 def taken(old: Topology, new: Topology) -> Topology:
@@ -163,6 +171,26 @@ def _site(before: Site, after: Site) -> Iterator[str]:
         yield f"{text}; {AT_ONCE}"
 
 
+def _links(old: Topology, new: Topology) -> Iterator[Difference]:
+    before = {_link_name(link): link for link in old.links}
+    for link in new.links:
+        name, known = _link_name(link), before.pop(_link_name(link), None)
+        if known is None:
+            text = f"is new over {', '.join(link.shared_risk_links)}; {ONLY_SAID}"
+            yield Difference(Kind.LINK, name, text)
+        elif known.shared_risk_links != link.shared_risk_links:
+            was, now = ", ".join(known.shared_risk_links), ", ".join(link.shared_risk_links)
+            text = f"shared_risk_links: from {was} to {now}; {ONLY_SAID}"
+            yield Difference(Kind.LINK, name, text)
+    for name in before:
+        yield Difference(Kind.LINK, name, f"is taken out; {ONLY_SAID}")
+
+
+def _link_name(link: Link) -> str:
+    one, other = sorted(link.between)
+    return f"{one} <-> {other} {link.name}".rstrip()
+
+
 def _agents(old: Topology, new: Topology) -> Iterator[Difference]:
     before = {agent.id: agent for agent in old.agents}
     for agent in new.agents:
@@ -182,7 +210,7 @@ def _agent(before: Agent, after: Agent) -> Iterator[str]:
 
 
 def _rest(old: Topology, new: Topology) -> Iterator[Difference]:
-    told = {"services", "sites", "pairs", "agents", "lease_profiles", "controller"}
+    told = {"services", "sites", "pairs", "links", "agents", "lease_profiles", "controller"}
     for _name, text in _changed(old, new, (*told, *NEEDS_RESTART)):
         yield Difference(Kind.CLUSTER, "", f"{text}; {AT_ONCE}")
     for name, text in _changed(old.controller, new.controller, ()):

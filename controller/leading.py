@@ -12,7 +12,7 @@ from config.topology import Topology
 from controller.core.configured import begun
 from controller.core.model import State
 from controller.core.plan_model import OVER, Moved
-from controller.core.plans.going import PAST_AT_MOST, take_up
+from controller.core.plans.going import take_up
 from controller.core.sites.cautions import resumed
 from controller.core.step import begin, found
 from controller.specs import move_rules, nation, require_fit, service_specs
@@ -41,7 +41,7 @@ def lead(
     state = begin(usable, records, term, store.generation, clock(), nation(topology))
     cautioned = resumed(state.nation, store.cautions(), time.time_ns() // 1_000_000, clock())
     state = replace(state, nation=cautioned, move_rules=move_rules(topology))
-    return _with_plans(state, store.plans(PAST_AT_MOST), clock()), stored.broken
+    return _with_plans(state, store.plans(), clock()), stored.broken
 
 
 def _with_plans(state: State, stored: Plans, now_ms: int) -> State:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from controller.core.site_model import Consequence, Health, SiteState, Stage
-from controller.core.sites.links import is_broken
 from controller.core.sites.look import Look
 from controller.core.sites.matrix import matrix
 from controller.core.sites.policy import OTHER, leads_to, readiness
+from controller.core.sites.shared_risk import is_broken
 from controller.status import Status
 
 

@@ -20,7 +20,15 @@ from controller.core.model import (
     ServiceSpec,
 )
 from controller.core.plan_model import Failback, MoveRules
-from controller.core.site_model import Consequence, Load, Nation, SiteSpec, SiteState, Stage
+from controller.core.site_model import (
+    Consequence,
+    LinkSpec,
+    Load,
+    Nation,
+    SiteSpec,
+    SiteState,
+    Stage,
+)
 from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 
@@ -76,6 +84,10 @@ def nation(topology: Topology) -> Nation:
         home=topology.controller.failure_domain,
         sites={site.id: SiteState(_site_spec(topology, site)) for site in topology.sites},
         addresses={agent.id: agent.address for agent in topology.agents},
+        link_specs=tuple(
+            LinkSpec((link.between[0], link.between[1]), link.name, link.shared_risk_links)
+            for link in topology.links
+        ),
         report_interval_ms=topology.controller.report_interval_ms,
     )
     return with_probe_lists(declared)

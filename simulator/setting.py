@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from config.leases import PROFILES
 from controller.core.model import BackupLoss, DiskFilling, Protection, ReplicaSpec, ServiceSpec
 from controller.core.plan_model import Failback, MoveRules
-from controller.core.site_model import Consequence, Load, Nation, SiteSpec, SiteState
+from controller.core.site_model import Consequence, LinkSpec, Load, Nation, SiteSpec, SiteState
 from controller.core.sites.policy import policy_of
 from controller.core.sites.probes import with_probe_lists
 from protocol.messages import LeaseTerms
@@ -34,6 +34,8 @@ POLICY = policy_of(
     }
 )
 """What that leads to, and that nobody hears a site."""
+RING = "ring"
+"""The cable at which every site stands."""
 WEATHERS = {
     "calm": Weather(1, 30),
     "rough": Weather(1, 60, loss=0.02, doubled=0.05, late=0.02, late_most_ms=3000),
@@ -134,13 +136,16 @@ class Setting(Struct, frozen=True):
                     agents=(site,),
                     partner=partners.get(site, ""),
                     capacity=limits.get(site),
+                    shared_risk_links=(RING,),
                     policy=POLICY,
                 )
             )
             for site in self.sites
         }
         addresses = {site: f"{site}:8443" for site in self.sites}
-        return with_probe_lists(Nation(home=HUB, sites=sites, addresses=addresses))
+        return with_probe_lists(
+            Nation(home=HUB, sites=sites, addresses=addresses, link_specs=_links(self.sites))
+        )
 
     planned: tuple[str, ...] = ()
     """Sites that are not in use yet."""
@@ -153,3 +158,13 @@ class Setting(Struct, frozen=True):
     def rate_ppm(self, place: int) -> int:
         """Of the hub (0) or a site (from 1 on, in the order of `sites`)."""
         return self.rates_ppm[place] if place < len(self.rates_ppm) else 0
+
+
+def _links(sites: tuple[str, ...]) -> tuple[LinkSpec, ...]:
+    """From the first site none to the second, one to the third, two to each other one."""
+    first, *others = sites
+    return tuple(
+        LinkSpec((first, other), name, (RING, name))
+        for count, other in enumerate(others)
+        for name in ("north", "south")[:count]
+    )

@@ -11,6 +11,7 @@ from rich.text import Text
 from controller.cli.figures import duration
 from controller.cli.wire import CautionView, LinkView, PathView, SiteView, StateView
 from controller.core.site_model import Health, LinkHealth
+from controller.core.sites.shared_risk import risk_told
 
 WATCHED_STATES = ("active",)
 """Only in these states of a site is it a fault that nobody is heard there."""
@@ -82,9 +83,9 @@ def declared_link(link: LinkView) -> Text:
     """The same for `topology`: also what a cut would put at risk, while there is none."""
     text = link_text(link)
     if link.health not in BROKEN:
-        shared = ", ".join(link.shared_risk) or "none declared for both"
+        shared = risk_told([(one.name, one.shared_risk) for one in link.declared], link.shared_risk)
         risk = ", ".join(link.at_risk) or "nothing"
-        text.append(f"; shared risk: {shared}; a cut puts at risk: {risk}")
+        text.append(f"; {shared}; a cut puts at risk: {risk}")
     return text
 
 
@@ -140,5 +141,9 @@ def link_data(link: LinkView) -> dict[str, object]:
         "because": link.because,
         "since_ago_ms": link.since_ago_ms,
         "shared_risk": list(link.shared_risk),
+        "declared": [
+            {"name": one.name, "shared_risk": list(one.shared_risk)} for one in link.declared
+        ],
+        "common_cause": list(link.common_cause),
         "at_risk": list(link.at_risk),
     }

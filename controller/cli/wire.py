@@ -141,6 +141,13 @@ class SiteView(Struct, frozen=True):
     cautions: tuple[CautionView, ...] = ()
 
 
+class DeclaredLink(Struct, frozen=True):
+    """One declared link between two sites."""
+
+    name: str
+    shared_risk: tuple[str, ...]
+
+
 class LinkView(Struct, frozen=True):
     """The link between two active sites."""
 
@@ -149,6 +156,8 @@ class LinkView(Struct, frozen=True):
     because: str
     since_ago_ms: int = 0
     shared_risk: tuple[str, ...] = ()
+    declared: tuple[DeclaredLink, ...] = ()
+    common_cause: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
 
 

@@ -17,7 +17,9 @@ from controller.core.moment.view import View
 from controller.core.site_model import Health, Nation, Stage
 from controller.core.sites.look import STARTUP_MS, Look, ago
 
-DECLARED_OF_A_NATION = ("home", "addresses", "probe_lists", "report_interval_ms")
+DECLARED_OF_A_NATION = (
+    "home", "addresses", "probe_lists", "link_specs", "report_interval_ms",
+)  # fmt: skip
 """What of it, besides its sites, the configuration says. All else was heard, or is a person's."""
 
 ON_THE_WAY = (Phase.DRAINING, Phase.COUNTDOWN, Phase.PROMOTING, Phase.ROUTING)

@@ -83,6 +83,8 @@ class Requested(Struct, frozen=True, tag="requested"):
     """Hold: what it is placed on as a whole: `service`, `site:NAME` or `all`."""
     despite_caution: bool = False
     """Switchover: also to a site where caution is on."""
+    plan: str = ""
+    """The plan that asks for it; empty where a person does."""
 
 
 class Configured(Struct, frozen=True, tag="configured"):

@@ -114,6 +114,8 @@ class Operation(Struct, frozen=True):
     reason: str = ""
     from_agent: str = ""
     to_agent: str = ""
+    plan: str = ""
+    """The plan that asked for it; empty where none did, and in records older than this field."""
 
 
 class LastWord(Struct, frozen=True):

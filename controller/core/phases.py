@@ -33,6 +33,9 @@ what HELD for a loss is, and leads to PROMOTING by what `fence_certain` asks (`r
 
 An integrity hold takes all ways away that move a service, and adds one: from DRAINING back to
 PROTECTED, as a drain that takes too long has it (`rows/hold.py`).
+
+What people accept (`rows/approval.py`) and what is set (`rows/settings.py`) lead nowhere but to
+where the others ask everything again: to COUNTDOWN, to ALONE, or to the same phase.
 """
 
 from __future__ import annotations
@@ -48,40 +51,31 @@ from controller.core.conditions import veto as v
 from controller.core.conditions.condition import held_for, not_held_for
 from controller.core.model import HeldFor, Phase
 from controller.core.moment.view import View
+from controller.core.rows.approval import APPROVAL_ROWS
 from controller.core.rows.block import BLOCK_ROWS
 from controller.core.rows.disk import DISK_ROWS
 from controller.core.rows.effects import (
     adopt,
-    approve,
     begin_failover,
     begin_switchover,
     bind,
-    end_approval,
     hold,
     hold_restored,
     learn_identity,
-    note_approval,
-    pause,
     promote,
     rearm,
     release,
-    resume,
-    take_backup,
-    take_protection,
-    take_settings,
 )
 from controller.core.rows.force import FORCE_ROWS
 from controller.core.rows.hold import HOLD_ROWS
 from controller.core.rows.maintenance import MAINTENANCE_ROWS
 from controller.core.rows.room import ROOM_ROWS
 from controller.core.rows.row import DONE, GIVEN_UP, Row
+from controller.core.rows.settings import SETTINGS_ROWS
 from controller.core.rows.stage import STAGE_ROWS
 from controller.core.rows.veto import VETO_ROWS
 
 P = Phase
-SETTLED = (Phase.PROTECTED, Phase.ALONE, Phase.HELD)
-"""The phases that a pause or new settings may change without disturbing an operation."""
-
 RESTORED = (
     "held: an agent knows revision {heard_revision} and the store only {revision}, so the store is "
     "an older copy; `saling approve {service}` accepts what the agents know"
@@ -311,72 +305,10 @@ TABLE: tuple[Row, ...] = (
         "primary",
         promote,
     ),
-    Row(
-        "loss_approved", P.HELD, P.COUNTDOWN,
-        (
-            c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.enough_people,
-            h.not_on_hold,
-        ),
-        "a loss of {loss} is accepted by {request}; the failover goes on",
-        approve,
-    ),
-    Row(
-        "loss_approved_by_one", P.HELD, P.HELD,
-        (
-            c.asked_approve, held_for(HeldFor.LOSS), a.approval_fits, a.first_of_two,
-            h.not_on_hold,
-        ),
-        "a loss of {asked_loss} is accepted by {request}; the tier is {tier}: within "
-        "{approval_lasts} somebody else must say the same",
-        note_approval, aside=True,
-    ),
-    *(
-        Row(
-            "approval_ended", phase, phase, (not_held_for(HeldFor.FORCED), a.approval_ended),
-            "the approval by {approved_by} ended unused, for {approval_over}",
-            end_approval, aside=True,
-        )
-        for phase in (P.HELD, P.COUNTDOWN)
-    ),
+    *APPROVAL_ROWS,
     # A failover by force: one person asks, another one proves that the old host is off.
     *FORCE_ROWS,
-    # What changes no phase.
-    *(
-        Row(
-            "new_settings", phase, phase, (c.settings_changed,),
-            "the configuration has new lease times", take_settings, aside=True,
-        )
-        for phase in (P.PROTECTED, P.ALONE)
-    ),
-    Row(
-        "new_backup", P.ALONE, P.ALONE, (c.backup_redeclared, c.primary_acknowledged_alone),
-        "the configuration changes the backup from {backup} to {declared_backup}; {primary} stands "
-        "alone until a backup follows it",
-        take_backup,
-    ),
-    *(
-        Row(
-            "new_protection", phase, P.ALONE, (c.protection_changed, *also),
-            "the configuration asks for another protection; {primary} stands alone until the "
-            "pair is armed with it",
-            take_protection,
-        )
-        for phase, also in ((P.PROTECTED, (c.primary_proves,)), (P.ALONE, ()))
-    ),
-    *(
-        Row(
-            "paused", phase, phase, (c.asked_pause,),
-            "automatic failover was paused by {request}", pause, aside=True,
-        )
-        for phase in SETTLED
-    ),
-    *(
-        Row(
-            "unpaused", phase, phase, (c.asked_resume, c.is_paused),
-            "automatic failover was turned on again by {request}", resume, aside=True,
-        )
-        for phase in SETTLED
-    ),
+    *SETTINGS_ROWS,
     *VETO_ROWS,
     *STAGE_ROWS,
     *BLOCK_ROWS,

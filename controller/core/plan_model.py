@@ -28,6 +28,10 @@ class PlanKind(StrEnum):
     """Evacuated, looked at, and brought back, with a report."""
 
 
+AWAY = (PlanKind.EVACUATE, PlanKind.FAILOVER)
+"""A site is left, and the dwell time begins."""
+
+
 class PlanStatus(StrEnum):
     """Where a plan stands."""
 
@@ -177,7 +181,8 @@ class PlanMemory(Struct, frozen=True):
     made: int = 0
     """The number of the last plan."""
     past: tuple[Moved, ...] = ()
-    """The last ones, the oldest first."""
+    """Of those that are over the ones from which dwell times and the budget of an hour are
+    counted, the oldest first."""
     looked_ms: int = 0
     """When it was last looked whether a site is to be moved by policy."""
     taken_ms: int = 0

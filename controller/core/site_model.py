@@ -150,6 +150,15 @@ class LinkHealth(StrEnum):
     """Nobody looks, or one of the two sites is not reached by anybody else."""
 
 
+class LinkSpec(Struct, frozen=True):
+    """One declared link between two sites; there may be several between the same two."""
+
+    sites: tuple[str, str]
+    name: str = ""
+    shared_risk: tuple[str, ...] = ()
+    """Groups of cables and ducts that it runs over."""
+
+
 class LinkState(Struct, frozen=True):
     """The way between two active sites."""
 
@@ -159,7 +168,11 @@ class LinkState(Struct, frozen=True):
     because: str = "nobody has looked yet"
     since_ms: int = 0
     shared_risk: tuple[str, ...] = ()
-    """Groups of cables and ducts that both sites name: what they run over fails together."""
+    """Groups of cables and ducts that take the whole way with them when they fail: those of all
+    its declared links, or where none is declared those that both sites name."""
+    declared: tuple[LinkSpec, ...] = ()
+    common_cause: tuple[str, ...] = ()
+    """Where it is broken: those of `shared_risk` that explain the most other broken links."""
     at_risk: tuple[str, ...] = ()
     """Services with a copy at either end."""
     steady: Steady | None = None
@@ -202,6 +215,8 @@ class Nation(Struct, frozen=True):
     """host:port of the HTTPS of every declared agent."""
     probe_lists: dict[str, str] = {}
     """By agent: the name of the list of probes that it should follow; empty: it needs none."""
+    link_specs: tuple[LinkSpec, ...] = ()
+    """What the ways between sites run over, where it is declared."""
     report_interval_ms: int = 500
     began_ms: int = 0
     """When this life of the controller began to listen."""

@@ -127,11 +127,11 @@ def _decide(state: State, event: Event, now_ms: int) -> tuple[State, list[Action
         case RecordRead():
             return _on_record_read(state, event, now_ms)
         case Requested():
-            return _on_request(state, event, now_ms)
+            return on_request(state, event, now_ms)
         case Configured():
             return _on_configured(state, event, now_ms)
         case PlanAsked():
-            return on_plan_asked(state, event, now_ms, _on_request)
+            return on_plan_asked(state, event, now_ms, on_request)
         case Cautioned() | CautionEnded():
             return cautions.hear(state, event, now_ms)
 
@@ -166,7 +166,7 @@ def _on_tick(state: State, at_ms: int, now_ms: int) -> tuple[State, list[Action]
     state, actions = _settle_all(state, state.services, now_ms)
     state, notes = cautions.run_out(state, now_ms)
     state, changes = _judge_sites(state, now_ms)
-    state, moves = move_sites(state, at_ms, now_ms, _on_request)
+    state, moves = move_sites(state, at_ms, now_ms, on_request)
     return state, actions + notes + changes + moves
 
 
@@ -278,14 +278,20 @@ def _on_record_read(state: State, event: RecordRead, now_ms: int) -> tuple[State
     return _put(state, service), orders(service, [event.agent], state.term)
 
 
-def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, list[Action]]:
+def on_request(
+    state: State, event: Requested, now_ms: int, others: Others | None = None
+) -> tuple[State, list[Action]]:
+    """Do what an operator asks for, or say why not; the last of the actions is the Answer. Whoever
+    only tries several requests gives what was worked out of all services for the one before.
+    """
     service = state.services.get(event.service_uid)
     if service is None:
         return state, [Answer(event.id, False, f"there is no service {event.service_uid!r}")]
     against = cautions.objections(state.nation, service, event, now_ms)
     if against and event.despite_caution:
         event = cautions.noted(event, against)
-    view = View(service, now_ms, event, Others(state.services, state.nation, now_ms))
+    others = others or Others(state.services, state.nation, now_ms)
+    view = View(service, now_ms, event, others)
     rows = [row for row in rows_for(event.kind) if row.source is service.record.phase]
     row = next((row for row in rows if row.holds(view)), None)
     if row is None and event.kind is Kind.RESUME and not service.record.paused:
@@ -295,7 +301,7 @@ def _on_request(state: State, event: Requested, now_ms: int) -> tuple[State, lis
         text = f"no integrity hold is on {service.record.service}"
         return state, [Answer(event.id, True, text)]
     if row is None:
-        return state, [refuse(state, view, event, rows)]
+        return state, [refuse(view, event, rows)]
     if against and not event.despite_caution:
         return state, [cautions.refusal(service, event, against)]
     if event.dry_run:

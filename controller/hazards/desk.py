@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from config.hazards import Feed
 from config.topology import Topology
@@ -62,6 +63,8 @@ class Taken(Struct, frozen=True):
     cautions: tuple[Caution, ...]
     unfit: tuple[str, ...] = ()
     """Why entries were set aside, the first few."""
+    refused: str = ""
+    """Why some of the cautions find no place; empty when all do."""
 
 
 @dataclass
@@ -146,7 +149,9 @@ class HazardDesk:
         topology = self._topology()
         taken, settled = await asyncio.to_thread(self._judged, feed, topology, told)
         if taken.cautions:
-            await self._submit(Cautioned(taken.cautions, self._wall_ms(), uuid.uuid4().hex))
+            event = Cautioned(taken.cautions, self._wall_ms(), uuid.uuid4().hex)
+            answer = await self._submit(event)
+            taken = replace(taken, refused="" if answer.accepted else answer.text)
         self._remember(topology, settled)
         heard.documents[Arrival.UNDERSTOOD] += 1
         heard.entries.update(taken.entries)

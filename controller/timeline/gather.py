@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from config.topology import Topology
 from controller.core.happening import About, Happening
 from controller.core.model import Phase
-from controller.core.plan_model import PlanKind
 from controller.stores.base import HappeningLine, HistoryLine, PlanLine
 from controller.timeline.model import CONTROLLER, UNDER_WAY, Entry, Move, Place, Timeline
 
@@ -85,7 +84,7 @@ def _of_change(line: HistoryLine, sites: dict[str, str]) -> Entry:
         reason=told.reason,
         sites=tuple(place for place in places if place),
         operation=operation.id if operation else "",
-        plan=_plan_of(operation.reason) if operation else "",
+        plan=operation.plan if operation else "",
         from_phase=told.from_phase,
         to_phase=told.to_phase,
         epoch=told.epoch,
@@ -137,15 +136,6 @@ def _sites_of(told: Happening) -> tuple[str, ...]:
     return (told.site,) if told.site else ()
 
 
-def _plan_of(reason: str) -> str:
-    """The plan that asked for an operation: it stands before the plan's own reason."""
-    before, colon, _ = reason.partition(": ")
-    kind, dash, rest = before.partition("-")
-    known = kind in [one.value for one in PlanKind]
-    number = rest.rpartition("-")[2]
-    return before if colon and dash and known and number.isdigit() else ""
-
-
 def _moves(changes: Iterable[HistoryLine], sites: dict[str, str]) -> list[Move]:
     """The operations, by their beginning."""
     found: dict[str, Move] = {}
@@ -164,7 +154,7 @@ def _moves(changes: Iterable[HistoryLine], sites: dict[str, str]) -> list[Move]:
                 from_site=sites.get(operation.from_agent, operation.from_agent),
                 to_site=sites.get(operation.to_agent, operation.to_agent),
                 begun_at_ms=line.at_ms,
-                plan=_plan_of(operation.reason),
+                plan=operation.plan,
             )
         found[operation.id] = _further(move, line)
     return list(found.values())

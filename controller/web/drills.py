@@ -7,7 +7,7 @@ import json
 import msgspec
 from aiohttp import web
 
-from controller.core.explanation.explain import explain
+from controller.core.explanation.explain import predicted_failover_ms
 from controller.core.plan_model import PlanKind
 from controller.drill_report import markdown, report_of, verdict_of
 from controller.status import Status
@@ -67,4 +67,4 @@ class DrillRoutes:
 def worst_case_ms(status: Status, uid: str) -> int:
     """The longest outage of an unplanned failover now; -1 for a service that is not known."""
     service = status.state.services.get(uid)
-    return -1 if service is None else explain(service, status.now_ms).predicted_failover_ms
+    return -1 if service is None else predicted_failover_ms(service.record)

@@ -130,7 +130,10 @@ class HazardRoutes:
             raise Problem(503, str(busy), "controller", "send it again in a moment") from None
         except RulesFailed as failed:
             raise Problem(500, str(failed), "controller", "report this as a bug") from None
-        return json_answer({"site": site.id, "accepted": answer.accepted, "text": answer.text})
+        if not answer.accepted:
+            told = {"site": site.id, "refused": answer.text, "unmet": list(answer.unmet)}
+            return json_answer(told, status=412)
+        return json_answer({"site": site.id, "accepted": True, "text": answer.text})
 
 
 def _by_hand(wish: CautionWish, site: Site, by: str) -> Caution:

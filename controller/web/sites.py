@@ -97,5 +97,9 @@ def _link(status: Status, link: LinkState) -> dict[str, Any]:
         "because": link.because,
         "since_ago_ms": status.now_ms - link.since_ms,
         "shared_risk": list(link.shared_risk),
+        "declared": [
+            {"name": one.name, "shared_risk": list(one.shared_risk)} for one in link.declared
+        ],
+        "common_cause": list(link.common_cause),
         "at_risk": list(link.at_risk),
     }

@@ -22,7 +22,6 @@ class CautionHeeded(Watch):
     def __init__(self, true_ms: Callable[[], int]) -> None:
         self._true_ms = true_ms
         self._cautions: tuple[Caution, ...] = ()
-        self._plans: set[str] = set()
 
     def controller_stepped(self, state: State, event: Event, at_ms: int) -> None:
         self._cautions = state.nation.cautions
@@ -33,7 +32,7 @@ class CautionHeeded(Watch):
         if operation is None or not begins or DESPITE in operation.reason:
             return
         # A disk that fills is left without anybody's asking, whatever may come to the other site.
-        is_asked = operation.reason.partition(": ")[0] in self._plans or operation.by != BY_ITSELF
+        is_asked = bool(operation.plan) or operation.by != BY_ITSELF
         if is_asked and self._is_on(operation.to_agent):
             raise Broken(
                 "caution",
@@ -43,7 +42,6 @@ class CautionHeeded(Watch):
             )
 
     def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
-        self._plans.add(new.id)
         if not new.by_policy or new.kind is not PlanKind.FAILBACK or not self._is_on(new.site):
             return
         tries = {step.key: step.tries for step in old.steps} if old else {}

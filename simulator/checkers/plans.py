@@ -49,8 +49,7 @@ class PlansKept(Watch):
         operation = change.operation
         if operation is None or (old.operation and old.operation.id == operation.id):
             return
-        # What a plan asks for says so in its reason.
-        plan = self._plans.get(operation.reason.partition(": ")[0])
+        plan = self._plans.get(operation.plan)
         if plan is not None:
             _in_its_turn(plan, change.service_uid, operation.to_agent)
 

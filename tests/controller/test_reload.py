@@ -102,6 +102,37 @@ async def test_another_bound_counts_at_once_and_is_told_in_the_history(
     assert reloading.desk.runtime.status.topology.services[0].loss_bound_bytes == 4 * 2**20
 
 
+async def test_links_are_compared_told_and_in_force_at_once(reloading: Reloading) -> None:
+    between = {"between": ["batam", "jabodetabek"]}
+    first = [
+        between | {"name": "north", "shared_risk_links": ["x"]},
+        between | {"name": "south", "shared_risk_links": ["y", "z"]},
+    ]
+    reloading.edit(links=first)
+    before = reloading.desk.state
+    told = await reloading.reloads.reload(SITI)
+    end = "; named at once where the link is cut, and changes nothing else"
+    assert sentences(told) == [
+        f"link batam <-> jabodetabek north: is new over x{end}",
+        f"link batam <-> jabodetabek south: is new over y, z{end}",
+    ]
+    specs = reloading.desk.state.nation.link_specs
+    assert [(one.name, one.shared_risk) for one in specs] == [
+        ("north", ("x",)),
+        ("south", ("y", "z")),
+    ]
+    turned = {"between": ["jabodetabek", "batam"], "name": "south", "shared_risk_links": ["y"]}
+    reloading.edit(links=[turned])
+    told = await reloading.reloads.reload(SITI)
+    assert sentences(told) == [
+        f"link batam <-> jabodetabek south: shared_risk_links: from y, z to y{end}",
+        f"link batam <-> jabodetabek north: is taken out{end}",
+    ]
+    assert len(reloading.desk.state.nation.link_specs) == 1
+    records = {uid: one.record for uid, one in reloading.desk.state.services.items()}
+    assert records == {uid: one.record for uid, one in before.services.items()}
+
+
 async def test_a_dry_run_says_the_same_and_changes_nothing(reloading: Reloading) -> None:
     services = reloading.content()["services"]
     services[0]["tier"] = "strategis"

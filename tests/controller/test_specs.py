@@ -59,3 +59,10 @@ def test_group_order_and_demand_reach_the_rules_and_so_does_what_a_site_gives_up
     sites = nation(topology).sites
     assert sites["batam"].spec.capacity == Load(4600, 36800, 20000, 20000)
     assert sites["labuan-bajo"].spec.gives_up == ("arsip",)
+
+
+def test_declared_links_reach_the_rules_in_the_order_of_the_file(root: Path) -> None:
+    topology = load_topology(root / "config" / "example" / "four-sites.yaml").value
+    north, south = nation(topology).link_specs
+    assert north.sites == south.sites == ("jabodetabek", "ikn")
+    assert (north.name, north.shared_risk) == ("java-sea", ("ancol-landing", "makassar-strait"))

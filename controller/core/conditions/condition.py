@@ -32,10 +32,14 @@ class Condition:
         return told(self.yes if self.test(view) else self.no, view)
 
 
+ASKED_FOR = {kind: f"asked_for_{kind.value}" for kind in Kind}
+"""The name of the condition that an operator asks for this."""
+
+
 def asked(kind: Kind) -> Condition:
     """An operator asks for this."""
     return Condition(
-        f"asked_for_{kind.value}",
+        ASKED_FOR[kind],
         lambda v: v.request is not None and v.request.kind is kind,
         f"an operator asks for {kind.value}",
         f"no operator asks for {kind.value}",

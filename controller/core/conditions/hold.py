@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from controller.core.conditions.condition import Condition
+from controller.core.conditions.condition import ASKED_FOR, Condition
 from controller.core.events import Kind
 from controller.core.gates import holds as h
 
 asked_hold = Condition(
-    f"asked_for_{Kind.HOLD.value}",
+    ASKED_FOR[Kind.HOLD],
     lambda v: v.request is not None and v.request.kind is Kind.HOLD,
     "an operator asks for an integrity hold",
     "no operator asks for an integrity hold",
 )
 asked_release = Condition(
-    f"asked_for_{Kind.RELEASE.value}",
+    ASKED_FOR[Kind.RELEASE],
     lambda v: v.request is not None and v.request.kind is Kind.RELEASE,
     "an operator releases the integrity hold",
     "no operator asks for the end of an integrity hold",

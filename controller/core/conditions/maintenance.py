@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from controller.core.conditions.condition import Condition
+from controller.core.conditions.condition import ASKED_FOR, Condition
 from controller.core.events import Kind
 from controller.core.gates import maintenance as m
 
 asked_begin = Condition(
-    f"asked_for_{Kind.BEGIN_MAINTENANCE.value}",
+    ASKED_FOR[Kind.BEGIN_MAINTENANCE],
     lambda v: v.request is not None and v.request.kind is Kind.BEGIN_MAINTENANCE,
     "an operator announces a maintenance of {backup}",
     "no operator asks for a maintenance",
 )
 asked_end = Condition(
-    f"asked_for_{Kind.END_MAINTENANCE.value}",
+    ASKED_FOR[Kind.END_MAINTENANCE],
     lambda v: v.request is not None and v.request.kind is Kind.END_MAINTENANCE,
     "an operator ends the maintenance of {backup}",
     "no operator asks for the end of a maintenance",

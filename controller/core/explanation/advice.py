@@ -77,6 +77,10 @@ STAGE_ADVICE = (
     "{out_of_use}: nobody may take over before it is in use. Call it active in the configuration "
     "once its agents are there, then `saling reload`."
 )
+PAUSED_IN_HOLD_ADVICE = (
+    "Automatic failover is paused ({paused}): room alone does not let it go on before `saling "
+    "resume {service}`."
+)
 MAINTENANCE_ADVICE = (
     "{backup} is in maintenance, {maintenance_left}: nobody could take over meanwhile. The pair is "
     "armed again by itself when {backup} is back; `saling maintenance end --service {service}` "
@@ -144,9 +148,7 @@ def advice(view: View) -> str:
     stays = record.phase in (Phase.PROTECTED, Phase.COUNTDOWN) or held
     if record.hold is not None and stays and text is not UNKNOWN_ADVICE:
         text = ON_HOLD_ADVICE
-    served = record.phase in (Phase.PROTECTED, Phase.ALONE, Phase.ARMING)
-    if served:
-        text = _kept_from(view) or text
+    text = _while_kept(view, text)
     if record.maintenance is not None:
         text = OVERDUE_ADVICE if maintenance.time_is_over(view) else MAINTENANCE_ADVICE
     ill = record.held_for is HeldFor.ILLNESS
@@ -175,6 +177,22 @@ def _kept_from(view: View) -> str:
     if s.backup_out_of_use(view):
         return STAGE_ADVICE
     return VETO_ADVICE if v.backup_vetoes(view) else ""
+
+
+def _while_kept(view: View, text: str) -> str:
+    """The words of a phase where something that passes by no time keeps the backup from taking
+    over: neither room nor an approval ends it."""
+    record, kept = view.record, _kept_from(view)
+    if record.phase in (Phase.PROTECTED, Phase.ALONE, Phase.ARMING):
+        return kept or text
+    if record.hold is not None:
+        return text
+    if record.phase is Phase.COUNTDOWN:
+        return kept or text
+    if record.held_for is HeldFor.CAPACITY and record.paused:
+        kept = kept or PAUSED_IN_HOLD_ADVICE
+    first = kept and record.held_for in (HeldFor.LOSS, HeldFor.CAPACITY)
+    return f"{kept} After that: {text}" if first else text
 
 
 def _of_phase(view: View) -> str:

@@ -13,11 +13,11 @@ from controller.core.conditions import block
 from controller.core.conditions import hold as h
 from controller.core.conditions import stage as s
 from controller.core.conditions import veto as v
+from controller.core.conditions.condition import ASKED_FOR
 from controller.core.conditions.pair import primary_acknowledged_alone, primary_proves
-from controller.core.events import Kind
 from controller.core.explanation.advice import advice
 from controller.core.gates import holds, maintenance
-from controller.core.model import HeldFor, Phase, ServiceState
+from controller.core.model import HeldFor, Phase, Record, ServiceState
 from controller.core.moment.others import NOBODY, Others
 from controller.core.moment.view import View
 from controller.core.phases import ROWS_FROM
@@ -35,6 +35,7 @@ PREMISES = (
 """Conditions without which a row, and what its sentences take for given, is not about this case."""
 
 PROMOTION_GUESS_MS = 1000
+ASKED = frozenset(ASKED_FOR.values())
 """What an engine's promotion and the way of one Order are taken to need, for a prediction."""
 
 
@@ -192,9 +193,7 @@ def explain(
         lease_left_ms=primary.lease_left_ms if primary else 0,
         lease_ttl_ms=record.terms.ttl_ms,
         proven_ago_ms=view.silence_ms if service.proven_once else -1,
-        predicted_failover_ms=grantor_window_ms(record.terms.ttl_ms)
-        + record.terms.renew_ms
-        + PROMOTION_GUESS_MS,
+        predicted_failover_ms=predicted_failover_ms(record),
         predicted_switchover_ms=PROMOTION_GUESS_MS,
         copies=tuple(_copy(service, agent.agent, agent.site, now_ms) for agent in spec.replicas),
         ways=tuple(_way(row, view) for row in ROWS_FROM[record.phase] if _concerns(row, view)),
@@ -212,6 +211,11 @@ def explain(
         out_of_use=s.why_not(view),
         as_planned=s.backup_stage(view) is Stage.PLANNED and primary_proves(view),
     )
+
+
+def predicted_failover_ms(record: Record) -> int:
+    """From the last proof of the primary to the first commit of the backup, at the latest."""
+    return grantor_window_ms(record.terms.ttl_ms) + record.terms.renew_ms + PROMOTION_GUESS_MS
 
 
 def _warnings(view: View) -> tuple[str, ...]:
@@ -305,8 +309,7 @@ def _concerns(row: Row, view: View) -> bool:
 
 def _way(row: Row, view: View) -> Way:
     clauses = tuple(Clause(x(view), x.sentence(view)) for x in row.when)
-    asks = any(x.name == f"asked_for_{kind.value}" for x in row.when for kind in Kind)
-    return Way(row.name, row.target.value, asks, clauses)
+    return Way(row.name, row.target.value, not ASKED.isdisjoint(row.asks), clauses)
 
 
 def timing(service: ServiceState) -> dict[str, int]:

@@ -6,12 +6,13 @@ from controller.core.actions import Answer
 from controller.core.conditions import maintenance as maintenance_conditions
 from controller.core.conditions import stage as stages
 from controller.core.conditions.block import may_stand_alone
+from controller.core.conditions.condition import ASKED_FOR
 from controller.core.conditions.facts import told
 from controller.core.conditions.pair import backup_stands, primary_proves
 from controller.core.conditions.room import held_in_countdown
 from controller.core.events import Kind, Requested
 from controller.core.gates import approvals
-from controller.core.model import HeldFor, Phase, State
+from controller.core.model import HeldFor, Phase
 from controller.core.moment.view import View
 from controller.core.phases import TABLE
 from controller.core.rows.row import Row
@@ -48,11 +49,10 @@ INSTEAD = {
 
 def rows_for(kind: Kind) -> tuple[Row, ...]:
     """The rows that serve an operator's request."""
-    name = f"asked_for_{kind.value}"
-    return tuple(row for row in TABLE if any(condition.name == name for condition in row.when))
+    return tuple(row for row in TABLE if ASKED_FOR[kind] in row.asks)
 
 
-def refuse(state: State, view: View, event: Requested, rows: list[Row]) -> Answer:
+def refuse(view: View, event: Requested, rows: list[Row]) -> Answer:
     """The answer when none of the rows that serve the request holds; `rows` of this phase."""
     record = view.record
     if event.kind in MOVES and record.operation is not None and not held_in_countdown(view):
@@ -71,15 +71,13 @@ def refuse(state: State, view: View, event: Requested, rows: list[Row]) -> Answe
     if rows:
         unmet = min((row.unmet(view) for row in rows), key=len)
         text = f"{event.kind.value} of {record.service} is refused"
-        return Answer(event.id, False, text, (*_deaf(state, view), *unmet))
+        return Answer(event.id, False, text, (*_deaf(view), *unmet))
     phases = sorted({row.source.value for row in rows_for(event.kind)})
     text = (
         f"{event.kind.value} is possible in {' and '.join(phases)}; {record.service} is in "
         f"{record.phase.value}: {record.because}"
     )
-    return Answer(
-        event.id, False, text, (*_deaf(state, view), *_missing(view, event.kind, phases[0]))
-    )
+    return Answer(event.id, False, text, (*_deaf(view), *_missing(view, event.kind, phases[0])))
 
 
 def _missing(view: View, kind: Kind, phase: str) -> tuple[str, ...]:
@@ -150,12 +148,11 @@ def doing(told: ReplicaReport | None) -> str:
     return "; ".join(words) or "it says no more"
 
 
-def _deaf(state: State, view: View) -> tuple[str, ...]:
+def _deaf(view: View) -> tuple[str, ...]:
     """That nobody is heard says more than each condition that follows from it."""
     if view.primary is not None or view.backup is not None:
         return ()
-    others = [View(service, view.now_ms) for service in state.services.values()]
-    if any(other.primary is not None or other.backup is not None for other in others):
+    if view.others.hears_anybody:
         names = " nor ".join(filter(None, (view.record.primary, view.record.backup)))
         return (f"the controller hears neither {names}: look at their hosts and their brokers",)
     return (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from controller.core.gates.room import places, plus, total
+from controller.core.gates.room import placed, plus, total
 from controller.core.model import HeldFor, Phase, ServiceState, State
 from controller.core.moment.others import site_of
 from controller.core.site_model import Load, SiteSpec, Stage
@@ -80,7 +80,7 @@ def _after(
     spec: SiteSpec, there: list[ServiceState], lost: str, come: list[ServiceState], now_ms: int
 ) -> AfterLoss:
     taken = total(there)
-    found = places(spec, taken, come, now_ms)
+    found = placed(spec, taken, come, now_ms).places
     in_use = spec.stage is Stage.ACTIVE
     left = _names([s for s in come if not (in_use and found[s.spec.uid].fits)])
     return AfterLoss(

@@ -8,17 +8,17 @@ from __future__ import annotations
 from msgspec import Struct
 
 from controller.core.events import Kind, PlanAsked
-from controller.core.explanation.explain import explain
+from controller.core.explanation.explain import PROMOTION_GUESS_MS, predicted_failover_ms
 from controller.core.gates.room import UNITS, measures
 from controller.core.model import ServiceState, State
-from controller.core.moment.others import site_of
+from controller.core.moment.others import Others, site_of
 from controller.core.moment.view import View
 from controller.core.plan_model import SETTLED, Plan, PlanStep, StepStatus
 from controller.core.plans.asking import make_plan, refusal_now
 from controller.core.plans.going import request_for
 from controller.core.plans.making import taken_at
 from controller.core.site_model import Load
-from controller.core.step import step as decide
+from controller.core.step import on_request
 
 MOVE_GUESS_MS = 3000
 """From a request to the new primary's service, until the first one was measured."""
@@ -75,11 +75,12 @@ class Preview(Struct, frozen=True):
 def preview(state: State, wish: PlanAsked, now_ms: int) -> Preview:
     """What this wish would lead to now."""
     plan = make_plan(state, wish)
+    others = Others(state.services, state.nation, now_ms)
     return Preview(
         kind=plan.kind.value,
         site=plan.site,
         at_once=plan.at_once,
-        steps=tuple(_step(state, plan, step, now_ms) for step in plan.steps),
+        steps=tuple(_step(state, plan, step, others) for step in plan.steps),
         takes_ms=left_ms(plan),
         room=_room(state, plan),
     )
@@ -99,7 +100,8 @@ def left_ms(plan: Plan) -> int:
     return turns * each_ms
 
 
-def _step(state: State, plan: Plan, step: PlanStep, now_ms: int) -> StepPreview:
+def _step(state: State, plan: Plan, step: PlanStep, others: Others) -> StepPreview:
+    now_ms = others.now_ms
     service = state.services[step.service_uid]
     stays = step.status is StepStatus.LEFT_OUT
     kind = request_for(plan, step, View(service, now_ms)).kind
@@ -118,17 +120,17 @@ def _step(state: State, plan: Plan, step: PlanStep, now_ms: int) -> StepPreview:
         outage_ms=-1 if stays else outage_ms,
         loss_bytes=None if stays else loss_bytes,
         left_out=step.because if stays else "",
-        refused_now="" if stays else refusal_now(state, plan, step, now_ms, decide),
+        refused_now="" if stays else refusal_now(state, plan, step, others, on_request),
     )
 
 
 def _cost(service: ServiceState, kind: Kind, now_ms: int) -> tuple[int, int | None]:
-    explained = explain(service, now_ms)
     if kind is Kind.SWITCHOVER:
-        return explained.predicted_switchover_ms, 0
-    silent_ms = max(0, explained.proven_ago_ms)
-    outage_ms = max(explained.predicted_failover_ms, silent_ms + explained.predicted_switchover_ms)
-    return outage_ms, explained.loss_bytes
+        return PROMOTION_GUESS_MS, 0
+    view = View(service, now_ms)
+    silent_ms = max(0, view.silence_ms) if service.proven_once else 0
+    outage_ms = max(predicted_failover_ms(service.record), silent_ms + PROMOTION_GUESS_MS)
+    return outage_ms, view.loss_bytes
 
 
 def _room(state: State, plan: Plan) -> tuple[Room, ...]:

@@ -6,6 +6,7 @@ of a higher tier does not fit nobody of a lower one comes (docs/decisions/0020-s
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from controller.core.model import Phase, ServiceState
@@ -40,31 +41,43 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Before:
+    """What one finds who comes after some others."""
+
+    taken: Load
+    """By all of them, and what is there."""
+    first_left: ServiceState | None = None
+    """The first of them that finds no room."""
+
+
+@dataclass(frozen=True)
 class Placement:
-    """One site with a declared capacity, at one moment."""
+    """One site with a declared capacity, at one moment, and those that want to come there."""
 
     site: SiteSpec
-    taken: Load
-    """By what is primary there."""
     places: dict[str, Place]
-    """Of those that want to come, by uid, in the order of their rank."""
+    """By uid: those with leave, then all others in the order of their rank."""
+    ranks: list[Rank]
+    """Of those without leave."""
+    before: list[Before]
+    """What each of them finds, and after them what one finds who comes last."""
+
+    def joined_by(self, service: ServiceState) -> Place:
+        """What one finds who wants to come as well. It comes later than this moment, so it takes
+        nobody's place."""
+        before = self.before[bisect_left(self.ranks, rank(service, self.site))]
+        return _found(self.site, before, service)
 
 
-def placement_at(others: Others, site: str, asking: ServiceState | None = None) -> Placement | None:
-    """Who fits at a site; None where it declares no capacity. One that asks wants to come, too."""
+def placement_at(others: Others, site: str) -> Placement | None:
+    """Who fits at a site; None where it declares no capacity."""
     state = others.nation.sites.get(site)
     if state is None or state.spec.capacity is None:
         return None
-    uid = asking.spec.uid if asking else ""
-    there = [s for s in others.services.values() if site_of(s, s.record.primary) == site]
-    come = [
-        service
-        for service in others.services.values()
-        if site_of(service, service.record.backup) == site
-        and (service.spec.uid == uid or wants_to_come(service, others))
-    ]
-    taken = total(there)
-    return Placement(state.spec, taken, places(state.spec, taken, come, others.now_ms))
+    services = others.services.values()
+    there = [s for s in services if site_of(s, s.record.primary) == site]
+    come = [s for s in services if site_of(s, s.record.backup) == site and wants_to_come(s, others)]
+    return placed(state.spec, total(there), come, others.now_ms)
 
 
 def wants_to_come(service: ServiceState, others: Others) -> bool:
@@ -117,22 +130,15 @@ def rank(service: ServiceState, site: SiteSpec) -> Rank:
 
 def place(view: View) -> Place | None:
     """What the service finds at its backup's site; None where nothing is declared there."""
-    others, uid = view.others, view.spec.uid
+    others = view.others
     site = site_of(view.service, view.record.backup)
-    placement = _placement(others, site, None)
+    if site not in others.placements:
+        others.placements[site] = placement_at(others, site)
+    placement: Placement | None = others.placements[site]
     if placement is None:
         return None
-    if uid not in placement.places:
-        placement = _placement(others, site, view.service)
-    return placement.places[uid] if placement else None
-
-
-def _placement(others: Others, site: str, asking: ServiceState | None) -> Placement | None:
-    key = (site, asking.spec.uid if asking else "")
-    if key not in others.placements:
-        others.placements[key] = placement_at(others, site, asking)
-    found: Placement | None = others.placements[key]
-    return found
+    known = placement.places.get(view.spec.uid)
+    return known or placement.joined_by(view.service)
 
 
 def fits(view: View) -> bool:
@@ -159,25 +165,35 @@ def said(view: View) -> str:
     return "; ".join(texts) or f"{site} has room for {view.spec.name}"
 
 
-def places(site: SiteSpec, taken: Load, come: list[ServiceState], now_ms: int) -> dict[str, Place]:
+def placed(site: SiteSpec, taken: Load, come: list[ServiceState], now_ms: int) -> Placement:
     """What each of those that want to come finds beside what is taken, those with leave first."""
-    with_leave = [s for s in come if s.record.approval and View(s, now_ms).may_exceed]
-    taken = plus(taken, total(with_leave))
-    found = {s.spec.uid: Place(fits=True, taken=taken) for s in with_leave}
-    first_left: ServiceState | None = None
-    for service in sorted(come, key=lambda s: rank(s, site)):
-        demand = service.spec.demand
-        if service.spec.uid in found:
-            continue
-        if demand == NOTHING:
-            found[service.spec.uid] = Place(fits=True, taken=taken)
-            continue
-        behind = first_left is not None and rank(first_left, site)[:2] < rank(service, site)[:2]
-        fits = not behind and not short_of(site, taken, demand)
-        after = first_left.spec.name if first_left is not None and behind else ""
-        found[service.spec.uid] = Place(fits, taken, after)
-        if fits:
-            taken = plus(taken, demand)
-        elif first_left is None:
-            first_left = service
-    return found
+    with_leave = [one for one in come if _has_leave(one, now_ms)]
+    let_in = plus(taken, total(with_leave))
+    places = {one.spec.uid: Place(fits=True, taken=let_in) for one in with_leave}
+    rest = sorted((s for s in come if s.spec.uid not in places), key=lambda s: rank(s, site))
+    before = [Before(let_in)]
+    for service in rest:
+        found = _found(site, before[-1], service)
+        places[service.spec.uid] = found
+        before.append(_after(before[-1], service, found))
+    return Placement(site, places, [rank(s, site) for s in rest], before)
+
+
+def _has_leave(service: ServiceState, now_ms: int) -> bool:
+    return service.record.approval is not None and View(service, now_ms).may_exceed
+
+
+def _found(site: SiteSpec, before: Before, service: ServiceState) -> Place:
+    """What one without leave finds. While one of a higher tier waits for room it takes none."""
+    demand, left = service.spec.demand, before.first_left
+    if demand == NOTHING:
+        return Place(fits=True, taken=before.taken)
+    if left is not None and rank(left, site)[:2] < rank(service, site)[:2]:
+        return Place(fits=False, taken=before.taken, after=left.spec.name)
+    return Place(fits=not short_of(site, before.taken, demand), taken=before.taken)
+
+
+def _after(before: Before, service: ServiceState, found: Place) -> Before:
+    if found.fits:
+        return Before(plus(before.taken, service.spec.demand), before.first_left)
+    return before if before.first_left is not None else Before(before.taken, service)

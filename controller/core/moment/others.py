@@ -28,8 +28,8 @@ class Others:
         self.services = services
         self.nation = nation
         self.now_ms = now_ms
-        self.placements: dict[tuple[str, str], Any] = {}
-        """What `controller.core.gates.room` has worked out already, by site and who asked."""
+        self.placements: dict[str, Any] = {}
+        """What `controller.core.gates.room` has worked out already, by site."""
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
@@ -39,6 +39,17 @@ class Others:
             if service.spec.group:
                 found.setdefault(service.spec.group, []).append(uid)
         return found
+
+    @cached_property
+    def hears_anybody(self) -> bool:
+        """Whether a primary or a backup of any service was heard of late."""
+        return any(self._is_heard(service) for service in self.services.values())
+
+    def _is_heard(self, service: ServiceState) -> bool:
+        record, reports = service.record, service.reports
+        seen = (reports.get(agent) for agent in (record.primary, record.backup))
+        long_ms = stale_after_ms(service)
+        return any(one is not None and self.now_ms - one.at_ms <= long_ms for one in seen)
 
     @cached_property
     def _counted_down(self) -> dict[str, int]:
@@ -63,6 +74,11 @@ class Others:
         suspect = heard_ms < self._counted_down.get(record.primary, 0)
         expected_ms = silent_ms + REPORTS_GRACE * interval_ms
         return (quiet or suspect) and self.now_ms - service.proven_ms < expected_ms
+
+
+def stale_after_ms(service: ServiceState) -> int:
+    """The age at which a report is not believed any more."""
+    return max(3 * service.spec.report_interval_ms, silence_ms(service.record.terms))
 
 
 def site_of(service: ServiceState, agent: str) -> str:

@@ -16,7 +16,7 @@ from controller.core.model import (
 )
 from controller.core.moment import loss
 from controller.core.moment.disks import is_full
-from controller.core.moment.others import NOBODY, Others
+from controller.core.moment.others import NOBODY, Others, stale_after_ms
 from protocol.messages import ReplicaReport, Role
 from protocol.windows import silence_ms
 
@@ -53,7 +53,7 @@ class View:
         """For how long a primary may prove no commit before it counts as silent."""
         self.lost_after_ms: Final = max(4 * interval_ms, terms.ttl_ms)
         """For how long an agent may be unheard before its replica counts as lost."""
-        self.stale_after_ms: Final = max(3 * interval_ms, self.silent_after_ms)
+        self.stale_after_ms: Final = stale_after_ms(service)
         """The age at which a report is not believed any more."""
         self.primary: Final = self._fresh(self.record.primary)
         """The newest report of the primary, if it is fresh."""

@@ -10,9 +10,10 @@ from controller.core.actions import Action, Answer, SavePlan
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.gates.maintenance import span
 from controller.core.model import State
-from controller.core.moment.others import site_of
+from controller.core.moment.others import Others, site_of
 from controller.core.moment.view import View
 from controller.core.plan_model import (
+    AWAY,
     SETTLED,
     Plan,
     PlanKind,
@@ -36,7 +37,6 @@ from controller.core.sites.cautions import at, sentence
 
 NOT_A_HOME = (Health.DEGRADED, Health.CUT_OFF, Health.DOWN)
 """No service is brought back to a site that is so."""
-AWAY = (PlanKind.EVACUATE, PlanKind.FAILOVER)
 
 
 def on_plan_asked(
@@ -188,24 +188,27 @@ def all_refused(state: State, plan: Plan, now_ms: int, ask: Ask) -> tuple[str, .
     person asks for the rules may be about to move what nobody hears, so it is not asked. A way
     back moves nothing by itself: where nobody leaves nobody returns."""
     told = []
+    others = Others(state.services, state.nation, now_ms)
     unasked = plan.kind is PlanKind.FAILOVER and not plan.by_policy
     for step in (one for one in plan.steps if one.leg == 1):
         why = step.because
         if step.status is not StepStatus.LEFT_OUT:
-            why = refusal_now(state, plan, step, now_ms, ask)
+            why = refusal_now(state, plan, step, others, ask)
         if not why or (unasked and step.status is StepStatus.TO_DO):
             return ()
         told.append(f"{step.service}: {why}")
     return tuple(told)
 
 
-def refusal_now(state: State, plan: Plan, step: PlanStep, now_ms: int, ask: Ask) -> str:
-    """Why the rules would refuse this step at this moment; empty when they would not."""
+def refusal_now(state: State, plan: Plan, step: PlanStep, others: Others, ask: Ask) -> str:
+    """Why the rules would refuse this step at this moment; empty when they would not. Many are
+    tried with the same look at all services, which a trial changes nothing of."""
+    now_ms = others.now_ms
     if step.leg > 1 or standing(state, step, now_ms)[0] is Standing.ON_ITS_WAY:
         return ""
     view = View(state.services[step.service_uid], now_ms)
     trial = replace(request_for(plan, step, view), dry_run=True)
-    answer = ask(state, trial, now_ms)[1][-1]
+    answer = ask(state, trial, now_ms, others)[1][-1]
     assert isinstance(answer, Answer)
     return "" if answer.accepted else refused_because(answer)
 

@@ -7,7 +7,7 @@ plan goes on with the rest, and in the end it waits for a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -15,8 +15,11 @@ from controller.core.actions import Action, Answer, SavePlan, Swap
 from controller.core.conditions.pair import primary_proves
 from controller.core.events import Kind, Requested
 from controller.core.model import Phase, State
+from controller.core.moment.others import Others
 from controller.core.moment.view import View
 from controller.core.plan_model import (
+    AWAY,
+    BY_POLICY_AT_MOST,
     OVER,
     Moved,
     Plan,
@@ -49,10 +52,14 @@ LOOK_AT_MOST_MS = 120_000
 """So long after it was moved a service is asked to come back even if it has no backup yet."""
 LOOK_AT_LEAST_MS = 5000
 """So long a service of a drill commits at the partner before it is asked to come back."""
-PAST_AT_MOST = 16
 
-Ask = Callable[[State, Requested, int], tuple[State, list[Action]]]
-"""The rules' answer to a request; the last of the actions is the Answer."""
+
+class Ask(Protocol):
+    """The rules' answer to a request; the last of the actions is the Answer."""
+
+    def __call__(
+        self, state: State, event: Requested, now_ms: int, others: Others | None = None, /
+    ) -> tuple[State, list[Action]]: ...
 
 
 def take_up(
@@ -60,7 +67,8 @@ def take_up(
 ) -> State:
     """The state of a controller that begins to lead, with the stored plan that is not over, and
     the number of the last one."""
-    return replace(state, plan=plan, plan_memory=PlanMemory(made, past, taken_ms=now_ms))
+    memory = PlanMemory(made, remembered(past), taken_ms=now_ms)
+    return replace(state, plan=plan, plan_memory=memory)
 
 
 def note_takeovers(state: State, actions: list[Action]) -> State:
@@ -109,8 +117,17 @@ def taken(state: State, plan: Plan, now_ms: int) -> State:
     over = Moved(
         plan.id, plan.kind, plan.site, plan.status, memory.taken_ms, now_ms, plan.by_policy
     )
-    past = (*memory.past, over)[-PAST_AT_MOST:]
+    past = remembered((*memory.past, over))
     return replace(state, plan=None, plan_memory=PlanMemory(memory.made, past))
+
+
+def remembered(past: tuple[Moved, ...]) -> tuple[Moved, ...]:
+    """Of plans that are over, the oldest first, those that are still counted from: of each site
+    the last one that left it, and as many by policy as an hour may see. However many others there
+    are, they push none of these out."""
+    left = {one.site: one for one in past if one.kind in AWAY}
+    by_policy = [one for one in past if one.by_policy][-BY_POLICY_AT_MOST:]
+    return tuple(one for one in past if left.get(one.site) == one or one in by_policy)
 
 
 def _reviewed(state: State, plan: Plan, now_ms: int) -> tuple[Plan, str]:
@@ -185,6 +202,7 @@ def request_for(plan: Plan, step: PlanStep, view: View) -> Requested:
         reason=f"{plan.id}: {plan.reason or 'no reason given'}",
         despite_caution=plan.despite_caution,
         over_capacity=plan.over_capacity and not silent,
+        plan=plan.id,
     )
 
 

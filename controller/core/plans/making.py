@@ -107,7 +107,9 @@ def _within_room(state: State, steps: list[PlanStep]) -> list[PlanStep]:
     for step in steps:
         service = state.services[step.service_uid]
         site, demand = site_of(service, step.to_agent), service.spec.demand
-        before = taken.get(site) or taken_at(state, site)
+        if site not in taken:
+            taken[site] = taken_at(state, site)
+        before = taken[site]
         why = _no_room(state, site, before, demand) if step.status is StepStatus.TO_DO else ""
         if step.status is StepStatus.TO_DO and not why:
             taken[site] = plus(before, demand)
@@ -126,13 +128,16 @@ def _no_room(state: State, site: str, taken: Load, demand: Load) -> str:
 def _together(steps: list[PlanStep]) -> list[PlanStep]:
     """Who comes after one of his group that is not moved stays beside it."""
     told: list[PlanStep] = []
+    first_of: dict[tuple[str, str], PlanStep] = {}
     for step in steps:
-        before = [s for s in told if s.lane == step.lane and s.status is StepStatus.LEFT_OUT]
-        if before and step.status is StepStatus.TO_DO:
-            why = f"{before[0].service}, which comes before it in {step.group}, is not moved"
+        first = first_of.get(step.lane)
+        if first is not None and step.status is StepStatus.TO_DO:
+            why = f"{first.service}, which comes before it in {step.group}, is not moved"
             told.append(replace(step, status=StepStatus.LEFT_OUT, because=why))
-        else:
-            told.append(step)
+            continue
+        if step.status is StepStatus.LEFT_OUT:
+            first_of.setdefault(step.lane, step)
+        told.append(step)
     return told
 
 

@@ -14,8 +14,8 @@ from controller.core.actions import Action
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import BY_ITSELF, Phase, ServiceState, State
 from controller.core.moment.others import site_of
-from controller.core.plan_model import Failback, Moved, Plan, PlanKind
-from controller.core.plans.asking import AWAY, all_refused, begin_plan, dwell_left_ms, make_plan
+from controller.core.plan_model import AWAY, Failback, Moved, Plan, PlanKind
+from controller.core.plans.asking import all_refused, begin_plan, dwell_left_ms, make_plan
 from controller.core.plans.going import Ask, go_on
 from controller.core.plans.making import is_meant
 from controller.core.plans.willing import MOVES
@@ -76,9 +76,9 @@ def _away(state: State, at_ms: int, now_ms: int) -> list[Plan]:
 
 def _chosen(state: State, kind: PlanKind, wishes: list[Wish], now_ms: int) -> dict[str, str]:
     """Those of which it is wished, and with each the rest of its group; what is against each."""
-    site, uids = wishes[0].site, [wish.service_uid for wish in wishes]
+    site, uids = wishes[0].site, frozenset(wish.service_uid for wish in wishes)
     meant = [s for s in state.services.values() if is_meant(s, kind, site)]
-    lanes = [_lane(service) for service in meant if service.spec.uid in uids]
+    lanes = frozenset(_lane(service) for service in meant if service.spec.uid in uids)
     return {s.spec.uid: _against(state, s, now_ms) for s in meant if _lane(s) in lanes}
 
 
@@ -120,7 +120,7 @@ def _is_away(service: ServiceState) -> bool:
 def _going_home(state: State, site: str, now_ms: int) -> dict[str, str]:
     """Those that are brought back. Of a group all that are away, or none."""
     meant = [s for s in state.services.values() if is_meant(s, PlanKind.FAILBACK, site)]
-    stay = [_lane(service) for service in meant if not _may_go_home(state, service, now_ms)]
+    stay = frozenset(_lane(one) for one in meant if not _may_go_home(state, one, now_ms))
     return {s.spec.uid: _against(state, s, now_ms) for s in meant if _lane(s) not in stay}
 
 

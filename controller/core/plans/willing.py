@@ -55,16 +55,24 @@ def without_dropped(
     state: State, plan: Plan, wishes: Sequence[Wish], now_ms: int
 ) -> tuple[PlanStep, ...]:
     """The steps; those that are not begun and are wished no more are left out."""
+    wanted = frozenset(wish.service_uid for wish in wishes)
+    # A group that is torn apart serves worse than one that stays: what has begun goes on.
+    stays = frozenset(
+        one.lane for one in plan.steps if one.status in BEGUN or one.service_uid in wanted
+    )
     told = []
     for step in plan.steps:
-        why = (
-            "" if step.status in (*SETTLED, *BEGUN) else _dropped(state, plan, step, wishes, now_ms)
-        )
+        is_open = step.status not in (*SETTLED, *BEGUN)
+        why = _dropped(state, plan, step, stays, now_ms) if is_open else ""
         told.append(replace(step, status=StepStatus.LEFT_OUT, because=why) if why else step)
     return tuple(told)
 
 
-def _dropped(state: State, plan: Plan, step: PlanStep, wishes: Sequence[Wish], now_ms: int) -> str:
+def _dropped(
+    state: State, plan: Plan, step: PlanStep, stays: frozenset[tuple[str, str]], now_ms: int
+) -> str:
+    """Why a step that is not begun is left out; `stays` are the lanes that go on. Empty when it is
+    not."""
     service = state.services.get(step.service_uid)
     if service is None:
         return ""
@@ -74,11 +82,4 @@ def _dropped(state: State, plan: Plan, step: PlanStep, wishes: Sequence[Wish], n
         return "it commits again, so it is not failed over"
     if plan.kind is PlanKind.FAILBACK:
         return failback_held(state.nation, plan.site)
-    lane = [one for one in plan.steps if one.lane == step.lane]
-    # A group that is torn apart serves worse than one that stays: what has begun goes on.
-    if any(one.status in BEGUN for one in lane):
-        return ""
-    uids = [one.service_uid for one in lane]
-    if any(wish.service_uid in uids for wish in wishes):
-        return ""
-    return f"nothing at {plan.site} asks for it to be moved any more"
+    return "" if step.lane in stays else f"nothing at {plan.site} asks for it to be moved any more"

@@ -282,4 +282,5 @@ def _operation(view: View, kind: Kind) -> Operation:
         reason=request.reason if request else "",
         from_agent=record.primary,
         to_agent=record.backup,
+        plan=request.plan if request else "",
     )

@@ -24,8 +24,8 @@ ROOM_ROWS: tuple[Row, ...] = (
     Row(
         "room_missing", P.COUNTDOWN, P.HELD,
         (c.fence_certain, c.backup_stands, c.log_settled, c.loss_bearable, r.no_room),
-        "held: {room}; it goes on by itself once there is room, or with `saling approve {service} "
-        "--epoch {epoch} --reason TEXT`",
+        "held: {room}; once there is room, or with `saling approve {service} --epoch {epoch} "
+        "--reason TEXT`, it goes on, if nothing else keeps {backup} from taking over",
         hold_for_capacity,
     ),
     Row(

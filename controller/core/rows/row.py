@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from msgspec.structs import replace
 
@@ -31,6 +32,11 @@ class Row:
     """What this row makes of the operation under way, if it ends it."""
     aside: bool = False
     """It explains nothing of the phase: the record keeps the sentence that does."""
+
+    @cached_property
+    def asks(self) -> frozenset[str]:
+        """The names of its conditions."""
+        return frozenset(condition.name for condition in self.when)
 
     def holds(self, view: View) -> bool:
         # A plain loop, for this is most of a step's work and `all` takes twice as long.

@@ -18,7 +18,8 @@ from controller.core.model import ServiceState, State
 from controller.core.site_model import Caution, Nation
 
 AT_A_SITE_AT_MOST = 16
-"""So many are kept; of more, those of feeds that end first make room."""
+"""So many are kept. One more takes the place of a feed's that ends before it, or is refused; a
+person's word takes that of any feed's, and gives its own up to nobody."""
 REASON_AT_MOST = 500
 
 
@@ -100,31 +101,37 @@ def noted(event: Requested, against: tuple[str, ...]) -> Requested:
 def _take(nation: Nation, event: Cautioned, now_ms: int) -> tuple[Nation, list[Action]]:
     """Hear of what asks for care. What is known already, or over, changes nothing."""
     actions: list[Action] = []
+    refused: list[Caution] = []
     told = [_counted(caution, event.at_ms, now_ms) for caution in event.cautions]
     for caution in told:
         known = next((c for c in nation.cautions if _same(c, caution)), None)
         if caution.until_ms <= now_ms or not (caution.by or _says_more(known, caution)):
             continue
         others = tuple(c for c in nation.cautions if not _same(c, caution))
-        kept = _bounded((*others, caution), caution.site)
-        if caution not in kept:
+        stay = _beside(others, caution)
+        if stay is None:
+            refused.append(caution)
             continue
-        nation = replace(nation, cautions=kept)
+        nation = replace(nation, cautions=(*stay, caution))
         actions.append(_note(caution, "begins" if known is None else "goes on", caution.reason))
+        actions += [_made_room(c, caution) for c in others if c not in stay and not c.ended]
     if actions:
         actions.insert(0, KeepCautions(nation.cautions))
     if event.id:
-        actions.append(Answer(event.id, True, _accepted(told, now_ms)))
+        on = [c for c in nation.cautions if not c.ended and any(_same(c, one) for one in told)]
+        taken = "; ".join(sentence(caution, now_ms) for caution in on)
+        actions.append(_answer(event.id, refused, taken))
     return nation, actions
 
 
 def _end(nation: Nation, event: CautionEnded) -> tuple[Nation, list[Action]]:
-    """A person ends them; one of a feed is remembered, so that the feed does not bring it back."""
+    """A person ends them; those of feeds are remembered, so that no feed brings them back."""
     ended = [c for c in at(nation, event.site) if event.caution in ("", c.id)]
     if not ended:
         return nation, [Answer(event.id, True, f"no such caution is on at {event.site}")]
     who = f"{event.by}: {event.reason}" if event.reason else event.by
-    cautions = tuple(replace(c, ended=who) if c in ended else c for c in nation.cautions)
+    rest = (c for c in nation.cautions if c not in ended or not c.by)
+    cautions = tuple(replace(c, ended=who) if c in ended else c for c in rest)
     told = (replace(c, text=event.now or c.text) for c in ended)
     notes = [_note(c, "ends", event.reason, event.by) for c in told]
     count = "the caution" if len(ended) == 1 else f"{len(ended)} cautions"
@@ -151,11 +158,15 @@ def _says_more(known: Caution | None, told: Caution) -> bool:
     return not known.ended and later and told.text != known.text
 
 
-def _bounded(cautions: tuple[Caution, ...], site: str) -> tuple[Caution, ...]:
-    at_site = (c for c in cautions if c.site == site)
-    here = sorted(at_site, key=lambda c: (bool(c.by), c.until_ms))
-    too_many = here[: max(0, len(here) - AT_A_SITE_AT_MOST)]
-    return tuple(c for c in cautions if c not in too_many)
+def _beside(others: tuple[Caution, ...], caution: Caution) -> tuple[Caution, ...] | None:
+    """Which others stay beside one that is new; None where it finds no place."""
+    here = [c for c in others if c.site == caution.site]
+    if len(here) < AT_A_SITE_AT_MOST:
+        return others
+    first = min((c for c in here if not c.by), key=lambda c: c.until_ms, default=None)
+    if first is None or not (caution.by or first.until_ms < caution.until_ms):
+        return None
+    return tuple(c for c in others if c is not first)
 
 
 def _note(caution: Caution, what: str, reason: str, by: str = "") -> Note:
@@ -164,10 +175,28 @@ def _note(caution: Caution, what: str, reason: str, by: str = "") -> Note:
     return Note(Happening(About.CAUTION, site, what, because, site, by=by, reason=reason))
 
 
+def _made_room(caution: Caution, new: Caution) -> Note:
+    because = f"it makes room for another one, {new.id}: {caution.text} ({caution.source})"
+    return Note(Happening(About.CAUTION, caution.site, "makes room", because, caution.site))
+
+
 def _over(caution: Caution) -> Note:
     because = f"its {span(caution.for_ms)} are over: {caution.text} ({caution.source})"
     return Note(Happening(About.CAUTION, caution.site, "is over", because, caution.site))
 
 
-def _accepted(told: list[Caution], now_ms: int) -> str:
-    return "; ".join(sentence(c, now_ms) for c in told if c.until_ms > now_ms) or "it is over"
+def _answer(request_id: str, refused: list[Caution], taken: str) -> Answer:
+    """What became of all that was said: `taken` are the sentences of what is on."""
+    if not refused:
+        return Answer(request_id, True, taken or "it is over, or a person ended it before")
+    sites = dict.fromkeys(caution.site for caution in refused)
+    text = (
+        f"no more cautions are kept at {' and '.join(sites)}: {AT_A_SITE_AT_MOST} are, each of "
+        "them a person's, or a feed's that ends later"
+    )
+    mends = tuple(
+        f"end one first: `saling caution list` names them, `saling caution end {site} --id ID` "
+        "ends it"
+        for site in sites
+    )
+    return Answer(request_id, False, f"{text}; taken: {taken}" if taken else text, mends)

@@ -4,7 +4,7 @@ others. That is a finding, and no site's fault: nothing is moved for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -13,6 +13,14 @@ from controller.core.actions import Note
 from controller.core.happening import About, Happening
 from controller.core.site_model import LinkHealth, LinkState, SiteState
 from controller.core.sites.look import Answers, Look, Sight, ago, named, overall
+from controller.core.sites.shared_risk import (
+    cause_told,
+    declared_between,
+    is_broken,
+    risk_told,
+    shared_risk,
+    with_common_causes,
+)
 from controller.core.sites.steady import begun, settled
 
 BEST_FIRST = (LinkHealth.UP, LinkHealth.UNKNOWN, LinkHealth.ONE_WAY, LinkHealth.CUT)
@@ -32,20 +40,27 @@ class Ends(NamedTuple):
 def judged_links(look: Look) -> tuple[tuple[LinkState, ...], list[Note]]:
     """All links between active sites, and what changed."""
     before = {link.sites: link for link in look.nation.links}
-    links, notes = [], []
+    known, judged = [], []
     for ends in _all_ends(look):
         sites = (ends.one.spec.name, ends.other.spec.name)
-        known = before.get(sites) or LinkState(sites, since_ms=look.now_ms)
-        link = _judged(look, ends, known)
-        links.append(link)
-        if link.health is not known.health and (is_broken(link) or is_broken(known)):
-            notes.append(_note(link, known.health))
-    return tuple(links), notes
+        known.append(before.get(sites) or LinkState(sites, since_ms=look.now_ms))
+        judged.append(_judged(look, ends, known[-1]))
+    links = told_together(judged)
+    notes = [
+        _note(link, was.health)
+        for was, link in zip(known, links, strict=True)
+        if link.health is not was.health and (is_broken(link) or is_broken(was))
+    ]
+    return links, notes
 
 
-def is_broken(link: LinkState) -> bool:
-    """Whether a person should see to it."""
-    return link.health in (LinkHealth.CUT, LinkHealth.ONE_WAY)
+def told_together(judged: list[LinkState]) -> tuple[LinkState, ...]:
+    """The links, each broken one with what follows from it, and what else may be of its cause."""
+    links = with_common_causes(judged)
+    return tuple(
+        replace(link, because=link.because + _consequence(link, links)) if is_broken(link) else link
+        for link in links
+    )
 
 
 def _all_ends(look: Look) -> Iterator[Ends]:
@@ -61,21 +76,19 @@ def _judged(look: Look, ends: Ends, known: LinkState) -> LinkState:
     steady = known.steady or begun(LinkHealth.UNKNOWN, look.now_ms)
     steady = settled(steady, seen, BEST_FIRST, DWELL_MS, look.now_ms)
     health = LinkHealth(steady.believed)
-    shared = tuple(
-        group for group in ends.one.spec.shared_risk_links
-        if group in ends.other.spec.shared_risk_links
-    )  # fmt: skip
-    link = replace(
+    if seen is not health:
+        why += f"; it counts as {health.value} until that has lasted"
+    declared = declared_between(look.nation.link_specs, *known.sites)
+    return replace(
         known,
         health=health,
+        because=why,
         since_ms=steady.since_ms,
-        shared_risk=shared,
+        shared_risk=shared_risk(ends.one.spec, ends.other.spec, declared),
+        declared=declared,
         at_risk=look.between(*known.sites),
         steady=steady,
     )
-    if seen is not health:
-        why += f"; it counts as {health.value} until that has lasted"
-    return replace(link, because=why + _consequence(link) if is_broken(link) else why)
 
 
 def _seen(look: Look, ends: Ends) -> tuple[LinkHealth, str]:
@@ -125,13 +138,13 @@ def _round_trip(look: Look, one: str, other: str) -> str:
     return f"round trip {median_us / 1000:.1f} ms, {lost} of {asked} probes lost of late"
 
 
-def _consequence(link: LinkState) -> str:
-    groups = named(link.shared_risk)
-    shared = f"shared risk: {groups}" if groups else "no shared-risk group is declared for both"
+def _consequence(link: LinkState, links: Sequence[LinkState]) -> str:
+    declared = [(one.name, one.shared_risk) for one in link.declared]
+    told = f"; {risk_told(declared, link.shared_risk)}{cause_told(link, links)}"
     if not link.at_risk:
-        return f"; {shared}; no service has a copy at either end"
+        return f"{told}; no service has a copy at either end"
     return (
-        f"; {shared}; at risk: {named(link.at_risk)}, whose backups get no log and grant no lease "
+        f"{told}; at risk: {named(link.at_risk)}, whose backups get no log and grant no lease "
         "meanwhile"
     )
 

@@ -83,6 +83,17 @@ def test_where_one_site_fails_those_before_it_are_named(stub: Stub, saling: Sali
     assert "the sites are: batam" in run.err
 
 
+def test_what_finds_no_place_is_refused_with_what_makes_it_possible(
+    stub: Stub, saling: Saling
+) -> None:
+    mend = "end one first: `saling caution list` names them"
+    stub.answers = [refused("no more cautions are kept at batam", mend)]
+    run = saling("caution", "set", "batam", "--for", "1h", "--reason", "flood", "--by", "siti")
+    assert run.code == 4
+    assert "no more cautions are kept at batam" in run.err
+    assert "saling caution list" in run.err
+
+
 def test_a_name_that_is_none_is_wrong_use(stub: Stub, saling: Saling) -> None:
     run = saling("caution", "end", "../batam", "--by", "siti")
     assert (run.code, "SITE" in run.err) == (2, True)

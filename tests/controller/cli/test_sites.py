@@ -30,6 +30,8 @@ LINK: dict[str, Any] = {
     "because": "round trip 18.4 ms, 1 of 40 probes lost of late",
     "since_ago_ms": 90_000,
     "shared_risk": ["java-bangka-batam"],
+    "declared": [],
+    "common_cause": [],
     "at_risk": ["paspor"],
 }
 CUT = LINK | {"health": "cut", "since_ago_ms": 12_000, "because": "both reached; shared risk: java"}
@@ -115,6 +117,28 @@ def test_topology_draws_the_matrix_the_links_and_the_states(stub: Stub, saling: 
     flat = " ".join(run.out.replace("│", " ").split())
     assert "shared risk: java-bangka-batam; a cut puts at risk: paspor" in flat
     assert "policy: disk: strategis evacuate" in run.out
+
+
+def test_topology_draws_each_declared_link_of_two_sites_with_its_shared_risk(
+    stub: Stub, saling: Saling
+) -> None:
+    north = {"name": "north", "shared_risk": ["java-bangka-batam", "x"]}
+    south = {"name": "south", "shared_risk": ["java-bangka-batam", "y"]}
+    stub.state = state() | {"links": [LINK | {"declared": [north, south]}]}
+    flat = " ".join(saling("topology").out.replace("│", " ").split())
+    assert (
+        "shared risk of its links north (java-bangka-batam, x) and south (java-bangka-batam, y): "
+        "java-bangka-batam; a cut puts at risk: paspor" in flat
+    )
+    assert json.loads(saling("topology", "-o", "json").out)["links"][0]["declared"][1] == south
+
+
+def test_a_controller_that_knows_no_declared_links_yet_is_understood(
+    stub: Stub, saling: Saling
+) -> None:
+    older = {key: LINK[key] for key in LINK if key not in ("declared", "common_cause")}
+    stub.state = state() | {"links": [older]}
+    assert "shared risk: java-bangka-batam" in " ".join(saling("topology").out.split())
 
 
 @pytest.mark.parametrize(

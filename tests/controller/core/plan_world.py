@@ -150,7 +150,7 @@ class PlanWorld:
         """A plan is stored before what follows from it."""
         by_plan = [
             index for index, action in enumerate(actions)
-            if isinstance(action, Swap) and action.transition.reason.count("-jabodetabek-")
+            if isinstance(action, Swap) and action.record.operation and action.record.operation.plan
             and action.transition.from_phase == Phase.PROTECTED
             and action.transition.by
         ]  # fmt: skip

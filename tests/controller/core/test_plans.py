@@ -353,3 +353,14 @@ def test_what_matters_most_takes_the_room_and_the_rest_is_left_out_with_its_grou
     }  # fmt: skip
     assert "batam has no room for it then (vcpu)" in plan.steps[1].because
     assert "front, which comes before it" in plan.steps[2].because
+
+
+def test_what_a_plan_asks_for_is_noted_as_the_plans_whatever_a_persons_reason_looks_like() -> None:
+    world = PlanWorld([service("paspor"), service("pajak")])
+    world.request(Kind.SWITCHOVER, "pajak", reason="evacuate-jabodetabek-1: by hand")
+    by_hand = world.store["pajak"].operation
+    assert by_hand is not None and by_hand.plan == ""
+    world.ask(PlanKind.EVACUATE)
+    world.turn()
+    of_plan = world.store["paspor"].operation
+    assert of_plan is not None and of_plan.plan == "evacuate-jabodetabek-1"

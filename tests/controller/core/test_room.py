@@ -20,7 +20,7 @@ from controller.core.model import Approval, HeldFor, LastWord, Phase, ServiceSta
 from controller.core.moment.others import Others
 from controller.core.moment.view import APPROVAL_GOOD_FOR_MS, View
 from controller.core.phases import first_row
-from controller.core.site_model import Load
+from controller.core.site_model import Load, SiteSpec
 from controller.core.step import step
 from protocol.messages import Role
 from tests.controller.core.company import TARGET, company, look, of_site, renamed, vcpu
@@ -65,8 +65,9 @@ def test_the_sentence_has_the_arithmetic_and_what_releases_it() -> None:
     record = state.services["b"].record
     assert (record.phase, record.held_for) == (Phase.HELD, HeldFor.CAPACITY)
     assert record.because == (
-        "held: of 64 vcpu at batam 50 are taken, and b demands 16; it goes on by itself once "
-        "there is room, or with `saling approve b --epoch 1 --reason TEXT`"
+        "held: of 64 vcpu at batam 50 are taken, and b demands 16; once there is room, or with "
+        "`saling approve b --epoch 1 --reason TEXT`, it goes on, if nothing else keeps batam-1 "
+        "from taking over"
     )
 
 
@@ -196,7 +197,7 @@ def test_a_refusal_that_has_nothing_to_do_with_room_looks_at_no_other_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(room, "placement_at", lambda _o, site, _a: looked.append(site))
+    monkeypatch.setattr(room, "placement_at", lambda _o, site: looked.append(site))
     given = Given(Phase.PROTECTED).room(100).backup(None)
     ask = Requested("r", Kind.SWITCHOVER, "paspor", "siti", epoch=1)
     view = View(given.service, NOW, ask, Others({}, given.nation, NOW))
@@ -273,3 +274,24 @@ def test_who_fits_is_worked_out_once_for_all_that_ask() -> None:
     placement = room.placement_at(others, TARGET)
     assert placement is not None
     assert [place.fits for place in placement.places.values()] == [True] * 4 + [False] * 5
+
+
+@limits(max_examples=60)
+@drawn(SERVICES, st.integers(1, 100), st.data())
+def test_who_asks_to_come_as_well_finds_what_he_would_find_among_those_that_come(
+    kinds: list[tuple[str, int, int, bool, bool]], capacity: int, data: st.DataObject
+) -> None:
+    leave = Approval("siti", 1, -1, over_capacity=True)
+    come = [
+        replace(one, record=replace(one.record, approval=leave), approved_ms=NOW) if may else one
+        for one, may in (
+            (counted(f"s{n}", tier, demand, order), may)
+            for n, (tier, demand, order, _, may) in enumerate(kinds)
+        )
+    ]
+    asks = data.draw(st.sampled_from(come))
+    assume(asks.record.approval is None)
+    site = SiteSpec(TARGET, capacity=vcpu(capacity), gives_up=("s1", "s3"))
+    others = [one for one in come if one is not asks]
+    among = room.placed(site, vcpu(5), come, NOW).places[asks.spec.uid]
+    assert room.placed(site, vcpu(5), others, NOW).joined_by(asks) == among

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import Answer, SendOrder, Swap
 from controller.core.events import Configured, Kind, Requested, Tick
+from controller.core.explanation.advice import advice
 from controller.core.explanation.explain import explain
 from controller.core.model import HeldFor, Phase
 from controller.core.orders.assignments import assignment_for
@@ -16,6 +19,7 @@ from controller.core.step import found, step
 from protocol.messages import Mode
 from tests.controller.core.given import NOW, UID, A, B, Given, backup_report, primary_report, spec
 from tests.controller.core.holding import unused
+from tests.controller.core.rooming import ROOM_SITUATIONS, held_for_room
 
 P = Phase
 OUT_OF_USE = pytest.mark.parametrize("stage", [Stage.PLANNED, Stage.SUSPENDED])
@@ -63,6 +67,50 @@ def test_a_countdown_or_hold_does_not_end_in_a_promotion_onto_it(held: HeldFor) 
     for given in (unused(P.COUNTDOWN).stopped(), unused(P.HELD).held(held).stopped()):
         row = first_row(given.view())
         assert row is None or row.target is not P.PROMOTING
+
+
+def kept_by_a_veto(given: Given) -> Given:
+    told = given.service.reports[B].report
+    return given.backup(replace(told, veto="siti: a new disk", veto_left_ms=3_600_000))
+
+
+def paused(given: Given) -> Given:
+    return given.seen(record=replace(given.service.record, paused="siti: a drill"))
+
+
+def staged(given: Given, stage: Stage) -> Given:
+    replicas = (replace(r, stage=stage) if r.agent == B else r for r in given.service.spec.replicas)
+    return given.seen(spec=replace(given.service.spec, replicas=tuple(replicas)))
+
+
+KEPT: dict[str, Callable[[Given], Given]] = {
+    "nothing": lambda given: given,
+    "planned": lambda given: staged(given, Stage.PLANNED),
+    "suspended": lambda given: staged(given, Stage.SUSPENDED),
+    "veto": kept_by_a_veto,
+    "paused": paused,
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_who_is_held_for_capacity_is_told_that_room_helps_only_where_it_does(kept: str) -> None:
+    cramped, roomy = (KEPT[kept](held_for_room(vcpu)) for vcpu in (10, 20))
+    said = advice(cramped.view())
+    row = first_row(roomy.view())
+    goes_on = row is not None and row.target is P.PROMOTING
+    assert goes_on is (kept == "nothing")
+    assert said.startswith("of 10 vcpu") is goes_on
+    assert ("After that: of 10 vcpu" in said) is not goes_on
+    state, _ = step(KEPT[kept](ROOM_SITUATIONS["room_missing", P.COUNTDOWN]()).state(), Tick(), NOW)
+    assert "if nothing else keeps batam-1 from taking over" in state.services[UID].record.because
+
+
+@pytest.mark.parametrize("kept", ["planned", "suspended", "veto"])
+def test_nobody_is_told_of_a_takeover_that_people_keep_from_coming(kept: str) -> None:
+    for given in (Given(P.COUNTDOWN).stopped(), Given(P.HELD, held_for=HeldFor.LOSS).stopped()):
+        said = advice(KEPT[kept](given).view())
+        assert "takes over by itself" not in said
+        assert "saling-agent release" in said if kept == "veto" else f"batam is {kept}" in said
 
 
 def test_nobody_is_moved_to_a_suspended_site_and_the_refusal_says_what_would_make_it_possible(

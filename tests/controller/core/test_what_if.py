@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from controller.core.foresight.lost import Lost
 from controller.core.foresight.what_if import Forecast, companies, what_if
-from controller.core.gates.room import TIERS, places
+from controller.core.gates.room import TIERS, placed
 from controller.core.model import HeldFor, Phase, Protection, State
 from controller.core.site_model import Load, Nation, SiteSpec, SiteState
 from protocol.messages import LeaseTerms, Mode, Role
@@ -336,5 +336,5 @@ def test_it_does_not_matter_in_which_order_services_of_a_dead_host_fall_silent(
     site = SiteSpec("batam", capacity=Load(vcpu=cores))
     state = company(*fallen, nation=Nation(sites={"batam": SiteState(site)}))
     told = what_if(state, Lost((FIRST,), (), False, CENTRE), list(state.services), NOW)
-    should = places(site, Load(), fallen, NOW)
+    should = placed(site, Load(), fallen, NOW).places
     assert {one.service: not one.held for one in told} == {u: p.fits for u, p in should.items()}

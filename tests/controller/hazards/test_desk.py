@@ -34,6 +34,7 @@ class Rules:
         self.heard: list[Cautioned] = []
         self.now_ms = 0
         self.fails: Exception | None = None
+        self.refuses = ""
         declared = load_topology(EXAMPLE).value
         self.topology = declared.model_copy(update={"hazards": Hazards.model_validate(FEEDS)})
         self.desk = HazardDesk(lambda: self.topology, self.submit, lambda: self.now_ms, lambda: NOW)
@@ -42,7 +43,7 @@ class Rules:
         if self.fails is not None:
             raise self.fails
         self.heard.append(event)
-        return Answer(event.id, True, "")
+        return Answer(event.id, not self.refuses, self.refuses)
 
     def entries(self, name: str = "bmkg") -> dict[str, int]:
         (feed,) = [one for one in self.desk.feeds() if one.name == name]
@@ -107,6 +108,13 @@ async def test_a_document_of_thousands_of_earthquakes_says_no_more_than_a_site_k
     assert len(event.cautions) == AT_A_SITE_AT_MOST
     assert {c.id for c in event.cautions} == {f"usgs:us{i}" for i in range(3984, 4000)}
     assert rules.entries("usgs") == {"caution": 4000}
+
+
+async def test_what_finds_no_place_at_a_site_is_told(rules: Rules) -> None:
+    assert (await rules.desk.take("bmkg", autogempa())).refused == ""
+    rules.refuses = "no more cautions are kept at batam"
+    taken = await rules.desk.take("bmkg", autogempa(Magnitude="7.9"))
+    assert taken.refused == "no more cautions are kept at batam"
 
 
 async def test_a_document_that_is_none_changes_nothing_and_is_counted(rules: Rules) -> None:

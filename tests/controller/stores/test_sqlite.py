@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from config.leases import PROFILES
+from controller.core.model import Operation, Phase, Record
 from controller.core.plan_model import Plan, PlanKind
 from controller.stores import sqlite
 from controller.stores.base import Kept, StoreFailed, StoreLocked, StoreUnusable
@@ -227,4 +229,21 @@ def test_a_plan_that_cannot_be_read_keeps_no_other_from_being_kept(path: Path) -
         [3],
         {"evacuate-batam-1"},
     )
+    store.close()
+
+
+def test_a_record_of_the_version_before_is_read_without_the_plan_of_its_operation(
+    path: Path,
+) -> None:
+    store = SqliteStore(path, "c1")
+    term = store.begin_term()
+    move = Operation("paspor-2", "switchover", "siti", "evacuate-batam-1: flood", "a", "b")
+    terms = PROFILES["fast"]
+    first = Record("paspor", "paspor", 1, term, Phase.DRAINING, 1, "a", "b", terms, 2000,
+                   operation=move)  # fmt: skip
+    store.insert(first)
+    store.close()
+    spoil(path, "UPDATE records SET record = json_remove(record, '$.operation.plan')")
+    store = SqliteStore(path, "c1")
+    assert store.records() == ({"paspor": first}, {})
     store.close()

@@ -71,14 +71,14 @@ def test_services_that_leave_one_soon_after_another_are_one_incident() -> None:
 
 
 def test_all_that_one_plan_moved_is_one_incident_however_long_it_took() -> None:
-    reason = "evacuate-jabodetabek-1: flood"
+    plan = "evacuate-jabodetabek-1"
     lines = [
         change(
             number,
             number * 60 * MINUTE,
             "PROTECTED DRAINING",
             service=f"s{number}",
-            operation=Operation(f"s{number}-1", "switchover", "siti", reason),
+            operation=Operation(f"s{number}-1", "switchover", "siti", "flood", plan=plan),
         )
         for number in (1, 2, 3)
     ]
@@ -129,8 +129,8 @@ def test_one_operation_is_chosen_by_its_id() -> None:
 
 
 def test_one_plan_is_chosen_with_the_operations_that_it_asked_for() -> None:
-    reason = "evacuate-jabodetabek-1: flood"
-    operation = Operation("pajak-5", "switchover", "siti", reason)
+    plan = "evacuate-jabodetabek-1"
+    operation = Operation("pajak-5", "switchover", "siti", "flood", plan=plan)
     moved = change(5, MINUTE, "PROTECTED DRAINING", service="pajak", operation=operation)
     line = told(planned(1, 0), planned(2, 30_000, "pajak"), moved, failover(10, 0),
                 plan="evacuate-jabodetabek-1")  # fmt: skip
@@ -139,7 +139,7 @@ def test_one_plan_is_chosen_with_the_operations_that_it_asked_for() -> None:
 
 
 def test_a_reason_that_only_looks_like_a_plan_is_none() -> None:
-    operation = Operation("pajak-5", "switchover", "siti", "evacuate: soon-1: x")
+    operation = Operation("pajak-5", "switchover", "siti", "evacuate-jabodetabek-1: x")
     line = told(change(5, 0, "PROTECTED DRAINING", service="pajak", operation=operation))
     assert line.moves[0].plan == ""
 

@@ -170,6 +170,18 @@ async def test_a_person_sets_and_ends_a_caution(given: Given) -> None:
     assert given.on() == []
 
 
+async def test_a_caution_that_finds_no_place_is_refused_with_the_mend(given: Given) -> None:
+    for number in range(16):
+        body: dict[str, Any] = {"volcano": f"m{number}", "level": 2}
+        assert (await given.post("sites/batam/caution", body))[0] == 200
+    body = {"reason": "flood", "for_ms": 9 * HOUR_MS}
+    status, answer = await given.post("sites/batam/caution", body)
+    assert (status, answer["site"]) == (412, "batam")
+    assert "no more cautions are kept at batam" in answer["refused"]
+    assert "saling caution end batam" in answer["unmet"][0]
+    assert len(given.on()) == 16
+
+
 async def test_a_volcanos_level_begins_rises_and_ends_one_caution(given: Given) -> None:
     for level in (2, 4):
         body = {"volcano": "Ili  Lewotolok", "level": level}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from controller.cli.wire import StateView
 from controller.core.model import State
-from controller.core.site_model import AgentSeen, Consequence, Nation, Stage
+from controller.core.site_model import AgentSeen, Consequence, LinkSpec, Nation, Stage
 from controller.core.sites.hearing import attentive
 from controller.core.sites.judge import judged
 from controller.specs import nation
@@ -38,7 +38,9 @@ def judged_for(known: Nation, for_ms: int) -> Nation:
 
 @pytest.fixture
 def shown(cluster: Cluster) -> dict[str, Any]:
-    known = judged_for(attentive(nation(cluster.topology), NOW), 10_000)
+    declared = (LinkSpec(("jabodetabek", "batam"), "palapa", ("strait",)),)
+    known = replace(nation(cluster.topology), link_specs=declared)
+    known = judged_for(attentive(known, NOW), 10_000)
     status = Status(
         topology=cluster.topology,
         state=State(1, "g", {}, known),
@@ -74,6 +76,8 @@ def test_a_site_is_shown_with_its_sentence_its_signs_and_its_policy(shown: dict[
 def test_links_and_ways_are_shown(shown: dict[str, Any]) -> None:
     (link,) = shown["links"]
     assert (link["sites"], link["health"]) == (["batam", "jabodetabek"], "up")
+    assert link["declared"] == [{"name": "palapa", "shared_risk": ["strait"]}]
+    assert (link["shared_risk"], link["common_cause"]) == (["strait"], [])
     way = next(one for one in shown["paths"] if one["from_site"] == "batam")
     assert (way["to_site"], way["answers"], way["lost"]) == ("jabodetabek", "reaches", 1)
     assert (way["round_trip_us"], way["age_ms"]) == (18_000, 200)
@@ -83,4 +87,5 @@ def test_the_command_reads_what_is_shown(shown: dict[str, Any]) -> None:
     view = msgspec.convert(shown, StateView)
     assert view.sites[0].health == "degraded"
     assert view.links[0].sites == ("batam", "jabodetabek")
+    assert view.links[0].declared[0].name == "palapa"
     assert Stage.ACTIVE.value == view.sites[0].state

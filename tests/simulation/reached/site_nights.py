@@ -25,6 +25,7 @@ SITES = (
         Strike(12_000, "ail", ("charlie", "heat"), 12_000),
     ),
     Pairs(Strike(10_000, "cut", ("alpha", "bravo"), 14_000)),
+    Pairs(*(Strike(10_000, "cut", ("alpha", site), 14_000) for site in ("bravo", "delta"))),
     Pairs(Strike(10_000, "cut-one-way", ("alpha", "bravo"), 14_000)),
     Pairs(Strike(10_000, "crash-host", ("alpha",), 14_000)),
     Pairs(

@@ -82,8 +82,14 @@ class Country:
 
     def turn(self) -> None:
         """A moment goes by; everybody probes and reports, and the sites are judged."""
+        agents = {**self.nation.agents, **self.heard()}
+        self.nation, notes = judged(replace(self.nation, agents=agents), self.services, self.now_ms)
+        self.notes += notes
+
+    def heard(self) -> dict[str, AgentSeen]:
+        """A moment goes by; what those say that the controller hears."""
         self.now_ms += EVERY_MS + 50
-        agents = dict(self.nation.agents)
+        agents = {}
         for agent in self.agents:
             if agent in self.dead:
                 continue
@@ -94,8 +100,7 @@ class Country:
                 agents[agent] = AgentSeen(
                     self.now_ms, paths=paths, symptoms=self.symptoms.get(agent, ())
                 )
-        self.nation, notes = judged(replace(self.nation, agents=agents), self.services, self.now_ms)
-        self.notes += notes
+        return agents
 
     def run(self, for_ms: int = CALM_MS) -> Country:
         end_ms = self.now_ms + for_ms

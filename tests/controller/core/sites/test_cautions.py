@@ -41,7 +41,7 @@ def asks(kind: Kind = Kind.SWITCHOVER, **changes: Any) -> Requested:
     return replace(Requested("r1", kind, UID, "siti", "patching"), **changes)
 
 
-def answer(state: State, event: Requested) -> Answer:
+def answer(state: State, event: Requested | Cautioned) -> Answer:
     (found,) = [a for a in step(state, event, NOW)[1] if isinstance(a, Answer)]
     return found
 
@@ -206,6 +206,64 @@ def test_a_persons_word_has_room_where_feeds_have_filled_it_and_what_has_none_is
     assert "hand:siti" in [c.id for c in cautions.at(by_hand.nation, "batam")]
 
 
+def by_people(count: int) -> list[Caution]:
+    """Words of so many people, the later the longer."""
+    return [
+        caution(id=f"hand:p{n}", by=f"p{n}", source=f"p{n}", text="flood", for_ms=(n + 1) * HOUR)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("for_ms", [HOUR // 2, 700 * HOUR])
+@pytest.mark.parametrize("by", ["siti", ""])
+def test_what_finds_no_place_is_refused_and_pushes_no_persons_word_out(
+    by: str, for_ms: int
+) -> None:
+    full = protected(*by_people(16))
+    event = Cautioned((caution(id="new", by=by, for_ms=for_ms),), WALL, "r1")
+    state, (refused,) = step(full, event, NOW)
+    assert state == full
+    assert isinstance(refused, Answer) and not refused.accepted
+    assert "16 are" in refused.text
+    assert "saling caution end batam --id ID" in refused.unmet[0]
+
+
+def test_a_person_may_say_his_word_anew_where_all_places_are_taken() -> None:
+    full = protected(*by_people(16))
+    again = replace(by_people(1)[0], for_ms=50 * HOUR)
+    assert answer(full, Cautioned((again,), WALL, "r1")).accepted
+    assert len(told(full, again).nation.cautions) == 16
+
+
+def test_what_makes_room_is_told() -> None:
+    full = protected(caution(), *by_people(15))
+    state, actions = step(full, Cautioned((by_people(16)[15],), WALL, "r1"), NOW)
+    notes = [a.happening for a in actions if isinstance(a, Note)]
+    assert [note.what for note in notes] == ["begins", "makes room"]
+    assert "M 6.2" in notes[1].because
+    assert {c.by for c in state.nation.cautions} == {f"p{n}" for n in range(16)}
+    assert [a.accepted for a in actions if isinstance(a, Answer)] == [True]
+
+
+def test_of_several_words_those_that_find_a_place_are_taken_and_told() -> None:
+    state = protected(*by_people(15))
+    two = (caution(id="bmkg:1", for_ms=9 * HOUR), caution(id="bmkg:2", text="M 5.0"))
+    found = answer(state, Cautioned(two, WALL, "r1"))
+    assert not found.accepted
+    assert "taken: caution at batam, 9 h left: earthquake of M 6.2 (BMKG)" in found.text
+
+
+def test_a_persons_word_that_was_ended_takes_no_place_any_more() -> None:
+    full = protected(*by_people(16))
+    ended, _ = step(full, CautionEnded("r2", "batam", "siti"), NOW)
+    assert ended.nation.cautions == ()
+
+
+def test_what_a_person_ended_is_not_told_as_taken() -> None:
+    ended, _ = step(protected(caution()), CautionEnded("r2", "batam", "siti"), NOW)
+    assert "a person ended it" in answer(ended, Cautioned((caution(),), WALL, "r3")).text
+
+
 def test_another_life_of_the_controller_goes_on_with_what_is_left() -> None:
     stored = protected(caution(), caution(id="over", for_ms=HOUR)).nation.cautions
     later = cautions.resumed(Nation(), stored, WALL + 2 * HOUR, 77)
@@ -247,7 +305,7 @@ def test_nothing_goes_back_by_itself_to_a_site_under_caution() -> None:
 words = st.builds(
     caution,
     site=st.sampled_from(["batam", "ikn"]),
-    id=st.sampled_from(["bmkg:1", "bmkg:2", "hand:siti"]),
+    id=st.sampled_from(["hand:siti", *(f"bmkg:{n}" for n in range(20))]),
     text=st.sampled_from(["M 6.2", "M 7.0"]),
     by=st.sampled_from(["", "siti"]),
     begun_at_ms=st.integers(WALL - 50 * HOUR, WALL + 50 * HOUR),
@@ -284,3 +342,7 @@ def test_whatever_is_said_cautions_are_bounded_told_apart_and_stored(
         assert state.services == before.services
         if kept:
             assert set(stored) == set(found)
+        # No person's word goes but by its time, its author, or an end.
+        ended = isinstance(event, CautionEnded)
+        gone = [c for c in before.nation.cautions if c.by and c.until_ms > now_ms]
+        assert ended or all(any((c.site, c.id) == (x.site, x.id) for x in found) for c in gone)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from controller.core.model import Phase
 from controller.core.site_model import LinkState
-from controller.core.sites.links import is_broken
+from controller.core.sites.shared_risk import is_broken
 from tests.controller.core.given import A, B, Given
 from tests.controller.core.sites.nations import Country, four
 
