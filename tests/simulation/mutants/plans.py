@@ -102,8 +102,8 @@ def blind_controller_judges_others(patch: Patch) -> None:
 
 
 HEARS_ONE = Pairs(
-    *(Strike(12_000, "cut", ("hub", site), 14_000) for site in ("alpha", "charlie", "delta")),
-    *(Strike(17_000, "hang-engine", ("alpha", name), 8_000) for name in ("s1", "s2")),
+    *(Strike(12_000, "cut", ("hub", site), 20_000) for site in ("alpha", "charlie", "delta")),
+    *(Strike(22_000, "hang-engine", ("alpha", name), 8_000) for name in ("s1", "s2")),
 )
 """The controller hears bravo alone, which reaches all the others, and which hears alpha's services
 commit until their engines hang: what commits is failed over by nobody."""
@@ -129,5 +129,5 @@ MUTANTS = (
     Mutant(plan_waits_silently, "plans", PLANS, night=FAILS_HALF),
     Mutant(plan_is_never_over, "plans", PLANS, "plans"),
     Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans", seconds=20, night=BACK_SOON),
-    Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=20, night=HEARS_ONE),
+    Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=25, night=HEARS_ONE),
 )
