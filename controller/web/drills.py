@@ -9,12 +9,13 @@ from aiohttp import web
 
 from controller.core.explanation.explain import predicted_failover_ms
 from controller.core.plan_model import PlanKind
-from controller.drill_report import markdown, report_of, verdict_of
+from controller.drills.report import markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan
+from controller.utc import utc_text
 from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
-from controller.web.views import drill_views, utc_text
+from controller.web.views import drill_views
 
 DRILLS_AT_MOST = 200
 

@@ -23,13 +23,13 @@ from controller.core.plan_model import Plan, PlanKind, StepStatus
 from controller.inbox import Busy, RulesFailed
 from controller.status import Status
 from controller.stores.base import PlanLine, StoredPlan
+from controller.utc import utc_text
 from controller.web import intake
 from controller.web.answers import json_answer
 from controller.web.callers import who
 from controller.web.desk import Desk, Problem, ProblemBody
 from controller.web.intake import LINE, Person, Reason
 from controller.web.orders import Orders, Reply, reply_of
-from controller.web.views import utc_text
 
 KEYS = "by, reason, dry_run, now, at_once, despite_caution, over_capacity"
 ACT_KEYS = "by, reason, plan, dry_run"

@@ -18,9 +18,9 @@ from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import Hold, Phase, State
 from controller.core.plan_model import Plan, PlanKind, PlanMemory, PlanStatus, PlanStep, StepStatus
 from controller.core.site_model import Caution, Health, Nation, SiteSpec, SiteState
-from controller.drill_gauges import drills as gauges
-from controller.drill_report import HEADS, Verdict, markdown, report_of, verdict_of
-from controller.drills import DrillKeeper, next_after
+from controller.drills.keeper import DrillKeeper, next_after
+from controller.drills.report import HEADS, Verdict, markdown, report_of, verdict_of
+from controller.metrics.drills import drills as gauges
 from controller.status import Status
 from controller.stores.base import Plans, StoredPlan
 from tests.controller.cluster import Cluster

@@ -11,7 +11,7 @@ from config.topology import Service, Topology
 from controller.core.plan_model import PlanStatus, PlanStep, StepStatus
 from controller.markdown import escape_markdown, markdown_table
 from controller.stores.base import StoredPlan
-from controller.web.views import utc_text
+from controller.utc import utc_text
 
 AWAY, BACK = 1, 2
 HEADS = (

@@ -24,7 +24,7 @@ from controller.core.events import PlanAct, PlanAsked
 from controller.core.plan_model import PlanKind
 from controller.core.site_model import Health
 from controller.core.sites.cautions import at
-from controller.drill_report import Verdict, verdict_of
+from controller.drills.report import Verdict, verdict_of
 from controller.inbox import Busy, RulesFailed
 from controller.status import DrillStatus, Status
 from controller.stores.base import Plans, StoreError
