@@ -14,7 +14,8 @@ from config.leases import PROFILES
 from config.problems import Loc, Severity
 from config.reader import Document
 from config.sketch import AgentSketch, ReplicaSketch, ServiceSketch, Sketch, entries, text
-from config.topology import OperatorRole, Service, SiteState, Tier, Topology
+from config.tiers import Tier
+from config.topology import OperatorRole, Service, SiteState, Topology
 from protocol.messages import CONTROLLER
 
 Found = tuple[Loc, str | None]

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 
 from config.problems import Refused
+from config.tiers import TIERS
 from config.values import NameText
 
 
@@ -30,7 +31,6 @@ class Consequence(StrEnum):
 
 
 MOVES = (Consequence.EVACUATE, Consequence.FAILOVER)
-TIERS = ("strategis", "tinggi", "rendah")
 
 
 def parse_consequences(value: Any) -> dict[str, Consequence]:

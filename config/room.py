@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from config.problems import Loc, Severity
 from config.reader import Document
-from config.topology import Capacity, Service, Site, Tier, Topology
+from config.tiers import Tier
+from config.topology import Capacity, Service, Site, Topology
 
 UNITS = {
     "vcpu": "vcpu",

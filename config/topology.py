@@ -20,6 +20,7 @@ from config.model import Declared, quantity
 from config.moves import Moves
 from config.policy import Policy
 from config.problems import Refused
+from config.tiers import Tier
 from config.values import (
     Address,
     DurationMs,
@@ -55,14 +56,6 @@ class SiteState(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     RETIRED = "retired"
-
-
-class Tier(StrEnum):
-    """How much a service matters; the targets for outage and loss follow from it."""
-
-    STRATEGIS = "strategis"
-    TINGGI = "tinggi"
-    RENDAH = "rendah"
 
 
 class Protection(StrEnum):

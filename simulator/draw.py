@@ -6,6 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from config.tiers import TIERS
 from controller.core.model import BackupLoss, DiskFilling, Protection
 from simulator.parts.clock import RATE_MOST_PPM
 from simulator.parts.fence import NFTABLES, WATCHDOG
@@ -75,7 +76,7 @@ def _draw_company(random: Random, setting: Setting) -> Setting:
         group = service.group or random.choice(("", "g1", "g1", "g2"))
         order = service.order or (random.randint(1, 3) if group else 0)
         demand = random.choice((0, 1, 2, 2, 4, 8))
-        tier = random.choice(("strategis", "tinggi", "rendah"))
+        tier = random.choice(TIERS)
         drawn = replace(service, group=group, order=order, demand=demand, tier=tier)
         services.append(drawn)
     capacities = []

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from rich.table import Table
-from rich.text import Text
 
 from config.problems import Refused as Unreadable
 from config.values import parse_duration
@@ -21,6 +19,7 @@ from controller.cli.exits import CommandFailed, Exit, Refused
 from controller.cli.options import Said, Session, Watching
 from controller.cli.output import Output, data_console, print_json, say
 from controller.cli.status_view import narrowed
+from controller.cli.table import table
 from controller.cli.wire import Accepted, StateView, read
 from controller.core.events import Kind
 from controller.core.explanation.explain import Explanation
@@ -119,12 +118,10 @@ def show(session: Session) -> None:
     if not found:
         data_console().print("no maintenance is announced")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("service", "backup", "of", "time", "backup is", "by", "why"):
-        table.add_column(Text(name), overflow="fold")
-    for one in found:
-        table.add_row(*map(Text, _cells(one)))
-    data_console().print(table)
+    heads = ("SERVICE", "BACKUP", "FOR", "LEFT", "BACKUP IS", "BY", "WHY")
+    console = data_console()
+    rows = [_cells(one) for one in found]
+    console.print(table(heads, rows, console.width))
 
 
 def _cells(one: Explanation) -> tuple[str, ...]:

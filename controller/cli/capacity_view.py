@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.client import Client
 from controller.cli.exits import Exit
 from controller.cli.output import Output, data_console, print_json
+from controller.cli.table import Cell, table
 from controller.cli.wire import read
 from controller.core.foresight.capacity import SiteCapacity
 from controller.core.gates.room import UNITS
 from controller.core.site_model import Load, Stage
 
-COLUMNS = ("site", "measure", "declared", "demanded now", "really used", "after the loss of")
+COLUMNS = ("SITE", "MEASURE", "DECLARED", "DEMANDED NOW", "REALLY USED", "AFTER THE LOSS OF")
+UNDECLARED = (
+    "no capacity is declared for any site, so nothing is held for the want of room (`capacity` of "
+    "a site, `demand` of a service in the configuration)"
+)
 UNKNOWN = "-"
 BAD, WEAK = "bold red", "yellow"
 
@@ -33,7 +37,9 @@ def show_capacity(client: Client, output: Output) -> Exit:
         print_json(raw)
     else:
         console = data_console()
-        console.print(_table(told))
+        console.print(table(COLUMNS, _rows(told), console.width))
+        if not any(site.declared for site in told.sites):
+            console.print(UNDECLARED, soft_wrap=True)
         for site in told.sites:
             for line in _lines(site):
                 console.print(line, soft_wrap=True)
@@ -41,34 +47,30 @@ def show_capacity(client: Client, output: Output) -> Exit:
     return Exit.OK if fine else Exit.DEGRADED
 
 
-def _table(told: CapacityView) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in COLUMNS:
-        table.add_column(Text(name), overflow="fold")
-    for site in told.sites:
-        name = site.site
-        for measure in UNITS:
-            if any(_of(load, measure) for load in (site.declared, site.demanded, site.used)):
-                table.add_row(*_cells(site, name, measure))
-                name = ""
-    return table
+def _rows(told: CapacityView) -> list[tuple[Cell, ...]]:
+    """A line for each measure; the site is named in each, for who looks for its name."""
+    return [
+        _cells(site, measure)
+        for site in told.sites
+        for measure in UNITS
+        if any(_of(load, measure) for load in (site.declared, site.demanded, site.used))
+    ]
 
 
-def _cells(site: SiteCapacity, name: str, measure: str) -> tuple[Text, ...]:
+def _cells(site: SiteCapacity, measure: str) -> tuple[Cell, ...]:
     has = _of(site.declared, measure)
-    after = Text(", ").join(_after(one.lost, _of(one.demanded, measure), has) for one in site.after)
+    demanded = _of(site.demanded, measure)
+    after = [(one.lost, _of(one.demanded, measure)) for one in site.after]
+    worst = max((load for _lost, load in after), default=0.0)
+    told = "\n".join(f"{lost}: {_number(load)}" for lost, load in after)
     return (
-        Text(name),
-        Text(UNITS[measure]),
-        Text(_number(has)),
-        Text(_number(_of(site.demanded, measure)), style=_style(_of(site.demanded, measure), has)),
-        Text(_number(_of(site.used, measure)) if site.used else UNKNOWN),
-        after,
+        site.site,
+        UNITS[measure],
+        _number(has),
+        Text(_number(demanded), style=_style(demanded, has)),
+        _number(_of(site.used, measure)) if site.used else UNKNOWN,
+        Text(told, style=_style(worst, has)),
     )
-
-
-def _after(lost: str, demanded: float, has: float) -> Text:
-    return Text(f"{lost}: {_number(demanded)}", style=_style(demanded, has))
 
 
 def _lines(site: SiteCapacity) -> list[Text]:

@@ -237,6 +237,8 @@ class Client:
             connection.request(method, self.place.path + API + path, body, headers)
             answer = connection.getresponse()
             return Raw(answer.status, answer.read(ANSWER_BYTES_AT_MOST))
+        except ssl.SSLCertVerificationError as error:
+            raise CommandFailed(self._untrusted(error.verify_message)) from None
         except ssl.SSLError as error:
             if error.reason in PLAIN_HTTP:
                 raise CommandFailed(self._speaks_http(), Exit.USAGE) from None
@@ -262,8 +264,8 @@ class Client:
             return body
         told = plain(body) if isinstance(body, dict) else {}
         text = str(told.get("error") or f"HTTP status {raw.status}")
-        if told.get("where"):
-            text += f" ({told['where']})"
+        if where := _where(str(told.get("where", ""))):
+            text += f" ({where})"
         if told.get("mend"):
             text += f"\n  mend: {told['mend']}"
         match raw.status:
@@ -284,10 +286,7 @@ class Client:
         try:
             return msgspec.json.decode(raw.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise CommandFailed(
-                f"{self.place.url} answered with status {raw.status} and no JSON: it is no "
-                "controller of Saling; check --controller or SALING_CONTROLLER"
-            ) from None
+            raise CommandFailed(self._no_answer_of_a_controller(raw.status)) from None
 
     def _speaks_http(self) -> str:
         place = self.place
@@ -296,6 +295,24 @@ class Client:
             f"--controller {place.url}: what listens there speaks plain HTTP, as the controller "
             f"does without a proxy before it; give --controller http://{host}:{place.port}"
         )
+
+    def _untrusted(self, why: str) -> str:
+        return (
+            f"--controller {self.place.url}: its certificate is not trusted: {why}; nothing was "
+            "sent\n"
+            "  mend: name the file of the authority that signed it with SSL_CERT_FILE, or have "
+            "whoever runs the proxy before the controller renew it; is it the right host?"
+        )
+
+    def _no_answer_of_a_controller(self, status: int) -> str:
+        told = f"{self.place.url} answered with status {status} and no JSON"
+        if status >= http.client.INTERNAL_SERVER_ERROR:
+            return (
+                f"{told}: the controller failed at it, or a proxy before it has none to hand it "
+                "to; whether anything was done is not known\n"
+                "  mend: see `saling history` and the controller's log, then ask again"
+            )
+        return f"{told}: it is no controller of Saling; check --controller or SALING_CONTROLLER"
 
     def _unreachable(self, reason: str, attempts: int) -> str:
         return (
@@ -308,6 +325,11 @@ class Client:
             f"  is a firewall between; is {self.place.host} the right host: give --controller URL "
             "or set SALING_CONTROLLER."
         )
+
+
+def _where(where: str) -> str:
+    """What a person can do something with: neither the path nor the query was written by one."""
+    return "" if where == "path" or where.startswith("query") else where
 
 
 def _refusal(body: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -340,6 +362,10 @@ def _name(name: str, what: str = "SERVICE") -> str:
 def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout_s:g} s"
+    if isinstance(error, UnicodeError):
+        return "this is no name of a host"
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        return "what answered there broke off, or does not speak HTTP"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__

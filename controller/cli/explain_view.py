@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.cli.figures import at_most, duration, estimate, size
+from controller.cli.figures import at_most, duration, estimate, room, size
 from controller.cli.history_view import print_lines
 from controller.cli.status_view import approval_line, maintenance_line, waiting_line
+from controller.cli.table import Below, column_widths, head_line, row_lines
 from controller.core.explanation.explain import CopyView, Explanation, Way
 from controller.core.model import HeldFor, Phase
 from controller.stores.base import HistoryLine
@@ -118,33 +119,37 @@ def _behind(service: Explanation) -> str:
 
 def _print_copies(console: Console, service: Explanation) -> None:
     _heading(console, "Copies:")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("agent", "site", "heard", "engine", "log end", "doing"):
-        table.add_column(Text(name), overflow="fold")
-    for copy in service.copies:
-        table.add_row(*map(Text, _copy_cells(copy)))
-    console.print(table)
+    heads = ("AGENT", "SITE", "HEARD", "ENGINE", "LOG END")
+    rows = [_copy_cells(copy) for copy in service.copies]
+    widths = column_widths([heads, *rows], console.width)
+    console.print(head_line(heads, widths))
+    for copy, row in zip(service.copies, rows, strict=True):
+        console.print(row_lines(row, widths))
+        for text in filter(None, _states(copy.report)):
+            console.print(Below(Text(text)))
 
 
 def _copy_cells(copy: CopyView) -> tuple[str, ...]:
     report = copy.report
     heard = "never yet" if copy.heard_ago_ms < 0 else f"{duration(copy.heard_ago_ms)} ago"
     if report is None:
-        return copy.agent, copy.site, heard, "", "", ""
+        return copy.agent, copy.site, heard, "", ""
     engine = f"was {report.role.value}" if copy.heard_ago_ms > STALE_MS else report.role.value
     if report.writable:
         engine += ", writable"
     elif report.streaming:
         engine += ", streaming"
-    doing = "; ".join(filter(None, _states(report)))
-    return copy.agent, copy.site, heard, engine, str(report.position_bytes), doing
+    return copy.agent, copy.site, heard, engine, str(report.position_bytes)
 
 
-def _states(report: ReplicaReport) -> tuple[str, ...]:
+def _states(report: ReplicaReport | None) -> tuple[str, ...]:
+    """What a copy does, and what is to be known of it."""
+    if report is None:
+        return ()
     quarantine = f"quarantine: {report.quarantine}" if report.quarantine else ""
     fences = f"fence: {report.fences}" if report.fences else ""
     free = report.disk_free_bytes
-    disk = f"{size(free)} of disk free" if free else ""
+    disk = f"{room(free)} of disk free" if free else ""
     return report.doing, report.problem, report.illness, quarantine, fences, disk
 
 

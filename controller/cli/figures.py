@@ -8,6 +8,7 @@ from controller.core.conditions.facts import estimated, megabytes
 from controller.core.gates.approvals import seconds
 
 UNKNOWN = "unknown"
+MIB, GIB = 2**20, 2**30
 
 
 def duration(duration_ms: int) -> str:
@@ -35,6 +36,11 @@ def counted(count: int, noun: str) -> str:
 def size(count: int | None) -> str:
     """A size as the controller's own sentences show it; below zero it is not known."""
     return megabytes(None if count is None or count < 0 else count)
+
+
+def room(count: int) -> str:
+    """Of a disk: `69.5 GiB`, `512 MiB`."""
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count // MIB} MiB"
 
 
 def estimate(count: int | None) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.figures import counted, duration, size
+from controller.cli.table import Below, Cell, kept, table
 from controller.core.foresight.preview import Preview, Room, StepPreview
-from controller.core.plan_model import PlanChange, PlanStatus, PlanStep, StepStatus
+from controller.core.plan_model import OVER, SETTLED, PlanChange, PlanStatus, PlanStep, StepStatus
 
 STYLES = {
     StepStatus.DONE: "green",
@@ -20,6 +17,8 @@ STYLES = {
     StepStatus.LEFT_OUT: "bold red",
     StepStatus.TO_DO: "",
 }
+STEP_HEADS = ("SERVICE", "GROUP", "FROM -> TO", "STATUS", "OUTAGE", "LOSS")
+PREVIEW_HEADS = ("#", "SERVICE", "TIER", "GROUP", "FROM -> TO", "HOW", "OUTAGE", "LOSS")
 PLAN_STYLES = {
     PlanStatus.WAITING: "bold red",
     PlanStatus.ENDED: "yellow",
@@ -61,6 +60,7 @@ class PlanView(Struct, frozen=True):
     steps: tuple[PlanStep, ...]
     counts: Counts
     left_ms: int
+    at_once: int = 0
     reason: str = ""
     begun_at: str = ""
     by_policy: bool = False
@@ -97,36 +97,81 @@ def plan_line(plan: PlanView) -> Text:
     return text
 
 
-def plan_view(plan: PlanView) -> RenderableType:
+def plan_view(plan: PlanView, width: int) -> RenderableType:
     """A plan with its steps."""
     by = f"by {plan.by}" + (f": {plan.reason}" if plan.reason else "")
-    table = _table("STEP", "GROUP", "FROM", "TO", "STATUS", "OUTAGE", "LOSS")
-    for step in plan.steps:
-        table.add_row(
-            step.service,
-            step.group or "-",
-            step.from_agent,
-            step.to_agent,
-            Text(step.status.value, style=STYLES[step.status]),
-            "-" if step.outage_ms < 0 else duration(step.outage_ms),
-            "-" if step.loss_bytes < 0 else size(step.loss_bytes),
-        )
-    parts: list[RenderableType] = [plan_line(plan), Text(f"  {by}"), table]
-    parts += [Text(f"  {text}") for text in _reasons(plan)]
+    rows = [_step_cells(step) for step in plan.steps]
+    parts: list[RenderableType] = [
+        plan_line(plan), Text(f"  {by}"), table(STEP_HEADS, rows, width),
+    ]  # fmt: skip
+    parts += [Below(text) for text in lane_lines(plan)]
+    parts += [
+        Below(Text(f"{step.service}: {step.because}"))
+        for step in plan.steps
+        if step.status is StepStatus.LEFT_OUT and step.because
+    ]
     return Group(*parts)
 
 
-def _reasons(plan: PlanView) -> list[str]:
-    """Why a step stands where it stands, where that is not plain."""
-    return [
-        f"{step.service}: {step.because}"
-        for step in plan.steps
-        if step.because and (step.status is StepStatus.LEFT_OUT or (step.tries and _waits(step)))
-    ]
+def lane_lines(plan: PlanView) -> list[Text]:
+    """Of a plan that is not over, what each group, or service without one, waits for."""
+    if plan.status in OVER:
+        return []
+    leg = min((step.leg for step in plan.steps if step.status not in SETTLED), default=0)
+    lanes: dict[tuple[str, str], list[PlanStep]] = {}
+    for step in plan.steps:
+        if step.leg == leg:
+            lanes.setdefault(step.lane, []).append(step)
+    lines, waiting = [], []
+    for (kind, name), steps in lanes.items():
+        label = f"group {name}" if kind == "group" else name
+        open_steps = [step for step in steps if step.status not in SETTLED]
+        if open_steps and open_steps[0] == steps[0] and _is_untouched(steps[0]):
+            waiting.append(label)
+        elif open_steps:
+            lines.append(_lane_line(label, steps, open_steps))
+    if waiting:
+        most = f" ({plan.at_once} move at once)" if plan.at_once else ""
+        lines.append(Text(f"wait for their turn{most}: {', '.join(waiting)}", style="dim"))
+    if any(step.leg > leg for step in plan.steps if leg):
+        lines.append(Text("then they are brought back", style="dim"))
+    return lines
 
 
-def _waits(step: PlanStep) -> bool:
-    return step.status in (StepStatus.TO_DO, StepStatus.MOVING)
+def _lane_line(label: str, steps: list[PlanStep], open_steps: list[PlanStep]) -> Text:
+    """`group kota, 1 of 4 done: kota-files moves to batam-1: it stops; then kota-front`."""
+    first, *later = open_steps
+    done = sum(1 for step in steps if step.status is StepStatus.DONE)
+    counts = f", {done} of {len(steps)} done" if len(steps) > 1 else ""
+    if first.status is StepStatus.MOVING:
+        told = f"{first.service} moves to {first.to_agent}"
+    elif first.tries:
+        told = f"{first.service} was refused {counted(first.tries, 'time')}"
+    else:
+        told = f"{first.service} is next"
+    because = f": {first.because}" if first.because else ""
+    then = f"; then {', '.join(step.service for step in later)}" if later else ""
+    style = STYLES[first.status] or ("red" if first.tries else "")
+    return Text(f"{label}{counts}: {told}{because}{then}", style=style)
+
+
+def _is_untouched(step: PlanStep) -> bool:
+    return step.status is StepStatus.TO_DO and not step.tries
+
+
+def _step_cells(step: PlanStep) -> tuple[Cell, ...]:
+    return (
+        step.service,
+        step.group or "-",
+        _way(step.from_agent, step.to_agent),
+        Text(step.status.value, style=STYLES[step.status]),
+        "-" if step.outage_ms < 0 else kept(duration(step.outage_ms)),
+        "-" if step.loss_bytes < 0 else kept(size(step.loss_bytes)),
+    )
+
+
+def _way(from_agent: str, to_agent: str) -> str:
+    return f"{kept(f'{from_agent} ->')} {to_agent}"
 
 
 def change_text(change: PlanChange) -> str:
@@ -144,11 +189,9 @@ def print_preview(console: Console, told: Preview) -> None:
     head = f"{told.kind} of {told.site}: {counted(len(moved), 'step')}, {told.at_once} at once"
     takes = "" if moves_nothing_now(told) else f", about {duration(told.takes_ms)} in all"
     console.print(Text(f"{head}{takes}", style="bold"))
-    table = _table("#", "SERVICE", "TIER", "GROUP", "FROM", "TO", "HOW", "OUTAGE", "LOSS")
-    for number, step in enumerate(moved, 1):
-        table.add_row(*_cells(number, step))
+    rows = [_cells(number, step) for number, step in enumerate(moved, 1)]
     if moved:
-        console.print(table)
+        console.print(table(PREVIEW_HEADS, rows, console.width, names=1))
     for step in told.steps:
         if step.left_out:
             line = f"  left out: {step.service}: {step.left_out}"
@@ -166,13 +209,13 @@ def moves_nothing_now(told: Preview) -> bool:
     return bool(moved) and all(step.refused_now for step in moved)
 
 
-def _cells(number: int, step: StepPreview) -> Iterable[str]:
+def _cells(number: int, step: StepPreview) -> tuple[str, ...]:
     group = f"{step.group} {step.order}" if step.group else "-"
     loss = "none" if step.loss_bytes == 0 else size(step.loss_bytes)
     about = "about" if step.how == "switchover" else "at most"
     return (
-        str(number), step.service, step.tier, group, step.from_agent, step.to_agent, step.how,
-        f"{about} {duration(step.outage_ms)}", loss,
+        str(number), step.service, step.tier, group, _way(step.from_agent, step.to_agent), step.how,
+        f"{about} {kept(duration(step.outage_ms))}", loss,
     )  # fmt: skip
 
 
@@ -183,10 +226,3 @@ def _rooms(rooms: tuple[Room, ...]) -> list[str]:
         limit = f" of {room.has:g}" if room.has else ""
         by_site.setdefault(room.site, []).append(f"{room.after:g}{limit} {room.measure}")
     return [f"at {site} afterwards: {', '.join(told)}" for site, told in by_site.items()]
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    return table

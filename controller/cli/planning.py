@@ -8,7 +8,8 @@ import typer
 from rich.text import Text
 
 from controller.cli.asking import ask_simply
-from controller.cli.exits import Exit
+from controller.cli.client import Client
+from controller.cli.exits import CommandFailed, Exit
 from controller.cli.options import (
     AwayFlags,
     HomeFlags,
@@ -71,16 +72,30 @@ def fail_back(
 
 @commands.command("show")
 @bundled
-def show(plan: Named = None, *, session: Session) -> Exit:
+def show(
+    plan: Named = None,
+    *,
+    last: Annotated[
+        bool, typer.Option("--last", help="The newest one, whether it is over or not.")
+    ] = False,
+    session: Session,
+) -> Exit:
     """The plan under way, or the one that is named, with its steps. 3: it waits."""
-    raw = session.client().plan(plan)
+    client = session.client()
+    if last:
+        plan = _newest(client, plan)
+    raw = client.plan(plan)
     shown = read(raw, PresentPlan, "plan").plan if plan is None else read(raw, PlanView, "plan")
     if session.output is Output.JSON:
         print_json(raw)
     elif shown is None:
-        data_console().print("no plan is under way; past ones: saling plan list")
+        data_console().print(
+            "no plan is under way; the last one: saling plan show --last; all: saling plan list",
+            soft_wrap=True,
+        )
     else:
-        data_console().print(plan_view(shown))
+        console = data_console()
+        console.print(plan_view(shown, console.width))
     waits = shown is not None and shown.status is PlanStatus.WAITING
     return Exit.DEGRADED if waits else Exit.OK
 
@@ -124,6 +139,16 @@ def resume(plan: Named = None, *, said: Said, session: Session) -> None:
 def end(plan: Named = None, *, said: Said, session: Session) -> None:
     """Give up what was not begun; what moves already goes on."""
     _steer(session, "end", plan, said)
+
+
+def _newest(client: Client, named: str | None) -> str:
+    """The id of the newest plan. Raises CommandFailed."""
+    if named is not None:
+        raise CommandFailed("name a PLAN or give --last, not both", Exit.USAGE)
+    plans = read(client.plans(1), PlanList, "plans").plans
+    if not plans:
+        raise CommandFailed("no plan was made yet, so there is no last one", Exit.USAGE)
+    return plans[0].id
 
 
 def _steer(session: Session, act: str, plan: str | None, said: Said) -> None:

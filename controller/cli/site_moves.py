@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from msgspec import Struct
+from rich.console import Group
 
 from controller.cli.asking import (
     ask_for_yes,
@@ -22,11 +23,13 @@ from controller.cli.output import Output, data_console, note_console, print_json
 from controller.cli.plan_view import (
     PlanView,
     change_text,
+    lane_lines,
     moves_nothing_now,
     plan_line,
     plan_view,
     print_preview,
 )
+from controller.cli.table import Below
 from controller.cli.wire import read
 from controller.core.foresight.preview import Preview
 from controller.core.gates.maintenance import span
@@ -144,7 +147,8 @@ def _watch(client: Client, plan: str, manner: Manner, output: Output) -> Exit:
     if output is Output.JSON:
         print_json(raw)
     else:
-        data_console().print(plan_view(shown))
+        console = data_console()
+        console.print(plan_view(shown, console.width))
     if shown.status not in OVER:
         say(f"still {shown.status.value} after {manner.timeout:g} s; it goes on", "yellow")
     return ENDS[shown.status]
@@ -175,7 +179,9 @@ class _Follower:
                 say(change_text(line.change))
         if shown.status not in OVER and time.monotonic() - self._said_s >= PROGRESS_S:
             self._said_s = time.monotonic()
-            note_console().print(plan_line(shown), soft_wrap=True)
+            console = note_console()
+            console.print(plan_line(shown), soft_wrap=True)
+            console.print(Group(*map(Below, lane_lines(shown))))
         return raw
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,8 @@ STYLES = {
 FAULTS = (Health.DEGRADED, Health.CUT_OFF, Health.DOWN)
 BROKEN = (LinkHealth.CUT, LinkHealth.ONE_WAY)
 REACHES = "reaches"
+CELL, FIGURES = 2, 11
+"""What a cell has beside its words, and how wide its words are."""
 
 
 def is_faulty(site: SiteView) -> bool:
@@ -89,11 +92,22 @@ def declared_link(link: LinkView) -> Text:
     return text
 
 
-def matrix_table(state: StateView) -> Table | None:
-    """From whom (rows) to whom (columns); None where nobody probes."""
-    if not state.paths:
-        return None
+def matrix(state: StateView, width: int) -> list[RenderableType]:
+    """Who reaches whom, from whom (rows) to whom (columns); a line a path where names are long."""
     names = list(dict.fromkeys(end for p in state.paths for end in (p.from_site, p.to_site)))
+    needed = sum(CELL + max(len(name), FIGURES) for name in ("from", *names))
+    if needed > width:
+        return [_path_line(path) for path in state.paths]
+    return [_matrix_table(state, names)] if names else []
+
+
+def _path_line(path: PathView) -> Text:
+    figures = _cell(path)
+    text = Text(f"{path.from_site} -> {path.to_site}: ")
+    return text.append(figures.plain.replace("\n", ", "), style=figures.style)
+
+
+def _matrix_table(state: StateView, names: list[str]) -> Table:
     cells = {(path.from_site, path.to_site): path for path in state.paths}
     table = Table("from \\ to", *names, box=box.SIMPLE_HEAD, pad_edge=False)
     for one in names:

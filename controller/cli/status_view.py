@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from controller.cli.figures import UNKNOWN, at_most, duration, size
 from controller.cli.history_view import phase_style
 from controller.cli.plan_view import plan_line
 from controller.cli.site_view import WATCHED_STATES, broken, is_faulty, link_text, site_lines
+from controller.cli.table import Below, column_widths, head_line, kept, row_lines
 from controller.cli.trouble_view import drill_lines, troubles
 from controller.cli.wire import AgentView, SiteView, StateView
 from controller.copies import quarantines, vetoes
@@ -24,11 +24,9 @@ from controller.core.plan_model import PlanStatus
 HEADS = ("SERVICE", "PHASE", "EPOCH", "PRIMARY", "BACKUP", "LAG / BOUND", "LEASE")
 QUARANTINED = "*"
 """Behind the phase of a service of which a copy keeps what waits for a human; told below it."""
-GAP = "  "
 LONGEST_REASON = 120
 LONGEST_SENTENCE = 500
 """In characters: `explain` has the whole of it."""
-SHORTEST_NAME = 8
 
 
 def degraded(state: StateView) -> bool:
@@ -126,7 +124,7 @@ def headline(state: StateView) -> Text:
     how = "fine" if fine else "PROBABLY BLIND" if state.controller.blind else "IN TROUBLE"
     text.append(how, style="green" if fine else "bold red")
     text.append(
-        f": term {state.term}, store {state.store.kind} {'up' if state.store.up else 'DOWN'}, "
+        f": term {state.term}, {state.store.kind} {'up' if state.store.up else 'DOWN'}, "
         f"brokers {connected}/{len(state.brokers)}"
     )
     return text
@@ -138,10 +136,10 @@ def services_view(services: tuple[Explanation, ...], width: int) -> list[Rendera
         return [Text("no services are declared")]
     ranked = sorted(services, key=lambda one: (well(one), announced(one), one.phase != Phase.HELD))
     rows = [_cells(service) for service in ranked]
-    widths = _widths([HEADS, *rows], width)
-    parts: list[RenderableType] = [Text(_line(HEADS, widths), style="underline")]
+    widths = column_widths([HEADS, *rows], width)
+    parts: list[RenderableType] = [head_line(HEADS, widths)]
     for service, row in zip(ranked, rows, strict=True):
-        parts.append(_row(service, _line(row, widths)))
+        parts.append(_row(service, row_lines(row, widths)))
         because = _clipped(_brief(service.because, service.hold), LONGEST_SENTENCE)
         parts.append(_below(because, "dim" if well(service) else ""))
         if service.maintenance:
@@ -227,7 +225,7 @@ def _sites(state: StateView) -> list[RenderableType]:
         parts.append(_site(site, state, longest))
         # Of a blind controller that is said once, at the top.
         lines = [] if state.controller.blind else site_lines(site)
-        parts += [Padding(line, (0, 0, 0, 4), expand=False) for line in lines]
+        parts += [Below(line) for line in lines]
     return [*parts, *(link_text(link) for link in broken(state.links))]
 
 
@@ -293,7 +291,7 @@ def agents_in_maintenance(state: StateView) -> set[str]:
 def _cells(service: Explanation) -> tuple[str, ...]:
     lease = "none"
     if service.lease_left_ms:
-        lease = f"{duration(service.lease_left_ms)} / {duration(service.lease_ttl_ms)}"
+        lease = _of(duration(service.lease_left_ms), duration(service.lease_ttl_ms))
     lag = UNKNOWN if service.lag_bytes is None else size(service.lag_bytes)
     if service.held_for == HeldFor.LOSS:
         # How far the backup was behind when both were heard last is not what it waits for.
@@ -304,36 +302,18 @@ def _cells(service: Explanation) -> tuple[str, ...]:
         str(service.epoch),
         service.primary,
         service.backup or "none",
-        f"{lag} / {'sync' if service.backup_loss else size(service.loss_bound_bytes)}",
+        _of(lag, "sync" if service.backup_loss else size(service.loss_bound_bytes)),
         lease,
     )
 
 
-def _widths(rows: list[tuple[str, ...]], width: int) -> list[int]:
-    """As wide as what stands in a column; names give way when that is too much in all."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    names = (HEADS.index("SERVICE"), HEADS.index("PRIMARY"), HEADS.index("BACKUP"))
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
-    while excess > 0:
-        longest = max(names, key=lambda column: widths[column])
-        if widths[longest] <= SHORTEST_NAME:
-            break
-        widths[longest] -= 1
-        excess -= 1
-    return widths
+def _of(part: str, whole: str) -> str:
+    """`1.4 s / 2.0 s`, broken behind the bar alone."""
+    return f"{kept(f'{part} /')} {kept(whole)}"
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = [_shortened(cell, width) for cell, width in zip(cells, widths, strict=True)]
-    return GAP.join(padded).rstrip()
-
-
-def _shortened(cell: str, width: int) -> str:
-    return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "~"
-
-
-def _row(service: Explanation, line: str) -> Text:
-    text = Text(line, style="" if well(service) else "bold")
+def _row(service: Explanation, text: Text) -> Text:
+    text.style = "" if well(service) else "bold"
     text.highlight_words([service.phase], phase_style(service.phase))
     return text
 
@@ -348,7 +328,7 @@ def _clipped(text: str, longest: int) -> str:
 
 
 def _below(text: str, style: str) -> RenderableType:
-    return Padding(Text(text, style=style), (0, 0, 0, 4), expand=False)
+    return Below(Text(text, style=style))
 
 
 def _ago(service: Explanation) -> str:

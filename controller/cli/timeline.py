@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
 from rich.text import Text
 
 from config.problems import Refused
@@ -19,13 +18,8 @@ from config.values import parse_duration
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.options import Reach, bundled
 from controller.cli.output import Output, answers, data_console, print_json, say
-from controller.cli.timeline_text import (
-    MOVE_HEADS,
-    Report,
-    markdown,
-    page,
-    report,
-)
+from controller.cli.table import Below
+from controller.cli.timeline_text import Report, markdown, page, report
 from controller.cli.wire import read
 from controller.timeline.model import Timeline
 
@@ -45,10 +39,19 @@ class Form(StrEnum):
 def timeline(
     *,
     last: Annotated[
-        bool, typer.Option("--last", help="The last operation or incident, as a whole.")
+        bool,
+        typer.Option(
+            "--last",
+            help="The last operation or incident: from when the service that changed last had left "
+            "PROTECTED, with those that left it within ten minutes of another or by the same plan, "
+            "what else happened meanwhile, and the ten minutes before. Where no service ever "
+            "changed: the last line, with all of its plan.",
+        ),
     ] = False,
-    operation: Annotated[str, typer.Option(help="One operation, by its id.")] = "",
-    plan: Annotated[str, typer.Option(help="One plan, by its id.")] = "",
+    operation: Annotated[
+        str, typer.Option(help="One operation, by its id, as `history` shows it.")
+    ] = "",
+    plan: Annotated[str, typer.Option(help="One plan, by its id, as `plan list` shows it.")] = "",
     service: Annotated[str, typer.Option(help="One service.")] = "",
     site: Annotated[str, typer.Option(help="What concerns one site.")] = "",
     since: Annotated[str, typer.Option(help="From then on: 2h, or a time in ISO 8601.")] = "",
@@ -117,24 +120,26 @@ def _print_table(console: Console, laid: Report) -> None:
     console.print(Text(laid.title, style="bold"))
     for note in laid.notes:
         console.print(Text(note))
-    if laid.moves:
-        console.print(_table(MOVE_HEADS, laid.moves))
+    for move in laid.moves:
+        console.print(_move(move))
     if not laid.entries:
         console.print(Text("nothing happened"))
         return
     for row in laid.entries:
         at, there, what, change, who, why = row
         when = f"{at} UTC  {there}  " if there else f"{at} UTC  "
-        console.print(Text.assemble(when, (what, "bold"), f"  {change}"))
-        words = Table.grid()
-        words.add_row(Text("    "), Text(f"{why} [{who}]"))
-        console.print(words)
+        console.print(Text.assemble(when, (what, "bold")))
+        console.print(Below(Text(f"{change}: {why} [{who}]")))
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(Text(head), overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def _move(row: tuple[str, ...]) -> Group:
+    """An operation: what it was and how it ended, below it whence, whither and at what cost."""
+    service, operation, asked, source, target, begun, took, outage, loss, outcome = row
+    costs = [
+        f"{name} {figure}"
+        for name, figure in (("took", took), ("outage", outage), ("estimated loss", loss))
+        if figure
+    ]
+    told = ", ".join([f"{source} to {target}, begun {begun} UTC", *costs])
+    head = Text.assemble((service, "bold"), f"  {operation}: {outcome}")
+    return Group(head, Below(Text(f"{told} [asked by {asked}]")))

@@ -13,7 +13,7 @@ from controller.cli.history_view import phase_style
 from controller.cli.site_view import (
     declared_link,
     link_data,
-    matrix_table,
+    matrix,
     site_data,
     site_lines,
 )
@@ -21,10 +21,12 @@ from controller.cli.wire import PairView, SiteView, StateView
 from controller.core.explanation.explain import Explanation
 from controller.core.site_model import Consequence
 
+INDENT = 8
+"""How far to the right the second level of a tree stands."""
 MOVES = (Consequence.EVACUATE, Consequence.FAILOVER)
 
 
-def topology_view(state: StateView) -> Tree:
+def topology_view(state: StateView, width: int) -> Tree:
     """A tree: the cluster, its sites, its pairs with their services."""
     domain = state.controller.failure_domain
     tree = Tree(Text(f"{state.cluster.name} ({state.cluster.uid}), controller in {domain}"))
@@ -33,9 +35,10 @@ def topology_view(state: StateView) -> Tree:
         node = sites.add(_site(site))
         for line in (*site_lines(site), *_policy(site)):
             node.add(line)
-    table = matrix_table(state)
-    if table is not None:
-        tree.add(Text("who reaches whom")).add(table)
+    if state.paths:
+        reach = tree.add(Text("who reaches whom"))
+        for part in matrix(state, width - INDENT):
+            reach.add(part)
     if state.links:
         links = tree.add(Text("links"))
         for link in state.links:

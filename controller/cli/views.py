@@ -63,7 +63,8 @@ def show_topology(client: Client, output: Output) -> None:
     if output is Output.JSON:
         print_json(topology_data(state))
     else:
-        data_console().print(topology_view(state))
+        console = data_console()
+        console.print(topology_view(state, console.width))
 
 
 def show_explanation(client: Client, service: str, output: Output) -> None:

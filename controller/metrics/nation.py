@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from config.tiers import TIERS
 from controller.core.site_model import Consequence, Health, SiteState, Stage
 from controller.core.sites.look import Look
 from controller.core.sites.matrix import matrix
@@ -60,11 +61,10 @@ def _reasons(active: list[SiteState]) -> Metric:
 
 
 def _told(site: SiteState) -> list[str]:
-    tiers = ("strategis", "tinggi", "rendah")
     return [
         reason
         for reason in site.reasons
-        if any(leads_to(site.spec, reason, tier) is not Consequence.NOTHING for tier in tiers)
+        if any(leads_to(site.spec, reason, tier) is not Consequence.NOTHING for tier in TIERS)
     ]
 
 

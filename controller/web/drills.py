@@ -54,7 +54,10 @@ class DrillRoutes:
         stored, name = await self._stored(), request.match_info["id"]
         found = next((one for one in stored if name in (one.plan.id, "last")), None)
         if found is None:
-            newest = ", ".join(one.plan.id for one in stored[:5]) or "none"
+            newest = ", ".join(one.plan.id for one in stored[:5])
+            if not stored:
+                mend = "make one: `saling drill SITE`, with --dry-run to look at it first"
+                raise Problem(404, "no drill was made yet", "path", mend)
             text = f"there is no drill {json.dumps(name[:80])}"
             raise Problem(404, text, "path", f"the newest drills are: {newest}")
         status = self._desk.status

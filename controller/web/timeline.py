@@ -21,6 +21,7 @@ LOOKED_AT = 5_000
 """So many lines of each history are looked at, the newest: reading them must hold up no change."""
 
 ENTRIES_AT_MOST = 2_000
+NAMED = 5
 WAIT_S = 5.0
 """So long a caller waits while a timeline is made for another one."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,159}")
@@ -68,7 +69,20 @@ class TimelineRoutes:
 
 
 def _encoded(topology: Topology, lines: Lines, choice: Choice) -> bytes:
+    """The timeline as it is sent. Raises Problem for an operation or a plan that is not there."""
+    operations = (one.transition.operation for one in lines.changes)
+    _require(choice.operation, "operation", [one.id for one in operations if one])
+    _require(choice.plan, "plan", [one.change.plan_id for one in lines.plans])
     return msgspec.json.encode(timeline(topology, lines, choice, time.time_ns() // 1_000_000))
+
+
+def _require(name: str, what: str, known: list[str]) -> None:
+    if not name or name in known:
+        return
+    # The newest stand first.
+    newest = ", ".join(list(dict.fromkeys(known))[:NAMED]) or "none"
+    text = f"no {what} {json.dumps(name)} in the newest {LOOKED_AT} lines of the history"
+    raise Problem(404, text, f"query: {what}", f"the newest are: {newest}")
 
 
 def _choice(request: web.Request) -> Choice:

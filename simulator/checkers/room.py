@@ -6,11 +6,11 @@ comes, and those of a higher tier that wait to come or are on their way.
 
 from __future__ import annotations
 
+from config.tiers import TIERS
 from controller.core.model import HeldFor, Phase, Record
 from simulator.setting import Setting
 from simulator.watch import Broken, Watch
 
-TIERS = ("strategis", "tinggi", "rendah")
 WAITING = (HeldFor.LOSS, HeldFor.CAPACITY)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from config.tiers import TIERS
 from controller.core.model import BackupLoss, DiskFilling, Protection
 from controller.core.plan_model import Failback
 from controller.core.site_model import Stage
@@ -28,7 +29,6 @@ from simulator.strike import Strike, seconds
 DASHES = "----"
 MOVES = "moves-when-filling"
 """The service is to be moved when the disk of its primary fills."""
-TIERS = ("strategis", "tinggi", "rendah")
 
 
 @dataclass

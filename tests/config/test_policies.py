@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from config.loader import load_topology
 from config.moves import Moves
 from config.policies import REASONS
-from config.policy import TIERS as DECLARED_TIERS
 from config.policy import Consequence
 from config.problems import Problem, Severity
+from config.tiers import TIERS
 from config.validate import Report
 from controller.core import site_model as model
 from controller.core.plan_model import BY_POLICY_AT_MOST
-from controller.core.sites.policy import DEFAULTS, TIERS
+from controller.core.sites.policy import DEFAULTS
 
 Judge = Callable[[dict[str, Any] | str], Report]
 Spoil = Callable[..., dict[str, Any]]
@@ -75,7 +75,6 @@ def test_a_check_of_the_sites_own_may_have_any_name(judge: Judge, topology: Spoi
 def test_the_configuration_and_the_rules_mean_the_same() -> None:
     assert [str(one) for one in Consequence] == [str(one) for one in model.Consequence]
     assert set(REASONS) == set(DEFAULTS)
-    assert DECLARED_TIERS == TIERS
 
 
 def test_the_budget_of_an_hour_is_never_more_than_is_remembered() -> None:

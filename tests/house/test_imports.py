@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "agents.core",
         "protocol",
         "config.leases",
+        "config.tiers",
         # Scenarios write times and sizes as the configuration does.
         "config.values",
         "config.problems",

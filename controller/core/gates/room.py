@@ -9,12 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from config.tiers import TIERS
 from controller.core.model import Phase, ServiceState
 from controller.core.moment.others import Others, held_in_countdown, site_of
 from controller.core.moment.view import View
 from controller.core.site_model import Load, SiteSpec
 
-TIERS = ("strategis", "tinggi", "rendah")
 UNITS = {
     "vcpu": "vcpu",
     "memory_gib": "GiB of memory",

@@ -47,8 +47,10 @@ def on_plan_asked(
         return _begin(state, event, now_ms, ask)
     plan = state.plan
     if plan is None:
-        text = f"there is nothing to {event.act.value}: no plan is under way"
-        return state, [Answer(event.id, False, text, ("`saling plan list` shows past ones",))]
+        which = f"not {event.plan_id} either" if event.plan_id else "so nothing was done"
+        text = f"there is no plan under way to {event.act.value}, {which}"
+        mend = "`saling plan show --last` shows the last one, `saling plan list` those before"
+        return state, [Answer(event.id, False, text, (mend,), conflict=True)]
     if event.plan_id and event.plan_id != plan.id:
         text = f"the plan under way is {plan.id}, not {event.plan_id}"
         return state, [Answer(event.id, False, text, ("name that one, or none",), conflict=True)]

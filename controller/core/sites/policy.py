@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from config.tiers import TIERS
 from controller.core.model import ServiceState
 from controller.core.moment.view import View
 from controller.core.site_model import Consequence, Health, Nation, Sign, SiteSpec, SiteState, Stage
@@ -19,8 +20,6 @@ from protocol.windows import silence_ms
 
 OTHER = "other"
 """Stands in a policy for every reason that it does not name."""
-
-TIERS = ("strategis", "tinggi", "rendah")
 
 DEFAULTS: dict[str, Consequence] = {
     "agents": Consequence.ALARM,

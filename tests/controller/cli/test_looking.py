@@ -17,7 +17,7 @@ def test_status_of_a_whole_cluster_says_so_in_its_first_line(stub: Stub, saling:
     assert run.code == 0
     first = run.out.splitlines()[0]
     assert "1 of 1 services protected" in first
-    assert "controller fine: term 7, store sqlite up, brokers 2/2" in first
+    assert "controller fine: term 7, sqlite up, brokers 2/2" in first
     assert run.err == ""
 
 

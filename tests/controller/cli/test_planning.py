@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controller.cli import site_moves
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Answer, Stub, problem
 
@@ -237,3 +238,65 @@ def test_status_shows_a_plan_in_a_line_and_one_that_waits_degrades(
     run = saling("status")
     assert run.code == 3
     assert "paspor: unfit" in run.out
+
+
+def test_what_each_group_waits_for_is_shown_with_the_plan(stub: Stub, saling: Saling) -> None:
+    kota = {"group": "kota"}
+    shown = plan(
+        "running",
+        step("kota-db", "done", **kota),
+        step("kota-cache", "moving", because="batam-1 stops in order", **kota),
+        step("kota-front", **kota),
+        step("paspor", group="", tries=2, because="jabodetabek-1 is 3 MiB behind"),
+        step("visa", group=""),
+        step("pajak", group=""),
+        at_once=2,
+    )
+    stub.plans["plan"] = [{"plan": shown}]
+    told = " ".join(saling("plan", "show").out.split())
+    assert (
+        "group kota, 1 of 3 done: kota-cache moves to jabodetabek-1: batam-1 stops in order; "
+        "then kota-front" in told
+    )
+    assert "paspor: paspor was refused 2 times: jabodetabek-1 is 3 MiB behind" in told
+    assert "wait for their turn (2 move at once): visa, pajak" in told
+    assert "about 9.0 s left" in told
+
+
+def test_a_drill_on_its_way_out_says_that_all_come_back(stub: Stub, saling: Saling) -> None:
+    there, back = step("paspor", "moving"), step("paspor", leg=2)
+    stub.plans["plan"] = [{"plan": plan("running", there, back, kind="drill")}]
+    assert "then they are brought back" in saling("plan", "show").out
+
+
+def test_progress_is_told_while_a_plan_is_watched(
+    planning: Stub, saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_moves, "PROGRESS_S", 0.0)
+    monkeypatch.setattr(site_moves, "POLL_S", 0.01)
+    run = saling("evacuate", "batam", "--yes", "--by", "sri")
+    assert f"plan {PLAN}: running, 0 of 1 done, 1 moving, about 9.0 s left" in run.err
+    assert "group app: paspor moves to jabodetabek-1" in run.err
+
+
+def test_the_last_plan_is_shown_also_when_it_is_over(stub: Stub, saling: Saling) -> None:
+    stub.plans["plans"] = [{"plans": [plan("done", step("paspor", "done"))]}]
+    stub.plans[f"plans/{PLAN}"] = [plan("done", step("paspor", "done"))]
+    run = saling("plan", "show", "--last")
+    assert run.code == 0
+    assert f"plan {PLAN}: done" in run.out
+    assert saling("plan", "show", "--last", PLAN).code == 2
+    stub.plans["plans"] = [{"plans": []}]
+    run = saling("plan", "show", "--last")
+    assert run.code == 2
+    assert "no plan was made yet" in run.err
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "end"])
+def test_to_steer_a_plan_where_there_is_none_is_a_conflict(
+    stub: Stub, saling: Saling, act: str
+) -> None:
+    stub.answers = [problem(409, f"there is no plan under way to {act}", "plan", "see the last")]
+    run = saling("plan", act)
+    assert run.code == 5
+    assert "there is no plan under way" in run.err and "mend: see the last" in run.err

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
+import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -153,3 +156,67 @@ def test_https_to_a_controller_that_speaks_http_says_so(stub: Stub, saling: Sali
     assert run.code == 2
     assert "speaks plain HTTP" in run.err and stub.url in run.err
     assert "firewall" not in run.err
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (500, "the controller failed at it, or a proxy before it has none to hand it to"),
+        (502, "whether anything was done is not known"),
+        (302, "it is no controller of Saling"),
+    ],
+)
+def test_an_answer_that_is_no_json_is_told_by_whose_fault_it_is(
+    saling: Saling, monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    raw = client.Raw(status, b"<html>")
+    monkeypatch.setattr(client.Client, "_exchange", lambda *_args: raw)
+    run = saling("resume", "paspor", "--by", "sri")
+    assert run.code == 1
+    assert f"answered with status {status} and no JSON" in run.err and words in run.err
+    assert "html" not in run.err
+
+
+def test_a_server_that_speaks_something_else_is_told_without_its_own_words(
+    saling: Saling,
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        thread = threading.Thread(target=_greet, args=(other, client.ATTEMPTS), daemon=True)
+        thread.start()
+        run = saling("status", "--controller", f"http://127.0.0.1:{other.getsockname()[1]}")
+        thread.join(10)
+    assert run.code == 1
+    assert "does not speak HTTP" in run.err and "SSH" not in run.err
+
+
+def _greet(other: socket.socket, times: int) -> None:
+    for _ in range(times):
+        caller = other.accept()[0]
+        caller.recv(4096)
+        caller.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        caller.close()
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_its_mend(
+    saling: Saling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_args: object) -> None:
+        error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
+        error.verify_message = "certificate has expired"
+        raise error
+
+    monkeypatch.setattr(http.client.HTTPSConnection, "request", connect)
+    run = saling("status", "--controller", "https://arbiter")
+    assert run.code == 1
+    assert "its certificate is not trusted: certificate has expired" in run.err
+    assert "SSL_CERT_FILE" in run.err and "CERTIFICATE_VERIFY" not in run.err
+    assert "firewall" not in run.err
+
+
+def test_an_answer_of_another_shape_names_the_versions(stub: Stub, saling: Saling) -> None:
+    stub.state = {"version": 7}
+    run = saling("status")
+    assert run.code == 1
+    assert "use the same version on both sides" in run.err

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from config.tiers import TIERS
 from controller.core.events import PlanAct, PlanAsked, Tick
 from controller.core.foresight.preview import preview
 from controller.core.model import Phase, ServiceState, State
@@ -60,7 +61,7 @@ def held() -> Given:
 
 def night(make: Callable[[], Given], led: Consequence, count: int) -> State:
     """Services in groups whose site is to be left, as its policy says."""
-    policy = {"disk": dict.fromkeys(("strategis", "tinggi", "rendah"), led)}
+    policy = {"disk": dict.fromkeys(TIERS, led)}
     sign = Sign("disk", "2 GiB free", (), NOW - 60_000, NOW)
     ill = SiteSpec(HOME, partner=PARTNER, policy=policy, capacity=ROOM)
     home = SiteState(ill, Health.DEGRADED, "its disk fills", ("disk",), 0, (sign,))

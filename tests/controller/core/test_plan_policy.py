@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from config.tiers import TIERS
 from controller.core.actions import SavePlan
 from controller.core.events import Kind, PlanAct, PlanAsked
 from controller.core.model import BY_ITSELF, Phase, ServiceSpec, State
@@ -50,8 +51,7 @@ class Site:
 
     def __init__(self, *specs: ServiceSpec, **policy: Consequence) -> None:
         self.world = PlanWorld(specs or [service("paspor")])
-        tiers = ("strategis", "tinggi", "rendah")
-        led = {reason: dict.fromkeys(tiers, one) for reason, one in policy.items()}
+        led = {reason: dict.fromkeys(TIERS, one) for reason, one in policy.items()}
         now_ms = self.world.now_ms
         sign = Sign("disk", "2 GiB free", (), now_ms - 60_000, now_ms)
         ill = SiteSpec("jabodetabek", partner="batam", policy=led)

@@ -198,12 +198,12 @@ def test_an_ended_plan_leaves_what_was_not_begun() -> None:
     assert world.ask(PlanKind.EVACUATE).operation_id == "evacuate-jabodetabek-2"
 
 
-def test_what_is_asked_of_a_plan_where_there_is_none_is_refused() -> None:
+def test_what_is_asked_of_a_plan_where_there_is_none_is_a_conflict() -> None:
     world = PlanWorld([service("paspor")])
     for act in (PlanAct.PAUSE, PlanAct.RESUME, PlanAct.END):
         answer = world.act(act)
-        assert not answer.accepted
-        assert answer.text == f"there is nothing to {act.value}: no plan is under way"
+        assert not answer.accepted and answer.conflict
+        assert answer.text.startswith(f"there is no plan under way to {act.value}")
         assert "saling plan list" in answer.unmet[0]
 
 

@@ -11,6 +11,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from config.tiers import TIERS
 from controller.core.conditions.pair import backup_stands, primary_heard
 from controller.core.conditions.room import has_room
 from controller.core.events import Kind, Requested, Tick
@@ -27,8 +28,6 @@ from tests.controller.core.company import TARGET, company, look, of_site, rename
 from tests.controller.core.forcing import strategic
 from tests.controller.core.given import MIB, NOW, Given, filling, primary_report
 from tests.controller.core.rooming import held_for_room, strategic_held_for_room
-
-TIERS = ("strategis", "tinggi", "rendah")
 
 
 def counted(name: str, tier: str, demand: float, order: int = 0) -> ServiceState:

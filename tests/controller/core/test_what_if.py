@@ -10,9 +10,10 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from config.tiers import TIERS
 from controller.core.foresight.lost import Lost
 from controller.core.foresight.what_if import Forecast, companies, what_if
-from controller.core.gates.room import TIERS, placed
+from controller.core.gates.room import placed
 from controller.core.model import HeldFor, Phase, Protection, State
 from controller.core.site_model import Load, Nation, SiteSpec, SiteState
 from protocol.messages import LeaseTerms, Mode, Role

@@ -103,7 +103,7 @@ async def test_a_plan_is_paused_resumed_and_ended_by_operators(
     assert (await post(client, "plan/end", BY, "k5"))[0] == 200
     assert turning.store.plans(1).plans[0].plan.status is PlanStatus.ENDED
     assert (await get(client, "plan"))[1] == {"plan": None}
-    assert (await post(client, "plan/end", BY, "k6"))[0] == 412
+    assert (await post(client, "plan/end", BY, "k6"))[0] == 409
 
 
 async def test_the_next_life_of_the_controller_takes_the_plan_up(

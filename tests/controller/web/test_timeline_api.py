@@ -169,3 +169,13 @@ async def test_who_waited_too_long_for_a_timeline_is_told_to_come_later(
             assert "another timeline" in (await answer.json())["error"]
         slow.go_on.set()
         assert (await first)[0] == 200
+
+
+@pytest.mark.parametrize("what", ["operation", "plan"])
+async def test_an_operation_or_plan_that_is_not_there_is_told_with_the_newest(
+    client: Client, what: str
+) -> None:
+    status, told = await get(client, f"{what}=paspor-999")
+    assert status == 404
+    assert f'no {what} "paspor-999"' in told["error"]
+    assert told["mend"].startswith("the newest are: ")
