@@ -48,6 +48,7 @@ from controller.stores.base import (
     HistoryLine,
     PlanLine,
     Plans,
+    StoredPlan,
     StoreFailed,
     StoreUnusable,
 )
@@ -156,6 +157,10 @@ class ControllerRuntime:
     async def plans(self, limit: int, kind: PlanKind | None = None) -> Plans:
         """The newest plans, or those of one kind, newest first. Raises StoreError."""
         return await self._worker.call(self._worker.store.plans, limit, kind)
+
+    async def plan(self, plan_id: str) -> StoredPlan | None:
+        """One plan; None where it is not kept. Raises StoreError."""
+        return await self._worker.call(self._worker.store.plan, plan_id)
 
     async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes of plans, newest first. Raises StoreError."""

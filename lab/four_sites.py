@@ -131,7 +131,7 @@ class Lab(Owned):
 
     def kill_engine(self, service: str, site: str) -> None:
         """Kill the engine's processes; its guard and its agent live on."""
-        data = self.plan.site_directory(site) / "data" / service
+        data = self.plan.data_directory(site) / service
         engines = [p for p in pids_of(data.parent) if has_argument(p, str(data))]
         if not engines:
             raise RuntimeError(f"no engine of {service} runs at {site}")
@@ -244,7 +244,7 @@ class Lab(Owned):
 
     def quarantines(self, service: str, site: str) -> list[Quarantined] | None:
         """Beside the copy of the service, where agents put them."""
-        return all_in(self.plan.site_directory(site) / "data" / f"{service}.quarantine", service)
+        return all_in(self.plan.data_directory(site) / f"{service}.quarantine", service)
 
     async def wait_for(
         self,
@@ -328,7 +328,7 @@ class Lab(Owned):
 
     async def _admit_clients(self, service: str, site: str) -> None:
         """The lab's own role may come from elsewhere and over the socket, as initdb lets nobody."""
-        rules = self.plan.site_directory(site) / "data" / service / "pg_hba.conf"
+        rules = self.plan.data_directory(site) / service / "pg_hba.conf"
         ours = f"local postgres {LOGIN} scram-sha-256\nhost postgres {LOGIN} all scram-sha-256\n"
         theirs = rules.read_text()
         if not theirs.startswith(ours):

@@ -131,6 +131,10 @@ class Plan:
     def site_directory(self, site: str) -> Path:
         return self.directory / site
 
+    def data_directory(self, site: str) -> Path:
+        """Where the data directories of all engines of the site stand."""
+        return self.site_directory(site) / "data"
+
     def run_directory(self, service: str, site: str) -> Path:
         """Where the sockets of the guard and the engine stand."""
         return self.site_directory(site) / "run" / service
@@ -277,7 +281,7 @@ def _local_service(plan: Plan, keys: LabKeys, service: Service, site: str) -> di
     return {
         "name": service.name,
         "engine": "postgresql",
-        "data_directory": str(plan.site_directory(site) / "data" / service.name),
+        "data_directory": str(plan.data_directory(site) / service.name),
         "listen": plan.engine(service.name, site),
         "socket_directory": str(plan.run_directory(service.name, site)),
         "binaries": str(plan.binaries),

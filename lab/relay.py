@@ -198,12 +198,20 @@ class Flow:
             if self.source is not None:
                 self.source.resume_reading()
         if end is _End.SHUT:
-            self.shut = True
-            if self.sink is not None and self.sink.can_write_eof():
-                self.sink.write_eof()
-            self.connection.one_way_shut()
+            self._shut()
         elif end is not None:
             self.connection.close(abort=end is _End.ABORTED)
+
+    def _shut(self) -> None:
+        self.shut = True
+        try:
+            if self.sink is not None and self.sink.can_write_eof():
+                self.sink.write_eof()
+        except OSError:
+            # It was reset a moment ago, so nothing is carried any more, either way.
+            self.connection.close(abort=True)
+            return
+        self.connection.one_way_shut()
 
 
 class _Side(asyncio.Protocol):
@@ -296,7 +304,8 @@ class Connection:
         if self._closed:
             return
         back.sink = None
-        if out.sink is None and self._dialling is not None and not self._dialling.done():
+        if out.sink is None:
+            # The other end is not there yet, or is gone before this one could tell it.
             self.close(abort=True)
             return
         out.end(_End.ABORTED if abort else _End.CLOSED)

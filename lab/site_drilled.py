@@ -44,7 +44,8 @@ async def site_drilled(fleet: Fleet) -> Told:
     report = msgspec.json.decode(await _said(fleet, "drill", "--report", "--output", "json"))
     broken = [*_against_the_moves(costs, here), *_against_the_report(report, here)]
     late = (report["because"],) if report["verdict"] != "passed" else ()
-    return Told("drill", tuple(costs), tuple(broken), late, tuple(_figures(report)))
+    figures = tuple(_figures(report))
+    return Told("drill", tuple(costs), tuple(broken), "its report's targets", late, figures)
 
 
 async def _said(fleet: Fleet, *command: str) -> str:

@@ -48,7 +48,7 @@ async def _held(fleet: Fleet, fault: Fault, against: Callable[[dict[str, Any]], 
     broken = against_every_promise(costs, ())
     broken += [f"{cost.service} was moved" for cost in costs if cost.moved]
     broken += against(seen)
-    return Told(fault.name, tuple(costs), tuple(broken), (), tuple(_said(seen)))
+    return Told(fault.name, tuple(costs), tuple(broken), notes=tuple(_said(seen)))
 
 
 def _against_the_link(state: dict[str, Any]) -> list[str]:

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+import msgspec
+
 from controller.cli.exits import Exit
 from lab.command import saling
 from lab.fleet import Fleet
@@ -56,11 +58,14 @@ async def site_moved(
     broken += [f"{c.service} was moved" for c in costs if c.moved and c.service not in names]
     broken += [f"{c.service} was not moved" for c in costs if not c.moved and c.service in names]
     broken += await out_of_order(lab, GROUPS, begun_wall_ms)
-    told = Told(command[0], tuple(costs), tuple(broken))
-    late = (f"the median outage was {told.median_outage_s()} s",)
-    return Told(
-        command[0], tuple(costs), tuple(broken), late if _is_late(told) else (), tuple(_steps(plan))
-    )
+    return bounded(Told(command[0], tuple(costs), tuple(broken), notes=tuple(_steps(plan))))
+
+
+def bounded(told: Told) -> Told:
+    """With what a planned move may take, and whether it took longer."""
+    median_s = told.median_outage_s()
+    late = (f"the median outage was {median_s} s",) if median_s > OUTAGE_BOUND_S else ()
+    return msgspec.structs.replace(told, bound=f"median outage <= {OUTAGE_BOUND_S:g} s", late=late)
 
 
 async def until_over(fleet: Fleet) -> dict[str, Any]:
@@ -74,10 +79,6 @@ async def until_over(fleet: Fleet) -> dict[str, Any]:
             if plans and plans[0]["status"] not in OPEN:
                 return plans[0]
             await asyncio.sleep(0.2)
-
-
-def _is_late(told: Told) -> bool:
-    return told.median_outage_s() > OUTAGE_BOUND_S
 
 
 def _steps(plan: dict[str, Any]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 import yaml
 
 from lab.fleet import Fleet
 from lab.site_moved import OPEN
-from lab.site_told import Told, against_every_promise
+from lab.site_told import Told, against_every_promise, takeovers
 from lab.twelve import PARTNER, SITE
 from lab.unkind import Fault
 
@@ -18,7 +19,7 @@ AFTER_S = 2.0
 HOLD_S = 8.0
 SETTLED_WITHIN_S = 120.0
 """So long after both came back the plan may run on: a step is tried a dozen times."""
-WAITING = "waiting"
+RUNNING, WAITING = "running", "waiting"
 HELD_TIMEOUT_S = 30.0
 LOOK_AGAIN_S = 0.1
 ROOM_CORES = 4
@@ -28,9 +29,11 @@ DEMAND_CORES = 1
 async def partner_fails(fleet: Fleet) -> Told:
     """Site and partner are killed, one after the other, in a failover; both come back.
 
-    The plan must have begun, and be over within a bound, or wait and say for what.
+    The plan must have begun, and be over within a bound, or wait and say for what. What it cost is
+    counted once all that followed is over.
     """
-    lab, begun, said = fleet.lab, dict[str, Any](), list[str]()
+    lab, begun, said, settled = fleet.lab, dict[str, Any](), list[str](), list[Settled]()
+    begun_wall_ms = time.time() * 1000
 
     async def kill() -> None:
         lab.kill_site(SITE)
@@ -42,33 +45,47 @@ async def partner_fails(fleet: Fleet) -> Told:
         lab.start_site(PARTNER)
         lab.start_site(SITE)
 
+    fault = Fault("site killed, then its partner", kill, start)
+
     async def end() -> None:
         await asyncio.sleep(HOLD_S)
         said.extend(await _silent(fleet))
+        await fault.mend("")
+        settled.append(await _until_settled(fleet, begun["plan"]))
+        await lab.wait_until_protected()
 
-    fault = Fault("site killed, then its partner", kill, start)
     costs = await fleet.costs(fault, end)
-    plan, took_s = await _until_settled(fleet, begun["plan"])
-    await lab.wait_until_protected()
+    plan = settled[0].plan
     mine = [s.name for s in lab.plan.services if PARTNER in s.sites]
     broken = [*against_every_promise(costs, mine), *said, *_against_the_plan(plan)]
+    broken += [f"{c.service} was moved" for c in costs if c.moved and c.service not in mine]
     if plan["status"] == WAITING:
         await lab.api.steer_plan("end", reason="the lab has seen enough")
-    notes = [f"{plan['id']} is {plan['status']} {took_s:.0f} s after both came back: "
-             f"{plan['because']}"]  # fmt: skip
-    notes += [f"{step['service']}: {step['status']} {step['because']}" for step in plan["steps"]]
-    return Told(fault.name, tuple(costs), tuple(broken), (), tuple(notes))
+    notes = [
+        f"{plan['id']} is {plan['status']} {settled[0].took_s:.0f} s after both came back: "
+        f"{plan['because']}",
+        *(f"{step['service']}: {step['status']} {step['because']}" for step in plan["steps"]),
+        *await takeovers(lab, begun_wall_ms),
+    ]
+    return Told(fault.name, tuple(costs), tuple(broken), notes=tuple(notes))
 
 
-async def _until_settled(fleet: Fleet, plan_id: str) -> tuple[dict[str, Any], float]:
-    """The plan, once it is over or waits, or as it is when its time is up; and how long it took."""
+class Settled(NamedTuple):
+    """A plan that is over or waits, or that was given up on; and how long that took."""
+
+    plan: dict[str, Any]
+    took_s: float
+
+
+async def _until_settled(fleet: Fleet, plan_id: str) -> Settled:
+    """Once it is over or waits, or its time is up."""
     loop = asyncio.get_running_loop()
     since_s = loop.time()
     while True:
         plan = next(one for one in await fleet.lab.api.plans() if one["id"] == plan_id)
         took_s = loop.time() - since_s
         if plan["status"] not in OPEN or took_s > SETTLED_WITHIN_S:
-            return plan, took_s
+            return Settled(plan, took_s)
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
@@ -84,10 +101,19 @@ async def _silent(fleet: Fleet) -> list[str]:
     """What stands still and does not say why."""
     services = await fleet.lab.services()
     found = [f"{name} says nothing" for name, seen in services.items() if not seen["because"]]
-    plan = await fleet.lab.api.plan()
-    if plan is not None and not plan["because"]:
+    return found + _mute(await fleet.lab.api.plan())
+
+
+def _mute(plan: dict[str, Any] | None) -> list[str]:
+    """A plan that waits says why; of one that runs each step does that was asked for."""
+    if plan is None:
+        return []
+    found = []
+    if plan["status"] != RUNNING and not plan["because"]:
         found.append(f"{plan['id']} is {plan['status']} and does not say why")
-    return found
+    asked = [step for step in plan["steps"] if step["tries"]]
+    return found + [f"{plan['id']}: {step['service']} is {step['status']} and does not say why"
+                    for step in asked if not step["because"]]  # fmt: skip
 
 
 async def partner_too_small(fleet: Fleet) -> Told:
@@ -119,7 +145,7 @@ async def partner_too_small(fleet: Fleet) -> Told:
         broken.append("nothing was held, though the partner has no room for all")
     notes = [f"{name} HELD: {why}" for name, why in held.items()]
     notes.append(f"served at once: {', '.join(s.name for s in here if s.name not in held)}")
-    return Told("partner too small", tuple(costs), tuple(broken), (), tuple(notes))
+    return Told("partner too small", tuple(costs), tuple(broken), notes=tuple(notes))
 
 
 def _crowded(known: dict[str, Any], names: list[str]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ class Told(msgspec.Struct, frozen=True):
     costs: tuple[Cost, ...]
     broken: tuple[str, ...] = ()
     """What must not be on any machine, but was."""
+    bound: str = ""
+    """What it may take; empty where nothing is said of that."""
     late: tuple[str, ...] = ()
     """What took longer than it may: on a machine that does much else, too."""
     notes: tuple[str, ...] = ()
@@ -29,6 +31,12 @@ class Told(msgspec.Struct, frozen=True):
 
     def stayed(self) -> list[Cost]:
         return [cost for cost in self.costs if not cost.moved]
+
+    def in_time(self) -> str:
+        """Whether the bound held, as it stands in tables."""
+        if not self.bound:
+            return "-"
+        return f"{'no' if self.late else 'yes'}: {self.bound}"
 
     def median_outage_s(self) -> float:
         """Of those that moved; -1 without one."""
@@ -63,6 +71,22 @@ async def out_of_order(
                     f"{later} was promoted {one[1] - other[0]:.0f} ms before {earlier} served"
                 )
     return found
+
+
+async def takeovers(lab: Lab, since_wall_ms: float) -> list[str]:
+    """Every takeover since then, service by service, each with the sentence for it."""
+    told = []
+    for service in lab.plan.services:
+        for entry in reversed(await lab.decisions(service.name)):
+            change = entry["transition"]
+            if entry["at_ms"] >= since_wall_ms and _is_takeover(change):
+                after_s = (entry["at_ms"] - since_wall_ms) / 1000
+                told.append(f"{service.name} +{after_s:.1f} s: {change['because']}")
+    return told
+
+
+def _is_takeover(change: dict[str, Any]) -> bool:
+    return bool(change["to_phase"] == "PROMOTING" and change["from_phase"] != "PROMOTING")
 
 
 async def _promotion_ms(lab: Lab, service: str, since_wall_ms: float) -> tuple[float, float] | None:

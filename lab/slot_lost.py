@@ -100,7 +100,7 @@ async def slot_lost(watch: Watch[Lab]) -> list[SlotLost]:
     lab, service = watch.lab, watch.service
     site = await lab.primary_site(service)
     partner = next(s for s in lab.plan.service(service).sites if s != site)
-    copy = lab.plan.site_directory(partner) / "data" / service
+    copy = lab.plan.data_directory(partner) / service
     old_copy = copy.stat().st_ino
     written_bytes, back_ms, whole_ms = 0, 0.0, 0.0
 
@@ -116,7 +116,7 @@ async def slot_lost(watch: Watch[Lab]) -> list[SlotLost]:
         await lab.wait_until_whole(service)
         whole_ms = now_ms()
 
-    async with _watched(lab.plan.site_directory(site) / "data" / service / "pg_wal") as peak:
+    async with _watched(lab.plan.data_directory(site) / service / "pg_wal") as peak:
         done = await act(watch, "backup away until its slot is lost", kill, end)
     unlike = await difference(lab, service)
     watch.quiet_since_ms = now_ms()
@@ -156,7 +156,7 @@ async def _fill(lab: Lab, service: str, site: str) -> int:
         begin = str(await connection.fetchval("SELECT pg_current_wal_lsn()::text"))
         # It lies behind all that the absent copy has, so what it needs next is gone before it.
         segment = await connection.fetchval("SELECT pg_walfile_name($1::text::pg_lsn)", begin)
-        needed = lab.plan.site_directory(site) / "data" / service / "pg_wal" / segment
+        needed = lab.plan.data_directory(site) / service / "pg_wal" / segment
         written_bytes = 0
         while written_bytes < WRITTEN_BYTES or needed.exists():
             if written_bytes > WRITTEN_AT_MOST_BYTES:

@@ -104,7 +104,7 @@ async def engine_stuck(lab: Lab, watch: Watch[Any], hold_s: float) -> Unkind:
         stuck.release()
 
     fault = Fault("engine in uninterruptible sleep", stick, release)
-    with StuckEngine(lab.plan.site_directory(site) / "data" / watch.service) as stuck:
+    with StuckEngine(lab.plan.data_directory(site) / watch.service) as stuck:
         async with Witness(watch, site, hold_s + PATIENCE_S) as witness:
             seen = await told(watch, witness, hold_s, fault)
     return _kept_out(seen, {TCP, SOCKET})

@@ -6,11 +6,11 @@ thawed, and then runs no further instruction of its own. Needs root and the free
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from pathlib import Path
 
+from lab.cgroups import Group
 from lab.lone_agent import processes_in
 
 FREEZER = Path("/sys/fs/cgroup/freezer")
@@ -23,7 +23,7 @@ class StuckEngine:
 
     def __init__(self, data: Path) -> None:
         self._data = data.resolve()
-        self._group = FREEZER / f"saling-{os.getpid()}-{abs(hash(self._data)):x}"
+        self._group = Group(FREEZER, self._data)
 
     def __enter__(self) -> StuckEngine:
         return self
@@ -33,22 +33,20 @@ class StuckEngine:
 
     def stick_one(self, pid: int) -> None:
         """Hold this process alone. Raises TimeoutError, OSError."""
-        self._group.mkdir(exist_ok=True)
-        (self._group / "cgroup.procs").write_text(str(pid))
+        self._group.make()
+        self._group.take([pid])
         self._state("FROZEN", time.monotonic() + LIMIT_S)
 
     def stick(self) -> int:
         """Hold every process of the engine; how many. Raises TimeoutError, OSError."""
-        self._group.mkdir(exist_ok=True)
+        self._group.make()
         end_s = time.monotonic() + LIMIT_S
         while True:
             # One that is born meanwhile comes from one that is held, or is found the next time.
             pids = processes_in(self._data)
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    (self._group / "cgroup.procs").write_text(str(pid))
+            self._group.take(pids)
             self._state("FROZEN", end_s)
-            if set(processes_in(self._data)) <= set(self._held()):
+            if set(processes_in(self._data)) <= set(self._group.held()):
                 return len(pids)
             if time.monotonic() > end_s:
                 self.release()
@@ -56,31 +54,16 @@ class StuckEngine:
 
     def release(self) -> None:
         """Let all go on: who was killed meanwhile dies. Raises TimeoutError, OSError."""
-        if not self._group.exists():
-            return
-        end_s = time.monotonic() + LIMIT_S
-        self._state("THAWED", end_s)
-        while True:
-            for pid in self._held():
-                with contextlib.suppress(OSError):
-                    (FREEZER / "cgroup.procs").write_text(str(pid))
-            try:
-                self._group.rmdir()
-                return
-            except OSError:
-                if time.monotonic() > end_s:
-                    raise
-            time.sleep(LOOK_AGAIN_S)
-
-    def _held(self) -> list[int]:
-        return [int(pid) for pid in (self._group / "cgroup.procs").read_text().split()]
+        if self._group.path.exists():
+            self._state("THAWED", time.monotonic() + LIMIT_S)
+            self._group.end()
 
     def _state(self, wanted: str, end_s: float) -> None:
-        file = self._group / "freezer.state"
+        file = self._group.path / "freezer.state"
         file.write_text(wanted)
         while file.read_text().strip() != wanted:
             if time.monotonic() > end_s:
-                raise TimeoutError(f"{self._group}: not {wanted} within {LIMIT_S:.0f} s")
+                raise TimeoutError(f"{self._group.path}: not {wanted} within {LIMIT_S:.0f} s")
             file.write_text(wanted)
             time.sleep(LOOK_AGAIN_S)
 

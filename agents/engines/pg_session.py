@@ -93,6 +93,15 @@ INSERT INTO saling.probe AS old VALUES ({service}, 1, clock_timestamp())
 COMMIT
 """
 
+COMMITTING = """
+SELECT EXISTS (SELECT FROM pg_stat_activity
+               WHERE pid <> pg_backend_pid() AND application_name = 'saling' AND state = 'active'
+                     AND query LIKE '%INSERT INTO saling.probe%'
+                     AND wait_event_type IS DISTINCT FROM 'Lock')
+"""
+"""Whether an earlier probe, which was given up, is in its commit still and holds its row: then the
+disk is slow or hangs, and no table is locked."""
+
 PROVISION_BEGIN = """
 BEGIN READ WRITE;
 SET LOCAL synchronous_commit = 'local';
@@ -259,17 +268,27 @@ async def probe(session: Session, service: str, timeout_ms: int) -> Probe:
         statement_ms=max(1, timeout_ms * 9 // 10),
         service="'" + service.replace("'", "''") + "'",
     )
-    where = "SELECT lsn::text, pg_walfile_name(lsn) FROM pg_current_wal_flush_lsn() AS lsn"
     try:
         async with asyncio.timeout(timeout_ms / 1000):
-            await session.execute(sql, timeout_ms=timeout_ms)
-            row = await session.row(where, timeout_ms=timeout_ms)
+            return await _probed(session, sql, timeout_ms)
     except TimeoutError:
         return Probe(kind=ProbeKind.TIMEOUT, reason=f"no commit in {timeout_ms} ms")
     except asyncpg.PostgresError as error:
         return classify(error)
     except (OSError, asyncpg.InterfaceError) as error:
         return Probe(kind=ProbeKind.LOCAL, reason=f"no connection: {error}")
+
+
+async def _probed(session: Session, sql: str, timeout_ms: int) -> Probe:
+    """Errors as `Session.row`."""
+    try:
+        await session.execute(sql, timeout_ms=timeout_ms)
+    except asyncpg.LockNotAvailableError as error:
+        if (await session.row(COMMITTING, timeout_ms=timeout_ms))[0]:
+            return Probe(kind=ProbeKind.TIMEOUT, reason="an earlier commit has not ended")
+        return classify(error)
+    where = "SELECT lsn::text, pg_walfile_name(lsn) FROM pg_current_wal_flush_lsn() AS lsn"
+    row = await session.row(where, timeout_ms=timeout_ms)
     return Probe(ProbeKind.COMMITTED, parse_lsn(row[0]), log_file=row[1])
 
 

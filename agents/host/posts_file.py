@@ -39,7 +39,7 @@ class PostsFile:
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
         except FileNotFoundError:
             return ()
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             log.warning("what was posted is lost", file=str(self._path), error=str(error))
             return ()
         return kept.posts if kept.boot == self._boot else ()

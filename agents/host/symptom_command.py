@@ -86,7 +86,7 @@ def _ask(config: AgentConfig, method: str, path: str, body: object = None) -> di
         raise SymptomError(f"the agent {config.agent} was not asked: {reason}; {mend}") from None
     try:
         told: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except ValueError:
         said = raw[:200].decode(errors="replace")
         raise SymptomError(f"the agent answered {status}: {said}") from None
     if status == 200:

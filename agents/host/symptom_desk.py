@@ -94,10 +94,10 @@ class SymptomDesk:
             posted = msgspec.json.decode(await _body(request), type=Posted)
             kind, text, for_ms = _judged(posted)
             post = self.posts.put(kind, text, for_ms, self._clock())
-        except msgspec.DecodeError as error:
-            return _refusal(422, str(error), 'send {"kind": "power", "text": "...", "for": "10m"}')
         except Refused as fault:
             return _refusal(422, f"{fault.key}: {fault.message}", fault.mend)
+        except (ValueError, RecursionError) as error:
+            return _refusal(422, str(error), 'send {"kind": "power", "text": "...", "for": "10m"}')
         except TooMany as error:
             return _refusal(409, str(error), "withdraw one of them first")
         log.warning("a symptom was told", kind=kind, text=text, lasts=posted.lasts, by=who)

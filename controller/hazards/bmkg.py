@@ -22,12 +22,14 @@ from controller.hazards.quakes import (
     item,
     line,
     number,
+    whole_line,
 )
 
 SOURCE = "BMKG"
 DEPTH = re.compile(rf"({DIGITS}) ?km", re.IGNORECASE)
 PLACE = re.compile(r"([-+]?[0-9]{1,3}(?:\.[0-9]{1,9})?) ?, ?([-+]?[0-9]{1,3}(?:\.[0-9]{1,9})?)")
-POTENTIAL = re.compile(r"(?:(\w+)\s+)?berpotensi\b", re.IGNORECASE)
+POTENTIAL = re.compile(r"(?:\b(\w+)\s+)?berpotensi\b", re.IGNORECASE)
+"""It begins at words alone, so that a word of megabytes takes no longer than it is."""
 NOT = ("tidak", "tdk", "tak", "bukan", "belum", "tanpa")
 WARNING = "peringatan dini tsunami"
 WARNING_OVER = ("berakhir", "diakhiri", "pengakhiran", "dicabut")
@@ -73,7 +75,7 @@ def _quake(entry: Any) -> Quake:
         depth_km=_depth(entry.get("Kedalaman")),
         magnitude=number(item(entry, "Magnitude"), "magnitude"),
         place=line(entry.get("Wilayah")),
-        tsunami=may_cause_tsunami(line(entry.get("Potensi"))),
+        tsunami=may_cause_tsunami(whole_line(entry.get("Potensi"))),
     )
 
 

@@ -7,6 +7,7 @@ an entry that is not as documented is set aside with the reason, alone.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,9 +60,9 @@ class UnfitEntry(Exception):
 
 
 def decode(raw: bytes) -> Any:
-    """The JSON of a document. Raises UnfitDocument."""
+    """The JSON of a document, with a mark of its encoding or without. Raises UnfitDocument."""
     try:
-        return msgspec.json.decode(raw)
+        return msgspec.json.decode(raw.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise UnfitDocument(f"no JSON: {str(error)[:TEXT_AT_MOST]}") from None
 
@@ -87,4 +88,9 @@ def number(value: Any, what: str) -> float:
 
 def line(value: Any) -> str:
     """A text as one short line; empty where there is none."""
-    return CONTROLS.sub(" ", value).strip()[:TEXT_AT_MOST] if isinstance(value, str) else ""
+    return whole_line(value)[:TEXT_AT_MOST]
+
+
+def whole_line(value: Any) -> str:
+    """The same, however long it is: for what is read and not shown."""
+    return CONTROLS.sub(" ", value).strip() if isinstance(value, str) else ""

@@ -163,6 +163,9 @@ class Store(Protocol):
         """The newest plans, all that are kept where no limit is given, or those of one kind; at
         most one of all, the newest, is not over."""
 
+    def plan(self, plan_id: str) -> StoredPlan | None:
+        """One plan; None where it is not kept, or cannot be read."""
+
     def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes, newest first; of all plans when none is named."""
 

@@ -33,6 +33,7 @@ from controller.stores.base import (
     PlanLine,
     Plans,
     Stored,
+    StoredPlan,
     StoreFailed,
     StoreLocked,
     StoreUnusable,
@@ -175,6 +176,10 @@ class SqliteStore:
     def plans(self, limit: int | None = None, kind: PlanKind | None = None) -> Plans:
         with _told(self._path):
             return sqlite_plans.newest(self._database, limit, kind)
+
+    def plan(self, plan_id: str) -> StoredPlan | None:
+        with _told(self._path):
+            return sqlite_plans.one(self._database, plan_id)
 
     def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         with _told(self._path):

@@ -99,6 +99,17 @@ def newest(database: sqlite3.Connection, limit: int | None, kind: PlanKind | Non
     return Plans(plans, int(made), broken)
 
 
+def one(database: sqlite3.Connection, plan_id: str) -> StoredPlan | None:
+    """One plan; None where it is not kept, or cannot be read."""
+    row = database.execute(
+        "SELECT plan, begun_at_ms, changed_at_ms FROM plans WHERE id = ?", (plan_id,)
+    ).fetchone()
+    try:
+        return StoredPlan(msgspec.json.decode(row[0], type=Plan), *row[1:]) if row else None
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
 def history(database: sqlite3.Connection, plan_id: str | None, limit: int) -> list[PlanLine]:
     """The newest changes, newest first."""
     where = "" if plan_id is None else "WHERE plan_id = ?"

@@ -16,6 +16,7 @@ from controller.stores.base import (
     HistoryLine,
     PlanLine,
     Plans,
+    StoredPlan,
 )
 
 
@@ -70,6 +71,9 @@ class Desk(Protocol):
 
     async def plans(self, limit: int, kind: PlanKind | None = None) -> Plans:
         """The newest plans, or those of one kind, newest first. Raises StoreError."""
+
+    async def plan(self, plan_id: str) -> StoredPlan | None:
+        """One plan; None where it is not kept. Raises StoreError."""
 
     async def plan_history(self, plan_id: str | None, limit: int) -> list[PlanLine]:
         """The newest changes of plans, newest first. Raises StoreError."""

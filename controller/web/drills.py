@@ -45,27 +45,36 @@ class DrillRoutes:
                 "verdict": verdict_of(one, status.topology).value,
                 "because": one.plan.because,
             }
-            for one in await self._stored()
+            for one in await self._stored(DRILLS_AT_MOST)
         ]
         return json_answer({"sites": drill_views(status), "drills": drills})
 
     async def one(self, request: web.Request) -> web.Response:
         """The report of one drill, or of the `last`."""
-        stored, name = await self._stored(), request.match_info["id"]
-        found = next((one for one in stored if name in (one.plan.id, "last")), None)
+        name = request.match_info["id"]
+        found = await self._found(name)
         if found is None:
-            newest = ", ".join(one.plan.id for one in stored[:5])
-            if not stored:
-                mend = "make one: `saling drill SITE`, with --dry-run to look at it first"
-                raise Problem(404, "no drill was made yet", "path", mend)
-            text = f"there is no drill {json.dumps(name[:80])}"
-            raise Problem(404, text, "path", f"the newest drills are: {newest}")
+            raise await self._missing(name)
         status = self._desk.status
         report = report_of(found, status.topology, lambda uid: worst_case_ms(status, uid))
         return json_answer({**msgspec.to_builtins(report), "markdown": markdown(report)})
 
-    async def _stored(self) -> list[StoredPlan]:
-        return (await self._desk.plans(DRILLS_AT_MOST, PlanKind.DRILL)).plans
+    async def _found(self, name: str) -> StoredPlan | None:
+        if name == "last":
+            return next(iter(await self._stored(1)), None)
+        found = await self._desk.plan(name)
+        return found if found is not None and found.plan.kind is PlanKind.DRILL else None
+
+    async def _missing(self, name: str) -> Problem:
+        newest = ", ".join(one.plan.id for one in await self._stored(5))
+        if not newest:
+            mend = "make one: `saling drill SITE`, with --dry-run to look at it first"
+            return Problem(404, "no drill was made yet", "path", mend)
+        text = f"there is no drill {json.dumps(name[:80])}"
+        return Problem(404, text, "path", f"the newest drills are: {newest}")
+
+    async def _stored(self, limit: int) -> list[StoredPlan]:
+        return (await self._desk.plans(limit, PlanKind.DRILL)).plans
 
 
 def worst_case_ms(status: Status, uid: str) -> int:

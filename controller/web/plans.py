@@ -93,10 +93,10 @@ class PlanRoutes:
     async def one(self, request: web.Request) -> web.Response:
         """One plan, with what became of it so far."""
         name = request.match_info["id"]
-        stored = await self._desk.plans(PAST_AT_MOST)
-        found = next((one for one in stored.plans if one.plan.id == name), None)
+        found = await self._desk.plan(name)
         if found is None:
-            newest = ", ".join(one.plan.id for one in stored.plans[:5]) or "none"
+            stored = await self._desk.plans(5)
+            newest = ", ".join(one.plan.id for one in stored.plans) or "none"
             text = f"there is no plan {json.dumps(name[:80])}"
             raise Problem(404, text, "path", f"the newest plans are: {newest}")
         lines = await self._desk.plan_history(name, CHANGES_AT_MOST)

@@ -123,7 +123,7 @@ class Patroni(Owned):
 
     def kill_engine(self, service: str, site: str) -> None:
         """Kill every process of the engine. Raises RuntimeError where none runs."""
-        data = str(self.plan.site_directory(site) / "data" / service)
+        data = str(self.plan.data_directory(site) / service)
         main = [p for p in pids_of(self.plan.site_directory(site)) if _runs_postgres(p, data)]
         if not main:
             raise RuntimeError(f"no engine of {service} runs at {site}")

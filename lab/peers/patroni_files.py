@@ -108,7 +108,7 @@ def _engine(
     return {
         "listen": f"{own}:{ENGINE_PORT}",
         "connect_address": f"{host}:{ENGINE_PORT}",
-        "data_dir": str(plan.site_directory(site) / "data" / service),
+        "data_dir": str(plan.data_directory(site) / service),
         "bin_dir": str(plan.binaries),
         "pgpass": str(plan.site_directory(site) / "pgpass"),
         "authentication": {

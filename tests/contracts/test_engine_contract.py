@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from agents.core.observation import Disk, ProbeKind
 from agents.engines.base import EngineBusy, EngineError
+from agents.engines.pg_session import PROBE
 from agents.engines.pg_tools import as_engine_user
 from agents.guard.client import now_ms
 from protocol.messages import Role
@@ -189,6 +190,54 @@ async def locked(site: Site) -> AsyncIterator[None]:
         await connection.execute("LOCK TABLE saling.probe IN ACCESS EXCLUSIVE MODE")
         yield
     await connection.close()
+
+
+async def test_a_commit_that_hangs_is_not_taken_for_a_locked_table_by_later_probes(
+    make_site: MakeSite, template: Path
+) -> None:
+    """It holds its row: a backup, whose disk is another, would not share that."""
+    site = make_site("a")
+    await site.start_as_primary(template)
+    assert (await site.engine.probe(10_000)).kind is ProbeKind.COMMITTED
+    async with committing_for_ever(site):
+        seen = [await site.engine.probe(1000) for _ in range(3)]
+        assert {one.kind for one in seen} == {ProbeKind.TIMEOUT}
+        assert "earlier commit" in seen[-1].reason
+
+    async def committed() -> bool:
+        return (await site.engine.probe(10_000)).kind is ProbeKind.COMMITTED
+
+    await until(committed, "the hanging commit has ended")
+
+
+@contextlib.asynccontextmanager
+async def committing_for_ever(site: Site) -> AsyncIterator[None]:
+    """A probe that is given up and waits in its commit: for a backup, as others do for a disk."""
+    await site.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await site.engine.guard.signal("SIGHUP")
+    probing = await asyncpg.connect(
+        host=str(site.config.sockets),
+        port=site.config.port,
+        user="saling",
+        database="postgres",
+        server_settings={"application_name": "saling", "synchronous_commit": "on"},
+    )
+    sql = PROBE.replace("SET LOCAL synchronous_commit = 'local';", "")
+    sql = sql.format(lock_ms=60_000, statement_ms=60_000, service="'orders'")
+    hanging = asyncio.create_task(probing.execute(sql))
+
+    async def waits() -> bool:
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        return bool(await site.sql(waiting))
+
+    await until(waits, "a commit hangs")
+    try:
+        yield
+    finally:
+        await site.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        await site.engine.guard.signal("SIGHUP")
+        await hanging
+        await probing.close()
 
 
 async def test_a_frozen_server_times_out_and_a_dead_one_is_local(

@@ -378,3 +378,14 @@ def test_plans_of_one_kind_come_back_however_many_others_there_are(small: Store)
     assert [one.plan.number for one in small.plans(5, PlanKind.DRILL).plans] == [1]
     assert small.plans(5, PlanKind.DRILL).made == 10
     assert small.plans(5, PlanKind.FAILOVER).plans == []
+
+
+def test_one_plan_comes_back_by_its_id(store: Store) -> None:
+    term = store.begin_term()
+    for number in (1, 2):
+        one = plan(number, status=PlanStatus.DONE)
+        assert store.save_plan(one, 0, term, (change(one),))
+    found = store.plan("evacuate-batam-1")
+    assert found is not None and found in store.plans().plans
+    assert found.plan == plan(1, status=PlanStatus.DONE)
+    assert store.plan("evacuate-batam-9") is None

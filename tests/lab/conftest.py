@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,14 +22,17 @@ STANDARD = Service("pajak", ("batam", "jabodetabek"), profile="standard")
 PRIMARY, PARTNER = FAST.sites
 
 
-def make_lab(
+@asynccontextmanager
+async def running(
     services: tuple[Service, ...],
-    broker_count: int = 2,
     network: str = "proxies",
     rules: Mapping[str, Any] = MappingProxyType({}),
-) -> Lab:
+) -> AsyncIterator[Lab]:
+    """A lab in a directory of its own, of which nothing is left."""
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
-    return Lab(Plan(directory, services, broker_count, rules=rules), network=network)
+    async with Lab(Plan(directory, services, rules=rules), network=network) as lab:
+        yield lab
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,10 +65,8 @@ async def pair(
     services: tuple[Service, ...], network: str, rules: Mapping[str, Any]
 ) -> AsyncIterator[Lab]:
     """Two real sites and the controller's domain."""
-    lab = make_lab(services, network=network, rules=rules)
-    async with lab:
+    async with running(services, network, rules) as lab:
         yield lab
-    shutil.rmtree(lab.plan.directory, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

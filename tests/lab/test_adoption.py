@@ -46,7 +46,7 @@ class Pair:
         self.servers = {
             site: PlainServer(
                 wheel_binaries(),
-                self.lab.plan.site_directory(site) / "data" / SERVICE,
+                self.lab.plan.data_directory(site) / SERVICE,
                 self.lab.plan.engine(SERVICE, site),
             )
             for site in (HOME, AWAY)

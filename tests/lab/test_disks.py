@@ -52,7 +52,7 @@ class OnSmallDisks:
 async def small() -> AsyncIterator[OnSmallDisks]:
     directory = Path(tempfile.mkdtemp(prefix="saling-"))
     plan = Plan(directory, (MOVES, STAYS), 2)
-    data = SmallDisk(plan.site_directory(PRIMARY) / "data", 768 * MIB)
+    data = SmallDisk(plan.data_directory(PRIMARY), 768 * MIB)
     promises = SmallDisk(plan.site_directory(PARTNER) / "state", 4 * MIB)
     with ExitStack() as mounted:
         try:
@@ -93,7 +93,7 @@ async def test_an_engine_that_no_kill_ends_is_taken_over_and_its_agent_serves_th
     lab = small.lab
     await lab.wait_until_protected()
     async with Watch(lab, MOVES.name) as watch:
-        with StuckEngine(lab.plan.site_directory(PRIMARY) / "data" / MOVES.name) as stuck:
+        with StuckEngine(lab.plan.data_directory(PRIMARY) / MOVES.name) as stuck:
             stuck.stick()
             stuck_ms = now_ms()
             await lab.wait_for_phase(MOVES.name, "ALONE")

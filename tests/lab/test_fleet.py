@@ -9,23 +9,13 @@ import pytest
 
 from config.loader import load_topology
 from lab.database import Login
-from lab.fleet import Cost
 from lab.keys import make_keys
 from lab.plan import write_topology
 from lab.site_told import Told, against_every_promise
 from lab.twelve import GROUPS, PARTNER, SITE, TWELVE_SERVICES, twelve
 from lab.writer import Target, WriterSpec
 from lab.writers import WritersSpec
-
-
-def cost(service: str = "paspor", **figures: object) -> Cost:
-    """Of a service that nothing happened to, but for these figures."""
-    nothing: dict[str, object] = {
-        "service": service, "tier": "rendah", "group": "", "order": 0, "protection": "async",
-        "moved": False, "outage_s": 0.1, "served_s": -1.0, "acked_lost": 0, "two_writers_s": 0.0,
-        "refused": 0,
-    }  # fmt: skip
-    return Cost(**{**nothing, **figures})  # type: ignore[arg-type]
+from tests.lab.costs import cost
 
 
 def test_one_site_is_primary_for_six_and_every_site_for_some() -> None:
@@ -36,7 +26,7 @@ def test_one_site_is_primary_for_six_and_every_site_for_some() -> None:
 
 
 def test_the_controller_takes_the_plan_with_groups_in_their_order(tmp_path: Path) -> None:
-    plan = twelve(tmp_path)
+    plan = twelve(tmp_path, "power")
     write_topology(plan, make_keys(tmp_path / "keys", plan.agents, {}))
     topology = load_topology(plan.topology_file).value
     orders = {service.name: service.order or 0 for service in topology.services}

@@ -36,7 +36,7 @@ def services() -> tuple[Service, ...]:
 
 def stop_sending(lab: Lab) -> None:
     """The backup receives nothing more, and its link is as it was."""
-    data = lab.plan.site_directory(PRIMARY) / "data" / "paspor"
+    data = lab.plan.data_directory(PRIMARY) / "paspor"
     senders = [pid for pid in pids_of_engine(data) if b"walsender" in title(pid)]
     assert senders
     for pid in senders:

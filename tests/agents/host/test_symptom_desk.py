@@ -113,8 +113,9 @@ async def test_where_nothing_can_be_kept_it_counts_all_the_same(
     assert [one.kind for one in desk.told()] == ["power"]
     assert desk.file.read() == ()
     (directory / "symptoms.json").rmdir()
-    (directory / "symptoms.json").write_text("{")
-    assert desk.file.read() == ()
+    for torn in (b"{", b'{"boot": "boot\xe9', b"\x00" * 64, b"null"):
+        (directory / "symptoms.json").write_bytes(torn)
+        assert desk.file.read() == ()
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,30 @@ async def test_what_is_not_understood_is_refused_with_its_mend(
     status, said = await desk.ask("POST", body={**SAID, **change})
     assert status == 422
     assert names in said["error"]
+    assert said["mend"]
+    assert desk.told() == ()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"kind": "power", "text": "caf\xe9", "for": "10m"}',
+        '{"kind": "power", "text": "on battery", "for": "10m"}'.encode("utf-16"),
+        b'{"kind": "power", "text": "\\ud800", "for": "10m"}',
+        b'{"kind": ' + b"[" * 100_000,
+        b'{"kind": "power", "text": "x", "for": "' + b"9" * 5000 + b'd"}',
+        b'{"kind": "power", "text": "x", "for": "1e400s"}',
+    ],
+)
+async def test_what_is_no_such_text_is_refused_with_its_mend(desk: Desk, raw: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    status, said = await desk.ask("POST", headers=headers, data=raw)
+    assert status == 422
+    assert said["error"]
     assert said["mend"]
     assert desk.told() == ()
 

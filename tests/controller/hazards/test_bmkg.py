@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import msgspec
@@ -88,6 +89,30 @@ def test_another_offset_is_the_same_moment() -> None:
 def test_what_potensi_says_of_a_tsunami(text: str, may: bool) -> None:
     assert may_cause_tsunami(text) is may
     assert only(autogempa(Potensi=text)).tsunami is may
+
+
+@pytest.mark.parametrize(("end", "may"), [("berpotensi", True), ("tidak berpotensi", False)])
+def test_a_long_potensi_is_read_to_its_end_however_long_its_words_are(end: str, may: bool) -> None:
+    for long in ("Untuk diteruskan pada masyarakat. " * 40, "x" * 2_000_000 + " "):
+        assert only(autogempa(Potensi=f"{long}{end} tsunami")).tsunami is may
+
+
+def test_an_empty_list_says_nothing_and_is_understood() -> None:
+    assert read(gempaterkini()) == ((), ())
+
+
+def test_a_mark_of_its_encoding_is_borne_and_another_encoding_is_none_of_ours() -> None:
+    text = autogempa(Wilayah="é").decode()
+    assert read(text.encode("utf-8-sig")) == read(text.encode())
+    for encoding in ("latin-1", "utf-16", "utf-32"):
+        with pytest.raises(UnfitDocument):
+            read(text.encode(encoding))
+
+
+@pytest.mark.parametrize("value", [10**4000, 1e308, "9" * 400, "1e9", "٣", "-", "0x10"])
+def test_figures_beyond_all_measure_set_their_entry_aside_alone(value: Any) -> None:
+    digits = json.dumps({"Infogempa": {"gempa": [gempa(Magnitude=value), gempa()]}}).encode()
+    assert [len(part) for part in read(digits)] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,15 @@ async def test_a_document_that_is_none_changes_nothing_and_is_counted(rules: Rul
     assert "JSON" in rules.desk.feeds()[0].problem
 
 
+async def test_an_empty_document_is_a_word_of_its_feed_that_ends_its_problem(rules: Rules) -> None:
+    with pytest.raises(UnfitDocument):
+        await rules.desk.take("bmkg", autogempa().decode().encode("utf-16"))
+    taken = await rules.desk.take("bmkg", many())
+    assert not taken.cautions
+    assert rules.heard == []
+    assert (rules.desk.feeds()[0].problem, rules.desk.feeds()[0].age_ms) == ("", 0)
+
+
 async def test_the_other_format_is_read_by_its_own_feed_alone(rules: Rules) -> None:
     await rules.desk.take("usgs", collection(feature()))
     assert [c.source for c in rules.heard[0].cautions] == ["USGS"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -96,6 +97,26 @@ def test_a_missing_depth_is_as_near_as_it_could_be() -> None:
 def test_what_is_no_geojson_of_the_usgs_says_so(raw: bytes) -> None:
     with pytest.raises(UnfitDocument):
         read(raw)
+
+
+def test_no_features_are_understood_and_a_mark_of_the_encoding_is_borne() -> None:
+    assert read(collection()) == ((), ())
+    assert len(read(collection(feature()).decode().encode("utf-8-sig")).quakes) == 1
+    with pytest.raises(UnfitDocument):
+        read(collection(feature()).decode().encode("utf-16"))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"mag": 10**4000}, {"mag": -(10**400)}, {"time": 10**30}, {"time": -1}, {"time": "now"},
+        {"coordinates": [1e300, -8.7, 12.0]}, {"coordinates": [120.1, 10**400, 12.0]},
+        {"coordinates": [120.1, -8.7, "deep"]}, {"coordinates": []},
+    ],
+)  # fmt: skip
+def test_figures_beyond_all_measure_set_their_feature_aside_alone(bad: Any) -> None:
+    document = {"type": "FeatureCollection", "features": [feature(**bad), feature("good")]}
+    assert [len(part) for part in read(json.dumps(document).encode())] == [1, 1]
 
 
 @given(

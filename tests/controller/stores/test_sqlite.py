@@ -210,6 +210,7 @@ def test_a_plan_that_cannot_be_read_is_named_and_the_others_come_back(path: Path
     assert [one.plan.number for one in told.plans] == [1]
     assert told.made == 2
     assert "cannot be read" in told.broken["evacuate-batam-2"]
+    assert store.plan("evacuate-batam-2") is None
     store.close()
 
 

@@ -11,7 +11,7 @@ from lab.geography import ARBITER
 from lab.incident import Watch
 from lab.records import Outcome, now_ms
 
-pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]
 
 TTL_S = 2.0
 
@@ -35,7 +35,7 @@ async def test_without_controller_and_brokers_everybody_goes_on_writing(whole: L
     async with Watch(whole, "paspor") as watch:
         await whole.kill_controller()
         await whole.kill_brokers()
-        await asyncio.sleep(4 * TTL_S)  # What is shown is that nothing happens meanwhile.
+        await asyncio.sleep(2 * TTL_S)  # What is shown is that nothing happens meanwhile.
         await watch.wait_for_writes()
         await whole.start_brokers()
         whole.controller.start()
@@ -67,7 +67,7 @@ async def test_a_dead_link_to_the_controller_alone_changes_nothing(whole: Lab) -
     primary = before["primary"].removesuffix("-1")
     async with Watch(whole, "paspor") as watch:
         await whole.links.cut(primary, ARBITER)
-        await asyncio.sleep(4 * TTL_S)  # What is shown is that nothing happens meanwhile.
+        await asyncio.sleep(2 * TTL_S)  # What is shown is that nothing happens meanwhile.
         await watch.wait_for_writes()
         seen = await whole.api.explain("paspor")
         assert (seen["epoch"], seen["primary"]) == (before["epoch"], before["primary"])

@@ -9,9 +9,10 @@ import pytest
 
 from agents.state_disk import PROBE_FILE
 from lab.four_sites import Lab
-from tests.lab.conftest import FAST, PARTNER
+from lab.plan import site_of
+from tests.lab.conftest import FAST
 
-pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]
 
 
 def block(path: Path) -> None:
@@ -27,7 +28,8 @@ async def test_a_backup_whose_state_directory_takes_nothing_is_given_up_until_it
     whole: Lab,
 ) -> None:
     # What stands in the way of the agent's file, for root may write to any disk but a full one.
-    in_the_way = whole.plan.site_directory(PARTNER) / "state" / PROBE_FILE
+    backup = site_of((await whole.api.explain(FAST.name))["backup"])
+    in_the_way = whole.plan.site_directory(backup) / "state" / PROBE_FILE
     block(in_the_way)
     try:
         seen = await whole.wait_for_phase(FAST.name, "ALONE")

@@ -11,8 +11,10 @@ import pytest
 from lab.command import saling
 from lab.four_sites import Lab
 from lab.incident import Act, Watch, act
+from lab.slow_disk import SlowDisk
+from lab.slow_disk import why_not as why_no_slow_disk
 
-pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]
 
 TURNING_MS = 500
 """What a promotion on a busy machine may take longer than is foreseen."""
@@ -93,6 +95,31 @@ async def test_what_was_foreseen_is_what_the_rules_decide_and_no_later(whole: La
     assert came[3]["transition"]["primary"] == foreseen["primary"]
     whole.start_site(site)
     await whole.wait_until_protected()
+
+
+async def test_a_primary_whose_disk_hangs_is_taken_over_and_not_held(whole: Lab) -> None:
+    """A commit takes longer than a probe waits, and holds its row: nothing that a backup shares."""
+    before = await whole.api.explain("paspor")
+    site = await whole.primary_site("paspor")
+    data = whole.plan.data_directory(site) / "paspor"
+    if reason := why_no_slow_disk(data):
+        pytest.skip(reason)
+    disk = SlowDisk(data, writes_per_s=1)
+
+    async def fault() -> None:
+        disk.slow()
+
+    async def end() -> None:
+        await whole.wait_for("the takeover", serves(before["epoch"] + 1), "paspor")
+
+    try:
+        async with Watch(whole, "paspor") as watch:
+            done = await act(watch, "the disk hangs", fault, end)
+    finally:
+        disk.release()
+    assert done.two_writers_s == 0
+    assert "HELD" not in [line["phase"] for line in done.timeline]
+    assert await whole.primary_site("paspor") != site
 
 
 async def test_a_planned_switchover_loses_nothing(whole: Lab) -> None:
