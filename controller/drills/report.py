@@ -89,12 +89,13 @@ def report_of(stored: StoredPlan, topology: Topology, worst_case: WorstCase) -> 
     """All of it."""
     plan = stored.plan
     declared = {service.uid: service for service in topology.services}
-    uids = dict.fromkeys(step.service_uid for step in plan.steps)
+    steps_of: dict[str, list[PlanStep]] = {}
+    for step in plan.steps:
+        steps_of.setdefault(step.service_uid, []).append(step)
     results = tuple(
-        _result([s for s in plan.steps if s.service_uid == uid], declared.get(uid), topology,
-                worst_case(uid))
-        for uid in uids
-    )  # fmt: skip
+        _result(steps, declared.get(uid), topology, worst_case(uid))
+        for uid, steps in steps_of.items()
+    )
     over = plan.status in (PlanStatus.DONE, PlanStatus.ENDED)
     passed = plan.status is PlanStatus.DONE and all(result.passed for result in results)
     ended = Verdict.PASSED if passed else Verdict.FAILED

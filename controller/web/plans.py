@@ -88,7 +88,9 @@ class PlanRoutes:
         """The newest plans, the one under way among them."""
         limit = min(intake.read_limit(request), PAST_AT_MOST)
         stored = await self._desk.plans(limit)
-        return json_answer({"plans": [_stored_view(one) for one in stored.plans]})
+        # Many plans of many services take long, and the event loop must not wait for them.
+        raw = await asyncio.to_thread(_encoded, stored.plans)
+        return json_answer(msgspec.Raw(raw))
 
     async def one(self, request: web.Request) -> web.Response:
         """One plan, with what became of it so far."""
@@ -196,6 +198,10 @@ def _require_site(status: Status, site: str) -> None:
     if site not in sites:
         text = f"there is no site {json.dumps(site[:80])}"
         raise Problem(404, text, "path", f"the sites are: {', '.join(sites)}")
+
+
+def _encoded(stored: list[StoredPlan]) -> bytes:
+    return msgspec.json.encode({"plans": [_stored_view(one) for one in stored]})
 
 
 def _stored_view(stored: StoredPlan) -> dict[str, Any]:

@@ -213,6 +213,16 @@ async def test_what_was_due_while_no_controller_ran_is_not_made_up_for(
     assert scheduled.desk.asked == []
 
 
+async def test_no_number_of_other_plans_hides_the_last_drill_that_passed(
+    scheduled: Scheduled,
+) -> None:
+    others = [stored(kind=PlanKind.FAILBACK, id=f"failback-batam-{n}") for n in range(500, 3, -1)]
+    scheduled.desk.stored = [*others, stored()]
+    await scheduled.keeper.look()
+    (shown,) = scheduled.keeper.known(scheduled.desk.status)
+    assert (shown.last_id, shown.last) == ("drill-jabodetabek-3", "passed")
+
+
 async def test_a_clock_that_is_set_back_begins_no_drill_twice(scheduled: Scheduled) -> None:
     await scheduled.at_its_time()
     scheduled.clock.now_ms -= HOUR_MS
