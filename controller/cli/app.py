@@ -25,6 +25,7 @@ from controller.cli import (
 from controller.cli.asking import ask_simply
 from controller.cli.capacity_view import show_capacity
 from controller.cli.cuts import CutsInPairs, pairs
+from controller.cli.examples import give_examples
 from controller.cli.exits import CommandFailed, Exit
 from controller.cli.forcing import force, kind_of, refuse_loose
 from controller.cli.forecast import Loss, show_forecast
@@ -283,6 +284,9 @@ def version(output: Form = Output.TABLE) -> None:
         print_json({"version": number})
     else:
         data_console().print(f"saling {number}")
+
+
+give_examples(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -329,7 +329,7 @@ class Client:
 
 def _where(where: str) -> str:
     """What a person can do something with: neither the path nor the query was written by one."""
-    return "" if where == "path" or where.startswith("query") else where
+    return "" if where in ("path", "plan") or where.startswith("query") else where
 
 
 def _refusal(body: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

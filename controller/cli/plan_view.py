@@ -129,7 +129,7 @@ def lane_lines(plan: PlanView) -> list[Text]:
         if open_steps and open_steps[0] == steps[0] and _is_untouched(steps[0]):
             waiting.append(label)
         elif open_steps:
-            lines.append(_lane_line(label, steps, open_steps))
+            lines.append(_lane_line(label if kind == "group" else "", steps, open_steps))
     if waiting:
         most = f" ({plan.at_once} move at once)" if plan.at_once else ""
         lines.append(Text(f"wait for their turn{most}: {', '.join(waiting)}", style="dim"))
@@ -142,7 +142,7 @@ def _lane_line(label: str, steps: list[PlanStep], open_steps: list[PlanStep]) ->
     """`group kota, 1 of 4 done: kota-files moves to batam-1: it stops; then kota-front`."""
     first, *later = open_steps
     done = sum(1 for step in steps if step.status is StepStatus.DONE)
-    counts = f", {done} of {len(steps)} done" if len(steps) > 1 else ""
+    head = f"{label}, {done} of {len(steps)} done: " if label else ""
     if first.status is StepStatus.MOVING:
         told = f"{first.service} moves to {first.to_agent}"
     elif first.tries:
@@ -152,7 +152,7 @@ def _lane_line(label: str, steps: list[PlanStep], open_steps: list[PlanStep]) ->
     because = f": {first.because}" if first.because else ""
     then = f"; then {', '.join(step.service for step in later)}" if later else ""
     style = STYLES[first.status] or ("red" if first.tries else "")
-    return Text(f"{label}{counts}: {told}{because}{then}", style=style)
+    return Text(f"{head}{told}{because}{then}", style=style)
 
 
 def _is_untouched(step: PlanStep) -> bool:
@@ -180,7 +180,9 @@ def change_text(change: PlanChange) -> str:
         return f"{change.plan_id}: {change.status.value}: {change.because}"
     outage = f", outage {duration(change.outage_ms)}" if change.outage_ms >= 0 else ""
     done = change.step == StepStatus.DONE
-    return f"{change.service}: {change.step}{outage}" + ("" if done else f": {change.because}")
+    again = " again" if change.step == StepStatus.TO_DO else ""
+    because = "" if done else f": {change.because}"
+    return f"{change.service}: {change.step}{again}{outage}{because}"
 
 
 def print_preview(console: Console, told: Preview) -> None:

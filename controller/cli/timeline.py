@@ -19,7 +19,7 @@ from controller.cli.exits import CommandFailed, Exit
 from controller.cli.options import Reach, bundled
 from controller.cli.output import Output, answers, data_console, print_json, say
 from controller.cli.table import Below
-from controller.cli.timeline_text import Report, markdown, page, report
+from controller.cli.timeline_text import Report, Window, markdown, page, report
 from controller.cli.wire import read
 from controller.timeline.model import Timeline
 
@@ -83,7 +83,8 @@ def timeline(
         if form is Form.JSON:
             print_json(raw)
             return
-        _print(read(raw, Timeline, "timeline"), form)
+        window = Window(begun_ms if since else 0, ended_ms if until else 0)
+        _print(read(raw, Timeline, "timeline"), form, window)
 
 
 def read_moment(text: str, option: str, now_ms: int) -> int:
@@ -105,8 +106,8 @@ def read_moment(text: str, option: str, now_ms: int) -> int:
     return at_ms
 
 
-def _print(told: Timeline, form: Form) -> None:
-    laid = report(told)
+def _print(told: Timeline, form: Form, window: Window) -> None:
+    laid = report(told, window)
     if form is Form.TABLE:
         _print_table(data_console(), laid)
         return

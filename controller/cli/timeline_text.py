@@ -43,12 +43,31 @@ class Report(NamedTuple):
     entries: list[tuple[str, ...]]
 
 
-def report(told: Timeline) -> Report:
+class Window(NamedTuple):
+    """The time that was asked for, in milliseconds since 1970; 0 where an end is open."""
+
+    begun_ms: int = 0
+    ended_ms: int = 0
+
+    def words(self) -> str:
+        """`, from 2026-11-30 03:15:30.000 UTC on`; empty where nothing was asked for."""
+        begun, ended = (f"{utc(at_ms)} UTC" for at_ms in self)
+        if self.begun_ms and self.ended_ms:
+            return f", from {begun} to {ended}"
+        if self.begun_ms:
+            return f", from {begun} on"
+        return f", until {ended}" if self.ended_ms else ""
+
+
+ALL_TIME = Window()
+
+
+def report(told: Timeline, window: Window = ALL_TIME) -> Report:
     """Lay a timeline out. Its texts are plain already."""
     places = {place.id: place for place in told.places}
     notes = [
-        f"Of {told.choice}; made {utc(told.made_at_ms)} UTC from the controller's history. Local "
-        "times are those of the site; losses are estimates.",
+        f"Of {told.choice}{window.words()}; made {utc(told.made_at_ms)} UTC from the controller's "
+        "history. Local times are those of the site; losses are estimates.",
     ]
     if any(place_of(entry, places) for entry in told.entries):
         zones = ", ".join(f"{place.name}: {place.zone}" for place in told.places)

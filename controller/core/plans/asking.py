@@ -47,8 +47,8 @@ def on_plan_asked(
         return _begin(state, event, now_ms, ask)
     plan = state.plan
     if plan is None:
-        which = f"not {event.plan_id} either" if event.plan_id else "so nothing was done"
-        text = f"there is no plan under way to {event.act.value}, {which}"
+        named = f": {event.plan_id} is over, or never was" if event.plan_id else ""
+        text = f"there is no plan under way to {event.act.value}{named}"
         mend = "`saling plan show --last` shows the last one, `saling plan list` those before"
         return state, [Answer(event.id, False, text, (mend,), conflict=True)]
     if event.plan_id and event.plan_id != plan.id:

@@ -48,6 +48,8 @@ PAUSE_MS = 1000
 PAUSE_AT_MOST_MS = 60_000
 TRIES_TAKE_MS = sum(min(PAUSE_AT_MOST_MS, PAUSE_MS << tried) for tried in range(TRIES_AT_MOST - 1))
 """From the first try to the last one."""
+ASKED_AT_MOST = 8
+"""So many steps are asked for in one tick, for each looks at all services; others have the next."""
 LOOK_AT_MOST_MS = 120_000
 """So long after it was moved a service is asked to come back even if it has no backup yet."""
 LOOK_AT_LEAST_MS = 5000
@@ -154,7 +156,7 @@ def _due(state: State, plan: Plan, now_ms: int) -> list[str]:
         step.lane for step in plan.steps if step.status in (StepStatus.DONE, StepStatus.MOVING)
     }
     ready.sort(key=lambda step: step.lane not in begun)
-    return [step.key for step in ready[: max(0, plan.at_once - moving)]]
+    return [step.key for step in ready[: max(0, min(ASKED_AT_MOST, plan.at_once - moving))]]
 
 
 def _is_rested(state: State, step: PlanStep, now_ms: int) -> bool:

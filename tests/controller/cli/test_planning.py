@@ -258,7 +258,7 @@ def test_what_each_group_waits_for_is_shown_with_the_plan(stub: Stub, saling: Sa
         "group kota, 1 of 3 done: kota-cache moves to jabodetabek-1: batam-1 stops in order; "
         "then kota-front" in told
     )
-    assert "paspor: paspor was refused 2 times: jabodetabek-1 is 3 MiB behind" in told
+    assert "paspor was refused 2 times: jabodetabek-1 is 3 MiB behind" in told
     assert "wait for their turn (2 move at once): visa, pajak" in told
     assert "about 9.0 s left" in told
 
@@ -276,7 +276,7 @@ def test_progress_is_told_while_a_plan_is_watched(
     monkeypatch.setattr(site_moves, "POLL_S", 0.01)
     run = saling("evacuate", "batam", "--yes", "--by", "sri")
     assert f"plan {PLAN}: running, 0 of 1 done, 1 moving, about 9.0 s left" in run.err
-    assert "group app: paspor moves to jabodetabek-1" in run.err
+    assert "group app, 0 of 1 done: paspor moves to jabodetabek-1" in run.err
 
 
 def test_the_last_plan_is_shown_also_when_it_is_over(stub: Stub, saling: Saling) -> None:

@@ -111,3 +111,35 @@ def test_what_was_left_out_is_said_beside_the_report(story: dict[str, Any], sali
     run = saling("timeline", "--format", "html")
     assert "may be more" in run.out
     assert "may be more" in run.err
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("table", "nothing happened"),
+        ("markdown", "## What happened\n\nNothing."),
+        ("html", "<p>Nothing.</p>"),
+        ("json", '"entries": []'),
+    ],
+)
+@pytest.mark.parametrize("choice", [("--last",), ("--operation", "paspor-1"), ()])
+def test_where_nothing_happened_each_form_says_so(
+    stub: Stub, saling: Saling, form: str, words: str, choice: tuple[str, ...]
+) -> None:
+    stub.told["timeline"] = json.loads(msgspec.json.encode(told()))
+    run = saling("timeline", *choice, "--format", form)
+    assert (run.code, run.err) == (0, "")
+    assert words in run.out
+
+
+@pytest.mark.usefixtures("story")
+def test_a_report_names_the_time_that_was_asked_for(saling: Saling) -> None:
+    since = ("--since", "2026-11-30T07:00:00+07:00")
+    until = ("--until", "2026-11-30T09:00:00+07:00")
+    for form in ("markdown", "html"):
+        begun = saling("timeline", *since, "--format", form).out
+        assert ", from 2026-11-30 00:00:00.000 UTC on; made" in begun
+        both = saling("timeline", *since, *until, "--format", form).out
+        assert ", from 2026-11-30 00:00:00.000 UTC to 2026-11-30 02:00:00.000 UTC; made" in both
+        ended = saling("timeline", *until, "--format", form).out
+        assert ", until 2026-11-30 02:00:00.000 UTC; made" in ended

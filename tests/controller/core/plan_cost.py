@@ -91,6 +91,12 @@ def under_way(state: State, kind: PlanKind) -> State:
     return replace(state, plan=replace(plan, steps=steps), plan_memory=memory)
 
 
+def _begun(state: State, at_once: int) -> State:
+    """A plan of a person that was stored a while ago, and of which nothing was asked for yet."""
+    plan = make_plan(state, wish(PlanKind.EVACUATE, at_once=at_once))
+    return replace(state, plan=plan, plan_memory=PlanMemory(1, taken_ms=NOW - 5000))
+
+
 def nights(count: int = SERVICES) -> dict[str, Callable[[], object]]:
     """What is measured, by what it is."""
     careful = with_caution(night(protected, Consequence.EVACUATE, count))
@@ -99,11 +105,13 @@ def nights(count: int = SERVICES) -> dict[str, Callable[[], object]]:
     waiting = night(held, Consequence.FAILOVER, count)
     drill = wish(PlanKind.DRILL)
     calm = night(protected, Consequence.EVACUATE, count)
+    careless = night(protected, Consequence.NOTHING, count)
     return {
         "a tick: the policy evacuates, the partner is under caution": _tick(careful),
         "a tick: the policy evacuates, no backup follows": _tick(lagging),
         "a tick: the policy fails over, all are silent": _tick(dead),
         "a tick: the policy fails over, all are held": _tick(waiting),
+        "a tick: a hundred may move at once": _tick(_begun(careless, at_once=100)),
         "a tick: an evacuation by policy rests": _tick(under_way(calm, PlanKind.EVACUATE)),
         "a tick: a failover by policy rests": _tick(under_way(dead, PlanKind.FAILOVER)),
         "a drill is asked for": lambda: step(lagging, drill, NOW),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from controller.core.events import Kind, PlanAct
+from controller.core.events import Kind, PlanAct, Tick
 from controller.core.model import HeldFor, Hold, Phase
 from controller.core.plan_model import MoveRules, PlanKind, PlanStatus, StepStatus
+from controller.core.plans.going import ASKED_AT_MOST
 from controller.core.plans.judging import TRIES_AT_MOST
 from controller.core.site_model import Caution, Health, Load, Nation, SiteSpec, SiteState, Stage
 from tests.controller.core.given import A, B
@@ -364,3 +365,13 @@ def test_what_a_plan_asks_for_is_noted_as_the_plans_whatever_a_persons_reason_lo
     world.turn()
     of_plan = world.store["paspor"].operation
     assert of_plan is not None and of_plan.plan == "evacuate-jabodetabek-1"
+
+
+def test_of_many_that_may_move_at_once_a_few_are_asked_for_in_one_tick_and_soon_all_are() -> None:
+    world = PlanWorld([service(f"s{number:02}") for number in range(20)])
+    world.ask(PlanKind.EVACUATE, at_once=100)
+    asked = []
+    for _ in range(3):
+        world.feed(Tick())
+        asked.append(len(world.asked))
+    assert asked == [ASKED_AT_MOST, 2 * ASKED_AT_MOST, 20]
