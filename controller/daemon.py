@@ -28,7 +28,7 @@ from config.topology import Topology
 from controller.broker import BrokerError
 from controller.core.invariants import InvariantBroken
 from controller.core.step import LeadershipLost
-from controller.drills import DrillKeeper
+from controller.drills.keeper import DrillKeeper
 from controller.embedded import BrokerKeeper, embedded_login, make_broker
 from controller.hazards.desk import HazardDesk
 from controller.hazards.metrics import HazardCollector
@@ -39,8 +39,8 @@ from controller.leading import lead
 from controller.link import Link
 from controller.logins import Secrets, SecretsUnusable, load_secrets
 from controller.logs import set_up_logs
-from controller.metrics import Metrics
-from controller.reload import Reloads
+from controller.metrics.exporter import Metrics
+from controller.reload.reload import Reloads
 from controller.runtime import ControllerRuntime, boottime_ms
 from controller.specs import RecordUnfit, Wish
 from controller.stores.base import StoreError, StoreFailed

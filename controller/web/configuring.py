@@ -9,7 +9,7 @@ from aiohttp import web
 
 from controller.core.events import Kind
 from controller.inbox import Busy, RulesFailed
-from controller.reload import Reloaded
+from controller.reload.reload import Reloaded
 from controller.specs import Wish
 from controller.web import intake
 from controller.web.answers import json_answer

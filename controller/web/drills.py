@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import msgspec
 from aiohttp import web
 
+from config.topology import Topology
 from controller.core.explanation.explain import predicted_failover_ms
 from controller.core.plan_model import PlanKind
-from controller.drill_report import markdown, report_of, verdict_of
+from controller.drills.report import markdown, report_of, verdict_of
 from controller.status import Status
 from controller.stores.base import StoredPlan
+from controller.utc import utc_text
 from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
-from controller.web.views import drill_views, utc_text
+from controller.web.views import drill_views
 
 DRILLS_AT_MOST = 200
 
@@ -34,18 +37,9 @@ class DrillRoutes:
 
     async def all(self, _request: web.Request) -> web.Response:
         """How each site stands, and the newest drills."""
-        status = self._desk.status
-        drills = [
-            {
-                "id": one.plan.id,
-                "site": one.plan.site,
-                "begun_at": utc_text(one.begun_at_ms),
-                "by": one.plan.by,
-                "verdict": verdict_of(one, status.topology).value,
-                "because": one.plan.because,
-            }
-            for one in await self._stored(DRILLS_AT_MOST)
-        ]
+        status, stored = self._desk.status, await self._stored(DRILLS_AT_MOST)
+        # Many drills of many services take long, and the event loop must not wait for them.
+        drills = await asyncio.to_thread(_listed, stored, status.topology)
         return json_answer({"sites": drill_views(status), "drills": drills})
 
     async def one(self, request: web.Request) -> web.Response:
@@ -74,6 +68,20 @@ class DrillRoutes:
 
     async def _stored(self, limit: int) -> list[StoredPlan]:
         return (await self._desk.plans(limit, PlanKind.DRILL)).plans
+
+
+def _listed(stored: list[StoredPlan], topology: Topology) -> list[dict[str, str]]:
+    return [
+        {
+            "id": one.plan.id,
+            "site": one.plan.site,
+            "begun_at": utc_text(one.begun_at_ms),
+            "by": one.plan.by,
+            "verdict": verdict_of(one, topology).value,
+            "because": one.plan.because,
+        }
+        for one in stored
+    ]
 
 
 def worst_case_ms(status: Status, uid: str) -> int:

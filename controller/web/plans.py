@@ -23,13 +23,13 @@ from controller.core.plan_model import Plan, PlanKind, StepStatus
 from controller.inbox import Busy, RulesFailed
 from controller.status import Status
 from controller.stores.base import PlanLine, StoredPlan
+from controller.utc import utc_text
 from controller.web import intake
 from controller.web.answers import json_answer
 from controller.web.callers import who
 from controller.web.desk import Desk, Problem, ProblemBody
 from controller.web.intake import LINE, Person, Reason
 from controller.web.orders import Orders, Reply, reply_of
-from controller.web.views import utc_text
 
 KEYS = "by, reason, dry_run, now, at_once, despite_caution, over_capacity"
 ACT_KEYS = "by, reason, plan, dry_run"
@@ -88,7 +88,9 @@ class PlanRoutes:
         """The newest plans, the one under way among them."""
         limit = min(intake.read_limit(request), PAST_AT_MOST)
         stored = await self._desk.plans(limit)
-        return json_answer({"plans": [_stored_view(one) for one in stored.plans]})
+        # Many plans of many services take long, and the event loop must not wait for them.
+        raw = await asyncio.to_thread(_encoded, stored.plans)
+        return json_answer(msgspec.Raw(raw))
 
     async def one(self, request: web.Request) -> web.Response:
         """One plan, with what became of it so far."""
@@ -196,6 +198,10 @@ def _require_site(status: Status, site: str) -> None:
     if site not in sites:
         text = f"there is no site {json.dumps(site[:80])}"
         raise Problem(404, text, "path", f"the sites are: {', '.join(sites)}")
+
+
+def _encoded(stored: list[StoredPlan]) -> bytes:
+    return msgspec.json.encode({"plans": [_stored_view(one) for one in stored]})
 
 
 def _stored_view(stored: StoredPlan) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from controller.core.model import ServiceState
 from controller.core.sites import policy
 from controller.status import DrillStatus, Status
 from controller.stores.base import HistoryLine
+from controller.utc import utc_text
 from controller.web.sites import link_views, path_views, site_views
 
 
@@ -88,12 +89,6 @@ def _goal(status: Status, explained: Explanation) -> dict[str, Any]:
 def history_view(lines: list[HistoryLine]) -> dict[str, Any]:
     """GET /api/v1/history."""
     return {"history": [_history_line(line) for line in lines]}
-
-
-def utc_text(at_ms: int) -> str:
-    """Wall time for people: ISO 8601 in UTC, to the millisecond."""
-    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _history_line(line: HistoryLine) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from controller.capacity_gauges import room
 from controller.core.model import Phase
+from controller.metrics.capacity import room
 from controller.status import Status
 from tests.controller.core.company import TARGET, company, of_site, renamed, vcpu
 from tests.controller.core.given import NOW, Given

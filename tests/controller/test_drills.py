@@ -18,9 +18,9 @@ from controller.core.events import PlanAct, PlanAsked
 from controller.core.model import Hold, Phase, State
 from controller.core.plan_model import Plan, PlanKind, PlanMemory, PlanStatus, PlanStep, StepStatus
 from controller.core.site_model import Caution, Health, Nation, SiteSpec, SiteState
-from controller.drill_gauges import drills as gauges
-from controller.drill_report import HEADS, Verdict, markdown, report_of, verdict_of
-from controller.drills import DrillKeeper, next_after
+from controller.drills.keeper import DrillKeeper, next_after
+from controller.drills.report import HEADS, Verdict, markdown, report_of, verdict_of
+from controller.metrics.drills import drills as gauges
 from controller.status import Status
 from controller.stores.base import Plans, StoredPlan
 from tests.controller.cluster import Cluster
@@ -211,6 +211,16 @@ async def test_what_was_due_while_no_controller_ran_is_not_made_up_for(
     late.attach(scheduled.desk)
     await late.look()
     assert scheduled.desk.asked == []
+
+
+async def test_no_number_of_other_plans_hides_the_last_drill_that_passed(
+    scheduled: Scheduled,
+) -> None:
+    others = [stored(kind=PlanKind.FAILBACK, id=f"failback-batam-{n}") for n in range(500, 3, -1)]
+    scheduled.desk.stored = [*others, stored()]
+    await scheduled.keeper.look()
+    (shown,) = scheduled.keeper.known(scheduled.desk.status)
+    assert (shown.last_id, shown.last) == ("drill-jabodetabek-3", "passed")
 
 
 async def test_a_clock_that_is_set_back_begins_no_drill_twice(scheduled: Scheduled) -> None:

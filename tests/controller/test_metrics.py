@@ -13,7 +13,7 @@ from msgspec import structs
 from controller.core.model import Hold, Maintenance, Operation, Seen, State, Transition
 from controller.core.step import begin, found
 from controller.link import Counts
-from controller.metrics import Metrics
+from controller.metrics.exporter import Metrics
 from controller.specs import service_specs
 from controller.status import BrokerStatus, Status
 from controller.stores.base import HistoryLine

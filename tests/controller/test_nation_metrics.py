@@ -8,7 +8,7 @@ from controller.core.model import State
 from controller.core.site_model import Consequence, Nation, Stage
 from controller.core.sites.policy import policy_of
 from controller.link import Counts
-from controller.metrics import Metrics
+from controller.metrics.exporter import Metrics
 from controller.status import Status
 from protocol.messages import Symptom
 from tests.controller.cluster import Cluster

@@ -14,10 +14,10 @@ from config.loader import load_topology
 from config.topology import Topology
 from controller.core.model import Phase
 from controller.journal import files, numbered
-from controller.metrics import Metrics
-from controller.own_metrics import configuration
-from controller.reload import Reloads, digest
-from controller.reload_risks import risks
+from controller.metrics.exporter import Metrics
+from controller.metrics.own import configuration
+from controller.reload.reload import Reloads, digest
+from controller.reload.risks import risks
 from controller.replay import replay
 from controller.specs import Wish
 from controller.web.app import create_app

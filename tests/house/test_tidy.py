@@ -32,6 +32,7 @@ FORBIDDEN = {
         )
     ),
     "an absolute path of one machine": re.compile("/wo" + "rk/|/ro" + "ot/"),
+    "a merge that was not resolved": re.compile("^(?:<<<<" + "<<<|>>>>" + ">>>) "),
     "work left for later": re.compile(r"\b(TO" + "DO|FIX" + "ME)\b"),
 }
 
@@ -65,7 +66,7 @@ def functions(file: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_no_file_holds_what_belongs_elsewhere(root: Path) -> None:
-    """No registry addresses, no paths of one machine, no work left for later."""
+    """No registry addresses, paths of one machine, unresolved merges, work left for later."""
     wrong = []
     for file in tracked(root):
         if file.suffix not in TEXT:

@@ -39,11 +39,13 @@ class Ends(NamedTuple):
 
 def judged_links(look: Look) -> tuple[tuple[LinkState, ...], list[Note]]:
     """All links between active sites, and what changed."""
-    before = {link.sites: link for link in look.nation.links}
+    # A reload may name the sites in another order: it is the same link.
+    before = {tuple(sorted(link.sites)): link for link in look.nation.links}
     known, judged = [], []
     for ends in _all_ends(look):
         sites = (ends.one.spec.name, ends.other.spec.name)
-        known.append(before.get(sites) or LinkState(sites, since_ms=look.now_ms))
+        was = before.get(tuple(sorted(sites))) or LinkState(sites, since_ms=look.now_ms)
+        known.append(replace(was, sites=sites))
         judged.append(_judged(look, ends, known[-1]))
     links = told_together(judged)
     notes = [

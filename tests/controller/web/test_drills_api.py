@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.plan_model import Plan, PlanKind, PlanStatus, PlanStep, StepStatus
+from controller.web import drills, plans
 from controller.web.app import create_app
 from controller.web.drills import DrillRoutes
 from tests.controller.desk import A, B, Desk
@@ -63,6 +66,30 @@ async def test_a_report_is_found_however_many_other_plans_came_since(
         assert report["markdown"].startswith("# Drill of batam: ")
     assert [one["id"] for one in (await get(client, "drills"))[1]["drills"]] == [drill]
     assert (await get(client, f"plans/{drill}"))[1]["id"] == drill
+
+
+@pytest.mark.parametrize(
+    ("path", "module", "name"),
+    [("drills", drills, "verdict_of"), ("plans", plans, "_stored_view")],
+)
+async def test_many_plans_are_put_together_beside_the_event_loop(
+    client: Client,
+    turning: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    module: ModuleType,
+    name: str,
+) -> None:
+    shipped, threads = getattr(module, name), set[threading.Thread]()
+
+    def seen(*arguments: Any) -> Any:
+        threads.add(threading.current_thread())
+        return shipped(*arguments)
+
+    monkeypatch.setattr(module, name, seen)
+    await kept(turning, 1)
+    assert (await get(client, path))[0] == 200
+    assert threads and threading.current_thread() not in threads
 
 
 async def test_a_drill_that_is_none_is_answered_with_those_that_are(

@@ -205,6 +205,12 @@ async def test_a_volcanos_level_begins_rises_and_ends_one_caution(given: Given) 
         {"volcano": "Ili", "level": 5},
         {"volcano": "Ili", "level": 0},
         {"volcano": " ", "level": 3},
+        {"volcano": "Ili", "level": "3"},
+        {"volcano": "Ili", "level": 2.5},
+        {"volcano": "Ili", "level": True},
+        {"volcano": "Ili", "level": 10**40},
+        {"volcano": "Ili\x00", "level": 3},
+        {"volcano": "I" * 61, "level": 3},
         {"reason": "x", "for_ms": HOUR_MS, "site": "ikn"},
     ],
 )

@@ -83,3 +83,14 @@ def test_what_a_cut_puts_at_risk_is_named() -> None:
     found = link(country, "jabodetabek", "batam")
     assert found.at_risk == ("paspor",)
     assert "at risk: paspor, whose backups get no log and grant no lease meanwhile" in found.because
+
+
+def test_sites_in_another_order_are_the_same_link() -> None:
+    country = four().cut_link("a", "b").run(12_000)
+    told, since_ms = country.told(), link(country, "a", "b").since_ms
+    turned = dict(reversed(country.nation.sites.items()))
+    country.nation = replace(country.nation, sites=turned)
+    country.run(12_000)
+    found = link(country, "b", "a")
+    assert (found.health.value, found.since_ms) == ("cut", since_ms)
+    assert country.told() == told

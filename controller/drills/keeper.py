@@ -19,15 +19,16 @@ import structlog
 from croniter import CroniterError, croniter
 
 from config.drills import Drill
+from config.topology import Topology
 from controller.core.actions import Answer
 from controller.core.events import PlanAct, PlanAsked
 from controller.core.plan_model import PlanKind
 from controller.core.site_model import Health
 from controller.core.sites.cautions import at
-from controller.drill_report import Verdict, verdict_of
+from controller.drills.report import Verdict, verdict_of
 from controller.inbox import Busy, RulesFailed
 from controller.status import DrillStatus, Status
-from controller.stores.base import Plans, StoreError
+from controller.stores.base import Plans, StoredPlan, StoreError
 
 LOOK_S = 5.0
 DRILLS_LOOKED_AT = 40
@@ -135,16 +136,9 @@ class DrillKeeper:
         if seen == self._seen or self._desk is None:
             return
         stored = await self._desk.plans(DRILLS_LOOKED_AT, PlanKind.DRILL)
-        last: dict[str, _Last] = {}
-        for one in reversed(stored.plans):
-            verdict = verdict_of(one, status.topology)
-            if verdict is Verdict.UNDER_WAY:
-                continue
-            passed_ms = last.get(one.plan.site, _Last()).passed_at_ms
-            if verdict is Verdict.PASSED:
-                passed_ms = one.changed_at_ms
-            last[one.plan.site] = _Last(one.plan.id, verdict, passed_ms)
-        self._last, self._seen = last, seen
+        # Of many services it takes long, and the event loop must not wait for it.
+        self._last = await asyncio.to_thread(_last_of, stored.plans, status.topology)
+        self._seen = seen
 
     async def _begin(self, drill: Drill, status: Status) -> None:
         assert self._desk is not None
@@ -179,6 +173,20 @@ class DrillKeeper:
                 continue
             if service.record.hold is not None or service.record.paused:
                 yield f"{service.spec.name} is on hold or paused"
+
+
+def _last_of(newest_first: list[StoredPlan], topology: Topology) -> dict[str, _Last]:
+    """Of each site how its last drill ended, and when one passed."""
+    last: dict[str, _Last] = {}
+    for one in reversed(newest_first):
+        verdict = verdict_of(one, topology)
+        if verdict is Verdict.UNDER_WAY:
+            continue
+        passed_ms = last.get(one.plan.site, _Last()).passed_at_ms
+        if verdict is Verdict.PASSED:
+            passed_ms = one.changed_at_ms
+        last[one.plan.site] = _Last(one.plan.id, verdict, passed_ms)
+    return last
 
 
 def due_between(drill: Drill, after_ms: int, until_ms: int) -> bool:

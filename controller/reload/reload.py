@@ -21,8 +21,8 @@ from config.loader import Loaded, load_topology
 from config.problems import ConfigError, Problem
 from config.topology import Topology
 from controller.core.actions import Answer
-from controller.differences import Difference, differences, taken, waiting
-from controller.reload_risks import risks
+from controller.reload.differences import Difference, differences, taken, waiting
+from controller.reload.risks import risks
 from controller.specs import Wish
 from controller.status import ConfigurationStatus, Status
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from controller.drill_report import Verdict
+from controller.drills.report import Verdict
 from controller.status import DrillStatus
 
 

@@ -13,17 +13,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from config.topology import Site, SiteState
-from controller.capacity_gauges import room
 from controller.copies import vetoes
 from controller.core.explanation.explain import Explanation, explain
 from controller.core.model import Phase, Transition
 from controller.core.sites.policy import care
-from controller.drill_gauges import drills
 from controller.link import Counts
-from controller.nation_metrics import nation_metrics
-from controller.own_metrics import configuration, machinery, messages
-from controller.plan_metrics import plans
-from controller.service_gauges import SERVICE_GAUGES
+from controller.metrics.capacity import room
+from controller.metrics.drills import drills
+from controller.metrics.nation import nation_metrics
+from controller.metrics.own import configuration, machinery, messages
+from controller.metrics.plans import plans
+from controller.metrics.services import SERVICE_GAUGES
 from controller.status import Status
 from controller.stores.base import HistoryLine
 

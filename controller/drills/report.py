@@ -11,7 +11,7 @@ from config.topology import Service, Topology
 from controller.core.plan_model import PlanStatus, PlanStep, StepStatus
 from controller.markdown import escape_markdown, markdown_table
 from controller.stores.base import StoredPlan
-from controller.web.views import utc_text
+from controller.utc import utc_text
 
 AWAY, BACK = 1, 2
 HEADS = (
@@ -89,12 +89,13 @@ def report_of(stored: StoredPlan, topology: Topology, worst_case: WorstCase) -> 
     """All of it."""
     plan = stored.plan
     declared = {service.uid: service for service in topology.services}
-    uids = dict.fromkeys(step.service_uid for step in plan.steps)
+    steps_of: dict[str, list[PlanStep]] = {}
+    for step in plan.steps:
+        steps_of.setdefault(step.service_uid, []).append(step)
     results = tuple(
-        _result([s for s in plan.steps if s.service_uid == uid], declared.get(uid), topology,
-                worst_case(uid))
-        for uid in uids
-    )  # fmt: skip
+        _result(steps, declared.get(uid), topology, worst_case(uid))
+        for uid, steps in steps_of.items()
+    )
     over = plan.status in (PlanStatus.DONE, PlanStatus.ENDED)
     passed = plan.status is PlanStatus.DONE and all(result.passed for result in results)
     ended = Verdict.PASSED if passed else Verdict.FAILED
