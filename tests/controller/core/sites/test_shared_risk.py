@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from controller.core.actions import Action, Note
+from controller.core.actions import Action, Note, Swap
 from controller.core.configured import redeclared_nation
 from controller.core.events import Event, ReportCame, Tick
-from controller.core.model import Phase, State
-from controller.core.site_model import LinkSpec, LinkState, Nation, SiteSpec
+from controller.core.model import Phase, Record, State
+from controller.core.site_model import Consequence, LinkSpec, LinkState, Nation, SiteSpec
 from controller.core.sites.shared_risk import risk_told, shared_risk
 from controller.core.step import step
 from protocol.messages import Header, Report
-from tests.controller.core.given import UID, Given, backup_report, primary_report
+from tests.controller.core.given import UID, Given, asked, backup_report, primary_report
 from tests.controller.core.sites.nations import Country, four
 
 AB, AC, BC = ("a", "b"), ("a", "c"), ("b", "c")
@@ -171,6 +171,7 @@ class World:
         return replace(self.state, nation=nation)
 
 
+Fault = tuple[str, str, str, int]
 fault = st.tuples(
     st.sampled_from(["silence", "kill", "cut", "cut", "cut", "heal"]), sites, sites,
     st.integers(1, 25),
@@ -180,9 +181,30 @@ fault = st.tuples(
 @given(st.lists(specs, min_size=1, max_size=6), st.lists(fault, min_size=1, max_size=5))
 @settings(max_examples=30)
 def test_declared_links_change_no_verdict_and_nothing_that_is_done(
-    links: list[LinkSpec], faults: list[tuple[str, str, str, int]]
+    links: list[LinkSpec], faults: list[Fault]
 ) -> None:
-    country = Country(jabodetabek=2, batam=2, ikn=1).run(20_000)
+    with_links, without = lived(links, faults)
+    assert with_links.decided == without.decided
+    assert with_links.noted == without.noted
+    assert with_links.bare() == without.bare()
+
+
+def test_the_law_above_sees_a_failover_and_an_evacuation() -> None:
+    phases = {}
+    for kind, sites in {"kill": ("batam",), "cut": ("batam", "ikn")}.items():
+        _, without = lived([], [(kind, "jabodetabek", site, 20) for site in sites])
+        phases[kind] = [one.record.phase for one in without.decided if isinstance(one, Swap)]
+        assert (without.state.plan is not None) is (kind == "cut")
+    assert Phase.PROMOTING in phases["kill"]
+    assert Phase.DRAINING in phases["cut"]
+
+
+def lived(links: list[LinkSpec], faults: list[Fault]) -> tuple[World, World]:
+    """The same moments, with declared links and without."""
+    country = Country(jabodetabek=2, batam=2, ikn=1)
+    led = dict.fromkeys(("strategis", "tinggi", "rendah"), Consequence.EVACUATE)
+    country.declare("jabodetabek", partner="batam", policy={"paths": led})
+    country.declare("batam", partner="jabodetabek").run(20_000)
     with_links = World(replace(country.nation, link_specs=tuple(links)))
     without = World(country.nation)
     for kind, one, other, seconds in faults:
@@ -196,25 +218,30 @@ def test_declared_links_change_no_verdict_and_nothing_that_is_done(
             case _:
                 country.heal()
         for _ in range(seconds * 3):
-            for event in _events(country, without.state):
+            for event in _events(country, without.state.services[UID].record):
                 with_links.feed(event, country.now_ms)
                 without.feed(event, country.now_ms)
-    assert with_links.decided == without.decided
-    assert with_links.noted == without.noted
-    assert with_links.bare() == without.bare()
+    return with_links, without
 
 
-def _events(country: Country, state: State) -> list[Event]:
-    """What the controller hears in one moment."""
-    record = state.services[UID].record
+def _events(country: Country, record: Record) -> list[Event]:
+    """What the controller hears in one moment. A backup that hears its primary no more does as it
+    is ordered: it grants nothing, and all that it promised has run out."""
+    heard = country.heard()
+    under: dict[str, Any] = {"revision": record.revision, "epoch": record.epoch}
+    if record.primary in country.dead:
+        stopped = record.phase is Phase.COUNTDOWN
+        under |= {"primary_heard": False, "streaming": False, "stopped": stopped}
+        under |= {"promise_left_ms": 0}
     copies = {
         record.primary: (primary_report(revision=record.revision, epoch=record.epoch),),
-        record.backup: (backup_report(revision=record.revision, epoch=record.epoch),),
+        record.backup: (backup_report(**under),),
     }
     reports = [
         ReportCame(
             Report(Header("pdn", agent, "b", "i", 1), copies.get(agent, ()), paths=seen.paths)
         )
-        for agent, seen in country.heard().items()
+        for agent, seen in heard.items()
     ]
-    return [*reports, Tick()]
+    proof = [asked(record.primary, **{k: under[k] for k in ("revision", "epoch")})]
+    return [*reports, *(proof if record.primary in heard else []), Tick()]
