@@ -118,7 +118,7 @@ def _picture(raw: Any, service: str | None, width: int) -> RenderableType:
     state = _state(raw)
     if service is None:
         return status_view(state, width)
-    return Group(headline(state), *services_view((_one(state, service),), width))
+    return Group(headline(state, width), *services_view((_one(state, service),), width))
 
 
 def _verdict(raw: Any, service: str | None) -> Exit:
