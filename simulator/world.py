@@ -12,6 +12,7 @@ from controller.core.site_model import Stage
 from simulator.checkers.approvals import LeaveGiven
 from simulator.checkers.audit import WholeAudit
 from simulator.checkers.blindness import BlindMovesNothing
+from simulator.checkers.care import CautionHeeded
 from simulator.checkers.disks import DisksHeeded
 from simulator.checkers.distance import BackupNear
 from simulator.checkers.epochs import OneReign
@@ -25,11 +26,13 @@ from simulator.checkers.loss_bound import LossBounded
 from simulator.checkers.operations import OperationsEnd
 from simulator.checkers.pauses import PauseKept
 from simulator.checkers.plans import PlansKept
+from simulator.checkers.reasons import ReasonsStand
 from simulator.checkers.replays import NothingTwice
 from simulator.checkers.room import RoomKept
 from simulator.checkers.stages import StagesKept
 from simulator.checkers.sync_loss import NothingLost
 from simulator.checkers.turns import OrderKept
+from simulator.checkers.verdicts import VerdictsTrue
 from simulator.checkers.vetoes import VetoKept
 from simulator.checkers.waiting import NobodyWaitsSilently
 from simulator.checkers.waits import NothingAtOneSiteOnly
@@ -217,14 +220,17 @@ class World:
         return excused
 
     def _make_watches(self) -> list[Watch]:
+        def true_ms() -> int:
+            return self.kernel.now_ms
+
         return [
             OneWriter(self._excused), OneReign(), LiveLease(self._excused), NothingLost(),
             LossBounded(self.setting.services), OperationsEnd(), HeldWithReason(),
             WholeAudit(), NothingTwice(),
-            PauseKept(), HoldKept(lambda: self.kernel.now_ms), VetoKept(),
+            PauseKept(), HoldKept(true_ms), VetoKept(),
             NobodyPromotedForIllness(), WholeFence(),
             LeaveGiven(self.setting.services), ForcedByTwo(), PlansKept(MOVES.dwell_ms),
-            self._blindness,
+            self._blindness, ReasonsStand(true_ms), CautionHeeded(true_ms), VerdictsTrue(),
             StagesKept(),
             RoomKept(self.setting), OrderKept([s.spec for s in self.setting.services]),
             self._waiting,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from controller.core.plan_model import Plan
 from simulator.watch import Broken, Watch
 
-KNOWS_AFTER_MS = 4000
-"""By then nothing that it heard before counts any more."""
+KNOWS_AFTER_MS = 9000
+"""By then nothing counts any more that it heard before, also what came late; and what was decided
+before is written, also by a slow store."""
 
 
 class BlindMovesNothing(Watch):
@@ -24,9 +25,14 @@ class BlindMovesNothing(Watch):
 
     def planned(self, now_ms: int, old: Plan | None, new: Plan) -> None:
         blind = 0 <= self._since_ms <= now_ms - KNOWS_AFTER_MS
-        if old is None and new.by_policy and blind:
+        if not new.by_policy or not blind:
+            return
+        tries = {step.key: step.tries for step in old.steps} if old else {}
+        asked = [s.service for s in new.steps if s.tries > tries.get(s.key, 0)]
+        if old is None or asked:
+            what = f"asks for {', '.join(asked)}" if asked else f"is begun: {new.reason}"
             raise Broken(
                 "blind",
-                f"{new.id} is begun though the controller hears too few since "
-                f"{self._since_ms / 1000:.1f} s: {new.reason}",
+                f"the controller hears too few since {self._since_ms / 1000:.1f} s, and {new.id} "
+                f"{what}",
             )

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from agents.core.events import Event as AgentEvent
 from agents.core.model import Replica
-from controller.core.model import HeldFor, Phase, Protection, Record
+from controller.core.model import BY_ITSELF, HeldFor, Phase, Protection, Record
 from protocol.windows import silence_ms
 from simulator.checkers.loss_bound import approved_bytes
-from simulator.checkers.pauses import BY_ITSELF
 from simulator.watch import Broken, Watch
 
 LONG_AGO_MS = 10**9

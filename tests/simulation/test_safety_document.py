@@ -38,7 +38,7 @@ def test_every_mutant_stands_with_the_promises_that_catch_it(text: str) -> None:
         promises = set(
             re.findall(
                 r"\b(I\d+|takeover|pause|hold|veto|illness|approval|forced|distance|disk|layers|order"
-                r"|capacity|plans|dwell|stage|blind)\b(?=[.,])",
+                r"|capacity|plans|dwell|stage|blind|policy|caution|verdict)\b(?=[.,])",
                 entry,
             )
         )

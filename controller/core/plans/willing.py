@@ -31,7 +31,10 @@ def wishes_for(state: State, plan: Plan, now_ms: int) -> tuple[Wish, ...]:
 
 
 def unsure(state: State, plan: Plan, wishes: Sequence[Wish], now_ms: int) -> str:
-    """Why nothing is asked for at this moment; empty when nothing is against it."""
+    """Why nothing is asked for at this moment; empty when nothing is against it, or nothing is
+    left to ask for."""
+    if all(step.status is not StepStatus.TO_DO for step in plan.steps):
+        return ""
     there = state.nation.sites.get(plan.site)
     if state.nation.blind:
         return (

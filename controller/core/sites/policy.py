@@ -15,7 +15,6 @@ from controller.core.model import ServiceState
 from controller.core.moment.view import View
 from controller.core.site_model import Consequence, Health, Nation, Sign, SiteSpec, SiteState, Stage
 from controller.core.sites import cautions
-from controller.core.sites.signs import is_believed
 from protocol.windows import silence_ms
 
 OTHER = "other"
@@ -139,7 +138,7 @@ def _site_of_primary(nation: Nation, service: ServiceState) -> SiteState | None:
 
 
 def _wish(nation: Nation, site: SiteState, service: ServiceState, now_ms: int) -> Wish | None:
-    signs = _signs_for(site, service.record.primary, now_ms)
+    signs = _signs_for(site, service.record.primary)
     led = [(leads_to(site.spec, sign.kind, service.spec.tier), sign) for sign in signs]
     worst = max((one for one, _ in led), key=STRENGTH.index, default=Consequence.NOTHING)
     if worst is Consequence.NOTHING:
@@ -157,13 +156,15 @@ def _wish(nation: Nation, site: SiteState, service: ServiceState, now_ms: int) -
     )
 
 
-def _signs_for(site: SiteState, primary: str, now_ms: int) -> list[Sign]:
+def _signs_for(site: SiteState, primary: str) -> list[Sign]:
     """What concerns a service with this primary: of the site, and of its own host."""
     if site.health in HEALTH_REASONS:
         return [Sign(HEALTH_REASONS[site.health], site.because)]
     if site.health is not Health.DEGRADED:
         return []
-    return [s for s in site.signs if is_believed(s, now_ms) and primary in (s.agents or (primary,))]
+    # As it was judged: else a reason would end before the site looks better.
+    counting = (sign for sign in site.signs if sign.kind in site.reasons)
+    return [sign for sign in counting if primary in (sign.agents or (primary,))]
 
 
 def _as_far_as_it_goes(
@@ -177,18 +178,18 @@ def _as_far_as_it_goes(
     partner = nation.sites.get(site.spec.partner)
     if partner is None:
         return Consequence.ALARM, "; no site is its partner, so nothing can be moved"
-    against = _against(partner, service, now_ms)
+    against = _against(partner, service)
     if against:
         return Consequence.READINESS, f"; its partner {partner.spec.name} {against}"
     return wish, ""
 
 
-def _against(partner: SiteState, service: ServiceState, now_ms: int) -> str:
+def _against(partner: SiteState, service: ServiceState) -> str:
     """What is to be said against a move there: it is not reached, or would be left as well. That
     something smaller is the matter there is no reason to stay where it is worse."""
     if partner.health not in (Health.HEALTHY, Health.DEGRADED):
         return f"is {partner.health.value}, so nothing is moved there"
-    for sign in _signs_for(partner, service.record.backup, now_ms):
+    for sign in _signs_for(partner, service.record.backup):
         led = leads_to(partner.spec, sign.kind, service.spec.tier)
         if stronger(led, Consequence.READINESS):
             return f"would be left as well ({sign.kind}), so nothing is moved there"

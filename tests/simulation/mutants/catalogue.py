@@ -16,17 +16,20 @@ from tests.simulation.mutants import (
     membership,
     operators,
     plans,
+    policies,
     promotion,
     records,
     reloads,
     restarts,
     switchovers,
+    verdicts,
 )
 from tests.simulation.mutants.base import Mutant
 
 AREAS = (
     leases, fences, layers, promotion, membership, restarts, losses, blocking, switchovers,
-    records, operators, history, forced, holds, disks, company, plans, reloads,
+    records, operators, history, forced, holds, disks, company, plans, policies,
+    verdicts, reloads,
 )  # fmt: skip
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for area in AREAS for mutant in area.MUTANTS}

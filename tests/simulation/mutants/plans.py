@@ -17,7 +17,7 @@ from controller.core.sites.look import Look
 from simulator.parts import controller
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch
-from tests.simulation.night import Night, Pairs
+from tests.simulation.night import Night, Pairs, member
 
 PLANS = ("plans",)
 
@@ -102,11 +102,18 @@ def blind_controller_judges_others(patch: Patch) -> None:
 
 
 HEARS_ONE = Pairs(
-    *(Strike(12_000, "cut", ("hub", site), 14_000) for site in ("alpha", "charlie", "delta")),
-    *(Strike(17_000, "hang-engine", ("alpha", name), 8_000) for name in ("s1", "s2")),
+    *(Strike(12_000, "cut", ("hub", site), 20_000) for site in ("alpha", "charlie", "delta")),
+    *(Strike(22_000, "hang-engine", ("alpha", name), 8_000) for name in ("s1", "s2")),
 )
 """The controller hears bravo alone, which reaches all the others, and which hears alpha's services
 commit until their engines hang: what commits is failed over by nobody."""
+
+FAILS_HALF = Pairs(
+    Strike(9_000, "isolate", ("alpha",), 12_000),
+    Strike(9_500, "plan-failover", ("alpha",)),
+    services=(member("s1", 1, loss_bound_bytes=1), member("s2", 2)),
+)
+"""A plan of which one service is held for its loss."""
 
 BACK_SOON = Night(
     Strike(6_000, "plan-evacuate", ("alpha",)),
@@ -119,8 +126,8 @@ MUTANTS = (
     Mutant(group_of_a_plan_moves_at_once, "plans", PLANS, "plans"),
     Mutant(plan_is_stored_after_what_it_asks, "plans", PLANS, "plans"),
     Mutant(plan_is_forgotten_by_a_new_life, "plans", PLANS, "plans"),
-    Mutant(plan_waits_silently, "plans", PLANS, "plans"),
+    Mutant(plan_waits_silently, "plans", PLANS, night=FAILS_HALF),
     Mutant(plan_is_never_over, "plans", PLANS, "plans"),
     Mutant(dwell_time_is_not_kept, "plans", ("dwell",), "plans", seconds=20, night=BACK_SOON),
-    Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=20, night=HEARS_ONE),
+    Mutant(blind_controller_judges_others, "plans", ("blind",), seconds=25, night=HEARS_ONE),
 )

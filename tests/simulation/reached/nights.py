@@ -8,6 +8,7 @@ from controller.core.model import BackupLoss, Protection
 from simulator.strike import Strike
 from tests.simulation.night import Night
 from tests.simulation.reached.company import COMPANIES
+from tests.simulation.reached.policy_nights import POLICY
 from tests.simulation.reached.reload_nights import RELOADS, STAGES
 from tests.simulation.reached.site_nights import PLANS, SITES
 
@@ -395,5 +396,5 @@ VETOES = (
 NIGHTS = (
     *STORE_RESTORED, *OPERATORS, *ENGINES, *PHASES, *MAINTENANCE, *DISKS_AND_RESTARTS, *HOLDS,
     *VETOES, *DATA_FILLS, *WAITS, *APPROVALS, *FORCED, *COMPANIES,
-    *SITES, *PLANS, *RELOADS, *STAGES,
+    *SITES, *PLANS, *POLICY, *RELOADS, *STAGES,
 )  # fmt: skip

@@ -45,10 +45,6 @@ OPERATORS = (
     "operators of worlds name no plan, try none but a new one, and begin none over capacity; "
     "tests/controller/core/test_plans.py has it"
 )
-UNASKED = (
-    "no plan by policy meets a pause, a blind moment or an ended wish in a world yet; "
-    "tests/controller/core/test_plan*.py take it there"
-)
 ONE_LEADER = "worlds have one leader at a time, and every agent and service is declared"
 
 UNREACHABLE: tuple[Unreachable, ...] = (
@@ -205,22 +201,7 @@ UNREACHABLE: tuple[Unreachable, ...] = (
         ("_no_way_back: return (",),
         "operators of worlds drill active sites; tests/controller/core/test_drill_asked.py others",
     ),
-    Unreachable(
-        "controller/core/plans/policy.py", ("_against: ends = ", "_against: return f"), UNASKED
-    ),
-    Unreachable(
-        "controller/core/plans/willing.py",
-        (
-            "unsure: return (",
-            'unsure: return ""',
-            "unsure: return f",
-            '_dropped: return ""',
-            "_dropped: return f",
-            '_dropped: return "it commits',
-        ),
-        UNASKED,
-    ),
-    Unreachable("controller/core/sites/policy.py", ("commits: return True",), UNASKED),
+    Unreachable("controller/core/plans/willing.py", ('_dropped: return ""',), ONE_FILE),
     Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
     Unreachable(
         "controller/core/plans/judging.py",

@@ -17,7 +17,7 @@ from controller.core.sites.policy import (
     readiness,
     wished,
 )
-from controller.core.sites.signs import BELIEVED_AFTER_MS
+from controller.core.sites.signs import BELIEVED_AFTER_MS, KEPT_FOR_MS, is_believed
 from tests.controller.core.given import NOW, A, B, Given
 
 HOME, AWAY = "jabodetabek", "batam"
@@ -33,8 +33,14 @@ def nation(*signs: Sign, partner: Health = Health.HEALTHY, **declared: Any) -> N
     policy = policy_of(declared)
     home = SiteSpec(HOME, agents=(A,), partner=AWAY, policy=policy)
     away = SiteSpec(AWAY, agents=(B,), partner=HOME, policy=policy)
-    sites = {HOME: SiteState(home, health, "it is so", signs=signs), AWAY: SiteState(away, partner)}
-    return Nation(sites=sites)
+    ill = with_signs(SiteState(home, health, "it is so"), *signs)
+    return Nation(sites={HOME: ill, AWAY: SiteState(away, partner)})
+
+
+def with_signs(site: SiteState, *signs: Sign) -> SiteState:
+    """As it was judged just now."""
+    counting = tuple(one.kind for one in signs if is_believed(one, NOW))
+    return replace(site, signs=signs, reasons=counting if site.health is Health.DEGRADED else ())
 
 
 def service(tier: str = "rendah") -> ServiceState:
@@ -91,6 +97,12 @@ def test_what_did_not_last_moves_nothing() -> None:
     assert one(nation(brief, flood=Consequence.EVACUATE)) is Consequence.NOTHING
 
 
+def test_a_reason_counts_until_its_site_is_judged_anew() -> None:
+    known = nation(sign("flood"), flood=Consequence.EVACUATE)
+    (wish,) = wished(known, [service()], NOW + KEPT_FOR_MS + 1)
+    assert wish.consequence is Consequence.EVACUATE
+
+
 @pytest.mark.parametrize("health", [Health.UNKNOWN, Health.CUT_OFF, Health.DOWN])
 def test_nothing_is_moved_to_a_partner_that_is_not_reached(health: Health) -> None:
     known = nation(sign("flood"), partner=health, flood=Consequence.EVACUATE)
@@ -112,7 +124,7 @@ def test_nothing_is_moved_to_a_partner_that_is_not_reached(health: Health) -> No
 def test_nothing_is_moved_to_a_partner_that_would_be_left_as_well(there: Sign, moved: bool) -> None:
     moves = {"flood": Consequence.EVACUATE, "disk": Consequence.EVACUATE}
     known = nation(sign("flood"), partner=Health.DEGRADED, **moves)
-    away = replace(known.sites[AWAY], signs=(there,))
+    away = with_signs(known.sites[AWAY], there)
     (wish,) = wished(replace(known, sites={**known.sites, AWAY: away}), [service()], NOW)
     assert (wish.consequence is Consequence.EVACUATE) is moved
     assert moved or "batam would be left as well" in wish.because
