@@ -142,7 +142,7 @@ def _one(state: StateView, service: str) -> Explanation:
     if found is None:
         names = ", ".join(one.service for one in state.services) or "none"
         raise CommandFailed(
-            f"there is no service {service[:80]!a}; the services are: {names}", Exit.USAGE
+            f"there is no service {service[:80]!a}\n  mend: the services are: {names}", Exit.USAGE
         )
     return found
 
