@@ -85,7 +85,9 @@ def row_lines(cells: Sequence[Cell], widths: Sequence[int]) -> Text:
 def _folded(cell: Cell, width: int) -> Iterable[Text]:
     style = cell.style if isinstance(cell, Text) else ""
     for line in str(cell).split("\n"):
-        for part in textwrap.wrap(line, width) or [""]:
+        # At its hyphens a name is broken only where it is too long as a whole.
+        hyphens = _longest(_words(line)) > width
+        for part in textwrap.wrap(line, width, break_on_hyphens=hyphens) or [""]:
             yield Text(part.replace(KEPT, " "), style=style)
 
 
