@@ -235,7 +235,11 @@ PROFILES = {
             one_site=True, must_not_fence="I7", swarm=False, pairs=True,
         ),
         Profile(
-            "sites", {**SITES, "switchover": 3, "failover": 1, "disk_slow": 1},
+            "sites",
+            {
+                **SITES, "switchover": 3, "failover": 1, "disk_slow": 1, "pause": 1, "resume": 1,
+                "controller_crash_mid": 1,
+            },
             "sites are cut off, die and ail, and the controller is the blind one",
             swarm=False, pairs=True,
         ),

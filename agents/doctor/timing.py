@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agents.doctor.findings import Finding, ok, warn
 from agents.durable import DurableError, DurableFile, running_agent
 from agents.metrics import GAP_P999, KILL_P999
+from agents.network.unreached import why_unreached
 from config.agent import AgentConfig
 from config.timeliness import late_renewals, slow_fence
 from config.values import split_address
@@ -31,7 +32,7 @@ async def timing_findings(config: AgentConfig) -> list[Finding]:
     try:
         figures = _figures(await _metrics(config))
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        why = str(error) or f"no answer in {ASK_LIMIT_S:.0f} s"
+        why = why_unreached(error, ASK_LIMIT_S)
         mend = "look at the agent's log: it runs, but does not answer on its own port"
         return [warn("timing", f"{config.listen}: {why}", mend)]
     findings: list[Finding] = []

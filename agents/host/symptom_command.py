@@ -14,6 +14,7 @@ import msgspec
 
 from agents.host.symptom_desk import SYMPTOMS_PATH
 from agents.network.peer_client import client_context
+from agents.network.unreached import why_unreached
 from config.agent import AgentConfig
 from config.problems import Refused
 from config.values import parse_name, split_address
@@ -81,7 +82,7 @@ def _ask(config: AgentConfig, method: str, path: str, body: object = None) -> di
         context = client_context(config.tls)
         status, raw = asyncio.run(_request(config, context, method, path, body))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reason = _why_not(error) or f"no answer in {LIMIT_S:g} s"
+        reason = why_unreached(error, LIMIT_S)
         mend = "see whether it runs, and run this as its user or as root"
         raise SymptomError(f"the agent {config.agent} was not asked: {reason}; {mend}") from None
     try:
@@ -93,13 +94,6 @@ def _ask(config: AgentConfig, method: str, path: str, body: object = None) -> di
         return told
     exit_status = {NOT_UNDERSTOOD: 2, TOO_MANY: 5}.get(status, 1)
     raise SymptomRefused(f"{told.get('error')}; {told.get('mend')}", exit_status)
-
-
-def _why_not(error: Exception) -> str:
-    """Of a failed connection where to and why; aiohttp's own words show the TLS context."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection to {error.host}:{error.port} ({error.os_error})"
-    return str(error)
 
 
 async def _request(

@@ -189,10 +189,10 @@ def _while_kept(view: View, text: str) -> str:
         return text
     if record.phase is Phase.COUNTDOWN:
         return kept or text
-    if record.held_for is HeldFor.CAPACITY and record.paused:
-        kept = kept or PAUSED_IN_HOLD_ADVICE
-    first = kept and record.held_for in (HeldFor.LOSS, HeldFor.CAPACITY)
-    return f"{kept} After that: {text}" if first else text
+    paused = record.held_for is HeldFor.CAPACITY and record.paused
+    first = kept or (PAUSED_IN_HOLD_ADVICE if paused else "")
+    held = record.held_for in (HeldFor.LOSS, HeldFor.CAPACITY)
+    return f"{first} After that: {text}" if first and held else text
 
 
 def _of_phase(view: View) -> str:

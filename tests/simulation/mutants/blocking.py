@@ -83,6 +83,14 @@ def relaxed_sync_is_believed(patch: Patch) -> None:
     patch.setattr(engine, "_begin", believe)
 
 
+CANCELLED = Night(
+    Strike(9_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(9_400, "cancel-waits", ("alpha", "s1")),
+    Strike(9_500, "crash-host", ("alpha",), 20_000),
+    protection=Protection.SYNC,
+)
+"""Commits wait for a backup that is cut off, somebody cancels that, and the primary is lost."""
+
 PUT_BACK = Night(
     Strike(8_000, "put-back", ("bravo", "s1"), 3_000),
     Strike(11_150, "crash-host", ("alpha",), 10_000),
@@ -131,5 +139,5 @@ MUTANTS = (
     Mutant(record_keeps_no_position, "12", ("I3",), seconds=20, night=PUT_BACK_AND_RESTARTED),
     Mutant(position_is_forgotten, "12", ("I3",), seconds=20, night=PUT_BACK_LATER),
     Mutant(relaxed_sync_is_believed, "12", ("I3",), night=MAINTAINED_FOR_A_MOMENT),
-    Mutant(cancelled_wait_is_acknowledged, "12", ("I3",), "sync"),
+    Mutant(cancelled_wait_is_acknowledged, "12", ("I3",), "sync", night=CANCELLED),
 )

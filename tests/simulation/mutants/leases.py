@@ -130,6 +130,14 @@ def _grantors_count(patch: Patch, window_ms: Callable[[int], int]) -> None:
         patch.setattr(module, "grantor_window_ms", window_ms)
 
 
+LAST_GRANT = Night(
+    Strike(9_000, "cut", ("alpha", "hub"), 25_000),
+    Strike(14_000, "cut", ("alpha", "bravo"), 20_000),
+    lease="standard",
+    rates_ppm=(10_000, -10_000, 10_000),
+)
+"""bravo alone grants, by a clock that runs fast, and then it is cut off as well."""
+
 LATE_GRANT = Night(
     Strike(9_000, "cut", ("alpha", "hub"), 20_000),
     Strike(12_000, "stall", ("alpha", "bravo"), 900),
@@ -164,5 +172,5 @@ MUTANTS = (
     Mutant(only_the_controller_grants, "1", FENCED, "hub"),
     Mutant(grants_of_another_life_count, "2", WRITERS, "mail", night=OLD_GRANTS),
     Mutant(probe_is_not_needed, "3", ("takeover",), "dead_site"),
-    Mutant(grants_are_counted_late, "6", WRITERS, "corner"),
+    Mutant(grants_are_counted_late, "6", WRITERS, "corner", seconds=18, night=LAST_GRANT),
 )

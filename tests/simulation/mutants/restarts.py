@@ -85,6 +85,14 @@ def boot_is_ignored(patch: Patch) -> None:
     allow_any_step(patch)
 
 
+LEADER_RESTARTS = Night(
+    Strike(9_000, "cut", ("alpha", "bravo"), 20_000),
+    Strike(11_000, "cut", ("alpha", "hub"), 20_000),
+    Strike(11_000, "crash-controller", (), 50),
+    lease="standard",
+)
+"""A primary has the controller's leases only; they are cut off from each other, and it restarts."""
+
 BACKUP_RESTARTS = Night(
     Strike(9_000, "cut", ("alpha", "hub"), 20_000),
     Strike(12_000, "cut", ("alpha", "bravo"), 20_000),
@@ -115,7 +123,7 @@ OLD_DISK_AND_MAIL = Night(
 """The same, and then all that it was once told comes again, and nothing else."""
 
 MUTANTS = (
-    Mutant(no_leader_amnesia, "7", WRITERS, "corner"),
+    Mutant(no_leader_amnesia, "7", WRITERS, "corner", seconds=16, night=LEADER_RESTARTS),
     Mutant(no_agent_amnesia, "7", WRITERS, night=BACKUP_RESTARTS),
     Mutant(longest_lease_is_forgotten, "7", WRITERS, seconds=25, night=SHORTER_LEASE),
     Mutant(no_fresh_order_after_a_start, "8", WRITERS, night=OLD_DISK),
