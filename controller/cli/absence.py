@@ -148,7 +148,8 @@ def _chosen(state: StateView, plan: Plan) -> list[Target]:
         if narrowed(state, plan.service) is None:
             names = ", ".join(one.service for one in state.services) or "none"
             raise CommandFailed(
-                f"there is no service {plan.service[:80]!a}; the services are: {names}", Exit.USAGE
+                f"there is no service {plan.service[:80]!a}\n  mend: the services are: {names}",
+                Exit.USAGE,
             )
         return [Target(plan.service, "")]
     agents = _agents(state, plan.place or "")
@@ -171,8 +172,8 @@ def _agents(state: StateView, place: str) -> set[str]:
         agents = ", ".join(agent.id for agent in state.agents) or "none"
         sites = ", ".join(site.id for site in state.sites) or "none"
         raise CommandFailed(
-            f"there is no agent or site {place[:80]!a}; the agents are: {agents}; the sites are: "
-            f"{sites}",
+            f"there is no agent or site {place[:80]!a}\n  mend: the agents are: {agents}; the "
+            f"sites are: {sites}",
             Exit.USAGE,
         )
     return found

@@ -17,6 +17,10 @@ from controller.cli.wire import Accepted, read
 
 Seen = TypeVar("Seen")
 
+NOT_KNOWN = (
+    "interrupted before an answer came: whether it was taken is not known here; see: saling history"
+)
+
 
 def require_terminal(what: str, manner: Manner) -> None:
     """Raise CommandFailed where a yes is needed that nobody could give."""
@@ -29,8 +33,13 @@ def require_terminal(what: str, manner: Manner) -> None:
 
 
 def ask_for_yes(question: str, manner: Manner) -> None:
-    """Raise CommandFailed where whoever sits at the terminal says no."""
-    if not manner.yes and not typer.confirm(question, err=True):
+    """Raise CommandFailed where whoever sits at the terminal says no, or nothing."""
+    try:
+        agreed = manner.yes or typer.confirm(question, err=True)
+    except typer.Abort:
+        say("")
+        agreed = False
+    if not agreed:
         raise CommandFailed("nothing was done")
 
 
@@ -45,7 +54,8 @@ def ask_reason() -> str:
 
 def ask_simply(session: Session, kind: str, service: str | None, said: Said, **more: Any) -> None:
     """Ask for what is done once it is accepted, and print the answer. Raises CommandFailed."""
-    raw = session.client().ask(kind, service, said.body(**more))
+    with interruptible(lambda: NOT_KNOWN):
+        raw = session.client().ask(kind, service, said.body(**more))
     if session.output is Output.JSON:
         print_json(raw)
         return

@@ -270,10 +270,7 @@ class Client:
             text += f"\n  mend: {told['mend']}"
         match raw.status:
             case 401:
-                raise CommandFailed(
-                    f"{self.place.url}: {text}\n  mend: name the file that holds it with "
-                    "--token-file or SALING_TOKEN_FILE"
-                )
+                raise CommandFailed(self._unknown_token(str(told.get("error", ""))))
             case 404 | 422:
                 raise CommandFailed(text, Exit.USAGE, body)
             case 409:
@@ -294,6 +291,14 @@ class Client:
         return (
             f"--controller {place.url}: what listens there speaks plain HTTP, as the controller "
             f"does without a proxy before it; give --controller http://{host}:{place.port}"
+        )
+
+    def _unknown_token(self, error: str) -> str:
+        why = "the one that was sent is none that it knows" if self._token else "none was sent"
+        return (
+            f"{self.place.url}: {error}: {why}\n"
+            "  mend: name the file that holds yours, or the one of `api_token_file`, with "
+            "--token-file or SALING_TOKEN_FILE"
         )
 
     def _untrusted(self, why: str) -> str:
@@ -329,7 +334,7 @@ class Client:
 
 def _where(where: str) -> str:
     """What a person can do something with: neither the path nor the query was written by one."""
-    return "" if where in ("path", "plan") or where.startswith("query") else where
+    return "" if where in ("path", "plan") or where.startswith(("query", "header")) else where
 
 
 def _refusal(body: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

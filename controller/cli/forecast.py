@@ -6,8 +6,7 @@ from collections import Counter
 from typing import Any
 
 from msgspec import Struct
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
 from rich.text import Text
 
 from controller.cli.client import Client
@@ -15,6 +14,7 @@ from controller.cli.exits import CommandFailed, Exit
 from controller.cli.figures import counted, duration, size
 from controller.cli.output import Output, data_console, folded, print_json
 from controller.cli.plain import plain
+from controller.cli.table import Below
 from controller.cli.wire import read
 from controller.core.foresight.what_if import Forecast
 
@@ -121,20 +121,18 @@ def _untouched(one: Forecast) -> bool:
 
 
 def _print_service(console: Console, one: Forecast) -> None:
-    lines = Table.grid()
-    lines.add_column(width=2)
-    lines.add_column(overflow="fold")
+    told: list[str | Text] = []
     for step in one.steps:
         change = step.change
         way = f"{change.from_phase} to {change.to_phase}"
-        lines.add_row("", f"after {duration(step.within_ms)} at most: {way}: {change.because}")
+        told.append(f"after {duration(step.within_ms)} at most: {way}: {change.because}")
     if one.why and (not one.steps or one.why != one.steps[-1].change.because):
-        lines.add_row("", one.why)
-    lines.add_row("", _figures(one))
+        told.append(one.why)
+    told.append(_figures(one))
     if not one.protected:
-        lines.add_row("", Text(_afterwards(one), style="bold"))
+        told.append(Text(_afterwards(one), style="bold"))
     console.print(Text.assemble((one.service, "bold"), "  ", _verdict(one)))
-    console.print(lines)
+    console.print(Group(*(Below(text if isinstance(text, Text) else Text(text)) for text in told)))
 
 
 def _verdict(one: Forecast) -> Text:

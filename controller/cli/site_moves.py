@@ -10,6 +10,7 @@ from msgspec import Struct
 from rich.console import Group
 
 from controller.cli.asking import (
+    NOT_KNOWN,
     ask_for_yes,
     ask_reason,
     interruptible,
@@ -90,7 +91,9 @@ def move_site(session: Session, wish: Wish, manner: Manner) -> Ended:
         return Ended(Exit.OK)
     reason = wish.said.reason or (ask_reason() if wish.kind == "failover" else "")
     ask_for_yes(f"{wish.kind} of {wish.site}?", manner)
-    answer = read(client.ask_site(wish.site, wish.kind, wish.body(reason=reason)), Began, "answer")
+    with interruptible(lambda: NOT_KNOWN.replace("history", "plan show")):
+        raw = client.ask_site(wish.site, wish.kind, wish.body(reason=reason))
+    answer = read(raw, Began, "answer")
     say(f"accepted: {answer.text}")
     if not answer.plan:
         return Ended(Exit.OK)

@@ -95,7 +95,7 @@ def narrowed(state: StateView, name: str) -> Explanation | None:
 def status_view(state: StateView, width: int) -> Group:
     """The whole picture, at most `width` columns wide."""
     parts: list[RenderableType] = [
-        headline(state),
+        headline(state, width),
         *(_below(text, "bold red") for text in troubles(state)),
     ]
     if state.plan is not None:
@@ -106,8 +106,14 @@ def status_view(state: StateView, width: int) -> Group:
     return Group(*parts)
 
 
-def headline(state: StateView) -> Text:
-    """How many are protected, and is the controller fine."""
+def headline(state: StateView, width: int) -> Text:
+    """How many are protected, and is the controller fine; in two lines where one is too long."""
+    protection, controller = _protection(state), _controller(state)
+    fits = len(protection) + len(" | ") + len(controller) <= width
+    return Text(" | " if fits else "\n").join([protection, controller])
+
+
+def _protection(state: StateView) -> Text:
     total = len(state.services) + len(state.store.broken_records)
     safe = sum(1 for service in state.services if well(service))
     planned = sum(1 for service in state.services if announced(service))
@@ -117,9 +123,13 @@ def headline(state: StateView) -> Text:
         text.append(_told_of(state.services), style="yellow")
     if safe + planned < total:
         text.append(f", {total - safe - planned} NOT", style="bold red")
+    return text
+
+
+def _controller(state: StateView) -> Text:
     connected = sum(broker.connected for broker in state.brokers)
     fine = state.store.up and connected == len(state.brokers) and not state.controller.rule_errors
-    text.append(" | controller ")
+    text = Text("controller ")
     fine = fine and not state.controller.blind
     how = "fine" if fine else "PROBABLY BLIND" if state.controller.blind else "IN TROUBLE"
     text.append(how, style="green" if fine else "bold red")

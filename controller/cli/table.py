@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.segment import Segment
 from rich.text import Text
 
 GAP = "  "
@@ -27,11 +26,10 @@ class Below:
         self._text = text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        inner = options.update(width=max(1, options.max_width - len(INDENT)))
-        for line in console.render_lines(self._text, inner, pad=False):
-            yield Segment(INDENT)
-            yield from line
-            yield Segment.line()
+        inner = max(1, options.max_width - len(INDENT))
+        for line in self._text.wrap(console, inner):
+            line.rstrip()
+            yield Text(INDENT).append_text(line)
 
 
 def kept(text: str) -> str:
@@ -87,7 +85,9 @@ def row_lines(cells: Sequence[Cell], widths: Sequence[int]) -> Text:
 def _folded(cell: Cell, width: int) -> Iterable[Text]:
     style = cell.style if isinstance(cell, Text) else ""
     for line in str(cell).split("\n"):
-        for part in textwrap.wrap(line, width) or [""]:
+        # At its hyphens a name is broken only where it is too long as a whole.
+        hyphens = _longest(_words(line)) > width
+        for part in textwrap.wrap(line, width, break_on_hyphens=hyphens) or [""]:
             yield Text(part.replace(KEPT, " "), style=style)
 
 

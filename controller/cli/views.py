@@ -118,7 +118,7 @@ def _picture(raw: Any, service: str | None, width: int) -> RenderableType:
     state = _state(raw)
     if service is None:
         return status_view(state, width)
-    return Group(headline(state), *services_view((_one(state, service),), width))
+    return Group(headline(state, width), *services_view((_one(state, service),), width))
 
 
 def _verdict(raw: Any, service: str | None) -> Exit:
@@ -142,7 +142,7 @@ def _one(state: StateView, service: str) -> Explanation:
     if found is None:
         names = ", ".join(one.service for one in state.services) or "none"
         raise CommandFailed(
-            f"there is no service {service[:80]!a}; the services are: {names}", Exit.USAGE
+            f"there is no service {service[:80]!a}\n  mend: the services are: {names}", Exit.USAGE
         )
     return found
 

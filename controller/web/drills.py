@@ -11,10 +11,9 @@ from aiohttp import web
 from config.topology import Topology
 from controller.core.explanation.explain import predicted_failover_ms
 from controller.core.plan_model import PlanKind
-from controller.drills.report import markdown, report_of, verdict_of
+from controller.drills.report import markdown, report_of
 from controller.status import Status
 from controller.stores.base import StoredPlan
-from controller.utc import utc_text
 from controller.web.answers import json_answer
 from controller.web.desk import Desk, Problem
 from controller.web.views import drill_views
@@ -71,16 +70,17 @@ class DrillRoutes:
 
 
 def _listed(stored: list[StoredPlan], topology: Topology) -> list[dict[str, str]]:
+    reports = [report_of(one, topology, lambda _uid: -1) for one in stored]
     return [
         {
-            "id": one.plan.id,
-            "site": one.plan.site,
-            "begun_at": utc_text(one.begun_at_ms),
-            "by": one.plan.by,
-            "verdict": verdict_of(one, topology).value,
-            "because": one.plan.because,
+            "id": report.id,
+            "site": report.site,
+            "begun_at": report.begun_at,
+            "by": report.by,
+            "verdict": report.verdict.value,
+            "because": report.because,
         }
-        for one in stored
+        for report in reports
     ]
 
 

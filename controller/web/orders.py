@@ -274,9 +274,10 @@ class _Work:
             return await self._ask(self._services[0])
         answers = {s.spec.name: await self._ask(s) for s in self._services}
         refused = [name for name, reply in answers.items() if reply.status != 200]
+        done = len(answers) - len(refused)
         body: dict[str, Any] = {
             "accepted": not refused,
-            "text": f"{self.kind.value}: {len(answers) - len(refused)} of {len(answers)} services",
+            "text": f"{self.kind.value}: done for {done} of {len(answers)} services",
             "refused": refused,
             "services": {name: reply.body for name, reply in answers.items()},
         }

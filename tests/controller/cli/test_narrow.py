@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ def test_drills_are_listed_with_whole_names(
 cells = st.text(st.sampled_from("ab- \n"), min_size=1, max_size=40)
 
 
+@example([("a", "a", "aaaa"), ("aaaa aa-aa", "a", "a")], 20)
 @drawn(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=4), st.integers(20, 120))
 def test_no_table_breaks_a_name_or_loses_a_letter(
     rows: list[tuple[str, str, str]], width: int

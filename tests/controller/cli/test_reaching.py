@@ -91,7 +91,9 @@ def test_the_token_goes_along_and_is_never_shown(
     run = saling("resume", "--token-file", str(file))
     assert stub.done[0].token == "Bearer s3cret"
     assert run.code == 1
-    assert "no valid token" in run.err and "SALING_TOKEN_FILE" in run.err
+    assert "no valid token: the one that was sent is none that it knows" in run.err
+    assert "SALING_TOKEN_FILE" in run.err and run.err.count("mend:") == 1
+    assert "no valid token: none was sent" in saling("resume", "--by", "sri").err
     assert "s3cret" not in run.out + run.err
 
 

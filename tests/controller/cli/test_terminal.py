@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import threading
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import pytest
 
 from tests.controller.cli import given
 from tests.controller.cli.stub import Stub, accepted
+from tests.controller.cli.test_planning import PLAN, change, plan, step, trial
 
 TIMEOUT_S = 60
 ESCAPE = "\x1b["
@@ -126,6 +128,7 @@ def test_an_end_of_input_before_the_yes_does_nothing(
     shown = on_terminal([*command, "switchover", "paspor"], environment, "\x04")
     assert shown.code == 1
     assert "to batam-1? [y/N]" in shown.text
+    assert "nothing was done" in shown.text
     assert moving.done == []
 
 
@@ -178,3 +181,39 @@ def test_an_answer_that_cannot_be_written_ends_with_1_and_no_traceback(
     )
     assert ended.returncode == 1
     assert ended.stderr.decode() == "the answer could not be written: No space left on device\n"
+
+
+def test_ctrl_c_before_an_answer_says_that_it_is_not_known_what_was_done(
+    environment: dict[str, str], command: list[str]
+) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*command, "resume", "paspor", "--by", "sri", "--controller", url],
+            env=environment,
+            stderr=subprocess.PIPE,
+        )
+        caller = mute.accept()[0]
+        assert caller.recv(65536)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=TIMEOUT_S)[1].decode()
+        caller.close()
+    assert process.returncode == 130
+    assert "whether it was taken is not known here" in told
+
+
+def test_ctrl_c_ends_the_watching_of_a_plan_alone(
+    stub: Stub, environment: dict[str, str], command: list[str]
+) -> None:
+    stub.dry_answer = trial()
+    stub.answers = [(200, {"site": "batam", "accepted": True, "text": "begins", "plan": PLAN})]
+    moving = plan("running", step("paspor", "moving"), changes=[change(1, "paspor", "moving")])
+    stub.plans[f"plans/{PLAN}"] = [moving]
+    shown = on_terminal(
+        [*command, "evacuate", "batam", "--yes"], environment, interrupt_at="paspor: moving"
+    )
+    assert shown.code == 130
+    assert f"{PLAN} goes on in the controller" in shown.text
+    assert "saling plan pause" in shown.text

@@ -70,7 +70,7 @@ async def test_a_report_is_found_however_many_other_plans_came_since(
 
 @pytest.mark.parametrize(
     ("path", "module", "name"),
-    [("drills", drills, "verdict_of"), ("plans", plans, "_stored_view")],
+    [("drills", drills, "report_of"), ("plans", plans, "_stored_view")],
 )
 async def test_many_plans_are_put_together_beside_the_event_loop(
     client: Client,
