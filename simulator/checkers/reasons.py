@@ -1,9 +1,9 @@
 """What a controller moves by itself it moves for a reason, and no further than that reason goes.
 
 Judged by what agents told the controller, not by what it made of that: a plan by policy is begun
-for a reason, asks for nothing that has not begun once that is gone, never for what commits, and
-gives nothing up while its reason stands or while nothing is known; and what a person had moved away
-is brought back by nobody else.
+for a reason, so many an hour, asks for nothing that has not begun once that is gone, never for what
+commits, and gives nothing up while its reason stands or while nothing is known; and what a person
+had moved away is brought back by nobody else.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ COUNTS_MS = 15_000
 EARLY_MS = 500
 BETTER_MS = 17_000
 """Before this nothing is given up at a site that is well again: that must have lasted, too."""
+HOUR_MS = 3_600_000
 FRESH_MS = 1000
 SETTLED_MS = 3000
 HEARD_MS = 3000
@@ -41,8 +42,10 @@ LISTENED_MS = 5000
 class ReasonsStand(Watch):
     """Knows when each site last told of a reason to leave it, and who hears which primary."""
 
-    def __init__(self, true_ms: Callable[[], int]) -> None:
+    def __init__(self, true_ms: Callable[[], int], per_hour: int) -> None:
         self._true_ms = true_ms
+        self._per_hour = per_hour
+        self._begun_ms: list[int] = []
         self._nation = Nation()
         self._told_ms: dict[tuple[str, str], int] = {}
         """By site and what was told: when it was last."""
@@ -56,6 +59,7 @@ class ReasonsStand(Watch):
     def restored(self, now_ms: int, records: dict[str, Record]) -> None:
         self._records = {uid: (now_ms, record) for uid, record in records.items()}
         self._moved_by.clear()
+        self._begun_ms.clear()
 
     def swapped(self, now_ms: int, old: Record | None, new: Record) -> None:
         self._records[new.service_uid] = (now_ms, new)
@@ -76,6 +80,8 @@ class ReasonsStand(Watch):
         if not new.by_policy:
             return
         before = {step.key: step for step in old.steps} if old else {}
+        if old is None:
+            self._is_within_the_budget(now_ms, new)
         if old is None and new.kind in AWAY:
             self._has_a_reason(now_ms, new, "is begun")
         if old is None and new.kind is PlanKind.FAILBACK:
@@ -94,6 +100,13 @@ class ReasonsStand(Watch):
         for symptom in report.symptoms:
             self._told_ms[(agent, symptom.kind)] = now_ms
         self._hears[agent] = {r.service_uid: now_ms for r in report.replicas if r.primary_heard}
+
+    def _is_within_the_budget(self, now_ms: int, plan: Plan) -> None:
+        """So many an hour, by a clock that may run fast."""
+        lately = [ms for ms in self._begun_ms if now_ms - ms < HOUR_MS * 98 // 100]
+        if len(lately) >= self._per_hour:
+            raise Broken("policy", f"{plan.id} is begun by itself after {len(lately)} others")
+        self._begun_ms = [*lately, now_ms]
 
     def _has_a_reason(self, now_ms: int, plan: Plan, what: str) -> None:
         last_ms = max((self._told_ms.get((plan.site, kind), -1) for kind in MOVING), default=-1)

@@ -17,6 +17,7 @@ from controller.core.site_model import Health, Nation, Sign, SiteState
 from controller.core.sites import cautions
 from controller.core.sites import policy as site_policy
 from controller.core.sites.policy import Wish
+from simulator.setting import ServiceSetting
 from simulator.strike import Strike
 from tests.simulation.mutants.base import Mutant, Patch, ask_instead
 from tests.simulation.night import Pairs, member
@@ -121,6 +122,11 @@ def what_people_moved_goes_back(patch: Patch) -> None:
     patch.setattr(policy, "_may_go_home", dwelt)
 
 
+def budget_of_an_hour_is_ignored(patch: Patch) -> None:
+    """Sites are moved to and fro for as long as they ail."""
+    patch.setattr(policy, "_spent", lambda _state, _now_ms: False)
+
+
 _POWER = Strike(10_000, "ail", ("alpha", "power"), 40_000)
 """An evacuation of alpha begins at about 15 s."""
 _S1_TAKES_LONG = Strike(9_000, "hang-promotion", ("bravo", "s1"), 20_000)
@@ -161,6 +167,15 @@ CARE_AT_ALPHA = Pairs(Strike(9_000, "hazard", ("alpha",), 60_000))
 CARE_EVERYWHERE = Pairs(
     *(Strike(9_000, "hazard", (site,), 60_000) for site in ("bravo", "delta")), services=_ONE
 )
+TO_AND_FRO = Pairs(
+    *(
+        Strike(first_ms + 23_000 * turn, "ail", (site, "power"), 5_000)
+        for first_ms, pair in ((10_000, ("alpha", "bravo")), (13_000, ("charlie", "delta")))
+        for turn, site in enumerate(2 * pair)
+    ),
+    services=(*_ONE, ServiceSetting("s3", "charlie", "delta")),
+)
+"""In two pairs one site after the other ails, eight times in all."""
 MOVED_BY_HAND = Pairs(Strike(9_000, "switchover", ("s1",)), services=_ONE, goes_home=True)
 
 
@@ -182,5 +197,6 @@ MUTANTS = (
     _mutant(caution_is_no_objection, "caution", CARE_AT_BRAVO, 12),
     _mutant(caution_moves_a_site, "policy", CARE_AT_ALPHA, 20),
     _mutant(caution_stops_a_failover, "takeover", CARE_EVERYWHERE, 12, "dead_site"),
+    _mutant(budget_of_an_hour_is_ignored, "policy", TO_AND_FRO, 95),
     _mutant(what_people_moved_goes_back, "policy", MOVED_BY_HAND, 40),
 )
