@@ -170,7 +170,7 @@ class _Follower:
 
     def __init__(self, client: Client, plan: str) -> None:
         self._client, self._plan = client, plan
-        self._told, self._said_s = 0, time.monotonic()
+        self._told, self._next_s = 0, 0.0
 
     def look(self) -> Any:
         """The plan as the controller shows it."""
@@ -178,10 +178,10 @@ class _Follower:
         shown = read(raw, PlanView, "plan")
         for line in sorted(shown.changes, key=lambda one: one.number):
             if line.number > self._told:
-                self._told, self._said_s = line.number, time.monotonic()
+                self._told = line.number
                 say(change_text(line.change))
-        if shown.status not in OVER and time.monotonic() - self._said_s >= PROGRESS_S:
-            self._said_s = time.monotonic()
+        if shown.status not in OVER and time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + PROGRESS_S
             console = note_console()
             console.print(plan_line(shown), soft_wrap=True)
             console.print(Group(*map(Below, lane_lines(shown))))

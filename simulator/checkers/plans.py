@@ -107,14 +107,18 @@ def _goes_forward(old: Plan, new: Plan) -> None:
 
 
 def _in_its_turn(plan: Plan, uid: str, to_agent: str) -> None:
-    """What a plan begins is stored as begun, and those before it in its lane are settled."""
+    """What a plan begins is stored as begun, and those before it in its lane are settled; in one
+    that nobody asked for, and on the way away of a drill, they are moved."""
     step = next(s for s in plan.steps if (s.service_uid, s.to_agent) == (uid, to_agent))
     if step.status is not StepStatus.MOVING:
         raise Broken("plans", f"{plan.id} moves {step.service}, which is {step.status.value}")
-    waits = plan.kind is not PlanKind.FAILOVER
-    before = plan.steps[: plan.steps.index(step)]
-    for one in before if waits else ():
-        if (one.leg, one.lane) == (step.leg, step.lane) and one.status not in SETTLED:
+    if plan.kind is PlanKind.FAILOVER:
+        return
+    stays = plan.by_policy or (plan.kind is PlanKind.DRILL and step.leg == 1)
+    for one in plan.steps[: plan.steps.index(step)]:
+        is_left = stays and one.status is StepStatus.LEFT_OUT
+        is_first = (one.leg, one.lane) == (step.leg, step.lane)
+        if is_first and (is_left or one.status not in SETTLED):
             raise Broken(
                 "plans",
                 f"{plan.id} moves {step.service} while {one.service}, which comes before it, is "

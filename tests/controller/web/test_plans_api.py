@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from controller.cli.plan_view import PlanView, lane_lines
+from controller.cli.wire import read
 from controller.core.model import Phase
 from controller.core.plan_model import PlanStatus
 from controller.leading import lead
@@ -81,6 +83,8 @@ async def test_an_evacuation_is_stored_begun_once_and_shown(client: Client, turn
     assert state["plan"]["id"] == PLAN
     _status, one = await get(client, f"plans/{PLAN}")
     assert "begins" in one["changes"][-1]["change"]["because"]
+    told = [str(line) for line in lane_lines(read(one, PlanView, "plan"))]
+    assert any(line.startswith(f"paspor moves to {B}: ") for line in told)
     assert [plan["id"] for plan in (await get(client, "plans"))[1]["plans"]] == [PLAN]
 
 

@@ -12,7 +12,7 @@ from controller.core.model import Phase, ServiceState, State
 from controller.core.moment.others import site_of
 from controller.core.moment.view import View
 from controller.core.plan_model import Plan
-from controller.core.plans import asking, going, policy, willing
+from controller.core.plans import asking, going, judging, policy, willing
 from controller.core.site_model import Health, Nation, Sign, SiteState
 from controller.core.sites import cautions
 from controller.core.sites import policy as site_policy
@@ -122,6 +122,12 @@ def what_people_moved_goes_back(patch: Patch) -> None:
     patch.setattr(policy, "_may_go_home", dwelt)
 
 
+def group_is_torn_apart_by_policy(patch: Patch) -> None:
+    """Where the first of a group is left out, those after it go without it."""
+    for module in (going, judging):
+        patch.setattr(module, "stay_behind", lambda _plan, steps: tuple(steps))
+
+
 def budget_of_an_hour_is_ignored(patch: Patch) -> None:
     """Sites are moved to and fro for as long as they ail."""
     patch.setattr(policy, "_spent", lambda _state, _now_ms: False)
@@ -167,6 +173,11 @@ CARE_AT_ALPHA = Pairs(Strike(9_000, "hazard", ("alpha",), 60_000))
 CARE_EVERYWHERE = Pairs(
     *(Strike(9_000, "hazard", (site,), 60_000) for site in ("bravo", "delta")), services=_ONE
 )
+FIRST_STAYS = Pairs(
+    _POWER,
+    Strike(8_000, "maintenance-begin", ("s1",), 50_000),
+    Strike(20_000, "pause", ("s1",)),
+)
 TO_AND_FRO = Pairs(
     *(
         Strike(first_ms + 23_000 * turn, "ail", (site, "power"), 5_000)
@@ -197,6 +208,7 @@ MUTANTS = (
     _mutant(caution_is_no_objection, "caution", CARE_AT_BRAVO, 12),
     _mutant(caution_moves_a_site, "policy", CARE_AT_ALPHA, 20),
     _mutant(caution_stops_a_failover, "takeover", CARE_EVERYWHERE, 12, "dead_site"),
+    _mutant(group_is_torn_apart_by_policy, "plans", FIRST_STAYS, 20),
     _mutant(budget_of_an_hour_is_ignored, "policy", TO_AND_FRO, 95),
     _mutant(what_people_moved_goes_back, "policy", MOVED_BY_HAND, 40),
 )

@@ -93,9 +93,17 @@ OLD_ORDERS = Night(
 )
 """A new life of an agent is told nothing, but what was told to the one before."""
 
+DIES_AT_PROMOTION = Night(
+    Strike(8_500, "isolate", ("alpha",), 2_000),
+    Strike(10_000, "kill-agent-after-writes", ("bravo", "1")),
+)
+"""An agent dies right after it wrote that its copy becomes primary; its engine goes on."""
+
 MUTANTS = (
     Mutant(whoever_knows_the_reign_has_it, "0", ("I2",), "restored"),
-    Mutant(agent_acts_before_it_persists, "0", WRITERS, "crashes"),
+    Mutant(
+        agent_acts_before_it_persists, "0", WRITERS, "crashes", seconds=14, night=DIES_AT_PROMOTION
+    ),
     Mutant(full_disk_is_not_noticed, "0", WRITERS, "full_disks"),
     Mutant(highest_revision_is_forgotten, "0", WRITERS, seconds=20, night=OLD_ORDERS),
     Mutant(restored_store_is_believed, "0", ("I11",), "restored"),
