@@ -133,7 +133,7 @@ class Watch(Generic[G]):
     def _start(self, program: str, name: str, place: str, spec: msgspec.Struct) -> Child:
         file, log = self.directory / f"{name}.json", self.directory / f"{name}.jsonl"
         file.write_bytes(msgspec.json.encode(spec))
-        arguments = module(f"lab.{program}", "--spec", str(file), "--log", str(log))
+        arguments = module(f"lab.clients.{program}", "--spec", str(file), "--log", str(log))
         output = self.directory / f"{name}.out"
         child = Child(name, output, arguments, self.lab.inside(place))
         child.start()
