@@ -1,6 +1,6 @@
 """Measures Saling, and peers beside it, on real processes: `python -m lab.bench`, `make bench`.
 
-Every scenario of `lab.scenarios` is run n times under each of its profiles: two sites, one
+Every scenario of `lab.benches.scenarios` is run n times under each of its profiles: two sites, one
 service, 100 writes a second, the delays of the lab. Progress goes to standard error, the table
 to standard output and, with `--output PREFIX`, to PREFIX.md and PREFIX.json. A run that fails
 is counted and listed with its reason, and the next one begins with everything made anew.
@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.leases import PROFILES
-from lab import bench_table
-from lab.bench_systems import PEERS, System, saling, systems_of
-from lab.bench_table import Failure, Figure, Report
-from lab.ground import Ground
-from lab.incident import Act, Watch
-from lab.judged import Judged
-from lab.scenarios import SCENARIOS, SERVICE, Done, Scenario
-from lab.slot_lost import SlotLost
-from lab.unkind import Unkind
+from lab.benches import table as bench_table
+from lab.benches.scenarios import SCENARIOS, SERVICE, Done, Scenario
+from lab.benches.systems import PEERS, System, saling, systems_of
+from lab.benches.table import Failure, Figure, Report
+from lab.incidents.incident import Act, Watch
+from lab.incidents.judged import Judged
+from lab.incidents.slot_lost import SlotLost
+from lab.incidents.unkind import Unkind
+from lab.running.ground import Ground
 
 START_S = 15.0
 """How long it takes to set two sites up and take them down."""

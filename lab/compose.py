@@ -22,9 +22,9 @@ from typing import Any
 import yaml
 
 from controller.broker import Account, agent_account
-from lab.geography import ARBITER, PAIRS, SITES
-from lab.keys import LabKeys, make_keys
-from lab.plan import FOUR_SERVICES, LOCATIONS, agent_of
+from lab.base.geography import ARBITER, PAIRS, SITES
+from lab.base.keys import LabKeys, make_keys
+from lab.base.plan import FOUR_SERVICES, LOCATIONS, agent_of
 
 CLUSTER = "compose"
 BROKER = "mosquitto"

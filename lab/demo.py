@@ -23,9 +23,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from lab.four_sites import Lab
-from lab.incident import Act, Watch, act
-from lab.plan import Plan
+from lab.base.plan import Plan
+from lab.incidents.incident import Act, Watch, act
+from lab.running.four_sites import Lab
 
 SERVICE = "paspor"
 DEAD_SITE = "jabodetabek"

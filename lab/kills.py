@@ -39,11 +39,11 @@ from rich.table import Table
 
 from agents.spread import Spread
 from config.leases import PROFILES
-from lab.binaries import binaries_of
-from lab.fences import BUSY_CONNECTIONS, FenceSpreads, measure_fences
-from lab.killing import KINDS, Kill, Killer, Result
-from lab.lone_agent import LoneAgent
-from lab.noise import Noise, Noises, shown, spread_of
+from lab.base.binaries import binaries_of
+from lab.clients.noise import Noise, Noises, shown, spread_of
+from lab.lone.fences import BUSY_CONNECTIONS, FenceSpreads, measure_fences
+from lab.lone.killing import KINDS, Kill, Killer, Result
+from lab.lone.lone_agent import LoneAgent
 
 SAY_EVERY = 25
 INSIDE = "SALING_LAB_PLAIN"

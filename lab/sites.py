@@ -23,19 +23,19 @@ from pathlib import Path
 import msgspec
 
 from config.leases import PROFILES
-from lab.fleet import Fleet
-from lab.four_sites import Lab
-from lab.grid import grid
-from lab.namespaces import why_not
-from lab.plan import Plan
-from lab.site_degraded import commits_are_slow, disk_fills, power_fails, small_disk
-from lab.site_drilled import site_drilled
-from lab.site_links import controller_cut_off, link_cut
-from lab.site_lost import LOSSES, all_at_home, site_lost
-from lab.site_moved import site_moved
-from lab.site_partner import partner_fails, partner_too_small
-from lab.site_told import Told
-from lab.twelve import PARTNER, SITE, twelve
+from lab.base.grid import grid
+from lab.base.plan import Plan
+from lab.roads.namespaces import why_not
+from lab.running.four_sites import Lab
+from lab.whole.degraded import commits_are_slow, disk_fills, power_fails, small_disk
+from lab.whole.drilled import site_drilled
+from lab.whole.fleet import Fleet
+from lab.whole.links import controller_cut_off, link_cut
+from lab.whole.lost import LOSSES, all_at_home, site_lost
+from lab.whole.moved import site_moved
+from lab.whole.partner import partner_fails, partner_too_small
+from lab.whole.told import Told
+from lab.whole.twelve import PARTNER, SITE, twelve
 
 Row = Callable[[Fleet], Awaitable[Told]]
 DEGRADED: dict[str, tuple[str, Row]] = {

@@ -28,10 +28,10 @@ from rich.table import Table
 from agents.metrics import GAP_P999
 from config.leases import PROFILES
 from config.timeliness import LATE_SHARE
-from lab.four_sites import Lab
-from lab.noise import Noise, Noises
-from lab.plan import Plan, Service
-from lab.processes import Child, module
+from lab.base.plan import Plan, Service
+from lab.base.processes import Child, module
+from lab.clients.noise import Noise, Noises
+from lab.running.four_sites import Lab
 
 GAPS = "saling_agent_renewal_gap_seconds"
 SITES = ("jabodetabek", "batam")
@@ -112,7 +112,10 @@ def _load(directory: Path) -> list[Child]:
     burn = ["-c", "while True: pass"]
     busy = [Child(f"busy {n}", directory / "busy.out", burn) for n in range(BUSY_PROCESSES)]
     file = str(directory / "load.block")
-    return [*busy, Child("disk writer", directory / "disk.out", module("lab.soak_disk", file))]
+    return [
+        *busy,
+        Child("disk writer", directory / "disk.out", module("lab.clients.soak_disk", file)),
+    ]
 
 
 async def _read_gaps(lab: Lab, seen: list[Seen]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lab.small_disk import NoDisk, SmallDisk, why_not
+from lab.faults.small_disk import NoDisk, SmallDisk, why_not
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.processes import ROOT
+from lab.base.processes import ROOT
 
 LOCK = Path(__file__).with_name("patroni.lock")
 HOME = ROOT / ".bench" / "patroni"

@@ -20,12 +20,11 @@ import aiohttp
 import asyncpg
 
 from agents.engines.base import Quarantined
-from lab.database import Login, make_role
-from lab.freezing import family_of, freeze, thaw
-from lab.geography import ARBITER, ROUND_TRIPS_MS
-from lab.ground import Heard
-from lab.network import Network
-from lab.owned import Owned
+from lab.base.database import Login, make_role
+from lab.base.geography import ARBITER, ROUND_TRIPS_MS
+from lab.base.owned import Owned
+from lab.base.plan import Plan, agent_of, site_of
+from lab.base.processes import Child, command_of, end_all, kill_all, pids_of
 from lab.peers import install
 from lab.peers.patroni_files import (
     CLIENT_PORT,
@@ -37,8 +36,9 @@ from lab.peers.patroni_files import (
     write_patroni,
 )
 from lab.peers.places import NamespacePlaces, Places, ProxyPlaces
-from lab.plan import Plan, agent_of, site_of
-from lab.processes import Child, command_of, end_all, kill_all, pids_of
+from lab.roads.network import Network
+from lab.running.freezing import family_of, freeze, thaw
+from lab.running.ground import Heard
 
 LOGIN = "lab"
 WAIT_S = 120.0
@@ -65,7 +65,7 @@ def namespaces(plan: Plan) -> Places:
 
 
 PLACES: dict[str, MakePlaces] = {"proxies": proxies, "namespaces": namespaces}
-"""By the names that `lab.four_sites` gives to networks."""
+"""By the names that `lab.running.four_sites` gives to networks."""
 
 
 class Patroni(Owned):

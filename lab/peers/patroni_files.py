@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from lab.geography import ARBITER
+from lab.base.geography import ARBITER
+from lab.base.plan import ENGINE_SETTINGS, Plan, agent_of, port_of
 from lab.peers.places import Places
-from lab.plan import ENGINE_SETTINGS, Plan, agent_of, port_of
 
 ENGINE_PORT = 5432
 CLIENT_PORT = 2379

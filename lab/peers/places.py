@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lab.links import Links
-from lab.namespaces import Namespaces
-from lab.network import Network
+from lab.roads.links import Links
+from lab.roads.namespaces import Namespaces
+from lab.roads.network import Network
 
 OCTETS = range(20, 250)
 AS_FIRST_PROCESS = (
@@ -28,7 +28,7 @@ BIND_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
 
 class Places(Protocol):
-    """Some places. Names are as in `lab.geography`; `host` gives the DNS name of one."""
+    """Some places. Names are as in `lab.base.geography`; `host` gives the DNS name of one."""
 
     @property
     def links(self) -> Network:

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from controller.broker import EmbeddedBroker, agent_account, controller_account
-from lab.keys import LabKeys, make_keys
-from lab.ports import free_address
+from lab.base.keys import LabKeys, make_keys
+from lab.base.ports import free_address
 from protocol.messages import (
     Assignment,
     Goal,

@@ -16,7 +16,7 @@ from agents.doctor.command import examine
 from agents.doctor.findings import Level
 from config.loader import load_agent
 from controller.broker import EmbeddedBroker
-from lab.keys import LabKeys
+from lab.base.keys import LabKeys
 
 Until = Callable[[Callable[[], object], str], Awaitable[None]]
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,7 +27,7 @@ from controller.broker import (
     die_with_parent,
 )
 from controller.core.events import RenewCame, ReportCame
-from lab.keys import LabKeys
+from lab.base.keys import LabKeys
 from protocol.messages import Grant, Header, Order, Report
 from protocol.sealing import Signer
 from protocol.session import BrokerLogin, tls_context

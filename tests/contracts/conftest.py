@@ -22,8 +22,8 @@ from agents.engines.base import EngineBusy, Progress, Upstream
 from agents.engines.pg_settings import PostgresConfig
 from agents.engines.postgresql import PostgreSQL
 from agents.guard.client import GuardError, now_ms
-from lab.netns import Place
-from lab.ports import free_address
+from lab.base.ports import free_address
+from lab.roads.netns import Place
 from protocol.messages import Role
 
 VERSIONS = (15, 16, 17, 18)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agents.guard.client import GUARD
-from lab.netns import Place
+from lab.roads.netns import Place
 
 
 def why_no_door() -> str:

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from controller.broker import Account, EmbeddedBroker
-from lab.keys import LabKeys, make_keys
-from lab.ports import free_address
+from lab.base.keys import LabKeys, make_keys
+from lab.base.ports import free_address
 from protocol.messages import Order, Report
 from protocol.topics import topic
 from tests.contracts.brokers import (

@@ -24,7 +24,7 @@ from agents.fences.nftables import Nftables
 from agents.fences.process import Process
 from agents.fences.watchdog import Watchdog
 from agents.guard.client import GuardRefused, LayerStatus, now_ms
-from lab.netns import Place, within
+from lab.roads.netns import Place, within
 from tests.agents.guard.bench import PatientClient, until
 from tests.contracts.doors import guard_within, needs_door, why_no_door
 

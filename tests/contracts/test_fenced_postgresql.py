@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from agents.guard.client import now_ms
-from lab.netns import Place, within
+from lab.roads.netns import Place, within
 from tests.contracts.conftest import MakeSite, Site
 from tests.contracts.doors import guard_within, needs_door
 

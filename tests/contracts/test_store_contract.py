@@ -15,7 +15,7 @@ from controller.core.plan_model import Plan, PlanChange, PlanKind, PlanStatus
 from controller.core.site_model import Caution
 from controller.stores.base import Kept, LeaderReplaced, Store, StoreFailed
 from controller.stores.sqlite import KEPT, SqliteStore
-from lab.small_disk import SmallDisk
+from lab.faults.small_disk import SmallDisk
 
 Opener = Callable[[], Store]
 FEW = Kept(changes=4, plans=3, by_policy=2, plan_lines=5, happenings=3)

@@ -16,7 +16,7 @@ from agents.guard.client import GuardStatus, now_ms
 from agents.metrics import Metrics
 from agents.replica.jobs import Fresh
 from agents.replica.keeper import Keeper
-from lab.stuck import StuckEngine, why_not
+from lab.faults.stuck import StuckEngine, why_not
 from tests.agents.guard.bench import unfenced
 from tests.contracts.conftest import MakeSite, until
 

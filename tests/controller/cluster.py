@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.loader import load_topology
 from config.topology import Topology
-from lab.ports import free_address
+from lab.base.ports import free_address
 from protocol.messages import Ask, Header, Renew, ReplicaReport, Report, Role
 from protocol.sealing import Signer
 

@@ -26,7 +26,7 @@ from controller.broker import (
     controller_account,
     subjects,
 )
-from lab.ports import free_address
+from lab.base.ports import free_address
 
 PASSWORD = "p4ssword-of-these-tests-only"
 WAIT_S = 20.0

@@ -17,7 +17,7 @@ import pytest
 from controller.broker import Account, EmbeddedBroker, agent_account, controller_account
 from controller.core.events import RenewCame, ReportCame
 from controller.link import Link
-from lab.ports import free_address
+from lab.base.ports import free_address
 from protocol.messages import Order
 from protocol.session import BrokerLogin
 from tests.controller.cluster import Cluster

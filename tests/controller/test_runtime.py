@@ -18,7 +18,7 @@ from controller.inbox import Conflict, RulesFailed
 from controller.journal import EventLine, SnapshotLine, files, numbered
 from controller.stores.base import StoreFailed
 from controller.stores.sqlite import SqliteStore
-from lab.small_disk import NoDisk, SmallDisk, why_not
+from lab.faults.small_disk import NoDisk, SmallDisk, why_not
 from protocol.messages import Grant, Mode, Order, Role
 from tests.controller.cluster import Cluster
 from tests.controller.desk import SYSTEM, WAIT_S, A, B, Desk

@@ -20,7 +20,9 @@ import pytest
 import pytest_asyncio
 
 from controller.broker import die_with_parent
-from lab.binaries import wheel_binaries
+from lab.base.binaries import wheel_binaries
+from lab.base.ports import free_port
+from lab.base.processes import end_all, kill_all
 from lab.compose import (
     AGENT_PORT,
     BINARIES,
@@ -34,8 +36,6 @@ from lab.compose import (
     RUN,
     make,
 )
-from lab.ports import free_port
-from lab.processes import end_all, kill_all
 from tests.docker.images import Image, of_service
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

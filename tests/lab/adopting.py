@@ -16,11 +16,11 @@ import msgspec
 import yaml
 
 from agents.engines.pg_tools import ENVIRONMENT, as_engine_user
-from lab.database import ERRORS
-from lab.four_sites import Lab
-from lab.keys import make_keys
-from lab.plan import write_agent, write_topology
-from lab.processes import ROOT
+from lab.base.database import ERRORS
+from lab.base.keys import make_keys
+from lab.base.plan import write_agent, write_topology
+from lab.base.processes import ROOT
+from lab.running.four_sites import Lab
 
 SERVICE = "paspor"
 COMMAND_LIMIT_S = 120.0

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from lab.four_sites import Lab
-from lab.plan import Plan, Service
+from lab.base.plan import Plan, Service
+from lab.running.four_sites import Lab
 from tests.lab.replayed import every_lab_replayed
 
 FAST = Service("paspor", ("jabodetabek", "batam"))

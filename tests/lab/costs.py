@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.fleet import Cost
+from lab.whole.fleet import Cost
 
 
 def cost(service: str = "paspor", **figures: object) -> Cost:

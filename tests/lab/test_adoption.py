@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from lab.binaries import wheel_binaries
-from lab.plan import Plan, Service
+from lab.base.binaries import wheel_binaries
+from lab.base.plan import Plan, Service
 from tests.lab.adopting import (
     SERVICE,
     Client,

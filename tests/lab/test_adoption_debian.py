@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from agents.guard.engine import namespaces_allowed
-from lab.plan import Plan, Service, agent_of
-from lab.processes import Child, end_all
+from lab.base.plan import Plan, Service, agent_of
+from lab.base.processes import Child, end_all
 from tests.lab.adopting import SERVICE, Client, Said, WaitingLab, adopt, connect, run
 
 HOME, AWAY = "jabodetabek", "batam"

@@ -1,10 +1,10 @@
-"""The order that a lost sync backup must keep, as `lab.backup_lost` judges it."""
+"""The order that a lost sync backup must keep, as `lab.incidents.backup_lost` judges it."""
 
 from __future__ import annotations
 
 import pytest
 
-from lab.backup_lost import Engine, JournalOrder, Look, Times, broken_order
+from lab.incidents.backup_lost import Engine, JournalOrder, Look, Times, broken_order
 
 DEAD_MS, BACK_MS = 1000.0, 9000.0
 

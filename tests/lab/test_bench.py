@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from lab import bench
-from lab.bench_systems import System
-from lab.incident import Act
-from lab.judged import Judged, judged
-from lab.own_count import Kept, OwnCount
-from lab.scenarios import SCENARIOS, Scenario
-from lab.slot_lost import SETTINGS, SlotLost
-from lab.unkind import Unkind
+from lab.benches.scenarios import SCENARIOS, Scenario
+from lab.benches.systems import System
+from lab.incidents.incident import Act
+from lab.incidents.judged import Judged, judged
+from lab.incidents.slot_lost import SETTINGS, SlotLost
+from lab.incidents.unkind import Unkind
+from lab.judging.own_count import Kept, OwnCount
 from tests.lab.unkindness import absent, told
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from lab.bench_table import (
+from lab.benches.table import (
     Failure,
     Figure,
     Report,
@@ -18,10 +18,10 @@ from lab.bench_table import (
     ways_of,
     write,
 )
-from lab.loyal import SOCKET, TCP, WaySeen
-from lab.own_count import Kept, OwnCount
-from lab.slot_lost import MIB, SlotLost
-from lab.unkind import Unkind
+from lab.incidents.loyal import SOCKET, TCP, WaySeen
+from lab.incidents.slot_lost import MIB, SlotLost
+from lab.incidents.unkind import Unkind
+from lab.judging.own_count import Kept, OwnCount
 from tests.lab.unkindness import absent, told
 
 ENGINE = "engine killed"

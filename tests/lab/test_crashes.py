@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lab.four_sites import Lab
-from lab.incident import Act, Watch, act
-from lab.plan import Service
-from lab.processes import Child
-from lab.records import Outcome, now_ms
+from lab.base.plan import Service
+from lab.base.processes import Child
+from lab.base.records import Outcome, now_ms
+from lab.incidents.incident import Act, Watch, act
+from lab.running.four_sites import Lab
 from tests.lab.conftest import FAST, STANDARD
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]

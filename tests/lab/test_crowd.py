@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.crowd import NUMBERS_A_CLIENT, Crowd
-from lab.database import Login
-from lab.plan import Plan, Service
-from lab.records import Insert, Log, Outcome, now_ms
+from lab.base.database import Login
+from lab.base.plan import Plan, Service
+from lab.base.records import Insert, Log, Outcome, now_ms
+from lab.clients.crowd import NUMBERS_A_CLIENT, Crowd
 
 
 class Ground:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.processes import ROOT
+from lab.base.processes import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres]
 

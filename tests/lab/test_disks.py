@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lab.api import ApiError
-from lab.four_sites import Lab
-from lab.incident import Watch, acked, act, numbers_at_primary
-from lab.plan import Plan, Service
-from lab.records import now_ms
-from lab.small_disk import NoDisk, SmallDisk, why_not
-from lab.stuck import StuckEngine
-from lab.stuck import why_not as why_not_stuck
+from lab.base.plan import Plan, Service
+from lab.base.records import now_ms
+from lab.faults.small_disk import NoDisk, SmallDisk, why_not
+from lab.faults.stuck import StuckEngine
+from lab.faults.stuck import why_not as why_not_stuck
+from lab.incidents.incident import Watch, acked, act, numbers_at_primary
+from lab.running.api import ApiError
+from lab.running.four_sites import Lab
 
 pytestmark = [
     pytest.mark.lab,

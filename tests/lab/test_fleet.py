@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from config.loader import load_topology
-from lab.database import Login
-from lab.keys import make_keys
-from lab.plan import write_topology
-from lab.site_told import Told, against_every_promise
-from lab.twelve import GROUPS, PARTNER, SITE, TWELVE_SERVICES, twelve
-from lab.writer import Target, WriterSpec
-from lab.writers import WritersSpec
+from lab.base.database import Login
+from lab.base.keys import make_keys
+from lab.base.plan import write_topology
+from lab.clients.writer import Target, WriterSpec
+from lab.clients.writers import WritersSpec
+from lab.whole.told import Told, against_every_promise
+from lab.whole.twelve import GROUPS, PARTNER, SITE, TWELVE_SERVICES, twelve
 from tests.lab.costs import cost
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.freezing import family_of, freeze, thaw
-from lab.processes import Child, end_all, pids_of
+from lab.base.processes import Child, end_all, pids_of
+from lab.running.freezing import family_of, freeze, thaw
 
 WAIT_S = 30.0
 CHILDREN = 10

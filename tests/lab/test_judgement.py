@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from lab.api import ApiError
-from lab.four_sites import Lab
-from lab.incident import Watch, act
-from lab.plan import Service, agent_of
-from lab.processes import Child
+from lab.base.plan import Service, agent_of
+from lab.base.processes import Child
+from lab.incidents.incident import Watch, act
+from lab.running.api import ApiError
+from lab.running.four_sites import Lab
 from tests.lab.conftest import FAST
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from config.leases import PROFILES
-from lab.binaries import wheel_binaries
-from lab.fences import measure_fences
+from lab.base.binaries import wheel_binaries
+from lab.base.processes import pids_of
 from lab.kills import kill_many
-from lab.lone_agent import LoneAgent
-from lab.processes import pids_of
+from lab.lone.fences import measure_fences
+from lab.lone.lone_agent import LoneAgent
 from lab.soak import soak
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.broker, pytest.mark.timeout(300)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from lab.lanes import MAX_WAIT_S, Lane
+from lab.roads.lanes import MAX_WAIT_S, Lane
 
 PACKET = bytes(1000)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.loyal import SOCKET, TCP, WaySeen, ways_seen
-from lab.records import Answer, Insert, Outcome, Probe
+from lab.base.records import Answer, Insert, Outcome, Probe
+from lab.incidents.loyal import SOCKET, TCP, WaySeen, ways_seen
 
 OLD, NEW = "jabodetabek", "batam"
 FAULT_MS, LEASE_END_MS = (1000.0, 9000.0), 2500.0

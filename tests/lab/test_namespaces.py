@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.control import LinksError
-from lab.geography import CLIENTS, ROUND_TRIPS_MS
-from lab.namespaces import Namespaces, why_not
-from lab.plan import Plan, Service
+from lab.base.geography import CLIENTS, ROUND_TRIPS_MS
+from lab.base.plan import Plan, Service
+from lab.roads.control import LinksError
+from lab.roads.namespaces import Namespaces, why_not
 
 
 async def test_without_root_the_reason_is_told_and_nothing_is_started(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from agents.engines.base import Quarantined
-from lab.own_count import OwnCount, compared, own_count_of_probes, own_count_of_writes
-from lab.records import Answer, Insert, Outcome, Probe
+from lab.base.records import Answer, Insert, Outcome, Probe
+from lab.judging.own_count import OwnCount, compared, own_count_of_probes, own_count_of_writes
 
 OLD, NEW = "jabodetabek", "batam"
 ACKED, FAILED, UNKNOWN = Outcome.ACKED, Outcome.FAILED, Outcome.UNKNOWN

@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 import yaml
 
-from lab.bench_systems import PEERS, systems_of
-from lab.geography import ARBITER, ROUND_TRIPS_MS
-from lab.ground import Heard
-from lab.namespaces import why_not
+from lab.base.geography import ARBITER, ROUND_TRIPS_MS
+from lab.base.plan import ENGINE_SETTINGS, Plan, Service
+from lab.base.processes import Child
+from lab.benches.systems import PEERS, systems_of
 from lab.peers.install import LOCK
 from lab.peers.patroni import Patroni, namespaces, proxies
 from lab.peers.patroni_files import (
@@ -28,8 +28,8 @@ from lab.peers.patroni_files import (
     write_patroni,
 )
 from lab.peers.places import ProxyPlaces
-from lab.plan import ENGINE_SETTINGS, Plan, Service
-from lab.processes import Child
+from lab.roads.namespaces import why_not
+from lab.running.ground import Heard
 
 SITES = ("jabodetabek", "batam")
 PORT = 7421

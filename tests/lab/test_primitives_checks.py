@@ -10,20 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.checks import (
-    Commit,
-    Gap,
-    Overlap,
-    commits_of,
-    gaps,
-    gaps_above,
-    longest_gap,
-    loss,
-    overlap_of_commits,
-    overlap_of_probes,
-    worst,
-)
-from lab.records import (
+from lab.base.records import (
     Answer,
     Connect,
     Insert,
@@ -35,6 +22,19 @@ from lab.records import (
     read_inserts,
     read_probes,
     read_writer_log,
+)
+from lab.judging.checks import (
+    Commit,
+    Gap,
+    Overlap,
+    commits_of,
+    gaps,
+    gaps_above,
+    longest_gap,
+    loss,
+    overlap_of_commits,
+    overlap_of_probes,
+    worst,
 )
 
 

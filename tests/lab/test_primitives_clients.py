@@ -17,7 +17,20 @@ import msgspec
 import pytest
 
 from controller.broker import die_with_parent
-from lab.checks import (
+from lab.base.database import Login
+from lab.base.ports import free_port
+from lab.base.records import (
+    Answer,
+    Insert,
+    Outcome,
+    Probe,
+    now_ms,
+    read_inserts,
+    read_probes,
+)
+from lab.clients.prober import ProbedEngine, ProberSpec
+from lab.clients.writer import Target, WriterSpec
+from lab.judging.checks import (
     NUMBERS_SQL,
     PROBE_COMMITS_SQL,
     WRITE_COMMITS_SQL,
@@ -28,20 +41,7 @@ from lab.checks import (
     overlap_of_commits,
     overlap_of_probes,
 )
-from lab.database import Login
-from lab.links import Links
-from lab.ports import free_port
-from lab.prober import ProbedEngine, ProberSpec
-from lab.records import (
-    Answer,
-    Insert,
-    Outcome,
-    Probe,
-    now_ms,
-    read_inserts,
-    read_probes,
-)
-from lab.writer import Target, WriterSpec
+from lab.roads.links import Links
 
 pytestmark = pytest.mark.postgres
 WAIT_S = 60.0
@@ -225,8 +225,8 @@ async def test_a_takeover_is_measured_over_a_link_with_streaming_replication(
     targets = (Target("batam", old.address), Target("ikn", new.address))
     sites = (("batam", old), ("ikn", new))
     engine_list = tuple(ProbedEngine("kas", site, engine.address) for site, engine in sites)
-    await clients.start("lab.writer", WriterSpec("kas", LOGIN, targets), writes)
-    await clients.start("lab.prober", ProberSpec(LOGIN, engine_list), probed)
+    await clients.start("lab.clients.writer", WriterSpec("kas", LOGIN, targets), writes)
+    await clients.start("lab.clients.prober", ProberSpec(LOGIN, engine_list), probed)
     await until(lambda: len(acked(writes, "batam")) > 50, writes)
     await until(lambda: len(answers(probed, "batam", Answer.COMMITTED)) > 10, probed)
     await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > 10, probed)
@@ -275,7 +275,7 @@ async def test_two_writable_copies_are_seen_by_probers_and_by_commit_timestamps(
     probed = tmp_path / "prober.log"
     sites = (("batam", one), ("ikn", other))
     engine_list = tuple(ProbedEngine("kas", site, engine.address) for site, engine in sites)
-    await clients.start("lab.prober", ProberSpec(LOGIN, engine_list), probed)
+    await clients.start("lab.clients.prober", ProberSpec(LOGIN, engine_list), probed)
     await until(lambda: len(answers(probed, "batam", Answer.COMMITTED)) > 3, probed)
     await until(lambda: len(answers(probed, "ikn", Answer.STANDBY)) > 3, probed)
     await other.query("SELECT pg_promote()")
@@ -302,7 +302,7 @@ async def test_a_killed_engine_and_a_killed_writer_never_make_a_number_come_twic
     await engine.start()
     log = tmp_path / "writer.log"
     spec = WriterSpec("kas", LOGIN, (Target("batam", engine.address),), rate_per_s=200)
-    writer = await clients.start("lab.writer", spec, log)
+    writer = await clients.start("lab.clients.writer", spec, log)
     await until(lambda: len(acked(log, "batam")) > 20, log)
     assert engine.process is not None
     await engine.end(signal.SIGKILL)
@@ -311,7 +311,7 @@ async def test_a_killed_engine_and_a_killed_writer_never_make_a_number_come_twic
     await until(lambda: len(acked(log, "batam")) > so_far + 20, log)
     os.kill(writer, signal.SIGKILL)
     await clients.processes.pop().wait()
-    await clients.start("lab.writer", spec, log)
+    await clients.start("lab.clients.writer", spec, log)
     so_far = len(acked(log, "batam"))
     await until(lambda: len(acked(log, "batam")) > so_far + 20, log)
     await clients.stop()
@@ -332,7 +332,9 @@ async def test_an_engine_behind_a_silent_cut_is_given_up_in_time_and_found_again
     await engine.start()
     address = await links.link("ikn", "batam", engine.address)
     log = tmp_path / "writer.log"
-    await clients.start("lab.writer", WriterSpec("kas", LOGIN, (Target("batam", address),)), log)
+    await clients.start(
+        "lab.clients.writer", WriterSpec("kas", LOGIN, (Target("batam", address),)), log
+    )
     await until(lambda: len(acked(log, "batam")) > 5, log)
     await links.cut("batam", "ikn")
     await until(lambda: bool(unknown(log)), log)

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from lab.geography import ARBITER, PAIRS, SITES, round_trip_ms
-from lab.keys import PartyKeys, make_keys
+from lab.base.geography import ARBITER, PAIRS, SITES, round_trip_ms
+from lab.base.keys import PartyKeys, make_keys
 
 WAIT_S = 20.0
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.control import LinksError, ask
-from lab.links import AddLink, Links
-from lab.network import Way
+from lab.roads.control import LinksError, ask
+from lab.roads.links import AddLink, Links
+from lab.roads.network import Way
 
 WAIT_S = 30.0
 ROUND_TRIP_MS = 40.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.relay import Connection, Road, _Side
+from lab.roads.relay import Connection, Road, _Side
 
 
 class Wire(asyncio.Transport):

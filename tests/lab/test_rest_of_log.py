@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.four_sites import Lab
-from lab.incident import Watch, act
-from lab.plan import Service
-from lab.processes import pids_of
+from lab.base.plan import Service
+from lab.base.processes import pids_of
+from lab.incidents.incident import Watch, act
+from lab.running.four_sites import Lab
 from tests.lab.conftest import FAST, PRIMARY
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]

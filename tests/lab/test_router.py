@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.control import LinksError
-from lab.namespaces import Namespaces, why_not
-from lab.netns import Place, within
-from lab.ports import free_port
-from lab.processes import ROOT
+from lab.base.ports import free_port
+from lab.base.processes import ROOT
+from lab.roads.control import LinksError
+from lab.roads.namespaces import Namespaces, why_not
+from lab.roads.netns import Place, within
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -219,7 +219,7 @@ async def test_what_cannot_be_is_refused_by_name(net: Namespaces) -> None:
 OWNER = """
 import asyncio, subprocess, sys
 from pathlib import Path
-from lab.namespaces import Namespaces
+from lab.roads.namespaces import Namespaces
 
 async def main():
     net = Namespaces(Path(sys.argv[1]), {("batam", "ikn"): 1.0})

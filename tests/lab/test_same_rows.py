@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from lab.same_rows import Rows, told_of
+from lab.incidents.same_rows import Rows, told_of
 
 
 def rows(**tables: str) -> Rows:

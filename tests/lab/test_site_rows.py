@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from lab.plan import Service
-from lab.site_degraded import _is_told, _not_once
-from lab.site_drilled import _against_the_report
-from lab.site_moved import bounded
-from lab.site_partner import _against_the_plan, _mute
-from lab.site_told import Told
+from lab.base.plan import Service
 from lab.sites import DEGRADED, ROWS, _may_follow, _reason
+from lab.whole.degraded import _is_told, _not_once
+from lab.whole.drilled import _against_the_report
+from lab.whole.moved import bounded
+from lab.whole.partner import _against_the_plan, _mute
+from lab.whole.told import Told
 from tests.lab.costs import cost
 
 HERE = [Service("paspor", ("jabodetabek", "batam"))]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.slow_disk import SlowDisk, why_not
+from lab.faults.slow_disk import SlowDisk, why_not
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from lab.four_sites import Lab
-from lab.incident import Watch
-from lab.loyal import SOCKET, TCP
-from lab.namespaces import why_not
-from lab.plan import Service
-from lab.still import agent_stopped, engine_first
-from lab.sync_rounds import BREAKS, rounds
+from lab.base.plan import Service
+from lab.incidents.incident import Watch
+from lab.incidents.loyal import SOCKET, TCP
+from lab.incidents.still import agent_stopped, engine_first
+from lab.incidents.sync_rounds import BREAKS, rounds
+from lab.roads.namespaces import why_not
+from lab.running.four_sites import Lab
 from tests.lab.unkindness import incident
 
 pytestmark = [

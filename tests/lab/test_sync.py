@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.backup_lost import backup_lost
-from lab.four_sites import Lab
-from lab.incident import Watch, act
-from lab.plan import Service
+from lab.base.plan import Service
+from lab.incidents.backup_lost import backup_lost
+from lab.incidents.incident import Watch, act
+from lab.running.four_sites import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 

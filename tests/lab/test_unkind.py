@@ -11,11 +11,8 @@ import signal
 
 import pytest
 
-from lab.four_sites import Lab
-from lab.incident import Watch
-from lab.namespaces import why_not
-from lab.network import Way
-from lab.unkind import (
+from lab.incidents.incident import Watch
+from lab.incidents.unkind import (
     Scenario,
     partner_link_cut,
     primary_cut_off,
@@ -23,6 +20,9 @@ from lab.unkind import (
     primary_frozen,
     primary_mute,
 )
+from lab.roads.namespaces import why_not
+from lab.roads.network import Way
+from lab.running.four_sites import Lab
 from tests.lab.unkindness import HOLD_S, assert_backup_streams, incident
 
 pytestmark = [

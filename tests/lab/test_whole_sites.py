@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from lab import twelve
-from lab.command import saling
-from lab.fleet import Fleet
-from lab.four_sites import Lab
-from lab.namespaces import why_not
-from lab.plan import Service
-from lab.site_degraded import power_fails
-from lab.site_links import controller_cut_off, link_cut
-from lab.site_lost import killed, site_lost
-from lab.site_moved import site_moved, until_over
-from lab.site_told import Told
-from lab.twelve import BEHIND_DOORS, PARTNER, SITE, TWELVE_SERVICES
+from lab.base.plan import Service
+from lab.roads.namespaces import why_not
+from lab.running.command import saling
+from lab.running.four_sites import Lab
+from lab.whole import twelve
+from lab.whole.degraded import power_fails
+from lab.whole.fleet import Fleet
+from lab.whole.links import controller_cut_off, link_cut
+from lab.whole.lost import killed, site_lost
+from lab.whole.moved import site_moved, until_over
+from lab.whole.told import Told
+from lab.whole.twelve import BEHIND_DOORS, PARTNER, SITE, TWELVE_SERVICES
 
 pytestmark = [
     pytest.mark.lab,

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from lab.four_sites import Lab
-from lab.incident import Act, Watch
-from lab.slot_lost import MIB, SlotLost
-from lab.unkind import Unkind
+from lab.incidents.incident import Act, Watch
+from lab.incidents.slot_lost import MIB, SlotLost
+from lab.incidents.unkind import Unkind
+from lab.running.four_sites import Lab
 
 HOLD_S = 8.0
 """Four leases: whatever a lease decides has been decided."""

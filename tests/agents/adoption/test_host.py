@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from agents.adoption import host
 from agents.adoption.plan import Plan
 from agents.doctor.findings import Level
-from lab.processes import pids_of
+from lab.base.processes import pids_of
 from tests.agents.adoption.test_checks import plan
 
 

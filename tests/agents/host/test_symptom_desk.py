@@ -22,7 +22,7 @@ from agents.host.symptom_command import SymptomError, SymptomRefused
 from agents.host.symptom_desk import SymptomDesk, _admitted
 from agents.network.peers import PeerServer
 from config.checks import OWN_KINDS
-from lab.keys import LabKeys
+from lab.base.keys import LabKeys
 from protocol.messages import Symptom
 from tests.agents.network.test_peers import AWAY, HOME, Grantor, tls_of
 

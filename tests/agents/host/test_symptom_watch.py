@@ -24,7 +24,7 @@ from agents.metrics import Metrics
 from agents.replica.jobs import Fresh, Jobs, Wiring
 from agents.replica.turns import Turns
 from config.agent import Symptoms
-from lab.keys import LabKeys
+from lab.base.keys import LabKeys
 from protocol.messages import Path as Way
 from protocol.messages import Symptom, Usage
 

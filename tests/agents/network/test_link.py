@@ -16,8 +16,8 @@ from agents.network.link import Gate, Link
 from agents.network.refusals import Refusals
 from config.brokers import Broker
 from controller.broker import Account, EmbeddedBroker, agent_account, controller_account
-from lab.keys import LabKeys
-from lab.ports import free_address
+from lab.base.keys import LabKeys
+from lab.base.ports import free_address
 from protocol.messages import Goal, Grant, Header, Order, Report, Right
 from protocol.sealing import Signer
 from protocol.topics import topic

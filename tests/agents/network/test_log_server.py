@@ -22,7 +22,7 @@ from agents.network.peers import Board, PeerServer, server_context
 from agents.network.refusals import Refusals
 from agents.network.voice import Voice
 from config.agent import Tls
-from lab.keys import LabKeys, make_keys
+from lab.base.keys import LabKeys, make_keys
 from protocol.messages import CONTROLLER, Assignment, Goal, LeaseTerms, Partner, Right, Role
 from protocol.sealing import Signer
 

@@ -27,7 +27,7 @@ from agents.network.peers import Board, PeerServer, server_context
 from agents.network.refusals import Refusals
 from agents.network.voice import Voice
 from config.agent import Tls
-from lab.keys import LabKeys, make_keys
+from lab.base.keys import LabKeys, make_keys
 from protocol.intake import MAX_BYTES
 from protocol.messages import (
     Ask,

@@ -15,7 +15,7 @@ from agents.guard.client import now_ms
 from agents.network import prober as module
 from agents.network.peer_client import client_context
 from agents.network.prober import Prober, Way, next_due_s
-from lab.keys import LabKeys
+from lab.base.keys import LabKeys
 from protocol.messages import Header, Order, Path, Probe
 from protocol.probing import PROBE_PATH, ProbeAnswer
 from tests.agents.network.test_peers import AWAY, HOME, Grantor, get, tls_of

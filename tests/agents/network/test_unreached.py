@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agents.network.peers import server_context
 from agents.network.unreached import why_unreached
-from lab.keys import make_keys
+from lab.base.keys import make_keys
 from tests.agents.network.test_peers import tls_of
 
 LIMIT_S = 10

@@ -16,7 +16,7 @@ from agents.doctor.findings import Level
 from agents.metrics import Metrics
 from agents.replica import data_disk
 from agents.replica.data_disk import GIB, DataDisk, Look, Room, floor_of
-from lab.small_disk import SmallDisk
+from lab.faults.small_disk import SmallDisk
 
 MIB = 2**20
 DATA = Path("/srv/paspor/data")

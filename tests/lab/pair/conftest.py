@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from lab.four_sites import Lab
+from lab.running.four_sites import Lab
 from tests.lab.conftest import FAST, mended, running
 
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from lab.four_sites import Lab
-from lab.geography import ARBITER
-from lab.incident import Watch
-from lab.records import Outcome, now_ms
+from lab.base.geography import ARBITER
+from lab.base.records import Outcome, now_ms
+from lab.incidents.incident import Watch
+from lab.running.four_sites import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]
 

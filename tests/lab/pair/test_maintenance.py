@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from lab.api import ApiError
-from lab.checks import longest_gap
-from lab.command import saling
-from lab.four_sites import Lab
-from lab.incident import Watch
-from lab.plan import site_of
-from lab.records import Outcome, now_ms
+from lab.base.plan import site_of
+from lab.base.records import Outcome, now_ms
+from lab.incidents.incident import Watch
+from lab.judging.checks import longest_gap
+from lab.running.api import ApiError
+from lab.running.command import saling
+from lab.running.four_sites import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]
 

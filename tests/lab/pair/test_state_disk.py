@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agents.state_disk import PROBE_FILE
-from lab.four_sites import Lab
-from lab.plan import site_of
+from lab.base.plan import site_of
+from lab.running.four_sites import Lab
 from tests.lab.conftest import FAST
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lab.command import saling
-from lab.four_sites import Lab
-from lab.incident import Act, Watch, act
-from lab.slow_disk import SlowDisk
-from lab.slow_disk import why_not as why_no_slow_disk
+from lab.faults.slow_disk import SlowDisk
+from lab.faults.slow_disk import why_not as why_no_slow_disk
+from lab.incidents.incident import Act, Watch, act
+from lab.running.command import saling
+from lab.running.four_sites import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.asyncio(loop_scope="package")]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.four_sites import Lab
-from lab.unkind import primary_cut_off, primary_frozen
+from lab.incidents.unkind import primary_cut_off, primary_frozen
+from lab.running.four_sites import Lab
 from tests.lab.unkindness import assert_backup_streams, incident
 
 pytestmark = [

@@ -1,0 +1,1 @@
+"""What everything of the lab rests on: its plan and files, its processes, its records."""

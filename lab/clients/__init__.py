@@ -1,0 +1,1 @@
+"""Programs beside the lab: who writes, asks, loads and measures."""

@@ -1,0 +1,1 @@
+"""Disks and engines that are full, slow or stuck."""

@@ -1,0 +1,1 @@
+"""One service, one fault: what is done, seen and judged."""

@@ -1,0 +1,1 @@
+"""One agent alone, killed and fenced again and again."""

@@ -1,0 +1,1 @@
+"""The lab as it runs, and what is asked of it."""

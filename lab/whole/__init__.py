@@ -1,0 +1,1 @@
+"""Whole sites of twelve services: lost, moved, degraded, drilled."""
