@@ -44,6 +44,11 @@ POLICY = (
         services=_APART, seconds=55,
     ),
     Pairs(
+        Strike(10_000, "ail", ("alpha", "power"), 6_000),
+        Strike(8_000, "maintenance-begin", ("s3",), 50_000),
+        services=_APART, seconds=45,
+    ),
+    Pairs(
         Strike(10_000, "ail", ("alpha", "fire"), 20_000),
         Strike(16_000, "cut", ("alpha", "bravo"), 9_000),
     ),

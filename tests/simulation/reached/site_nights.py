@@ -71,6 +71,11 @@ SITES = (
         ),
         seconds=100,
     ),
+    Pairs(
+        Strike(8_000, "switchover", ("s1",)),
+        Strike(8_600, "crash-controller", (), 100),
+        *(Strike(10_000 + 300 * n, "replay", ("hub", "alpha", "40"), 1) for n in range(8)),
+    ),
 )
 
 _COPY_RESTORED = (
