@@ -71,8 +71,10 @@ def objections(state: State, event: Configured, now_ms: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def redeclared(service: ServiceState, spec: ServiceSpec) -> ServiceState:
+def redeclared(service: ServiceState, spec: ServiceSpec, now_ms: int) -> ServiceState:
     """The service under another declaration: what was promised and heard of it stays."""
+    if spec != service.spec:
+        service = replace(service, declared_ms=now_ms)
     reports = {a: seen for a, seen in service.reports.items() if spec.replica(a) is not None}
     return replace(service, spec=spec, reports=reports)
 

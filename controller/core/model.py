@@ -312,6 +312,8 @@ class ServiceState(Struct, frozen=True):
     """The backup has all that was committed before this; -1 when not known."""
     heard_positions: tuple[Word, ...] = ()
     """The last positions of the primary in this epoch that anybody told, the oldest first."""
+    declared_ms: int = -1
+    """When the configuration last declared it otherwise; -1 when not in this life."""
 
 
 class State(Struct, frozen=True):

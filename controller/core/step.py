@@ -327,7 +327,7 @@ def _on_configured(state: State, event: Configured, now_ms: int) -> tuple[State,
     for spec in begun(event.specs):
         known, stored = state.services.get(spec.uid), event.stored.get(spec.uid)
         if known is not None:
-            services[spec.uid] = redeclared(known, spec)
+            services[spec.uid] = redeclared(known, spec, now_ms)
             continue
         if stored is None:
             stored = found(spec, state.term)

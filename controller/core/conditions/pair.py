@@ -55,6 +55,12 @@ def _reigns(view: View) -> bool:
     return report is not None and report.writable and report.epoch == view.record.epoch
 
 
+def _heard_ms(view: View, agent: str) -> int:
+    """When the agent's last Report came; -1 when none did."""
+    seen = view.service.reports.get(agent)
+    return seen.at_ms if seen else -1
+
+
 def _present(view: View) -> bool:
     report = view.primary_now
     return report is not None and report.role in (Role.STANDBY, Role.PRIMARY)
@@ -110,6 +116,21 @@ primary_proves_this_revision = Condition(
     lambda v: primary_proves(v) and v.service.proven_revision == v.record.revision,
     "{primary} proved a commit under this revision to the controller {silence} ago",
     "{primary} proves no commit under this revision to the controller",
+)
+primary_proves_since_declared = Condition(
+    "primary_proves_since_declared",
+    # What is declared can wait for the next proof. One that died just before would stand alone
+    # for ever: nobody takes over from there.
+    lambda v: primary_proves(v) and v.service.proven_ms > v.service.declared_ms,
+    "{primary} proved a commit under this configuration to the controller {silence} ago",
+    "{primary} proves no commit under this configuration to the controller",
+)
+primary_proves_after_backup = Condition(
+    "primary_proves_after_backup",
+    # What the backup says can wait for the next proof, too.
+    lambda v: primary_proves(v) and v.service.proven_ms >= _heard_ms(v, v.record.backup),
+    "{primary} proved a commit to the controller after {backup} spoke last",
+    "{primary} has proved no commit to the controller since {backup} spoke last",
 )
 primary_proved_since = Condition(
     "primary_proved_since",

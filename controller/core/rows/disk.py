@@ -18,7 +18,7 @@ P = Phase
 DISK_ROWS: tuple[Row, ...] = (
     Row(
         "backup_disk_full", P.PROTECTED, P.ALONE,
-        (d.backup_disk_full, c.primary_proves, b.may_stand_alone),
+        (d.backup_disk_full, c.primary_proves_after_backup, b.may_stand_alone),
         "the disk of {backup} is full ({backup_disk}), so that it could not take over; {primary} "
         "stands alone",
         release,

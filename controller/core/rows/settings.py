@@ -34,7 +34,7 @@ SETTINGS_ROWS: tuple[Row, ...] = (
             "pair is armed with it",
             take_protection,
         )
-        for phase, also in ((P.PROTECTED, (c.primary_proves,)), (P.ALONE, ()))
+        for phase, also in ((P.PROTECTED, (c.primary_proves_since_declared,)), (P.ALONE, ()))
     ),
     *(
         Row(

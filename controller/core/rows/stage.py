@@ -20,7 +20,7 @@ ALONE = "{primary} stands alone, for {out_of_use}: {backup} would not take over"
 STAGE_ROWS: tuple[Row, ...] = (
     Row(
         "backup_out_of_use", P.PROTECTED, P.ALONE,
-        (s.backup_out_of_use, c.primary_proves, b.may_stand_alone), ALONE, release,
+        (s.backup_out_of_use, c.primary_proves_since_declared, b.may_stand_alone), ALONE, release,
     ),
     Row(
         "backup_out_of_use_in_arming", P.ARMING, P.ALONE,

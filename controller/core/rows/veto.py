@@ -23,7 +23,7 @@ ALONE = (
 VETO_ROWS: tuple[Row, ...] = (
     Row(
         "backup_vetoes", P.PROTECTED, P.ALONE,
-        (v.backup_vetoes, c.primary_proves, b.may_stand_alone), ALONE, release,
+        (v.backup_vetoes, c.primary_proves_after_backup, b.may_stand_alone), ALONE, release,
     ),
     Row(
         "backup_vetoes_in_arming", P.ARMING, P.ALONE,

@@ -155,7 +155,7 @@ def filling(**backup: Any) -> Given:
 
 DISK_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {
     ("backup_disk_full", Phase.PROTECTED): lambda: Given(Phase.PROTECTED).backup(
-        backup_report(disk_low=LOW, disk_free_bytes=MIB)
+        backup_report(disk_low=LOW, disk_free_bytes=MIB), 200
     ),
     ("disk_filling", Phase.PROTECTED): filling,
 }

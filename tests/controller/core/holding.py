@@ -52,7 +52,8 @@ def unwilling(phase: Phase, **changes: Any) -> Given:
         return given.stopped().primary(standing).backup(replace(told, **stopped))
     if phase is Phase.ARMING:
         given.primary(primary_report(mode=Mode.ALONE))
-    return given.backup(told)
+    # It proved a commit after this was said.
+    return given.backup(told, 200)
 
 
 VETO_SITUATIONS: dict[tuple[str, Phase], Callable[[], Given]] = {

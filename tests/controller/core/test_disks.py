@@ -135,7 +135,7 @@ def test_arming_ends_when_the_backups_disk_turns_out_low() -> None:
 
 
 def test_a_backup_whose_disk_is_full_is_no_backup_and_its_primary_stands_alone() -> None:
-    given = Given(P.PROTECTED).backup(backup_report(**FULL))
+    given = Given(P.PROTECTED).backup(backup_report(**FULL), 200)
     row = first_row(given.view())
     assert row is not None
     assert (row.name, row.target) == ("backup_disk_full", P.ALONE)

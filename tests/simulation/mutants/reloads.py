@@ -18,8 +18,8 @@ from tests.simulation.night import Night
 def reload_forgets_promises(patch: Patch) -> None:
     """What was granted before the configuration was read anew counts no more."""
 
-    def forgetful(service: ServiceState, spec: ServiceSpec) -> ServiceState:
-        return replace(redeclared(service, spec), promise_end_ms=0)
+    def forgetful(service: ServiceState, spec: ServiceSpec, now_ms: int) -> ServiceState:
+        return replace(redeclared(service, spec, now_ms), promise_end_ms=0)
 
     patch.setattr(controller_step, "redeclared", forgetful)
 
@@ -27,9 +27,9 @@ def reload_forgets_promises(patch: Patch) -> None:
 def reload_changes_terms_under_one_revision(patch: Patch) -> None:
     """Other lease times are put into the record under the revision that it has."""
 
-    def hasty(service: ServiceState, spec: ServiceSpec) -> ServiceState:
+    def hasty(service: ServiceState, spec: ServiceSpec, now_ms: int) -> ServiceState:
         record = replace(service.record, terms=spec.terms)
-        return replace(redeclared(service, spec), record=record, promise_end_ms=0)
+        return replace(redeclared(service, spec, now_ms), record=record, promise_end_ms=0)
 
     patch.setattr(controller_step, "redeclared", hasty)
 
