@@ -25,8 +25,8 @@ from tests.controller.core.company import company, look, of_site, renamed, vcpu
 from tests.controller.core.given import NOW, Given, backup_report, primary_report
 
 P = Phase
-CAPACITY = {"held_for": HeldFor.CAPACITY}
-LOST = {"last_word": LastWord(10**9, 0, 0, 0)}
+CAPACITY: dict[str, Any] = {"held_for": HeldFor.CAPACITY}
+LOST: dict[str, Any] = {"last_word": LastWord(10**9, 0, 0, 0)}
 HOLD = Hold("siti", "intruder", "service", 10**6)
 
 
