@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from controller.core.model import State
 from controller.core.plan_model import Plan, PlanKind, StepStatus
-from controller.core.sites.policy import caution_on
+from controller.core.sites.policy import caution_on, not_well
 
 BEGUN = (StepStatus.MOVING, StepStatus.DONE)
 
@@ -17,9 +17,11 @@ def held_lanes(state: State, plan: Plan, leg: int) -> dict[tuple[str, str], str]
     """By lane: why none of its steps is asked for now."""
     if not _goes_home(plan, leg):
         return {}
-    steps = [step for step in plan.steps if step.leg == leg]
     care = "" if plan.despite_caution else caution_on(state.nation, plan.site)
-    return {step.lane: care for step in steps} if care else {}
+    ill = not_well(state.nation, plan.site)
+    begun = begun_lanes(plan, leg)
+    whys = {s.lane: care or ("" if s.lane in begun else ill) for s in plan.steps if s.leg == leg}
+    return {lane: why for lane, why in whys.items() if why}
 
 
 def begun_lanes(plan: Plan, leg: int) -> frozenset[tuple[str, str]]:
@@ -28,5 +30,7 @@ def begun_lanes(plan: Plan, leg: int) -> frozenset[tuple[str, str]]:
 
 
 def _goes_home(plan: Plan, leg: int) -> bool:
-    """Whether it goes back without anybody's having said so at this moment."""
-    return plan.kind is PlanKind.FAILBACK and plan.by_policy and leg > 0
+    """Whether it goes back without anybody's having looked at home at this moment."""
+    if plan.kind is PlanKind.DRILL:
+        return leg > 1
+    return plan.kind is PlanKind.FAILBACK and plan.by_policy

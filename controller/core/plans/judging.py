@@ -151,7 +151,7 @@ def summed(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
     stuck = []
     for step, where in lane_heads(state, plan, now_ms):
         if where is Standing.FREE and step.lane in held:
-            why = f"{held[step.lane]}; it goes on by itself once that ends"
+            why = f"{held[step.lane]}; it goes back by itself once that ends"
             stuck.append(f"{step.service}: {why}")
             continue
         if where is Standing.ON_ITS_WAY or (where is Standing.FREE and not tried_out(step)):

@@ -117,10 +117,12 @@ def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
 
 def failback_held(nation: Nation, site: str) -> str:
     """Why nothing may be moved back to a site by itself; empty when nothing is against it."""
+    return caution_on(nation, site) or not_well(nation, site)
+
+
+def not_well(nation: Nation, site: str) -> str:
+    """What is the matter with a site; empty when nothing is, or it is not declared."""
     state = nation.sites.get(site)
-    care = caution_on(nation, site)
-    if care:
-        return care
     if state is None or state.health is Health.HEALTHY:
         return ""
     return f"{site} is {state.health.value}: {state.because}"
