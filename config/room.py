@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from config.problems import Loc, Severity
 from config.reader import Document
 from config.tiers import Tier
-from config.topology import Capacity, Service, Site, Topology
+from config.topology import Capacity, Service, ServiceStage, Site, Topology
 
 UNITS = {
     "vcpu": "vcpu",
@@ -32,7 +32,7 @@ def check(document: Document, topology: Topology) -> None:
 
 def check_given_up(document: Document, topology: Topology, site: Site, loc: Loc) -> bool:
     """Whether all that is given up here could have come here at all."""
-    come = [service.name for service in incoming(topology, site)]
+    come = [service.name for service in topology.services if is_incoming(service, site)]
     wrong = [name for name in site.gives_up if name not in come]
     for name in wrong:
         what = "can come here" if come else "is backed up here"
@@ -54,7 +54,7 @@ def check_given_up(document: Document, topology: Topology, site: Site, loc: Loc)
 
 def check_site(document: Document, topology: Topology, site: Site, loc: Loc) -> None:
     """What it has must suffice for its own, and for what the loss of the others brings."""
-    own = [s for s in topology.services if s.by_priority[0].site == site.id]
+    own = [s for s in in_use(topology) if s.by_priority[0].site == site.id]
     come = [s for s in incoming(topology, site) if s.name not in site.gives_up]
     for key, unit in UNITS.items():
         has = amount(site.capacity, key)
@@ -78,11 +78,17 @@ def check_site(document: Document, topology: Topology, site: Site, loc: Loc) -> 
 
 def incoming(topology: Topology, site: Site) -> list[Service]:
     """What has its preferred primary elsewhere and its backup here."""
-    return [
-        service
-        for service in topology.services
-        if any(replica.site == site.id for replica in service.by_priority[1:])
-    ]
+    return [service for service in in_use(topology) if is_incoming(service, site)]
+
+
+def is_incoming(service: Service, site: Site) -> bool:
+    """Whether one service would come here, were it in use."""
+    return any(replica.site == site.id for replica in service.by_priority[1:])
+
+
+def in_use(topology: Topology) -> list[Service]:
+    """All but the retired ones: nobody looks after those, so they need nothing and go nowhere."""
+    return [s for s in topology.services if s.state is not ServiceStage.RETIRED]
 
 
 def enough(come: list[Service], key: str, missing: float) -> list[str]:
@@ -123,6 +129,8 @@ def number(value: float) -> str:
 def weaknesses(document: Document, topology: Topology) -> None:
     """Notes as warnings what the arithmetic does not know, and who waits in a group for whom."""
     for index, service in enumerate(topology.services):
+        if service.state is ServiceStage.RETIRED:
+            continue
         loc: Loc = ("services", index)
         warn_of_no_demand(document, topology, service, loc)
         warn_of_slow_group(document, topology, service, loc)
@@ -148,7 +156,7 @@ def warn_of_slow_group(document: Document, topology: Topology, service: Service,
     ttl_ms = topology.lease_terms(service).ttl_ms
     slower = [
         (other.name, topology.lease_terms(other).ttl_ms)
-        for other in topology.services
+        for other in in_use(topology)
         if service.group is not None
         and other.group == service.group
         and (other.order or 0) < (service.order or 0)

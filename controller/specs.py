@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from config.policy import Policy
-from config.topology import Capacity, Replica, Service, ServiceStage, Site, Topology
+from config.topology import Agent, Capacity, Replica, Service, ServiceStage, Site, Topology
 from controller.core.configured import misfits
 from controller.core.events import Configured
 from controller.core.model import (
@@ -50,16 +50,26 @@ class Wish(Struct, frozen=True):
 def service_specs(topology: Topology) -> tuple[ServiceSpec, ...]:
     """All declared services that are not retired, in the order of the file."""
     kept = (s for s in topology.services if s.state is not ServiceStage.RETIRED)
-    return tuple(service_spec(topology, service) for service in kept)
+    # Of 250 services on as many agents, to look each of these up anew costs their square.
+    agents = {agent.id: agent for agent in topology.agents}
+    stages = {site.id: Stage(site.state.value) for site in topology.sites}
+    return tuple(
+        _service_spec(
+            topology, service, tuple(_replica(r, agents, stages) for r in service.by_priority)
+        )
+        for service in kept
+    )
 
 
-def service_spec(topology: Topology, service: Service) -> ServiceSpec:
-    """One service, its replicas in the order of their priority."""
+def _service_spec(
+    topology: Topology, service: Service, replicas: tuple[ReplicaSpec, ...]
+) -> ServiceSpec:
+    """One service, with its replicas in the order of their priority."""
     return ServiceSpec(
         name=service.name,
         uid=service.uid,
         terms=topology.lease_terms(service),
-        replicas=tuple(_replica(topology, replica) for replica in service.by_priority),
+        replicas=replicas,
         protection=Protection(service.protection.value),
         loss_bound_bytes=service.loss_bound_bytes,
         system_identifier=service.system_identifier or "",
@@ -156,8 +166,8 @@ def _load(declared: Capacity | None) -> Load | None:
     )
 
 
-def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:
-    agent = topology.agent(replica.agent)
+def _replica(replica: Replica, agents: dict[str, Agent], stages: dict[str, Stage]) -> ReplicaSpec:
+    agent = agents[replica.agent]
     return ReplicaSpec(
         agent=replica.agent,
         site=replica.site,
@@ -165,5 +175,5 @@ def _replica(topology: Topology, replica: Replica) -> ReplicaSpec:
         engine_address=replica.address,
         agent_address=agent.address,
         public_key=agent.public_key,
-        stage=Stage(topology.site(replica.site).state.value),
+        stage=stages[replica.site],
     )

@@ -49,12 +49,13 @@ class SymptomWatch:
     async def run(self) -> None:
         """Look, until cancelled."""
         while True:
-            self._look(self._clock())
+            # The file is read anew, and a disk that hangs must hold up no renewal.
+            expires = await asyncio.to_thread(self._certificate.expires_soon, time.time())
+            self._look(expires, self._clock())
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _look(self, now_ms: int) -> None:
+    def _look(self, expires: str, now_ms: int) -> None:
         look, config = self._board.look, self._config
-        expires = self._certificate.expires_soon(time.time())
         look("certificate", "certificate", expires, now_ms, AT_ONCE)
         aheads_ms = self._prober.clocks_ahead_ms(now_ms)
         off = clock_off(aheads_ms, self._prober.count, config.clock_off_ms)

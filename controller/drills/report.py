@@ -171,8 +171,12 @@ def _missed(away: PlanStep | None, back: PlanStep | None, done: Iterable[PlanSte
             return f"it was not {what}"
         if step.status is not StepStatus.DONE:
             return f"it was not {what}: {step.because or step.status.value}"
-    unknown = any(step.outage_ms < 0 for step in done)
-    return "its outage was not measured, for the controller restarted" if unknown else ""
+    unknown = [step for step in done if step.outage_ms < 0]
+    if any(step.tries for step in unknown):
+        return "its outage was not measured, for the controller restarted"
+    return (
+        "it was moved before the drill asked for it, so no outage was measured" if unknown else ""
+    )
 
 
 def _leg(step: PlanStep | None) -> Leg | None:

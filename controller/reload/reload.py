@@ -21,10 +21,12 @@ from config.loader import Loaded, load_topology
 from config.problems import ConfigError, Problem
 from config.topology import Topology
 from controller.core.actions import Answer
+from controller.inbox import Busy, RulesFailed
 from controller.reload.differences import Difference, differences, taken, waiting
 from controller.reload.risks import risks
 from controller.specs import Wish
 from controller.status import ConfigurationStatus, Status
+from controller.stores.base import StoreError
 
 Configure = Callable[[Topology, Wish, Callable[[], None]], Awaitable[Answer]]
 """Asks the rules: the topology, who wants it, and what to do once it is in force."""
@@ -89,8 +91,12 @@ class Reloads:
     async def reload(self, wish: Wish) -> Reloaded:
         """Take what the file says now, or say why not. Raises Busy, RulesFailed, StoreError."""
         async with self._lock:
-            told = await self._reload(wish)
-            self._note(told, wish.by)
+            try:
+                told = await self._reload(wish)
+            except (Busy, RulesFailed, StoreError) as error:
+                self._note_failure(f"{error}; the old one stays", wish)
+                raise
+            self._note(told, wish)
         return told
 
     async def _reload(self, wish: Wish) -> Reloaded:
@@ -141,24 +147,31 @@ class Reloads:
             unmet=answer.unmet,
         )
 
-    def _note(self, told: Reloaded, by: str) -> None:
+    def _note(self, told: Reloaded, wish: Wish) -> None:
         if told.dry_run:
             return
-        at_ms = _wall_ms()
-        tried = replace(self.status, tried_at_ms=at_ms, tried_by=by)
-        if told.applied:
-            self.status = replace(
-                tried,
-                sha256=told.sha256,
-                in_force_since_ms=at_ms,
-                waits_for_restart=told.waits_for_restart,
-                failed="",
-            )
-            log.info(told.text, by=by, sha256=told.sha256, changes=[_line(c) for c in told.changes])
+        if not told.applied:
+            why = (told.text, *told.unmet, *map(_where, _errors(told)))
+            self._note_failure("; ".join(why), wish)
             return
-        failed = "; ".join((told.text, *told.unmet, *map(_where, _errors(told))))
-        self.status = replace(tried, failed=failed)
-        log.error("the configuration was not taken; the old one stays", by=by, why=failed)
+        at_ms, changes = _wall_ms(), [_line(change) for change in told.changes]
+        self.status = replace(
+            self.status,
+            tried_at_ms=at_ms,
+            tried_by=wish.by,
+            sha256=told.sha256,
+            in_force_since_ms=at_ms,
+            waits_for_restart=told.waits_for_restart,
+            failed="",
+        )
+        log.info(told.text, by=wish.by, sha256=told.sha256, changes=changes)
+
+    def _note_failure(self, why: str, wish: Wish) -> None:
+        if wish.dry_run:
+            return
+        tried = replace(self.status, tried_at_ms=_wall_ms(), tried_by=wish.by)
+        self.status = replace(tried, failed=why)
+        log.error("the configuration was not taken; the old one stays", by=wish.by, why=why)
 
 
 def digest(file: Path) -> str:

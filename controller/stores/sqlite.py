@@ -157,8 +157,8 @@ class SqliteStore:
                 parameters,
             ).fetchall()
         return [
-            HistoryLine(number, at_ms, msgspec.json.decode(text, type=Transition))
-            for number, at_ms, text in rows
+            HistoryLine(number, at_ms, transition)
+            for number, at_ms, transition in lines.readable("history", Transition, rows)
         ]
 
     def save_plan(

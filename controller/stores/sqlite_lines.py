@@ -7,12 +7,18 @@ controller that does not know them goes on without.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
+import structlog
 
 from controller.core.happening import Happening
 from controller.core.site_model import Caution
 from controller.stores.base import HappeningLine
+
+log = structlog.get_logger("store")
+Line = TypeVar("Line")
 
 CAUTIONS = "cautions"
 """Their key in `meta`."""
@@ -30,9 +36,22 @@ def happenings(database: sqlite3.Connection, limit: int) -> list[HappeningLine]:
         "SELECT number, at_ms, happening FROM happenings ORDER BY number DESC LIMIT ?", (limit,)
     ).fetchall()
     return [
-        HappeningLine(number, at_ms, msgspec.json.decode(text, type=Happening))
-        for number, at_ms, text in rows
+        HappeningLine(number, at_ms, happening)
+        for number, at_ms, happening in readable("happenings", Happening, rows)
     ]
+
+
+def readable(
+    table: str, kind: type[Line], rows: Iterable[tuple[int, int, str]]
+) -> Iterator[tuple[int, int, Line]]:
+    """The lines that can be read: one that a later version wrote hides none of the others."""
+    for number, at_ms, text in rows:
+        try:
+            line = msgspec.json.decode(text, type=kind)
+        except (msgspec.DecodeError, ValueError) as error:
+            log.warning("a line cannot be read", table=table, number=number, problem=str(error))
+            continue
+        yield number, at_ms, line
 
 
 def note(database: sqlite3.Connection, told: tuple[Happening, ...], at_ms: int) -> None:

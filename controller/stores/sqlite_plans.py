@@ -11,6 +11,7 @@ import sqlite3
 import msgspec
 
 from controller.core.plan_model import Plan, PlanChange, PlanKind
+from controller.stores import sqlite_lines as lines
 from controller.stores.base import PlanLine, Plans, StoredPlan
 
 
@@ -119,6 +120,6 @@ def history(database: sqlite3.Connection, plan_id: str | None, limit: int) -> li
         parameters,
     ).fetchall()
     return [
-        PlanLine(number, at_ms, msgspec.json.decode(text, type=PlanChange))
-        for number, at_ms, text in rows
+        PlanLine(number, at_ms, change)
+        for number, at_ms, change in lines.readable("plan_history", PlanChange, rows)
     ]

@@ -49,7 +49,8 @@ def create_app(
         middlewares=[_tell_problems, authorize(token, callers)],
     )
     orders = Orders(desk)
-    reading = _Reading(desk, version, render_metrics)
+    forecasting = Turn("forecast", wait_s=0.0)
+    reading = _Reading(desk, version, render_metrics, forecasting)
     kinds = "|".join(Kind)
     app.add_routes(
         [
@@ -65,7 +66,7 @@ def create_app(
             web.post(f"/api/v1/services/{{name}}/{{kind:{kinds}}}", orders.one),
             web.post("/api/v1/{kind:pause|resume|hold|release}", orders.all),
             web.post("/api/v1/alertmanager", orders.alarmed),
-            *PlanRoutes(desk, orders).routes(),
+            *PlanRoutes(desk, orders, forecasting).routes(),
             *more,
         ]
     )
@@ -76,11 +77,13 @@ def create_app(
 class _Reading:
     """What changes nothing."""
 
-    def __init__(self, desk: Desk, version: str, render_metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self, desk: Desk, version: str, render_metrics: Callable[[], bytes], forecasting: Turn
+    ) -> None:
         self._desk = desk
         self._version = version
         self._render_metrics = render_metrics
-        self._forecasting = Turn("forecast", wait_s=0.0)
+        self._forecasting = forecasting
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """200 while events are handled."""

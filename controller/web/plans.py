@@ -30,6 +30,7 @@ from controller.web.callers import who
 from controller.web.desk import Desk, Problem, ProblemBody
 from controller.web.intake import LINE, Person, Reason
 from controller.web.orders import Orders, Reply, reply_of
+from controller.web.turn import Turn
 
 KEYS = "by, reason, dry_run, now, at_once, despite_caution, over_capacity"
 ACT_KEYS = "by, reason, plan, dry_run"
@@ -66,9 +67,10 @@ class ActWish(Struct, frozen=True, forbid_unknown_fields=True):
 class PlanRoutes:
     """What the API has of plans."""
 
-    def __init__(self, desk: Desk, orders: Orders) -> None:
+    def __init__(self, desk: Desk, orders: Orders, forecasting: Turn) -> None:
         self._desk = desk
         self._orders = orders
+        self._forecasting = forecasting
 
     def routes(self) -> list[web.RouteDef]:
         """The paths, to be added to the application."""
@@ -113,7 +115,11 @@ class PlanRoutes:
         if kind is PlanKind.FAILOVER and not wish.reason.strip() and not wish.dry_run:
             mend = "say why, for the history"
             raise Problem(422, "failover without a reason", "body: reason", mend)
-        return await self._orders.serve(request, _Begin(self._desk, kind, site, wish))
+        begin = _Begin(self._desk, kind, site, wish)
+        if not wish.dry_run:
+            return await self._orders.serve(request, begin)
+        async with self._forecasting.taken():
+            return await self._orders.serve(request, begin)
 
     async def steer(self, request: web.Request) -> web.Response:
         """POST /api/v1/plan/{act}"""

@@ -92,7 +92,11 @@ class VerdictsTrue(Watch):
             if one.spec.stage is Stage.ACTIVE and one.spec.name != name
         ]
         ages = {one: self._age_ms(one, name, since_ms) for one in others}
-        reaching = [one for one, age_ms in ages.items() if 0 <= age_ms < REACHED_MS]
+        reaching = [
+            one
+            for one, age_ms in ages.items()
+            if 0 <= age_ms < REACHED_MS and self._was_answered(one, name)
+        ]
         if reaching:
             raise Broken("verdict", f"{name} is called down, and {reaching[0]} reaches it")
         for one in others:
@@ -121,6 +125,11 @@ class VerdictsTrue(Watch):
                 f"{name} is called down, though {observer}, which is lost since, reached it "
                 f"{answered_ms - last_ms} ms after it was last heard",
             )
+
+    def _was_answered(self, observer: str, site: str) -> bool:
+        """Where no answer ever came, the age is that of the first probe."""
+        paths = self._reports[observer][1].paths
+        return any(path.to == site and path.asked > path.lost for path in paths)
 
     def _age_ms(self, observer: str, site: str, now_ms: int) -> int:
         """How old its last answer is; -1 where the observer said nothing of it."""

@@ -258,7 +258,8 @@ class Controller:
             self._configured(before, event, actions)
         if isinstance(event, ev.Requested | ev.PlanAsked) and event.dry_run and len(actions) != 1:
             raise Broken("dry run", f"{event} was to be tried only, and did {actions}")
-        if not isinstance(event, ev.Tick):
+        # Most Ticks change nothing, and there are many; one that begins a plan shows why it does.
+        if not isinstance(event, ev.Tick) or self.state.plan is not before.plan:
             self._watch.controller_stepped(self.state, event, self.now_ms())
         if actions:
             self._write(self.state, actions)

@@ -90,3 +90,26 @@ def test_who_waits_in_its_group_for_a_slower_one_is_warned_of(
     report = judge(topology(group))
     assert not report.errors
     assert "it waits for paspor" in said(report, "services[1].order").message
+
+
+def test_what_is_retired_needs_no_room_waits_for_nobody_and_may_still_be_given_up(
+    judge: Judge, topology: Spoil
+) -> None:
+    retired = {"services.0.state": "retired", "sites.1.capacity": {"vcpu": 12.5}}
+    assert not judge(topology(DEMANDS | retired)).problems
+    assert not judge(topology(DEMANDS | retired | {"sites.1.gives_up": ["paspor"]})).problems
+    without = {"services.1.demand": {"vcpu": 12.5}}
+    assert not judge(topology(without | retired)).problems
+
+
+def test_nobody_waits_in_its_group_for_a_retired_one(judge: Judge, topology: Spoil) -> None:
+    group = {
+        "services.0.state": "retired",
+        "services.0.group": "imigrasi",
+        "services.0.order": 1,
+        "services.0.lease_profile": "patient",
+        "services.1.group": "imigrasi",
+        "services.1.order": 2,
+        "services.1.lease_profile": "fast",
+    }
+    assert not judge(topology(group)).problems

@@ -82,7 +82,8 @@ def test_a_drill_whose_services_went_and_came_back_in_time_has_passed(topology: 
         ((step(1, status=StepStatus.LEFT_OUT, because="no room"),), PlanStatus.ENDED, "no room"),
         ((step(1), step(2, status=StepStatus.LEFT_OUT, because="held")), PlanStatus.ENDED,
          "not brought back: held"),
-        ((step(1, outage_ms=-1), step(2)), PlanStatus.DONE, "not measured"),
+        ((step(1, outage_ms=-1), step(2)), PlanStatus.DONE, "for the controller restarted"),
+        ((step(1), step(2, outage_ms=-1, tries=0)), PlanStatus.DONE, "before the drill asked"),
     ],
 )  # fmt: skip
 def test_a_drill_that_missed_anything_has_failed_and_says_what(

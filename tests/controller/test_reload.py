@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from config.loader import load_topology
 from config.topology import Topology
 from controller.core.model import Phase
+from controller.inbox import Busy, RulesFailed
 from controller.journal import files, numbered
 from controller.metrics.exporter import Metrics
 from controller.metrics.own import configuration
@@ -20,6 +21,7 @@ from controller.reload.reload import Reloads, digest
 from controller.reload.risks import risks
 from controller.replay import replay
 from controller.specs import Wish
+from controller.stores.base import StoreFailed
 from controller.web.app import create_app
 from controller.web.configuring import Configuring
 from tests.controller.cluster import Cluster, service, write_key
@@ -337,3 +339,27 @@ async def test_a_protected_service_keeps_its_lease_over_a_reload(reloading: Relo
 def test_a_cluster_whose_file_is_gone_has_no_digest(cluster: Cluster) -> None:
     cluster.config.unlink()
     assert digest(cluster.config) == ""
+
+
+@pytest.mark.parametrize("error", [RulesFailed("boom"), Busy("too much"), StoreFailed("no disk")])
+async def test_a_reload_that_raises_is_told_as_the_last_one_that_failed(
+    reloading: Reloading, error: Exception
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise error
+
+    services = reloading.content()["services"]
+    services[0]["loss_bound"] = "4MiB"
+    reloading.edit(services=services)
+    in_force = reloading.reloads.status.sha256
+    reloading.reloads._configure = broken
+    with pytest.raises(type(error)):
+        await reloading.reloads.reload(Wish("siti", dry_run=True))
+    assert reloading.reloads.status.tried_at_ms == 0
+    with pytest.raises(type(error)):
+        await reloading.reloads.reload(SITI)
+    status = reloading.reloads.status
+    assert (status.tried_by, status.sha256) == ("siti", in_force)
+    assert status.failed == f"{error}; the old one stays"
+    shown = {metric.name: metric.samples[0].value for metric in configuration(status)}
+    assert shown["saling_config_last_reload_successful"] == 0

@@ -92,8 +92,8 @@ may_be_forced = Condition(
     "may_be_forced",
     may_stand_alone.test,
     may_stand_alone.yes,
-    may_stand_alone.no + "; `backup_loss: alone` in the controller's file, and a restart of the "
-    "controller, end that",
+    may_stand_alone.no + "; `backup_loss: alone` in the controller's file and `saling reload` end "
+    "that",
 )
 is_waiting = Condition(
     "is_waiting",

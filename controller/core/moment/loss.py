@@ -46,16 +46,24 @@ def last_word(service: ServiceState, now_ms: int) -> LastWord | None:
     if not words:
         return service.record.last_word
     position, rate, heard_ms = max(words)
+    # A primary whose agent has just restarted tells where it is, and no rate yet: that is not none.
+    rate = rate or max(rate for _position, rate, _heard_ms in words)
     stored = service.record.last_word
     no_deadline = _no_deadline(service.record)
     silent = service.record.phase in SILENT_PHASES and not no_deadline
-    if silent and stored and stored.position_bytes >= position:
-        return stored
     end_ms = now_ms if no_deadline else _promises_end_ms(service)
     exposed_ms = max(0, (end_ms if silent else min(end_ms, now_ms)) - heard_ms)
     caught_up_ms = service.caught_up_ms
     behind_ms = max(0, heard_ms - caught_up_ms) if caught_up_ms >= 0 else -1
-    return LastWord(position, rate, exposed_ms, behind_ms)
+    word = LastWord(position, rate, exposed_ms, behind_ms)
+    return stored if silent and stored and not _goes_beyond(word, stored) else word
+
+
+def _goes_beyond(word: LastWord, stored: LastWord) -> bool:
+    """Whether there is more to be feared. A Report that was long under way looks fresh, so a
+    position alone that is further takes nothing back."""
+    further = word.position_bytes > stored.position_bytes
+    return further and _end_bytes(word) > _end_bytes(stored)
 
 
 def worst_word(service: ServiceState, now_ms: int) -> LastWord | None:
@@ -79,8 +87,12 @@ def estimate_bytes(service: ServiceState, word: LastWord | None) -> int | None:
     if not waited and service.caught_up_ms < 0:
         # A copy that was not seen to follow in this reign may hold another history.
         return None
-    end = word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
-    return max(0, max(end, proven_bytes(service)) - backup.report.position_bytes)
+    return max(0, max(_end_bytes(word), proven_bytes(service)) - backup.report.position_bytes)
+
+
+def _end_bytes(word: LastWord) -> int:
+    """How far the primary may have come."""
+    return word.position_bytes + word.rate_bytes_s * word.exposed_ms // 1000
 
 
 def proven_bytes(service: ServiceState) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,9 @@ from protocol.messages import Path as Way
 from protocol.messages import Symptom, Usage
 
 HOME = "batam-1"
-NEVER: Any = SimpleNamespace(expires_soon=lambda now_s: "")
+
+
+CERTIFICATE: Any = SimpleNamespace(expires_soon=lambda now_s: "")
 
 
 def end_s(file: Path) -> float:
@@ -61,7 +64,22 @@ def test_a_new_certificate_that_is_not_in_use_yet_asks_for_a_restart(
 
 def watch(board: Board, commits: CommitTimes, *aheads_ms: int) -> SymptomWatch:
     prober: Any = SimpleNamespace(clocks_ahead_ms=lambda _: aheads_ms, count=len(aheads_ms))
-    return SymptomWatch(Symptoms(), NEVER, lambda: [("paspor", commits)], prober, board, int)
+    return SymptomWatch(Symptoms(), CERTIFICATE, lambda: [("paspor", commits)], prober, board, int)
+
+
+async def test_the_certificate_is_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, was_read, threads = asyncio.get_running_loop(), asyncio.Event(), []
+
+    def expires_soon(_now_s: float) -> str:
+        threads.append(threading.current_thread())
+        loop.call_soon_threadsafe(was_read.set)
+        return ""
+
+    monkeypatch.setattr(CERTIFICATE, "expires_soon", expires_soon)
+    task = asyncio.create_task(watch(Board(), CommitTimes()).run())
+    await was_read.wait()
+    task.cancel()
+    assert threads[0] is not threading.main_thread()
 
 
 def kinds(board: Board, now_ms: int) -> list[str]:
@@ -72,12 +90,12 @@ def test_a_clock_that_stays_off_is_told_and_one_that_was_stepped_back_is_not() -
     board, commits = Board(), CommitTimes()
     off, right = watch(board, commits, 900, 900, 900), watch(board, commits, 9, 9, 9)
     for at_ms in range(0, 30_000, 5000):
-        off._look(at_ms)
+        off._look("", at_ms)
     assert kinds(board, 29_999) == []
-    off._look(30_000)
+    off._look("", 30_000)
     assert kinds(board, 30_000) == ["clock"]
     for at_ms in range(35_000, 96_000, 5000):
-        right._look(at_ms)
+        right._look("", at_ms)
     assert kinds(board, 95_000) == []
 
 
@@ -86,7 +104,7 @@ def test_commits_that_stay_slow_are_told_by_the_name_of_their_service() -> None:
     for at_ms in range(0, 40_000, 500):
         commits.took(at_ms, 400)
         if at_ms % 5000 == 0:
-            watch(board, commits)._look(at_ms)
+            watch(board, commits)._look("", at_ms)
     told = board.symptoms(40_000)
     assert [symptom.kind for symptom in told] == ["latency"]
     assert told[0].text.startswith("paspor: commits take up to 400 ms")
@@ -106,7 +124,7 @@ class FakeEngine:
 async def test_commits_count_as_times_and_failures_do_not() -> None:
     metrics = Metrics(HOME, "batam")
     engine: Any = FakeEngine()
-    wiring, times = Wiring(HOME, "u", str, NEVER), metrics.timings("paspor").commits
+    wiring, times = Wiring(HOME, "u", str, CERTIFICATE), metrics.timings("paspor").commits
 
     async def probe() -> None:
         for _ in range(LEAST):

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from controller.core.events import Event
-from controller.core.model import Phase, ServiceState, State, Word
+from controller.core.model import LastWord, Phase, Seen, ServiceState, State, Word
 from controller.core.moment import loss
 from controller.core.moment.view import View
 from controller.core.step import step
-from tests.controller.core.given import NOW, UID, A, B, Given, asked, backup_report, said
+from protocol.messages import ReplicaReport
+from tests.controller.core.given import (
+    NOW,
+    UID,
+    A,
+    B,
+    Given,
+    asked,
+    backup_report,
+    primary_report,
+    said,
+)
 
 MB = 1000 * 1000
 
@@ -75,3 +88,30 @@ def test_words_of_another_reign_are_forgotten() -> None:
     state, _actions = step(old.state(), said(B, gone), NOW)
     assert state.services[UID].record.phase is Phase.PROMOTING
     assert state.services[UID].heard_positions == ()
+
+
+def silent(word: LastWord, report: ReplicaReport, heard_ms: int) -> LastWord | None:
+    """What counts as the last word in a countdown that began with `word`, once a Report came."""
+    service = replace(Given(Phase.COUNTDOWN, last_word=word).service, proven_position_bytes=0)
+    service = replace(service, promise_end_ms=NOW + 3000, reports={A: Seen(report, heard_ms)})
+    return loss.last_word(service, NOW + 2000)
+
+
+def test_an_agent_that_knows_no_rate_yet_does_not_make_a_busy_primary_a_still_one() -> None:
+    state = told(proof(0, 10 * MB, 10 * MB), (300, said(A, primary_report(position_bytes=12 * MB))))
+    word = loss.last_word(state, NOW + 500)
+    assert word is not None
+    assert (word.position_bytes, word.rate_bytes_s) == (12 * MB, 10 * MB)
+
+
+def test_a_report_that_was_long_under_way_takes_nothing_back_of_what_was_feared() -> None:
+    feared = LastWord(10 * MB, 10 * MB, 3000, 0)
+    late = primary_report(position_bytes=11 * MB, rate_bytes_s=10 * MB)
+    assert silent(feared, late, NOW + 1500) == feared
+
+
+def test_a_report_that_tells_of_more_than_was_feared_counts() -> None:
+    further = primary_report(position_bytes=50 * MB, rate_bytes_s=10 * MB)
+    word = silent(LastWord(10 * MB, 10 * MB, 3000, 0), further, NOW + 1500)
+    assert word is not None
+    assert word.position_bytes == 50 * MB

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from config.leases import PROFILES
+from controller.core.happening import About, Happening
 from controller.core.model import Operation, Phase, Record
-from controller.core.plan_model import Plan, PlanKind
+from controller.core.plan_model import Plan, PlanChange, PlanKind, PlanStatus
 from controller.stores import sqlite
 from controller.stores.base import Kept, StoreFailed, StoreLocked, StoreUnusable
 from controller.stores.sqlite import SqliteStore
@@ -247,4 +248,26 @@ def test_a_record_of_the_version_before_is_read_without_the_plan_of_its_operatio
     spoil(path, "UPDATE records SET record = json_remove(record, '$.operation.plan')")
     store = SqliteStore(path, "c1")
     assert store.records() == ({"paspor": first}, {})
+    store.close()
+
+
+def test_a_line_that_a_later_version_wrote_hides_none_of_the_others(path: Path) -> None:
+    store = SqliteStore(path, "c1")
+    term = store.begin_term()
+    record = Record("paspor", "paspor", 1, term, Phase.ALONE, 1, "a", "b", PROFILES["fast"], 2000)
+    store.insert(record)
+    told = PlanChange("p", PlanKind.EVACUATE, "batam", 1, PlanStatus.RUNNING, "begins")
+    store.save_plan(Plan("p", PlanKind.EVACUATE, "batam", "siti", number=1), 0, term, (told, told))
+    store.note((Happening(About.SITE, "batam", "up -> down", "nobody hears it"),) * 2, term)
+    store.close()
+    spoil(
+        path,
+        "UPDATE plan_history SET change = replace(change, 'evacuate', 'teleport') WHERE number = 1",
+        "UPDATE happenings SET happening = '[]' WHERE number = 1",
+        "INSERT INTO history (at_ms, service_uid, transition) VALUES (1, 'paspor', '{}')",
+    )
+    store = SqliteStore(path, "c1")
+    assert [line.number for line in store.plan_history("p", 9)] == [2]
+    assert [line.number for line in store.happenings(9)] == [2]
+    assert store.history(None, 9) == []
     store.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from controller.cli.plan_view import PlanView, lane_lines
 from controller.cli.wire import read
+from controller.core.foresight.preview import preview
 from controller.core.model import Phase
 from controller.core.plan_model import PlanStatus
 from controller.leading import lead
@@ -64,6 +67,28 @@ async def test_a_dry_run_shows_steps_outage_loss_and_room_and_changes_nothing(
     assert answer["preview"]["takes_ms"] > 0
     assert turning.state.plan is None
     assert turning.store.plans(5).plans == []
+
+
+async def test_a_dry_run_waits_for_no_other_forecast(
+    client: Client, turning: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop, shipped = asyncio.get_running_loop(), preview
+
+    def slow(*arguments: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+        return shipped(*arguments)
+
+    monkeypatch.setattr("controller.web.plans.preview", slow)
+    first = asyncio.create_task(post(client, EVACUATE, BY | {"dry_run": True}))
+    await begun.wait()
+    status, told = await post(client, EVACUATE, BY | {"dry_run": True})
+    assert (status, "another forecast" in told["error"]) == (503, True)
+    status, _ = await get(client, "what-if?kill_controller=true")
+    assert status == 503
+    go_on.set()
+    assert (await first)[0] == 200
 
 
 async def test_an_evacuation_is_stored_begun_once_and_shown(client: Client, turning: Desk) -> None:
