@@ -8,10 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import structs
+
 from config.topology import Agent, Pair, Topology
-from controller.core.explanation.explain import protected
+from controller.core.explanation.explain import Explanation, explain, protected
 from controller.core.model import ServiceState, State
 from controller.core.moment.others import Others
+from controller.core.sites.policy import care
+from controller.utc import utc_text
 
 AGENT_PATIENCE_MS = 2000
 """An agent that is unheard for this long, or for three reports, counts as down."""
@@ -63,6 +67,20 @@ class DrillStatus:
     skipped: str
     """Why the last one that was due was not begun; empty where it was."""
 
+    @property
+    def lacking(self) -> str:
+        """Why nobody knows by trying that the site can be left; empty where that is known, or no
+        drill is scheduled."""
+        if not self.schedule:
+            return ""
+        if self.last == "failed":
+            return f"the last drill of {self.site} failed: `saling drill --report {self.last_id}`"
+        if not self.overdue:
+            return ""
+        passed = f"the last passed {utc_text(self.passed_at_ms)}"
+        age = "none passed yet" if self.age_ms < 0 else passed
+        return f"a drill of {self.site} is overdue: {age}; `saling drill {self.site}`"
+
 
 @dataclass(frozen=True)
 class Status:
@@ -96,6 +114,29 @@ class Status:
     def others(self) -> Others:
         """What each service may ask of the others: worked out once for a look."""
         return Others(self.state.services, self.state.nation, self.now_ms)
+
+    @cached_property
+    def _lacking(self) -> dict[str, str]:
+        """Of each site whose scheduled drill is overdue or failed, the sentence."""
+        return {drill.site: drill.lacking for drill in self.drills if drill.lacking}
+
+    def explained(self, service: ServiceState) -> Explanation:
+        """One service as it is shown, with what the rules do not look at: whether it is drilled."""
+        around = care(self.state.nation, service, self.now_ms)
+        told, why = explain(service, self.now_ms, around, self.others), self.not_drilled(service)
+        return structs.replace(told, drilled=False, not_drilled=why) if why else told
+
+    def not_drilled(self, service: ServiceState) -> str:
+        """Why nobody knows by trying that the service may leave its site and come back; empty
+        where that is known, or no drill of its sites is scheduled."""
+        sites = dict.fromkeys(replica.site for replica in service.spec.replicas)
+        return "; ".join(self._lacking[site] for site in sites if site in self._lacking)
+
+    def pair_drilled(self, pair: Pair) -> bool | None:
+        """Whether no scheduled drill of its sites is overdue or failed; None where none is
+        scheduled."""
+        scheduled = [one for one in self.drills if one.schedule and one.site in pair.sites]
+        return all(not one.lacking for one in scheduled) if scheduled else None
 
     @property
     def services(self) -> tuple[ServiceState, ...]:

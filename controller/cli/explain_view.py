@@ -8,7 +8,12 @@ from rich.text import Text
 
 from controller.cli.figures import at_most, duration, estimate, room, size
 from controller.cli.history_view import print_lines
-from controller.cli.status_view import approval_line, maintenance_line, waiting_line
+from controller.cli.status_view import (
+    approval_line,
+    maintenance_line,
+    undrilled_line,
+    waiting_line,
+)
 from controller.cli.table import Below, column_widths, head_line, row_lines
 from controller.core.explanation.explain import CopyView, Explanation, Way
 from controller.core.model import HeldFor, Phase
@@ -58,6 +63,8 @@ def _print_head(console: Console, service: Explanation) -> None:
     console.print(head)
     console.print(Text(f"Why: {service.because}"))
     console.print(Text(f"Advice: {service.advice}", style="bold"))
+    if service.not_drilled:
+        console.print(Text(undrilled_line(service), style="yellow"))
     for text in service.warnings:
         console.print(Text(f"Warning: {text}", style="yellow"))
     if service.paused:

@@ -40,6 +40,7 @@ def degraded(state: StateView) -> bool:
         or plan_waits(state)
         or any(is_faulty(site) and not _is_announced(site, state) for site in state.sites)
         or broken(state.links)
+        or any(not service.drilled for service in state.services)
     )
 
 
@@ -51,6 +52,17 @@ def plan_waits(state: StateView) -> bool:
 def well(service: Explanation) -> bool:
     """Whether the service would be taken over by itself."""
     return service.protected and not stopped(service)
+
+
+def undrilled(service: Explanation) -> bool:
+    """Whether it would be taken over, as reports say, and no drill has shown it in time."""
+    return well(service) and not service.drilled
+
+
+def undrilled_line(service: Explanation) -> str:
+    """`protected, but not drilled: a drill of batam is overdue: none passed yet; ...`."""
+    what = "protected, but not drilled" if well(service) else "not drilled"
+    return f"{what}: {service.not_drilled}"
 
 
 def stopped(service: Explanation) -> bool:
@@ -119,6 +131,8 @@ def _protection(state: StateView) -> Text:
     planned = sum(1 for service in state.services if announced(service))
     text = Text()
     text.append(f"{safe} of {total} services protected", style="green" if safe == total else "")
+    if untried := sum(1 for service in state.services if undrilled(service)):
+        text.append(f", {untried} of them but not drilled", style="yellow")
     if planned:
         text.append(_told_of(state.services), style="yellow")
     if safe + planned < total:
@@ -274,6 +288,7 @@ def _pairs(state: StateView) -> list[RenderableType]:
         mine = [by_name[name] for name in pair.services if name in by_name]
         safe = sum(1 for service in mine if well(service))
         text = Text(f"pair {' <-> '.join(pair.sites)}  ")
+        untried = sum(1 for service in mine if undrilled(service))
         planned = sum(1 for service in mine if announced(service))
         style = "green" if safe == len(mine) else "bold red"
         text.append(
@@ -282,6 +297,8 @@ def _pairs(state: StateView) -> list[RenderableType]:
         )
         if planned:
             text.append(_told_of(mine), style="yellow")
+        if untried:
+            text.append(f", {untried} of them but not drilled", style="yellow")
         parts.append(text)
     return parts
 

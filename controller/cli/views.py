@@ -21,8 +21,10 @@ from controller.cli.status_view import (
     narrowed,
     services_view,
     status_view,
+    undrilled_line,
     well,
 )
+from controller.cli.table import Below
 from controller.cli.topology_view import topology_data, topology_view
 from controller.cli.wire import History, StateView, read
 from controller.core.explanation.explain import Explanation
@@ -118,7 +120,9 @@ def _picture(raw: Any, service: str | None, width: int) -> RenderableType:
     state = _state(raw)
     if service is None:
         return status_view(state, width)
-    return Group(headline(state, width), *services_view((_one(state, service),), width))
+    one = _one(state, service)
+    untried = [Below(Text(undrilled_line(one), style="yellow"))] if one.not_drilled else []
+    return Group(headline(state, width), *services_view((one,), width), *untried)
 
 
 def _verdict(raw: Any, service: str | None) -> Exit:
@@ -126,7 +130,8 @@ def _verdict(raw: Any, service: str | None) -> Exit:
     if service is None:
         return Exit.DEGRADED if degraded(state) else Exit.OK
     one = _one(state, service)
-    return Exit.OK if well(one) or announced(one) else Exit.DEGRADED
+    fine = (well(one) or announced(one)) and one.drilled
+    return Exit.OK if fine else Exit.DEGRADED
 
 
 def _chosen(raw: Any, service: str | None) -> Any:

@@ -181,6 +181,7 @@ class PairView(Struct, frozen=True):
     sites: tuple[str, ...]
     services: tuple[str, ...]
     protected: bool
+    drilled: bool = True
 
 
 class AgentView(Struct, frozen=True):

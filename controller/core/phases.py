@@ -101,7 +101,7 @@ TABLE: tuple[Row, ...] = (
         (
             c.asked_switchover, c.primary_proves, c.primary_can_promise, c.backup_follows,
             c.backup_fit, h.not_on_hold, v.backup_willing,
-            s.backup_in_use, v.primary_willing, r.room_to_move,
+            s.backup_in_use, v.primary_willing, r.in_turn, r.room_to_move,
         ),
         "an operator moves the service from {primary} to {backup}{over_capacity}; {primary} stops "
         "in order",

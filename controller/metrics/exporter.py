@@ -14,9 +14,8 @@ from prometheus_client.registry import Collector
 
 from config.topology import Site, SiteState
 from controller.copies import vetoes
-from controller.core.explanation.explain import Explanation, explain
+from controller.core.explanation.explain import Explanation
 from controller.core.model import Phase, Transition
-from controller.core.sites.policy import care
 from controller.link import Counts
 from controller.metrics.capacity import room
 from controller.metrics.drills import drills
@@ -95,11 +94,7 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status, counts = self._status(), self._counts()
-        nation, now_ms, others = status.state.nation, status.now_ms, status.others
-        explained = [
-            explain(service, now_ms, care(nation, service, now_ms), others)
-            for service in status.services
-        ]
+        explained = [status.explained(service) for service in status.services]
         yield _phases(explained)
         yield from _services(explained)
         yield from _disks(explained)
@@ -184,6 +179,16 @@ def _places(status: Status) -> Iterator[Metric]:
         "1 while every service of the pair could be taken over.",
         "pair",
         [("-".join(pair.sites), float(status.pair_protected(pair))) for pair in topology.pairs],
+    )
+    yield _family(
+        "saling_pair_drilled",
+        "1 while no scheduled drill of the pair's sites is overdue or failed.",
+        "pair",
+        [
+            ("-".join(pair.sites), float(drilled))
+            for pair in topology.pairs
+            if (drilled := status.pair_drilled(pair)) is not None
+        ],
     )
     yield _family(
         "saling_broker_connected",

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from controller.copies import quarantines
-from controller.core.explanation.explain import Explanation, explain, timing
+from controller.core.explanation.explain import Explanation, timing
 from controller.core.model import ServiceState
-from controller.core.sites import policy
 from controller.status import DrillStatus, Status
 from controller.stores.base import HistoryLine
 from controller.utc import utc_text
@@ -71,8 +70,7 @@ def state_view(status: Status, version: str) -> dict[str, Any]:
 
 def service_view(status: Status, service: ServiceState) -> dict[str, Any]:
     """One service explained: GET /api/v1/services/{name}/explain."""
-    care = policy.care(status.state.nation, service, status.now_ms)
-    explained = explain(service, status.now_ms, care, status.others)
+    explained = status.explained(service)
     view: dict[str, Any] = msgspec.to_builtins(explained)
     kept = msgspec.to_builtins(quarantines(explained))
     return {**view, "quarantines": kept, "timing": timing(service), **_goal(status, explained)}
@@ -136,6 +134,7 @@ def _pairs(status: Status) -> list[dict[str, Any]]:
             "sites": list(pair.sites),
             "services": [service.spec.name for service in status.services_of(pair)],
             "protected": status.pair_protected(pair),
+            "drilled": status.pair_drilled(pair) is not False,
         }
         for pair in status.topology.pairs
     ]

@@ -37,6 +37,7 @@ class PlansKept(Watch):
             self._not_too_soon(now_ms, new)
         else:
             _goes_forward(old, new)
+            _tears_nothing_apart(old, new)
         if new.status in OVER and new.kind in AWAY:
             self._left_ms[new.site] = now_ms
 
@@ -103,6 +104,22 @@ def _goes_forward(old: Plan, new: Plan) -> None:
             raise Broken(
                 "plans",
                 f"{new.id}: {after.service} was {before.status.value}, is {after.status.value}",
+            )
+
+
+def _tears_nothing_apart(old: Plan, new: Plan) -> None:
+    """A way back that nobody asked for leaves no group half of the way for the sake of its site:
+    what has begun goes on, or waits."""
+    if not new.by_policy or new.kind is not PlanKind.FAILBACK:
+        return
+    begun = {s.lane for s in old.steps if s.status in (StepStatus.MOVING, StepStatus.DONE)}
+    of_the_site = ("caution is on at", f"{new.site} is ")
+    for before, after in zip(old.steps, new.steps, strict=True):
+        is_new = before.status is not after.status and after.status is StepStatus.LEFT_OUT
+        if is_new and after.lane in begun and after.because.startswith(of_the_site):
+            raise Broken(
+                "plans",
+                f"{new.id} tears {after.group} apart: {after.service} is left out, {after.because}",
             )
 
 

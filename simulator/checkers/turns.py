@@ -61,10 +61,12 @@ class OrderKept(Watch):
         self._was_overtaken(old)
         earlier = self._earlier(old)
         since_ms, came = self._since.get(old.service, (now_ms, self._came))
-        if now_ms - since_ms >= _patience_ms(old, earlier):
+        patience_ms = _patience_ms(old, earlier)
+        if now_ms - since_ms >= patience_ms:
             return
         for record in earlier:
-            if record.phase in MOVING:
+            in_phase_ms = now_ms - self._since.get(record.service, (now_ms, 0))[0]
+            if record.phase in MOVING and in_phase_ms < patience_ms:
                 raise Broken(
                     "order",
                     f"{old.service} is promoted while {record.service}, earlier in its group, is "

@@ -23,6 +23,7 @@ from controller.drills.report import HEADS, Verdict, markdown, report_of, verdic
 from controller.metrics.drills import drills as gauges
 from controller.status import Status
 from controller.stores.base import Plans, StoredPlan
+from controller.web.views import service_view
 from tests.controller.cluster import Cluster
 from tests.controller.core.given import UID, Given
 from tests.controller.hostile import HOSTILE, normal, rendered
@@ -312,6 +313,31 @@ async def test_a_site_that_never_passed_one_is_overdue(scheduled: Scheduled) -> 
     await scheduled.keeper.look()
     (known,) = scheduled.keeper.known(scheduled.desk.status)
     assert (known.age_ms, known.overdue) == (-1, True)
+
+
+async def test_a_service_at_a_site_that_is_not_drilled_in_time_says_so_and_stays_protected(
+    scheduled: Scheduled,
+) -> None:
+    async def told() -> tuple[bool | None, str, str]:
+        await scheduled.keeper.look()
+        status = scheduled.desk.status
+        status = replace(status, drills=scheduled.keeper.known(status))
+        shown = service_view(status, status.services[0])
+        assert shown["drilled"] is (shown["not_drilled"] == "")
+        return status.pair_drilled(status.topology.pairs[0]), shown["phase"], shown["not_drilled"]
+
+    overdue = "a drill of jabodetabek is overdue: none passed yet; `saling drill jabodetabek`"
+    assert await told() == (False, "PROTECTED", overdue)
+    scheduled.desk.stored = [stored()]
+    scheduled.desk.state = structs.replace(scheduled.desk.state, plan_memory=PlanMemory(made=3))
+    assert await told() == (True, "PROTECTED", "")
+    scheduled.desk.stored = [stored(step(1, status=StepStatus.LEFT_OUT), status=PlanStatus.ENDED)]
+    scheduled.desk.state = structs.replace(scheduled.desk.state, plan_memory=PlanMemory(made=4))
+    why = "the last drill of jabodetabek failed: `saling drill --report drill-jabodetabek-3`"
+    assert await told() == (False, "PROTECTED", why)
+    bare = scheduled.desk.topology.model_copy(update={"drills": ()})
+    scheduled.desk.topology = bare
+    assert await told() == (None, "PROTECTED", "")
 
 
 async def test_a_plan_that_is_over_is_noticed(scheduled: Scheduled) -> None:

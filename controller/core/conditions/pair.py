@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.core.conditions.condition import Condition, asked
 from controller.core.events import Kind
+from controller.core.gates import approvals
 from controller.core.model import Protection
 from controller.core.moment.view import View, cannot_take_over
 from protocol.messages import Mode, Role
@@ -65,17 +66,6 @@ def _both_took(view: View) -> bool:
     if primary is None or backup is None:
         return False
     return backup.role is not Role.PRIMARY and not backup.writable
-
-
-def _loss_bearable(view: View) -> bool:
-    """What nobody can know, only a person can bear. The bound is one in bytes alone."""
-    loss, loss_ms, approval = view.loss_bytes, view.loss_ms, view.record.approval
-    if loss is None or loss > view.bound_bytes:
-        if approval is not None and approval.over_capacity and approval.loss_bytes < 0:
-            return False
-        in_time = loss_ms is None or approval is None or loss_ms <= approval.loss_ms
-        return view.approved and in_time and (loss is None or loss <= view.accepted_loss_bytes)
-    return True
 
 
 store_behind = Condition(
@@ -283,12 +273,12 @@ log_taken = Condition(
 )
 loss_bearable = Condition(
     "loss_bearable",
-    _loss_bearable,
+    approvals.bears_loss,
     "a failover loses {estimated_loss}, {accepted_loss} are accepted",
     "a failover loses {estimated_loss}, only {accepted_loss} are accepted",
 )
 loss_unbearable = Condition(
-    "loss_unbearable", lambda v: not _loss_bearable(v), loss_bearable.no, loss_bearable.yes
+    "loss_unbearable", lambda v: not approvals.bears_loss(v), loss_bearable.no, loss_bearable.yes
 )
 not_paused = Condition(
     "not_paused",

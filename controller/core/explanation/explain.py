@@ -161,6 +161,11 @@ class Explanation(Struct, frozen=True):
     """`batam is planned`: the backup stands in a site that is not active."""
     as_planned: bool = False
     """Only that the backup's site is planned keeps it from being protected: the primary commits."""
+    drilled: bool = True
+    """False where drills of its sites are scheduled, and one is overdue or the last one failed.
+    That its backup may take over is then known from reports, and not tried in time."""
+    not_drilled: str = ""
+    """Why; empty where it is drilled, or no drill is scheduled."""
 
 
 def explain(

@@ -24,6 +24,18 @@ def within_bound(view: View) -> bool:
     return view.loss_bytes is not None and view.loss_bytes <= view.bound_bytes
 
 
+def bears_loss(view: View) -> bool:
+    """Whether what would be lost is within the bound, or accepted. What nobody can know, only a
+    person can bear. The bound is one in bytes alone."""
+    loss, loss_ms, approval = view.loss_bytes, view.loss_ms, view.record.approval
+    if loss is None or loss > view.bound_bytes:
+        if approval is not None and approval.over_capacity and approval.loss_bytes < 0:
+            return False
+        in_time = loss_ms is None or approval is None or loss_ms <= approval.loss_ms
+        return view.approved and in_time and (loss is None or loss <= view.accepted_loss_bytes)
+    return True
+
+
 def fits(view: View) -> bool:
     """Whether what an operator accepts is this loss, of this epoch."""
     request = view.request

@@ -1,17 +1,20 @@
 """Who of those that want to come to a site fits there, worked out from one moment.
 
 What is primary there counts; then come those with leave, then all others by their rank. While one
-of a higher tier does not fit nobody of a lower one comes (docs/decisions/0020-sites.md).
+of a higher tier does not fit nobody of a lower one comes. A place is kept for those alone that
+could be promoted soon (`coming.py`; docs/decisions/0020-sites.md).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from config.tiers import TIERS
-from controller.core.model import Phase, ServiceState
-from controller.core.moment.others import Others, held_in_countdown, site_of
+from controller.core.gates.coming import wants_to_come
+from controller.core.model import ServiceState
+from controller.core.moment.others import Others, site_of
 from controller.core.moment.view import View
 from controller.core.site_model import Load, SiteSpec
 
@@ -24,9 +27,26 @@ UNITS = {
 DUST = 1e-6
 """Sums of fractions are not exact."""
 NOTHING = Load()
+NAMED = 3
+"""So many of those for whom room is kept are named."""
 
 Rank = tuple[bool, int, int, str]
 """Given up or not, the tier, the order in the group, the name."""
+
+
+class Before(NamedTuple):
+    """What one finds who comes after some others."""
+
+    there: Load
+    """By what is primary at the site."""
+    taken: Load
+    """By what is there, and by those before it that come."""
+    kept_for: tuple[str, ...] = ()
+    """The first of those that come and demand anything."""
+    more: int = 0
+    """How many of them are not named."""
+    first_left: ServiceState | None = None
+    """The first of those before it that finds no room."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +54,9 @@ class Place:
     """What one service finds when its turn comes."""
 
     fits: bool
-    taken: Load
-    """By all that come before it, and what is there."""
+    before: Before
     after: str = ""
     """Who of a higher tier does not fit, where that is why."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """What one finds who comes after some others."""
-
-    taken: Load
-    """By all of them, and what is there."""
-    first_left: ServiceState | None = None
-    """The first of them that finds no room."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,6 @@ def placement_at(others: Others, site: str) -> Placement | None:
     there = [s for s in services if site_of(s, s.record.primary) == site]
     come = [s for s in services if site_of(s, s.record.backup) == site and wants_to_come(s, others)]
     return placed(state.spec, total(there), come, others.now_ms)
-
-
-def wants_to_come(service: ServiceState, others: Others) -> bool:
-    """Whether it is on its way, or waits to be, or must be expected."""
-    moving = service.record.phase in (Phase.COUNTDOWN, Phase.DRAINING)
-    return moving or held_in_countdown(service) or others.falls_silent(service)
 
 
 def total(services: list[ServiceState]) -> Load:
@@ -153,25 +156,40 @@ def said(view: View) -> str:
     state = view.others.nation.sites.get(site)
     if found is None or state is None or state.spec.capacity is None:
         return f"no capacity is declared for {site or 'no site'}"
-    demand = view.spec.demand
+    demand, before = view.spec.demand, found.before
+    there, short = measures(before.there), short_of(state.spec, before.taken, demand)
+    rows = zip(there, _rows(state.spec, before.taken, demand), strict=True)
     texts = [
-        f"of {has:g} {UNITS[key]} at {site} {used:g} are taken, and {view.spec.name} demands "
-        f"{more:g}"
-        for key, has, used, more in _rows(state.spec, found.taken, demand)
-        if key in short_of(state.spec, found.taken, demand)
+        f"of {has:g} {UNITS[key]} at {site} {_told(stand, used, before)}, and {view.spec.name} "
+        f"demands {more:g}"
+        for stand, (key, has, used, more) in rows
+        if key in short
     ]
     if found.after:
         texts.append(f"{found.after} goes first, and waits for room at {site}")
     return "; ".join(texts) or f"{site} has room for {view.spec.name}"
 
 
-def placed(site: SiteSpec, taken: Load, come: list[ServiceState], now_ms: int) -> Placement:
-    """What each of those that want to come finds beside what is taken, those with leave first."""
+def _told(there: float, used: float, before: Before) -> str:
+    """What stands at the site, and what is kept there for whom."""
+    kept = used - there
+    if kept <= DUST:
+        return f"{there:g} are taken"
+    names = [*before.kept_for, *([f"{before.more} more"] if before.more else [])]
+    *first, last = names
+    for_whom = f"{', '.join(first)} and {last}" if first else last
+    return f"{there:g} are taken and {kept:g} kept for {for_whom}"
+
+
+def placed(site: SiteSpec, there: Load, come: list[ServiceState], now_ms: int) -> Placement:
+    """What each of those that want to come finds beside what is there, those with leave first."""
     with_leave = [one for one in come if _has_leave(one, now_ms)]
-    let_in = plus(taken, total(with_leave))
-    places = {one.spec.uid: Place(fits=True, taken=let_in) for one in with_leave}
+    let_in = Before(there, there)
+    for service in sorted(with_leave, key=lambda s: s.spec.uid):
+        let_in = _joined(let_in, service)
+    places = {one.spec.uid: Place(fits=True, before=let_in) for one in with_leave}
     rest = sorted((s for s in come if s.spec.uid not in places), key=lambda s: rank(s, site))
-    before = [Before(let_in)]
+    before = [let_in]
     for service in rest:
         found = _found(site, before[-1], service)
         places[service.spec.uid] = found
@@ -187,13 +205,23 @@ def _found(site: SiteSpec, before: Before, service: ServiceState) -> Place:
     """What one without leave finds. While one of a higher tier waits for room it takes none."""
     demand, left = service.spec.demand, before.first_left
     if demand == NOTHING:
-        return Place(fits=True, taken=before.taken)
+        return Place(fits=True, before=before)
     if left is not None and rank(left, site)[:2] < rank(service, site)[:2]:
-        return Place(fits=False, taken=before.taken, after=left.spec.name)
-    return Place(fits=not short_of(site, before.taken, demand), taken=before.taken)
+        return Place(fits=False, before=before, after=left.spec.name)
+    return Place(fits=not short_of(site, before.taken, demand), before=before)
 
 
 def _after(before: Before, service: ServiceState, found: Place) -> Before:
     if found.fits:
-        return Before(plus(before.taken, service.spec.demand), before.first_left)
-    return before if before.first_left is not None else Before(before.taken, service)
+        return _joined(before, service)
+    return before if before.first_left is not None else before._replace(first_left=service)
+
+
+def _joined(before: Before, service: ServiceState) -> Before:
+    """With one more that comes."""
+    demand, named = service.spec.demand, len(before.kept_for) < NAMED
+    if demand == NOTHING:
+        return before
+    names = (*before.kept_for, service.spec.name) if named else before.kept_for
+    more = before.more if named else before.more + 1
+    return Before(before.there, plus(before.taken, demand), names, more, before.first_left)

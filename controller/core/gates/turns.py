@@ -24,9 +24,11 @@ def ahead(view: View) -> tuple[str, ...]:
     site = site_of(view.service, view.record.backup)
     group = [others.services[uid] for uid in others.groups.get(spec.group, ())]
     earlier = [s for s in group if s.spec.order < spec.order and _destination(s) == site]
-    if view.in_phase_ms >= patience_ms(view.record, [other.record for other in earlier]):
+    long_ms = patience_ms(view.record, [other.record for other in earlier])
+    # One that is protected has not begun to wait: its turn is told before it begins a move.
+    if view.in_phase_ms >= long_ms and view.record.phase is not Phase.PROTECTED:
         return ()
-    return tuple(other.spec.name for other in earlier if _is_on_its_way(other, others))
+    return tuple(other.spec.name for other in earlier if _is_on_its_way(other, others, long_ms))
 
 
 def patience_ms(record: Record, earlier: list[Record]) -> int:
@@ -51,8 +53,9 @@ def _destination(service: ServiceState) -> str:
     return site_of(service, there)
 
 
-def _is_on_its_way(service: ServiceState, others: Others) -> bool:
-    return service.record.phase in ON_ITS_WAY or others.falls_silent(service)
+def _is_on_its_way(service: ServiceState, others: Others, long_ms: int) -> bool:
+    moves = service.record.phase in ON_ITS_WAY and others.now_ms - service.entered_ms < long_ms
+    return moves or others.falls_silent(service)
 
 
 def _lease_ms(record: Record) -> int:

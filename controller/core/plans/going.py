@@ -30,12 +30,14 @@ from controller.core.plan_model import (
     PlanStep,
     StepStatus,
 )
+from controller.core.plans.held import begun_lanes, held_lanes
 from controller.core.plans.judging import (
     TRIES_AT_MOST,
     judge_steps,
     lane_heads,
     note_try,
     paused_where_restored,
+    present_leg,
     stay_behind,
     summed,
     tried_out,
@@ -148,13 +150,13 @@ def _due(state: State, plan: Plan, now_ms: int) -> list[str]:
     """The steps to ask for now: lanes that have begun first, then in the plan's order."""
     heads = lane_heads(state, plan, now_ms)
     moving = sum(1 for _step, where in heads if where is Standing.ON_ITS_WAY)
+    leg = present_leg(plan)
+    held, begun = held_lanes(state, plan, leg), begun_lanes(plan, leg)
     ready = [
         step for step, where in heads
-        if where is Standing.FREE and not tried_out(step) and _is_rested(state, step, now_ms)
+        if where is Standing.FREE and step.lane not in held
+        and not tried_out(step) and _is_rested(state, step, now_ms)
     ]  # fmt: skip
-    begun = {
-        step.lane for step in plan.steps if step.status in (StepStatus.DONE, StepStatus.MOVING)
-    }
     ready.sort(key=lambda step: step.lane not in begun)
     return [step.key for step in ready[: max(0, min(ASKED_AT_MOST, plan.at_once - moving))]]
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from controller.core.model import HeldFor, Phase, State
 from controller.core.plan_model import SETTLED, Plan, PlanKind, PlanStatus, PlanStep, StepStatus
+from controller.core.plans.held import held_lanes
 from controller.core.plans.standing import Standing, standing
 
 TRIES_AT_MOST = 12
@@ -146,8 +147,13 @@ def summed(state: State, plan: Plan, now_ms: int, not_now: str) -> Plan:
         return plan
     if not_now:
         return replace(plan, status=PlanStatus.WAITING, because=not_now)
+    held = held_lanes(state, plan, present_leg(plan))
     stuck = []
     for step, where in lane_heads(state, plan, now_ms):
+        if where is Standing.FREE and step.lane in held:
+            why = f"{held[step.lane]}; it goes back by itself once that ends"
+            stuck.append(f"{step.service}: {why}")
+            continue
         if where is Standing.ON_ITS_WAY or (where is Standing.FREE and not tried_out(step)):
             return replace(plan, status=PlanStatus.RUNNING, because="")
         because = standing(state, step, now_ms)[1]

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from controller.core.model import State
 from controller.core.plan_model import SETTLED, Plan, PlanKind, PlanStep, StepStatus
+from controller.core.plans.held import BEGUN
 from controller.core.site_model import Consequence, Health, Stage
 from controller.core.sites.health import BETTER_AFTER_MS
 from controller.core.sites.policy import Wish, commits, failback_held, wished
 
 MOVES = {Consequence.EVACUATE: PlanKind.EVACUATE, Consequence.FAILOVER: PlanKind.FAILOVER}
-BEGUN = (StepStatus.MOVING, StepStatus.DONE)
 
 
 def wishes_for(state: State, plan: Plan, now_ms: int) -> tuple[Wish, ...]:
@@ -55,7 +55,8 @@ def without_dropped(
     state: State, plan: Plan, wishes: Sequence[Wish], now_ms: int
 ) -> tuple[PlanStep, ...]:
     """The steps; those that are not begun and are wished no more are left out."""
-    wanted = frozenset(wish.service_uid for wish in wishes)
+    away = plan.kind is not PlanKind.FAILBACK
+    wanted = frozenset(wish.service_uid for wish in wishes if away)
     # A group that is torn apart serves worse than one that stays: what has begun goes on.
     stays = frozenset(
         one.lane for one in plan.steps if one.status in BEGUN or one.service_uid in wanted
@@ -81,5 +82,5 @@ def _dropped(
     if plan.kind is PlanKind.FAILOVER and commits(service, now_ms):
         return "it commits again, so it is not failed over"
     if plan.kind is PlanKind.FAILBACK:
-        return failback_held(state.nation, plan.site)
+        return "" if step.lane in stays else failback_held(state.nation, plan.site)
     return "" if step.lane in stays else f"nothing at {plan.site} asks for it to be moved any more"

@@ -28,7 +28,8 @@ DISK_ROWS: tuple[Row, ...] = (
         (
             d.moves_when_filling, d.primary_disk_low, d.backup_has_room, d.drain_is_rested,
             c.primary_proves, c.primary_can_promise, c.backup_follows, c.backup_fit, c.not_paused,
-            h.not_on_hold, v.backup_willing, s.backup_in_use, v.primary_willing, r.has_room,
+            h.not_on_hold, v.backup_willing, s.backup_in_use, v.primary_willing, r.in_turn,
+            r.has_room,
         ),
         "the disk of {primary} fills ({primary_disk}) and {backup} has room ({backup_free} free); "
         "{primary} stops in order before it is full",

@@ -117,13 +117,21 @@ def care(nation: Nation, service: ServiceState, now_ms: int) -> tuple[str, ...]:
 
 def failback_held(nation: Nation, site: str) -> str:
     """Why nothing may be moved back to a site by itself; empty when nothing is against it."""
+    return caution_on(nation, site) or not_well(nation, site)
+
+
+def not_well(nation: Nation, site: str) -> str:
+    """What is the matter with a site; empty when nothing is, or it is not declared."""
     state = nation.sites.get(site)
-    care = cautions.at(nation, site)
-    if care:
-        return f"caution is on at {site}: {care[0].text} ({care[0].source})"
     if state is None or state.health is Health.HEALTHY:
         return ""
     return f"{site} is {state.health.value}: {state.because}"
+
+
+def caution_on(nation: Nation, site: str) -> str:
+    """Which care is taken at a site; empty when none is."""
+    care = cautions.at(nation, site)
+    return f"caution is on at {site}: {care[0].text} ({care[0].source})" if care else ""
 
 
 def stronger(one: Consequence, other: Consequence) -> bool:

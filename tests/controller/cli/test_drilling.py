@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from controller.cli.client import Client
+from tests.controller.cli import given
 from tests.controller.cli.conftest import Saling
 from tests.controller.cli.stub import Stub
 from tests.controller.cli.test_planning import PLAN, plan, step, trial
@@ -92,3 +93,23 @@ def test_status_warns_of_a_drill_that_is_overdue(stub: Stub, saling: Saling) -> 
     run = saling("status")
     told = " ".join(run.out.split())
     assert "a drill of batam is overdue: none passed yet; `saling drill batam`" in told
+
+
+WHY = "a drill of batam is overdue: none passed yet; `saling drill batam`"
+
+
+def test_what_is_protected_and_not_drilled_is_told_first_and_ends_with_3(
+    stub: Stub, saling: Saling
+) -> None:
+    stub.state = given.state(given.service(drilled=False, not_drilled=WHY))
+    run = saling("status")
+    assert "1 of 1 services protected, 1 of them but not drilled" in " ".join(run.out.split())
+    assert run.code == 3
+    narrow = saling("status", "paspor")
+    assert f"protected, but not drilled: {WHY}" in " ".join(narrow.out.split())
+    assert narrow.code == 3
+
+
+def test_where_no_drill_is_scheduled_nothing_is_said_of_it(stub: Stub, saling: Saling) -> None:
+    run = saling("status")
+    assert (run.code, "drilled" in run.out) == (0, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +19,7 @@ from controller.core.plan_model import (
 from controller.core.plans.asking import all_refused, make_plan
 from controller.core.plans.policy import go_by_policy
 from controller.core.site_model import (
+    Caution,
     Consequence,
     Health,
     Nation,
@@ -27,6 +30,7 @@ from controller.core.sites.policy import commits
 from controller.core.step import on_request
 from tests.controller.core.plan_world import group_of, service
 from tests.controller.core.site_world import RULES, Site
+from tests.controller.core.test_plan_policy import away
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +156,62 @@ def test_a_group_that_a_plan_by_policy_has_begun_to_move_is_not_torn_apart() -> 
     well = SiteState(SiteSpec("jabodetabek", partner="batam"), Health.HEALTHY, since_ms=0)
     seen_as(site, replace(site.nation, sites={**site.nation.sites, "jabodetabek": well}))
     assert site.world.finish().status is PlanStatus.DONE
+
+
+def going_home(site: Site) -> Site:
+    """By policy, and the first of its group is on its way."""
+    begun(site).world.turn()
+    assert len(home_asked(site)) == 1
+    return site
+
+
+def home_asked(site: Site) -> list[str]:
+    """Who was asked to go home, after all were moved away."""
+    return [name for name, _kind in site.world.asked[len(site.world.specs) :]]
+
+
+def is_cared_for(site: Site) -> None:
+    caution = Caution("jabodetabek", "bmkg:1", "BMKG", "earthquake", 1, 2, until_ms=2**60)
+    seen_as(site, replace(site.nation, cautions=(caution,)))
+
+
+def is_degraded(site: Site) -> None:
+    ill = replace(
+        site.nation.sites["jabodetabek"], health=Health.DEGRADED, because="a certificate ends",
+        since_ms=site.world.now_ms,
+    )  # fmt: skip
+    seen_as(site, replace(site.nation, sites={**site.nation.sites, "jabodetabek": ill}))
+
+
+def test_a_group_that_has_begun_to_go_home_goes_on_to_a_home_that_is_degraded() -> None:
+    site = going_home(away(*group_of("db", "cache", "front")))
+    is_degraded(site)
+    assert site.world.finish().status is PlanStatus.DONE
+    assert set(site.world.primaries().values()) == {"jabodetabek-1"}
+
+
+def test_a_group_that_has_begun_to_go_home_waits_for_a_caution_to_end() -> None:
+    site = going_home(away(*group_of("db", "cache", "front")))
+    seeing = site.nation
+    is_cared_for(site)
+    plan = site.world.finish()
+    assert (plan.status, left_out(plan)) == (PlanStatus.WAITING, {})
+    assert "caution is on at jabodetabek" in plan.because
+    assert home_asked(site) == ["db"]
+    seen_as(site, seeing)
+    site.world.turn()
+    assert site.world.finish().status is PlanStatus.DONE
+    assert home_asked(site) == ["db", "cache", "front"]
+
+
+@pytest.mark.parametrize("happens", [is_cared_for, is_degraded])
+def test_what_has_not_begun_to_go_home_stays_away(happens: Callable[[Site], None]) -> None:
+    site = away(*group_of("db", "front"), service("pajak"))
+    site.rules = replace(site.rules, at_once=1)
+    going_home(site)
+    happens(site)
+    site.world.run(60_000)
+    begun_with = home_asked(site)[0]
+    stays = "pajak" if begun_with == "db" else "db"
+    assert site.world.primaries()[stays] == "batam-1"
+    assert stays in left_out(site.world.plan)

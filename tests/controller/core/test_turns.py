@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from controller.core.conditions.room import in_turn
-from controller.core.events import Kind, Tick
+from controller.core.events import Kind, Requested, Tick
 from controller.core.gates import turns
 from controller.core.model import HeldFor, Hold, Phase, ServiceState, State
+from controller.core.phases import first_row
 from controller.core.step import step
 from tests.controller.core.company import company, look, renamed
-from tests.controller.core.given import NOW, Given
+from tests.controller.core.given import NOW, Given, filling
 
 DEAD = "jabodetabek-1"
 
@@ -132,6 +133,39 @@ def test_the_wait_has_an_end() -> None:
     waits = look(state, "second", entered_ms=NOW - longest_ms + 1)
     assert turns.ahead(waits) == ("first",)
     assert turns.ahead(look(state, "second", entered_ms=NOW - longest_ms)) == ()
+
+
+def planned(first: ServiceState, given: Given) -> tuple[Phase, str]:
+    """What becomes of the second one, which an operator wants to move."""
+    state = company(first, renamed(given, "second", group="super", order=2))
+    ask = Requested("r", Kind.SWITCHOVER, "second", "siti", epoch=1)
+    state, actions = step(state, ask, NOW)
+    return state.services["second"].record.phase, str(actions[-1])
+
+
+def test_a_planned_move_that_cannot_have_its_turn_is_refused_before_anything_stops() -> None:
+    """Also where the service has been PROTECTED for longer than it would ever wait."""
+    long_since = Given(Phase.PROTECTED).seen(entered_ms=0)
+    phase, answer = planned(certain("first", 1), long_since)
+    assert phase is Phase.PROTECTED
+    assert "first of the group super goes first, and is on its way to batam" in answer
+
+
+def test_a_planned_move_does_not_wait_for_an_earlier_one_that_stands_still() -> None:
+    second = certain("second", 2)
+    long_ms = turns.patience_ms(second.record, [certain("first", 1).record])
+    late = certain("first", 1, entered_ms=NOW - long_ms + 1)
+    assert planned(late, Given(Phase.PROTECTED))[0] is Phase.PROTECTED
+    stuck = replace(certain("first", 1), entered_ms=NOW - long_ms)
+    stuck = replace(stuck, reports={})
+    assert planned(stuck, Given(Phase.PROTECTED))[0] is Phase.DRAINING
+
+
+def test_a_disk_that_fills_moves_nobody_out_of_turn() -> None:
+    second = renamed(filling(), "second", group="super", order=2)
+    row = first_row(look(company(second), "second"))
+    assert row is not None and row.name == "disk_filling"
+    assert first_row(look(company(second, certain("first", 1)), "second")) is None
 
 
 def test_a_switchover_of_one_service_is_not_blocked_by_others_that_stay() -> None:

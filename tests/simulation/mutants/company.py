@@ -42,8 +42,8 @@ def held_ones_are_waited_for(patch: Patch) -> None:
     """One that is held is on its way as well, and waited for without an end."""
     way = turns._is_on_its_way
 
-    def held_too(service: ServiceState, others: Others) -> bool:
-        return way(service, others) or service.record.phase is Phase.HELD
+    def held_too(service: ServiceState, others: Others, long_ms: int) -> bool:
+        return way(service, others, long_ms) or service.record.phase is Phase.HELD
 
     patch.setattr(turns, "_is_on_its_way", held_too)
     patch.setattr(turns, "patience_ms", lambda _record, _earlier: 2**40)

@@ -11,8 +11,8 @@ from controller.core.gates import turns
 from controller.core.model import Phase, ServiceState, State
 from controller.core.moment.others import site_of
 from controller.core.moment.view import View
-from controller.core.plan_model import Plan
-from controller.core.plans import asking, going, judging, policy, willing
+from controller.core.plan_model import Plan, PlanKind, PlanStep
+from controller.core.plans import asking, going, held, judging, policy, willing
 from controller.core.site_model import Health, Nation, Sign, SiteState
 from controller.core.sites import cautions
 from controller.core.sites import policy as site_policy
@@ -76,6 +76,19 @@ def what_commits_again_is_failed_over(patch: Patch) -> None:
 def failback_goes_on_under_caution(patch: Patch) -> None:
     """Care that begins while services go back holds up none of them."""
     patch.setattr(willing, "failback_held", lambda _nation, _site: "")
+    patch.setattr(held, "caution_on", lambda _nation, _site: "")
+
+
+def failback_tears_a_group_apart(patch: Patch) -> None:
+    """What care holds up is left out, also where others of its group have gone before."""
+    dropped = willing._dropped
+
+    def torn(state: State, plan: Plan, step: PlanStep, *told: object) -> str:
+        if plan.kind is PlanKind.FAILBACK:
+            return site_policy.failback_held(state.nation, plan.site)
+        return dropped(state, plan, step, *told)  # type: ignore[arg-type]
+
+    patch.setattr(willing, "_dropped", torn)
 
 
 def caution_holds_nothing(patch: Patch) -> None:
@@ -204,6 +217,7 @@ MUTANTS = (
     _mutant(paused_service_is_moved_by_policy, "pause", PAUSED, 30),
     _mutant(what_commits_again_is_failed_over, "policy", S2_COMMITS, 35),
     _mutant(failback_goes_on_under_caution, "caution", CARE_ON_THE_WAY_BACK, 55),
+    _mutant(failback_tears_a_group_apart, "plans", CARE_ON_THE_WAY_BACK, 55),
     _mutant(caution_holds_nothing, "caution", CARE_AT_HOME, 50),
     _mutant(caution_is_no_objection, "caution", CARE_AT_BRAVO, 12),
     _mutant(caution_moves_a_site, "policy", CARE_AT_ALPHA, 20),
