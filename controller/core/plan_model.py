@@ -187,6 +187,8 @@ class PlanMemory(Struct, frozen=True):
     """When it was last looked whether a site is to be moved by policy."""
     taken_ms: int = 0
     """When this life of the controller took the present plan up."""
+    waits_since_ms: int = -1
+    """Since when it waits with nothing of it under way; -1 while it does not."""
     tried_ms: dict[str, int] = {}
     """When a step was last asked for or given up, by its key."""
     outage_ms: dict[str, int] = {}

@@ -43,6 +43,7 @@ from controller.core.plans.judging import (
     tried_out,
 )
 from controller.core.plans.standing import Standing
+from controller.core.plans.waiting import given_up_in_time
 from controller.core.plans.willing import unsure, wishes_for, without_dropped
 
 PAUSE_MS = 1000
@@ -106,6 +107,7 @@ def go_on(state: State, now_ms: int, ask: Ask) -> tuple[State, list[Action]]:
             actions += more
         state, plan = judge_steps(state, plan, now_ms)
     plan = summed(state, plan, now_ms, not_now)
+    state, plan = given_up_in_time(state, plan, now_ms, not_now)
     if plan == before:
         return replace(state, plan=before), actions
     plan = replace(plan, revision=before.revision + 1)

@@ -8,16 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 from controller.core.actions import SavePlan
-from controller.core.events import Kind, PlanAct, PlanAsked
+from controller.core.events import Kind, PlanAct, PlanAsked, Tick
 from controller.core.model import BY_ITSELF
 from controller.core.plan_model import (
     Plan,
     PlanKind,
+    PlanMemory,
     PlanStatus,
     StepStatus,
 )
 from controller.core.plans.asking import all_refused, make_plan
 from controller.core.plans.policy import go_by_policy
+from controller.core.plans.waiting import WAITS_AT_MOST_MS, given_up_in_time
 from controller.core.site_model import (
     Caution,
     Consequence,
@@ -215,3 +217,71 @@ def test_what_has_not_begun_to_go_home_stays_away(happens: Callable[[Site], None
     stays = "pajak" if begun_with == "db" else "db"
     assert site.world.primaries()[stays] == "batam-1"
     assert stays in left_out(site.world.plan)
+
+
+def waits(site: Site, for_ms: int) -> Plan:
+    """Looked at every ten seconds for so long."""
+    for _ in range(for_ms // 10_000):
+        site.world.now_ms += 10_000
+        site.world.feed(Tick())
+    return site.world.plan
+
+
+def blinded(site: Site) -> Site:
+    seen_as(site, replace(site.nation, blind="2 of 8 agents are heard"))
+    site.world.turn()
+    assert site.world.plan.status is PlanStatus.WAITING
+    return site
+
+
+def test_a_plan_by_policy_that_waits_for_too_long_ends_itself_and_says_why() -> None:
+    site = blinded(begun(Site(disk=Consequence.EVACUATE)))
+    assert waits(site, WAITS_AT_MOST_MS - 10_000).status is PlanStatus.WAITING
+    ended = waits(site, 20_000)
+    assert ended.status is PlanStatus.ENDED
+    assert "waited for 30 min with nothing under way, and ended itself" in ended.because
+    assert "another site can be left" in ended.because
+    assert "it waited for: the controller hears too few agents" in ended.because
+    assert "ended itself" in left_out(ended)["paspor"]
+    assert site.world.state.plan is None
+    assert site.world.saved[-1].changes[-1].because == ended.because
+    (past,) = site.world.state.plan_memory.past
+    assert (past.by_policy, past.site) == (True, "jabodetabek")
+
+
+def test_a_plan_by_policy_that_a_person_pauses_is_that_persons() -> None:
+    site = blinded(begun(Site(disk=Consequence.EVACUATE)))
+    site.world.act(PlanAct.PAUSE)
+    assert waits(site, WAITS_AT_MOST_MS + 20_000).status is PlanStatus.PAUSED
+
+
+def test_a_plan_that_a_person_asked_for_waits_for_that_person() -> None:
+    world = Site(disk=Consequence.EVACUATE).world
+    world.lost = {"batam-1"}
+    world.run(5000)
+    plan = make_plan(
+        world.state, PlanAsked("q", PlanAct.BEGIN, "siti", "", PlanKind.EVACUATE, "jabodetabek")
+    )
+    waiting = replace(plan, status=PlanStatus.WAITING)
+    state = replace(world.state, plan_memory=PlanMemory(1, waits_since_ms=0))
+    later_ms = world.now_ms + WAITS_AT_MOST_MS
+    assert given_up_in_time(state, waiting, later_ms)[1] == waiting
+    by_policy = replace(waiting, by_policy=True)
+    assert given_up_in_time(state, by_policy, later_ms)[1].status is PlanStatus.ENDED
+
+
+def test_time_in_which_something_of_it_is_on_its_way_is_no_wait() -> None:
+    site = begun(Site(disk=Consequence.EVACUATE))
+    site.world.turn()
+    assert len(site.world.asked) == 1
+    waiting = replace(site.world.plan, status=PlanStatus.WAITING)
+    state = replace(site.world.state, plan_memory=PlanMemory(1, waits_since_ms=0))
+    state, plan = given_up_in_time(state, waiting, site.world.now_ms)
+    assert (plan.status, state.plan_memory.waits_since_ms) == (PlanStatus.WAITING, -1)
+
+
+def test_another_plan_may_begin_once_one_by_policy_has_ended_itself() -> None:
+    site = blinded(begun(Site(disk=Consequence.EVACUATE)))
+    assert site.world.ask(PlanKind.EVACUATE, "batam").conflict
+    waits(site, WAITS_AT_MOST_MS + 20_000)
+    assert site.world.ask(PlanKind.EVACUATE, "batam").accepted
