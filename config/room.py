@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from config.measures import UNITS
 from config.problems import Loc, Severity
 from config.reader import Document
 from config.tiers import Tier
 from config.topology import Capacity, Service, ServiceStage, Site, Topology
 
-UNITS = {
-    "vcpu": "vcpu",
-    "memory_gib": "GiB of memory",
-    "storage_tib": "TiB of storage",
-    "connections": "connections",
-}
 LEAST_FIRST = (Tier.RENDAH, Tier.TINGGI, Tier.STRATEGIS)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 from rich.text import Text
 
+from config.measures import UNITS
 from controller.cli.client import Client
 from controller.cli.exits import Exit
 from controller.cli.output import Output, data_console, print_json
 from controller.cli.table import Cell, table
 from controller.cli.wire import read
 from controller.core.foresight.capacity import SiteCapacity
-from controller.core.gates.room import UNITS
 from controller.core.site_model import Load, Stage
 
 COLUMNS = ("SITE", "MEASURE", "DECLARED", "DEMANDED NOW", "REALLY USED", "AFTER THE LOSS OF")

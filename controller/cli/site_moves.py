@@ -47,7 +47,8 @@ ENDS = {
     PlanStatus.RUNNING: Exit.ERROR,
     PlanStatus.PAUSED: Exit.ERROR,
 }
-OVER = (PlanStatus.DONE, PlanStatus.ENDED, PlanStatus.WAITING)
+NOTHING_MORE_COMES = (PlanStatus.DONE, PlanStatus.ENDED, PlanStatus.WAITING)
+"""Of itself: it is over, or waits for a person."""
 
 
 class Began(Struct, frozen=True):
@@ -152,7 +153,7 @@ def _watch(client: Client, plan: str, manner: Manner, output: Output) -> Exit:
     else:
         console = data_console()
         console.print(plan_view(shown, console.width))
-    if shown.status not in OVER:
+    if shown.status not in NOTHING_MORE_COMES:
         say(f"still {shown.status.value} after {manner.timeout:g} s; it goes on", "yellow")
     return ENDS[shown.status]
 
@@ -180,7 +181,7 @@ class _Follower:
             if line.number > self._told:
                 self._told = line.number
                 say(change_text(line.change))
-        if shown.status not in OVER and time.monotonic() >= self._next_s:
+        if shown.status not in NOTHING_MORE_COMES and time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + PROGRESS_S
             console = note_console()
             console.print(plan_line(shown), soft_wrap=True)
@@ -190,4 +191,4 @@ class _Follower:
     @staticmethod
     def is_over(raw: Any) -> bool:
         """Whether it is over, or waits for a person."""
-        return read(raw, PlanView, "plan").status in OVER
+        return read(raw, PlanView, "plan").status in NOTHING_MORE_COMES

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from controller.core.events import Configured
+from controller.core.keys import another_machine, declared_key
 from controller.core.model import Phase, Record, ServiceSpec, ServiceState, State
 from controller.core.moment.view import View
 from controller.core.site_model import Health, Nation, Stage
@@ -30,8 +31,9 @@ def begun(specs: Iterable[ServiceSpec]) -> tuple[ServiceSpec, ...]:
     return tuple(spec for spec in specs if _stands(spec))
 
 
-def misfits(spec: ServiceSpec, record: Record) -> tuple[str, ...]:
-    """Why the stored reign cannot go on under what is declared, a sentence each."""
+def misfits(spec: ServiceSpec, record: Record, known: ServiceSpec | None = None) -> tuple[str, ...]:
+    """Why the stored reign cannot go on under what is declared, a sentence each. `known` is the
+    declaration in force, where there is one."""
     found = []
     primary = spec.replica(record.primary)
     if primary is None:
@@ -53,7 +55,7 @@ def misfits(spec: ServiceSpec, record: Record) -> tuple[str, ...]:
             "declares no replica there; let the primary stand alone first, with `saling "
             f"maintenance begin --service {spec.name} --for 1h --reason TEXT`"
         )
-    return tuple(found)
+    return (*found, *another_machine(spec, record, known))
 
 
 def objections(state: State, event: Configured, now_ms: int) -> tuple[str, ...]:
@@ -72,10 +74,16 @@ def objections(state: State, event: Configured, now_ms: int) -> tuple[str, ...]:
 
 
 def redeclared(service: ServiceState, spec: ServiceSpec, now_ms: int) -> ServiceState:
-    """The service under another declaration: what was promised and heard of it stays."""
-    if spec != service.spec:
+    """The service under another declaration: what was promised and heard of it stays, but for the
+    last word of a machine that is declared no more."""
+    before = service.spec
+    reports = {
+        agent: seen
+        for agent, seen in service.reports.items()
+        if spec.replica(agent) and declared_key(spec, agent) == declared_key(before, agent)
+    }
+    if spec != before:
         service = replace(service, declared_ms=now_ms)
-    reports = {a: seen for a, seen in service.reports.items() if spec.replica(a) is not None}
     return replace(service, spec=spec, reports=reports)
 
 
@@ -105,7 +113,7 @@ def _of_known(spec: ServiceSpec, service: ServiceState) -> tuple[str, ...]:
             f"service {spec.name} is on its way to {target.site} ({record.phase.value}), which the "
             f"configuration calls {target.stage.value}; ask again when it is over",
         )
-    return misfits(spec, record) + _another(spec, record)
+    return misfits(spec, record, service.spec) + _another(spec, record)
 
 
 def _another(spec: ServiceSpec, record: Record) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ def check_change(old: Record, new: Record) -> None:
     if new.phase in LEASED_PHASES and old.phase in LEASED_PHASES:
         kept = new.backup_had_bytes >= old.backup_had_bytes
         _demand(kept, old, new, "what a sync backup had is not forgotten while it may take over")
+        same = old.primary_key in ("", new.primary_key) and old.backup_key in ("", new.backup_key)
+        _demand(same, old, new, "no machine is replaced while leases of it may count")
     if old.hold is not None:
         begins = new.phase in (Phase.DRAINING, Phase.COUNTDOWN) and new.phase is not old.phase
         _demand(not (promotes or begins), old, new, "under an integrity hold nobody is moved")

@@ -219,6 +219,11 @@ class Record(Struct, frozen=True):
     less it takes over nothing by itself. 0 where nobody is leased and nobody may take over."""
     moved_by: str = ""
     """Who had the primary moved to where it is; empty where nobody did, or nobody knows."""
+    primary_key: str = ""
+    """The public key of the primary's agent, while it may hold leases that count; else empty, and
+    in records older than this field until their next change."""
+    backup_key: str = ""
+    """The same of the backup's agent, under which its leases are given."""
 
     @property
     def mode(self) -> Mode:

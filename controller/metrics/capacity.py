@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from config.measures import UNITS
 from controller.core.foresight.capacity import SiteCapacity, capacities
-from controller.core.gates.room import UNITS, measures
+from controller.core.gates.room import measures
 from controller.core.site_model import Load
 from controller.status import Status
 

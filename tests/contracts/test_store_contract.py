@@ -62,6 +62,8 @@ def record(term: int, uid: str = "paspor", revision: int = 1) -> Record:
         backup="batam-1",
         terms=terms,
         ttl_ceiling_ms=terms.ttl_ms,
+        primary_key="ka",
+        backup_key="kb",
     )
 
 

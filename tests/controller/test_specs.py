@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from config.leases import PROFILES
 from config.loader import load_topology
+from controller.core.model import Phase
 from controller.core.site_model import Health, Load
 from controller.core.step import found
 from controller.specs import RecordUnfit, nation, require_fit, service_specs
@@ -35,6 +36,9 @@ def test_a_record_whose_primary_is_not_declared_any_more_is_refused(cluster: Clu
     require_fit(spec, record)
     with pytest.raises(RecordUnfit, match=r"paspor.*primary.*ikn-1.*declare it again"):
         require_fit(spec, replace(record, primary="ikn-1"))
+    armed = replace(record, phase=Phase.PROTECTED, backup_key="an old machine's")
+    with pytest.raises(RecordUnfit, match=r"batam-1 has the public key an old machine's"):
+        require_fit(spec, armed)
 
 
 def test_the_nation_is_what_is_declared_and_nothing_was_heard(cluster: Cluster) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from config.measures import UNITS
 from controller.core.events import Kind, PlanAsked
 from controller.core.explanation.explain import PROMOTION_GUESS_MS, predicted_failover_ms
-from controller.core.gates.room import UNITS, measures
+from controller.core.gates.room import measures
 from controller.core.model import ServiceState, State
 from controller.core.moment.others import Others, site_of
 from controller.core.moment.view import View

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from config.measures import UNITS
 from config.tiers import TIERS
 from controller.core.gates.coming import wants_to_come
 from controller.core.model import ServiceState
@@ -18,12 +19,6 @@ from controller.core.moment.others import Others, site_of
 from controller.core.moment.view import View
 from controller.core.site_model import Load, SiteSpec
 
-UNITS = {
-    "vcpu": "vcpu",
-    "memory_gib": "GiB of memory",
-    "storage_tib": "TiB of storage",
-    "connections": "connections",
-}
 DUST = 1e-6
 """Sums of fractions are not exact."""
 NOTHING = Load()

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
+from config.measures import UNITS
 from config.tiers import TIERS
 from controller.core.events import PlanAsked
-from controller.core.gates.room import UNITS, plus, short_of, total
+from controller.core.gates.room import plus, short_of, total
 from controller.core.model import ServiceState, State
 from controller.core.moment.others import site_of
 from controller.core.plan_model import PlanKind, PlanStep, StepStatus

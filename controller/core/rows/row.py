@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from controller.core.conditions.condition import Condition
 from controller.core.conditions.facts import told
+from controller.core.keys import with_keys
 from controller.core.model import Phase, Record
 from controller.core.moment import loss
 from controller.core.moment.view import View
@@ -60,4 +61,4 @@ class Row:
             changes["because"] = self.sentence(view)
         new = replace(view.record, **(changes | self.effect(view)))
         had_bytes = loss.had_bytes(view.service, view.record, new)
-        return replace(new, backup_had_bytes=had_bytes)
+        return with_keys(view.record, replace(new, backup_had_bytes=had_bytes), view.spec)
