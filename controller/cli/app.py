@@ -293,6 +293,10 @@ def main(arguments: list[str] | None = None) -> None:
     """The entry of `saling`; ends the process."""
     if NO_COLOR:
         rich_utils.COLOR_SYSTEM = None
+    if sys.stdout is None:
+        # Python has none where the shell closed it; what is asked for could be told to nobody.
+        say("the answer could not be written: stdout is closed", "red")
+        sys.exit(Exit.ERROR)
     try:
         try:
             app(args=arguments, prog_name="saling")

@@ -131,11 +131,17 @@ def lane_lines(plan: PlanView) -> list[Text]:
         elif open_steps:
             lines.append(_lane_line(label if kind == "group" else "", steps, open_steps))
     if waiting:
-        most = f" ({plan.at_once} move at once)" if plan.at_once else ""
-        lines.append(Text(f"wait for their turn{most}: {', '.join(waiting)}", style="dim"))
+        lines.append(Text(f"{_wait_for(plan)}: {', '.join(waiting)}", style="dim"))
     if any(step.leg > leg for step in plan.steps if leg):
         lines.append(Text("then they are brought back", style="dim"))
     return lines
+
+
+def _wait_for(plan: PlanView) -> str:
+    """What keeps those of which nothing has been asked."""
+    if plan.status is PlanStatus.PAUSED:
+        return "wait until the plan goes on (`saling plan resume`)"
+    return "wait for their turn" + (f" ({plan.at_once} move at once)" if plan.at_once else "")
 
 
 def _lane_line(label: str, steps: list[PlanStep], open_steps: list[PlanStep]) -> Text:

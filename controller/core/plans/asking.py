@@ -97,7 +97,9 @@ def _begin(state: State, event: PlanAsked, now_ms: int, ask: Ask) -> tuple[State
     under_way = state.plan
     if under_way is not None:
         text = f"one plan at a time: {under_way.id} by {under_way.by} is {under_way.status.value}"
-        mend = "wait until it is over (`saling plan show`), or give the rest up: `saling plan end`"
+        goes_on = under_way.status is not PlanStatus.PAUSED
+        over = "wait until it is over" if goes_on else "let it go on: `saling plan resume`"
+        mend = f"{over} (`saling plan show`), or give the rest up: `saling plan end`"
         return state, [Answer(event.id, False, text, (mend,), under_way.id, conflict=True)]
     plan = make_plan(state, event)
     if not plan.steps:

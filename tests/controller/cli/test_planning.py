@@ -263,6 +263,14 @@ def test_what_each_group_waits_for_is_shown_with_the_plan(stub: Stub, saling: Sa
     assert "about 9.0 s left" in told
 
 
+def test_what_a_paused_plan_has_not_asked_for_waits_for_who_lets_it_go_on(
+    stub: Stub, saling: Saling
+) -> None:
+    stub.plans["plan"] = [{"plan": plan("paused", step("visa", group=""), at_once=4)}]
+    told = " ".join(saling("plan", "show").out.split())
+    assert "wait until the plan goes on (`saling plan resume`): visa" in told
+
+
 def test_a_drill_on_its_way_out_says_that_all_come_back(stub: Stub, saling: Saling) -> None:
     there, back = step("paspor", "moving"), step("paspor", leg=2)
     stub.plans["plan"] = [{"plan": plan("running", there, back, kind="drill")}]

@@ -183,6 +183,21 @@ def test_an_answer_that_cannot_be_written_ends_with_1_and_no_traceback(
     assert ended.stderr.decode() == "the answer could not be written: No space left on device\n"
 
 
+@pytest.mark.parametrize("words", ["status", "version"])
+def test_an_answer_for_which_the_shell_left_no_stdout_ends_with_1_and_a_sentence(
+    environment: dict[str, str], command: list[str], words: str
+) -> None:
+    ended = subprocess.run(
+        ["bash", "-c", f"{' '.join(command)} {words} >&-"],
+        env=environment,
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.decode() == "the answer could not be written: stdout is closed\n"
+
+
 def test_ctrl_c_before_an_answer_says_that_it_is_not_known_what_was_done(
     environment: dict[str, str], command: list[str]
 ) -> None:

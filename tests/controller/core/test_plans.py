@@ -92,6 +92,14 @@ def test_another_plan_meanwhile_is_a_conflict_that_names_the_first() -> None:
     assert "saling plan end" in answer.unmet[0]
 
 
+def test_a_paused_plan_tells_who_asks_for_another_how_it_goes_on() -> None:
+    world = PlanWorld([service("paspor")])
+    world.ask(PlanKind.EVACUATE)
+    world.act(PlanAct.PAUSE)
+    (mend,) = world.ask(PlanKind.EVACUATE).unmet
+    assert "saling plan resume" in mend
+
+
 def test_nothing_to_move_is_no_plan_and_no_refusal() -> None:
     world = PlanWorld([service("paspor")])
     answer = world.ask(PlanKind.EVACUATE, "batam")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from msgspec.structs import replace
@@ -56,7 +57,7 @@ def position_is_forgotten(patch: Patch) -> None:
     def without(row: Row) -> Row:
         if row.name != "commits_wait":
             return row
-        return Row(**(vars(row) | {"effect": lambda _view: {"wait": Wait(0)}}))
+        return dataclasses.replace(row, effect=lambda _view: {"wait": Wait(0)})
 
     change_rows(patch, without)
 
