@@ -66,6 +66,8 @@ class Fleet(Owned):
             service.name: InsertTail(log_of(self.directory, service.name), self._begun_ms)
             for service in lab.plan.services
         }
+        self._lost: dict[str, set[int]] = {service.name: set() for service in lab.plan.services}
+        """The writes that earlier faults cost, by service."""
 
     async def start(self) -> None:
         """Return when every service has had a write acknowledged. Raises TimeoutError."""
@@ -149,6 +151,9 @@ class Fleet(Owned):
         probes = [probe for probe in seen.probes if probe.service == name]
         present = await numbers_at_primary(self.lab, name)
         begun_ms = seen.fault.caused_ms
+        # A fleet outlives a fault: what an earlier one cost an async service is no loss of this.
+        lost = set(loss(inserts, present).lost) - self._lost[name]
+        self._lost[name] |= lost
         return Cost(
             service=name,
             tier=service.tier,
@@ -158,7 +163,7 @@ class Fleet(Owned):
             moved=after["epoch"] > before["epoch"],
             outage_s=seconds(longest_gap(inserts, begun_ms, seen.ended_ms).length_ms),
             served_s=_served_s(inserts, probes, old_site, begun_ms),
-            acked_lost=len(loss(inserts, present).lost),
+            acked_lost=len(lost),
             two_writers_s=max(map(seconds, during_and_after_ms(probes, inserts, name, seen.fault))),
             refused=sum(p.site == old_site and p.answer in REFUSALS for p in probes),
         )
