@@ -50,8 +50,8 @@ def _of_configuration(state: StateView) -> list[str]:
     if known.last_reload.failed:
         who = f" by {known.last_reload.by}" if known.last_reload.by else ""
         told.append(
-            f"the last reload{who} changed nothing, and the configuration of "
-            f"{known.in_force_since} stays: {known.last_reload.failed}"
+            f"the last reload{who} changed nothing: {known.last_reload.failed} "
+            f"(in force since {known.in_force_since})"
         )
     if known.waits_for_restart:
         told.append(f"taken by a restart only: {', '.join(known.waits_for_restart)}")

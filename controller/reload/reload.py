@@ -109,7 +109,7 @@ class Reloads:
         new, old = loaded.value, self._topology
         if new.cluster.uid != old.cluster.uid:
             text = f"this is the file of cluster {new.cluster.uid}, not of {old.cluster.uid}"
-            return _with(blank, f"{text}; name the right file at the controller's start", ())
+            return _with(blank, text, ())
         assert self._look is not None
         wanted = taken(old, new)
         warnings = (*loaded.warnings, *risks(self._file, old, wanted, self._look()))
@@ -174,6 +174,11 @@ class Reloads:
         log.error("the configuration was not taken; the old one stays", by=wish.by, why=why)
 
 
+OTHER_CLUSTER = (
+    "put the file of this cluster there, or start this cluster's controller with its own"
+)
+
+
 def digest(file: Path) -> str:
     """Of the file's bytes; empty where it cannot be read."""
     try:
@@ -199,7 +204,7 @@ def _with(blank: Reloaded, why: str, problems: tuple[Problem, ...]) -> Reloaded:
         file=blank.file,
         sha256=blank.sha256,
         findings=_findings(problems)
-        or (Finding("error", 0, "cluster.uid", "", why, "correct the file"),),
+        or (Finding("error", 0, "cluster.uid", "", why, OTHER_CLUSTER),),
     )
 
 
@@ -215,7 +220,8 @@ def _errors(told: Reloaded) -> list[Finding]:
 
 def _where(finding: Finding) -> str:
     place = f"line {finding.line}: " if finding.line else ""
-    return f"{place}{finding.key}: {finding.message}"
+    key = f"{finding.key}: " if finding.key else ""
+    return f"{place}{key}{finding.message}"
 
 
 def _line(change: Difference) -> str:

@@ -341,6 +341,13 @@ def test_a_cluster_whose_file_is_gone_has_no_digest(cluster: Cluster) -> None:
     assert digest(cluster.config) == ""
 
 
+async def test_a_reload_of_a_file_that_is_gone_names_no_key_of_it(reloading: Reloading) -> None:
+    reloading.cluster.config.unlink()
+    await reloading.reloads.reload(SITI)
+    failed = reloading.reloads.status.failed
+    assert failed.endswith("stays; there is no such file")
+
+
 @pytest.mark.parametrize("error", [RulesFailed("boom"), Busy("too much"), StoreFailed("no disk")])
 async def test_a_reload_that_raises_is_told_as_the_last_one_that_failed(
     reloading: Reloading, error: Exception
