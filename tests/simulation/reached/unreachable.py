@@ -45,6 +45,10 @@ OPERATORS = (
     "operators of worlds name no plan, try none but a new one, and begin none over capacity; "
     "tests/controller/core/test_plans.py has it"
 )
+NOBODY_ELSE = (
+    "no world pauses a service that waits for room, nor loses its backup, nor begins to lead then; "
+    "tests/controller/core/test_coming.py does"
+)
 ONE_LEADER = "worlds have one leader at a time, and every agent and service is declared"
 
 UNREACHABLE: tuple[Unreachable, ...] = (
@@ -208,6 +212,16 @@ UNREACHABLE: tuple[Unreachable, ...] = (
     ),
     Unreachable("controller/core/plans/willing.py", ('_dropped: return ""',), ONE_FILE),
     Unreachable("controller/core/plans/going.py", ("go_on: return state, []",), TYPES),
+    Unreachable(
+        "controller/core/gates/coming.py",
+        ("_goes_on: return False", "_may_stand: return False", "_may_stand: return True"),
+        NOBODY_ELSE,
+    ),
+    Unreachable(
+        "controller/core/plans/waiting.py",
+        ("given_up_in_time: return state, _ended(", "_ended: "),
+        TOO_LONG,
+    ),
     Unreachable(
         "controller/core/plans/judging.py",
         (
