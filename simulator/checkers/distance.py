@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.core.model import Phase, Record, ServiceSpec
 from controller.core.moment.view import FOLLOW_CLOSELY_BYTES
 from simulator.parts.service import Service
+from simulator.strike import Strike
 from simulator.watch import Broken, Watch
 
 BLUR_MS = 5000
@@ -28,6 +29,12 @@ class BackupNear(Watch):
     def __init__(self, services: list[Service]) -> None:
         self._services = {service.uid: service for service in services}
         self._declared = {service.uid: service.spec for service in services}
+        self._put_back_ms: dict[tuple[str, str], int] = {}
+        """By copy: when its volume came, or will come, back as it was before."""
+
+    def struck(self, now_ms: int, strike: Strike) -> None:
+        if strike.verb == "put-back":
+            self._put_back_ms[(strike.on[0], strike.on[1])] = strike.until_ms
 
     def configured(self, now_ms: int, spec: ServiceSpec) -> None:
         self._declared[spec.uid] = spec
@@ -40,6 +47,10 @@ class BackupNear(Watch):
             return
         service = self._services[new.service_uid]
         blur_bytes = service.rate_bytes_s * BLUR_MS // 1000
+        put_back_ms = self._put_back_ms.get((new.backup, service.name), -BLUR_MS)
+        if 0 <= now_ms - put_back_ms < BLUR_MS:
+            # What it told was true then; armed it is only when it says so again.
+            return
         lag, near = lag_bytes(service, new), near_bytes(self._declared[new.service_uid])
         if lag > near + blur_bytes:
             raise Broken(

@@ -24,7 +24,7 @@ def crash_controller_after(world: World, strike: Strike) -> None:
 
 def pause_controller(world: World, strike: Strike) -> None:
     """The process stands still, and then goes on as if nothing had been."""
-    world.controller.paused_until_ms = strike.until_ms
+    world.controller.still.last(strike.until_ms)
 
 
 def stop_broker(world: World, strike: Strike) -> None:

@@ -27,6 +27,7 @@ from simulator.parts.network import HUB, Deliver
 from simulator.parts.paths import Prober
 from simulator.parts.runner import LOOK_EVERY_MS, Runner
 from simulator.parts.service import Service
+from simulator.parts.stillness import Stillness
 from simulator.parts.veto import VetoKeeper
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Process:
         self.life = life
         self._boot_id = boot_id
         self.alive = True
-        self.paused_until_ms = 0
+        self.still = Stillness(self.kernel)
         self.crashes_at_persist = 0
         """Not 0: the process dies right after this many more writes to disk."""
         self._knows_guards = False
@@ -92,15 +93,15 @@ class Process:
     @property
     def awake(self) -> bool:
         """Whether it answers now."""
-        return self.alive and self.kernel.now_ms >= self.paused_until_ms
+        return self.alive and self.still.is_over
 
     def _awake(self, do: Callable[[], None]) -> None:
         if not self.alive:
             return
-        if self.kernel.now_ms < self.paused_until_ms:
-            self.kernel.at(self.paused_until_ms, partial(self._awake, do))
-            return
-        do()
+        if self.still.is_over:
+            do()
+        else:
+            self.still.do(partial(self._awake, do))
 
     def crash_after_persist(self) -> bool:
         """Whether this was the write after which the process dies."""

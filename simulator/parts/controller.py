@@ -27,6 +27,7 @@ from simulator.parts.agent import CLUSTER, Wires
 from simulator.parts.clock import Clock
 from simulator.parts.network import HUB, Network
 from simulator.parts.reading import plan_reread, reread, staged
+from simulator.parts.stillness import Stillness
 from simulator.parts.store import Store
 from simulator.watch import Broken, Watch
 
@@ -71,7 +72,7 @@ class Controller:
         self._life = 0
         self._sequence = 0
         self._intake = Intake(CLUSTER)
-        self.paused_until_ms = 0
+        self.still = Stillness(kernel)
         self.reads_slow_until_ms = 0
         self.writes_slow_until_ms = 0
         self._writing = False
@@ -135,7 +136,8 @@ class Controller:
 
     def heal(self) -> None:
         """End every fault; a life begins if there is none."""
-        self.paused_until_ms = self.reads_slow_until_ms = self.writes_slow_until_ms = 0
+        self.still.end()
+        self.reads_slow_until_ms = self.writes_slow_until_ms = 0
         self.crashes_after_actions = -1
         self.start()
 
@@ -228,12 +230,9 @@ class Controller:
         def wake() -> None:
             if self.state is None or self._life != life:
                 return
-            if self._kernel.now_ms < self.paused_until_ms:
-                self._kernel.at(self.paused_until_ms, wake)
-                return
             do()
 
-        self._kernel.after(delay_ms, wake)
+        self._kernel.after(delay_ms, lambda: self.still.do(wake))
 
     def _tick(self) -> None:
         self._feed(ev.Tick())

@@ -133,7 +133,7 @@ class Host:
         life = f"{self._lives}-{self.site}"
         self.kernel.tell(self.site, f"agent life {life} begins")
         self.process = Process(self, life, f"boot-{self._boots}")
-        self.process.paused_until_ms = self.frozen_until_ms
+        self.process.still.last(self.frozen_until_ms)
         self.process.start()
 
     def kill_agent(self) -> None:
@@ -150,7 +150,7 @@ class Host:
     def pause_agent(self, until_ms: int) -> None:
         """The agent stands still; guards and engines go on."""
         if self.process:
-            self.process.paused_until_ms = max(self.process.paused_until_ms, until_ms)
+            self.process.still.last(until_ms)
             self._loosen_still_ones()
 
     def pause_guards(self, until_ms: int, services: list[Service]) -> None:
@@ -170,7 +170,7 @@ class Host:
             return
         self.frozen_until_ms = max(self.frozen_until_ms, until_ms)
         if self.process:
-            self.process.paused_until_ms = max(self.process.paused_until_ms, until_ms)
+            self.process.still.last(until_ms)
         for guard in self._living_guards():
             guard.stand_still(until_ms)
         self._loosen_still_ones()
@@ -388,7 +388,7 @@ class Host:
         self.disk_full_until_ms = self.disk_slow_until_ms = self.look_slow_until_ms = 0
         self._ailments = dict.fromkeys(self._ailments, ("", 0))
         if self.process:
-            self.process.paused_until_ms = 0
+            self.process.still.end()
         if self.frozen_until_ms:
             self.frozen_until_ms = self.kernel.now_ms
             self._thaw()

@@ -25,6 +25,7 @@ from controller.core.model import (
     Word,
 )
 from protocol.messages import Mode, ReplicaReport, Role
+from protocol.windows import grantor_window_ms
 
 MARK_EVERY_MS = 200
 MARKS_A_SPAN = 8
@@ -241,4 +242,9 @@ def _no_deadline(record: Record) -> bool:
 
 
 def _promises_end_ms(service: ServiceState) -> int:
-    return max(service.promise_end_ms, service.backup_promise_end_ms)
+    """A backup that was cut off meanwhile tells of no promise any more, but when it last heard the
+    primary commit: it may have granted at that moment."""
+    heard = _backup_word(service)
+    longest_ms = grantor_window_ms(service.record.terms.ttl_ms)
+    granted_ms = heard[2] + longest_ms if heard else 0
+    return max(service.promise_end_ms, service.backup_promise_end_ms, granted_ms)

@@ -10,6 +10,7 @@ from controller.core.moment import loss
 from controller.core.moment.view import View
 from controller.core.step import step
 from protocol.messages import ReplicaReport
+from protocol.windows import grantor_window_ms
 from tests.controller.core.given import (
     NOW,
     UID,
@@ -115,3 +116,15 @@ def test_a_report_that_tells_of_more_than_was_feared_counts() -> None:
     word = silent(LastWord(10 * MB, 10 * MB, 3000, 0), further, NOW + 1500)
     assert word is not None
     assert word.position_bytes == 50 * MB
+
+
+def test_a_backup_that_heard_a_commit_may_have_granted_a_lease_then() -> None:
+    """Cut off meanwhile, it tells of none when it is heard again, and of the commit."""
+    service = Given(Phase.COUNTDOWN).service
+    service = replace(service, promise_end_ms=NOW - 5000, backup_promise_end_ms=NOW - 5000)
+    heard = backup_report(
+        primary_position_bytes=6000, primary_rate_bytes_s=1000, primary_position_age_ms=3000
+    )
+    word = loss.last_word(replace(service, reports={B: Seen(heard, NOW)}), NOW)
+    assert word is not None
+    assert word.exposed_ms == grantor_window_ms(service.record.terms.ttl_ms)
