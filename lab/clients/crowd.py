@@ -146,7 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="lab.clients.crowd", description="Several clients that write."
     )
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file: lab.crowd.CrowdSpec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file: lab.clients.crowd.CrowdSpec"
+    )
     parser.add_argument("--directory", type=Path, required=True, help="for the clients' logs")
     options = parser.parse_args()
     spec: Any = msgspec.json.decode(options.spec.read_bytes(), type=CrowdSpec)

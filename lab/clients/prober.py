@@ -146,7 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="lab.clients.prober", description="Ask engines if they write."
     )
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file: lab.prober.ProberSpec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file: lab.clients.prober.ProberSpec"
+    )
     parser.add_argument("--log", type=Path, required=True, help="JSON lines are added to it")
     options = parser.parse_args()
     spec = msgspec.json.decode(options.spec.read_bytes(), type=ProberSpec)

@@ -147,7 +147,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="lab.clients.writer", description="Write, and say what was lost."
     )
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file: lab.writer.WriterSpec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file: lab.clients.writer.WriterSpec"
+    )
     parser.add_argument("--log", type=Path, required=True, help="JSON lines are added to it")
     options = parser.parse_args()
     spec = msgspec.json.decode(options.spec.read_bytes(), type=WriterSpec)

@@ -59,7 +59,7 @@ def main() -> None:
         prog="lab.clients.writers", description="Write to several services."
     )
     parser.add_argument(
-        "--spec", type=Path, required=True, help="JSON file: lab.writers.WritersSpec"
+        "--spec", type=Path, required=True, help="JSON file: lab.clients.writers.WritersSpec"
     )
     parser.add_argument("--directory", type=Path, required=True, help="for the writers' logs")
     options = parser.parse_args()

@@ -324,7 +324,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="lab.roads.links", description="Run the links of one lab."
     )
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file, see lab.links.Spec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file, see lab.roads.links.Spec"
+    )
     spec = msgspec.json.decode(parser.parse_args().spec.read_bytes(), type=Spec)
     asyncio.run(serve(spec))
 

@@ -226,7 +226,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="lab.roads.router", description="Route between the places."
     )
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file, see lab.router.Spec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file, see lab.roads.router.Spec"
+    )
     spec = msgspec.json.decode(parser.parse_args().spec.read_bytes(), type=Spec)
     be_told_of_parents_death(spec.parent)
     os.nice(NICENESS)

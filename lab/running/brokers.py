@@ -93,7 +93,9 @@ async def run(spec: Spec) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="lab.running.brokers", description="Run one broker.")
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file: lab.brokers.Spec")
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="JSON file: lab.running.brokers.Spec"
+    )
     spec = msgspec.json.decode(parser.parse_args().spec.read_bytes(), type=Spec)
     asyncio.run(run(spec))
 

@@ -36,6 +36,9 @@ FORBIDDEN = {
     "work left for later": re.compile(r"\b(TO" + "DO|FIX" + "ME)\b"),
 }
 
+ROOMS = "agents|config|controller|docs|lab|protocol|simulator|tests"
+NAMED_FILE = re.compile(rf"(?<![\w/.-])(?:{ROOMS})/[\w/-]+\.(?:py|md)\b")
+
 
 def tracked(root: Path) -> list[Path]:
     """Every file of the repository, those included that are not committed yet."""
@@ -76,6 +79,21 @@ def test_no_file_holds_what_belongs_elsewhere(root: Path) -> None:
                 f"{file.relative_to(root)}:{number}: {what}"
                 for what, pattern in FORBIDDEN.items()
                 if pattern.search(line)
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_file_that_is_named_is_there(root: Path) -> None:
+    """Files are moved, and what speaks of them forgets it; the changelog tells of what was."""
+    wrong = []
+    for file in tracked(root):
+        if file.suffix not in (".md", ".py") or file.name == "CHANGELOG.md":
+            continue
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            wrong += [
+                f"{file.relative_to(root)}:{number}: there is no {name}"
+                for name in NAMED_FILE.findall(line)
+                if not (root / name).is_file()
             ]
     assert not wrong, "\n".join(wrong)
 

@@ -28,7 +28,7 @@ RAISES = "it raises where a rule is broken, which no world may reach; unit tests
 MATCH = "the match names every kind there is; a kind that is forgotten is found by the type checker"
 TYPES = "the caller has made sure already; it is asked again for the type checker"
 FOREIGN = (
-    "worlds have no foreign or adopted data directories; tests/agents/core/test_engine.py has them"
+    "worlds have no foreign or adopted data directories; tests/agents/core/test_adopted.py has them"
 )
 FORESEEN = (
     "it imagines and decides nothing; tests/simulation/test_foresight.py holds it against worlds, "
